@@ -32,7 +32,15 @@ from nemorun_cli.executors import (
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import lifecycle, networks
 from nemorun_cli.executors.docker.check import diagnose
-from nemorun_cli.executors.docker.client import ContainerLog, DownError, Engine, RefusedError, Stream, host
+from nemorun_cli.executors.docker.client import (
+    ContainerLog,
+    DownError,
+    Engine,
+    NoSuchObjectError,
+    RefusedError,
+    Stream,
+    host,
+)
 from nemorun_cli.executors.docker.labels import LABEL
 from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
 from nemorun_cli.executors.docker.meeting import Meeting, attend
@@ -386,7 +394,7 @@ class DockerExecutor:
             tracked.work = None
             try:
                 outcome = work.result()
-            except RefusedError as refusal:
+            except (RefusedError, NoSuchObjectError) as refusal:
                 self._report_end(AttemptStatus(key=key, state="over", ending=failed_launch(str(refusal))))
             except DownError as error:
                 self._report_unknown(key, error.message)

@@ -41,7 +41,7 @@ def ensure(engine: Engine, plan: Plan) -> None:
             return
         try:
             is_made = engine.create_network(network["name"], own)
-        except RefusedError as refusal:
+        except (RefusedError, NoSuchObjectError) as refusal:  # the engine answers 404 if it has no address
             raise RefusedError(_explained(str(refusal))) from None
         if not is_made and not engine.networks(own):
             raise RefusedError(

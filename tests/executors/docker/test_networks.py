@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.patience import eventually
 from support.workspace import status, statuses, until
 
 from nemorun_cli.contract.fixtures import kill_supervisor
-from nemorun_cli.executors.docker import meeting
+from nemorun_cli.executors.docker import experiment_network, meeting
+from nemorun_cli.executors.docker.client import NoSuchObjectError, RefusedError
 from nemorun_cli.executors.docker.meeting import attend
 from nemorun_cli.executors.member_hosts import experiment_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from engines.dockerd import Dockerd
     from support.workspace import ExpWorkspace
@@ -128,6 +132,49 @@ def test_a_member_that_waits_for_others_when_the_supervisor_dies_never_began(
     run.resume()
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert sorted((workspace.folder / "ran").read_text(encoding="utf-8").split()) == ["duo/a", "duo/b"]
+
+
+class Refusing:
+    """An engine without networks, that makes none."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def networks(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """It has none with these labels."""
+        del labels
+        return []
+
+    def create_network(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Refuse it, or report that somebody else has the name."""
+        del name, labels
+        if self.error is not None:
+            raise self.error
+        return False
+
+
+FULL = "could not find an available, non-overlapping IPv4 address pool"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (NoSuchObjectError(FULL), "docker network prune"),
+        (RefusedError(FULL), "exp gc"),
+        (RefusedError("no plugin"), "cannot be made: no plugin"),
+        (None, "another network is called exp-1: docker network rm exp-1"),
+    ],
+)
+def test_a_network_that_cannot_be_made_is_a_refusal(
+    tmp_path: Path, error: Exception | None, remedy: str
+) -> None:
+    """The launch fails, with the remedy."""
+    plan = SimpleNamespace(
+        env={"EXP_DIR": str(tmp_path / "experiments/e/e_1")},
+        details={"network": {"name": "exp-1", "is_own": True, "aliases": []}},
+    )
+    with pytest.raises(RefusedError, match=re.escape(remedy)):
+        experiment_network.ensure(cast("Any", Refusing(error)), cast("Any", plan))
 
 
 # -- meetings ----------------------------------------------------------------------------------------
