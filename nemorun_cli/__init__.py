@@ -1,8 +1,8 @@
 """Run multi-task machine-learning experiments that are described in YAML, and record every event in a ledger.
 
-From Python: `run` starts an experiment and `find` finds one; both return a `Run`, which reads its status,
-cancels it or resumes it. A `Builder` collects tasks call by call. `Experiment` and `ml_dash_experiment` track
-the metrics of a program.
+From Python: `run` starts an experiment, `find` finds one and `runs` lists them, each as a `Run`, which reads
+its status, params and metrics, cancels it or resumes it. A `Builder` collects tasks call by call.
+`Experiment` and `ml_dash_experiment` track the metrics of a program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nemorun_cli.builder import Builder
     from nemorun_cli.errors import ExpError, SpecError
     from nemorun_cli.experiment.launch import run
-    from nemorun_cli.experiment.run import Run, find
+    from nemorun_cli.experiment.run import Run, find, runs
     from nemorun_cli.parts import (
         Command,
         Config,
@@ -47,6 +47,7 @@ __all__ = [
     "find",
     "ml_dash_experiment",
     "run",
+    "runs",
 ]
 
 # Imported on first use: `exp status` must not import tracking, nor a training script the runner.
@@ -68,6 +69,7 @@ _MODULES = {
     "find": "experiment.run",
     "ml_dash_experiment": "tracking",
     "run": "experiment.launch",
+    "runs": "experiment.run",
 }
 
 

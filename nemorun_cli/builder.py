@@ -36,6 +36,8 @@ class Builder:
         executor: the default executor of the tasks: an executor, or the name of a configured one.
         check: whether the program ends with the exit code of a run that it waited for, if that is not 0; by
             default, if the program itself creates this: not a module, a notebook, a prompt or a test.
+        quiet: whether runs print only warnings, errors and the tasks' output that `tail_logs` shows, which
+            then goes to standard error.
         keys: other keys of a spec: `params`, `env`, `defaults`, `tags`, …
 
     Paths are relative to the folder of the calling program, or to the working folder in a notebook.
@@ -45,7 +47,13 @@ class Builder:
     """
 
     def __init__(
-        self, title: str, executor: Executor | str | None = None, *, check: bool | None = None, **keys: Any
+        self,
+        title: str,
+        executor: Executor | str | None = None,
+        *,
+        check: bool | None = None,
+        quiet: bool = False,
+        **keys: Any,
     ) -> None:
         frame = sys._getframe(1)  # noqa: SLF001 - paths are relative to the calling program
         caller = frame.f_globals
@@ -53,6 +61,7 @@ class Builder:
         self.path = Path(os.path.abspath(file)) if file else Path.cwd() / "spec.yaml"  # noqa: PTH100 - keeps links
         self._is_imported = caller.get("__name__") != "__main__"
         self._checks = _is_program(caller) if check is None else check
+        self._is_quiet = quiet
         if self._checks and sys.excepthook is sys.__excepthook__:
             sys.excepthook = self._end_program
         self._is_open = False  # within its `with` block
@@ -67,6 +76,11 @@ class Builder:
         self._keys = {"name" if titles.NAME.match(title) else "title": title, **keys}
         if executor is not None:
             self._keys["executor"] = self._executor_name(executor)
+
+    def __repr__(self) -> str:
+        """The title and the number of tasks."""
+        title = self._keys.get("title", self._keys.get("name"))
+        return f"Builder({title!r}, {len(self._tasks)} task{'' if len(self._tasks) == 1 else 's'})"
 
     def __enter__(self) -> Self:
         self._is_open, self._code = True, 0
@@ -83,7 +97,7 @@ class Builder:
         executor: Executor | str | Sequence[Executor | str] | None = None,
         *,
         name: str = "",
-        dependencies: Sequence[str] | None = None,
+        dependencies: Sequence[str | Mapping[str, Any]] | None = None,
         plugins: Sequence[object] | None = None,
         tail_logs: bool | None = None,
         **keys: Any,
@@ -94,7 +108,8 @@ class Builder:
             task: the task, or the tasks of the group.
             executor: where it runs; one for all tasks of a group, or a list with one per task.
             name: the id; by default derived from the name of the script, program or function.
-            dependencies: ids of the tasks that must succeed first.
+            dependencies: ids of the tasks that must succeed first, or mappings that name something outside of
+                the experiment, such as `{"experiment": "digits", "task": "train"}`.
             plugins: plugins for this task: instances, or mappings `{"uses": …, "with": …}`.
             tail_logs: whether its output is shown while the experiment is watched.
             keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `when`, …
@@ -142,6 +157,7 @@ class Builder:
         tail_logs: bool | None = None,
         direct: bool | None = None,
         check: bool | None = None,
+        quiet: bool | None = None,
     ) -> Run:
         """Start the experiment and, unless it is detached, watch it until it is finished; return its handle.
 
@@ -152,6 +168,7 @@ class Builder:
             direct: run it in this process, one task at a time.
             check: whether the program ends with its exit code, if that is not 0; by default as given to the
                 constructor. Within a `with` block the program ends when the block is left.
+            quiet: whether only warnings and errors are printed; by default as given to the constructor.
 
         Raises:
             SpecError: the built spec has problems; the error holds all of them.
@@ -169,7 +186,12 @@ class Builder:
             )
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        run, code = run_built.run(self.document(flags), is_direct=bool(direct), is_detached=bool(detach))
+        run, code = run_built.run(
+            self.document(flags),
+            is_direct=bool(direct),
+            is_detached=bool(detach),
+            quiet=self._is_quiet if quiet is None else quiet,
+        )
         if code and (self._checks if check is None else check):
             if not self._is_open:
                 raise SystemExit(code)
@@ -232,10 +254,12 @@ class Builder:
         if frame is not None:
             self.lines[place] = frame.f_lineno
 
-    def _require_added(self, task_id: str, dependencies: Sequence[str]) -> None:
+    def _require_added(self, task_id: str, dependencies: Sequence[str | Mapping[str, Any]]) -> None:
         """Check that the dependencies of a task are tasks, groups or members that were added."""
         for name in dependencies:
-            if not any(name == known or name.startswith(f"{known}/") for known in self._tasks):
+            if isinstance(name, str) and not any(
+                name == known or name.startswith(f"{known}/") for known in self._tasks
+            ):
                 raise UsageError(
                     f"{task_id} depends on {name!r}, which was not added", hint=choices(name, self._tasks)
                 )

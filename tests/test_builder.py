@@ -18,8 +18,11 @@ from nemorun_cli import (
     Partial,
     Script,
     SlurmExecutor,
+    run,
 )
 from nemorun_cli.errors import SpecError, UsageError
+from nemorun_cli.spec import python_specs
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,7 +266,8 @@ def test_an_experiment_of_a_program_goes_on_with_another_one(exp: Exp) -> None:
         ("print('nothing')", "runs no experiment"),
         ("x = 1\nx.y", "pipeline.py:3: AttributeError"),
         ("run.Builder('a').add([])", "a list of tasks needs a name"),
-        ("import sys\nsys.exit(3)", "runs no experiment"),
+        ("import sys\nsys.exit(3)", "ended before it ran an experiment: exit code 3"),
+        ("run.run({'tasks': {}})", "tasks: must not be empty"),
         ("exp = run.Builder('a\\nb')\nexp.add(run.Command('true'))\nexp.run()", "a text of one line"),
     ],
 )
@@ -271,6 +275,123 @@ def test_programs_that_build_nothing_are_refused(exp: Exp, body: str, message: s
     """A program that fails, or ends without a run, is told with its line, and nothing is created."""
     assert message in exp("run", program(exp, body), code=2).stderr
     assert exp("list", "--json").json["experiments"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "hint"),
+    [
+        (
+            "x = 1\ny = (1,\nz = 2\n",
+            "pipeline.py:2: SyntaxError: '(' was never closed",
+            "to see the traceback",
+        ),
+        ("import broken_module", "broken_module.py:2: SyntaxError: unmatched '}'", "to see the traceback"),
+        ("def f():\n    raise OSError\n\n\nf()", "pipeline.py:2: OSError", "to see the traceback: python"),
+        ("import textwrap\n\ntextwrap.dedent(3)", "pipeline.py:3: TypeError: ", "to see the traceback"),
+        (
+            "import nowhere_to_be_found",
+            "pipeline.py:1: ModuleNotFoundError",
+            f"install it for {sys.executable}",
+        ),
+        ("raise SystemExit('no data')", "ended before it ran an experiment: no data", "-- ARGS"),
+        ("import sys\nsys.exit()", "runs no experiment", "call its run()"),
+        ("x = '\0'", "pipeline.py", "to see the traceback"),
+    ],
+)
+def test_errors_while_a_program_is_read_name_its_line(
+    tmp_path: Path, body: str, message: str, hint: str
+) -> None:
+    """Whatever ends it is wrong usage, with the line that is to be changed and what to do."""
+    (tmp_path / "broken_module.py").write_text("\n}\n")
+    (tmp_path / "pipeline.py").write_text(body)
+    before = list(sys.argv), list(sys.path)
+
+    with pytest.raises(UsageError) as error:
+        python_specs.run(tmp_path / "pipeline.py", ["a"])
+
+    assert message in error.value.message
+    assert hint in (error.value.hint or "")
+    assert (sys.argv, sys.path) == before
+
+
+QUIET = """
+import sys
+exp = run.Builder("Quiet runs", quiet=True, check=False)
+print(exp)
+exp.add(run.Script(inline="exit 3"), name="one")
+first = exp.run()
+exp.run(detach=True).wait(timeout=60)
+exp.run(direct=True)
+print(first, flush=True)
+print("behind", file=sys.stderr, flush=True)
+exp.run(quiet=False)
+"""
+
+
+def test_a_quiet_run_prints_nothing(exp: Exp) -> None:
+    """Neither progress nor a summary, however it ends; what objects print fits on a line."""
+    argv = [sys.executable, str(program(exp, QUIET))]
+    done = subprocess.run(
+        argv, cwd=exp.folder, env=exp.env, capture_output=True, text=True, timeout=60, check=False
+    )
+    built, first = done.stdout.splitlines()
+    assert built == "Builder('Quiet runs', 0 tasks)"
+    assert first.startswith("Run('quiet-runs_")
+    quiet, _, loud = done.stderr.partition("behind\n")
+    assert (done.returncode, quiet) == (0, "")
+    assert "FAILED" in loud
+
+
+ARGUMENTS = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--tasks", type=int, default=1)
+parser.add_argument("--json", action="store_true")
+parser.add_argument("words", nargs="*")
+given = parser.parse_args()
+exp = run.Builder("given")
+for number in range(given.tasks):
+    exp.add(run.Command(["echo", *given.words[:1]]), name=f"t{number}")
+exp.run()
+"""
+
+
+def test_what_follows_two_dashes_is_for_the_program(exp: Exp) -> None:
+    """Every command that reads a program passes it on; it is kept as what was built, and nowhere else."""
+    path = program(exp, ARGUMENTS)
+    given = ["--", "--tasks", "2", "--json", "--", "-x", "s3cret"]
+
+    assert exp("run", path, "-q", *given).stdout.startswith("given_")
+
+    stored = [file.read_text() for file in exp.home.glob("experiments/given/*/*") if file.is_file()]
+    assert not any("s3cret" in text or "--tasks" in text for text in stored)
+    again = exp("rerun", "given", "--dry-run", "--json").json["tasks"]
+    assert [task["argv"][-2:] for task in again] == [["echo", "-x"]] * 2
+    assert len(exp("graph", path, "--json", "--", "--tasks", "3").json["nodes"]) == 3
+    resumed = exp("resume", "given", "--spec", path, "--dry-run", "--json", "--", "--tasks", "4", "a").json
+    assert resumed["added"] == ["t2", "t3"]
+    started = run(path, arguments=["--tasks", "2"], home=Home(exp.home))
+    assert len(started.wait(timeout=60).spec.tasks) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("validate", "pipeline.py", "a", "-b"), "no such option: -b"),
+        (("run", "pipeline.py", "a", "b"), "for arguments of the program: exp run pipeline.py -- a b"),
+        (("run", "pipeline.py", "a", "--", "b"), "got unexpected extra arguments (a b)"),
+        (("run", "spec.yaml", "--", "a"), "spec.yaml takes no arguments: it is not a Python program"),
+        (("run", "none.py", "--", "a"), "none.py: does not exist"),
+        (("graph", "latest", "--", "a"), "latest is an experiment"),
+        (("resume", "latest", "--", "a"), "use --spec PROGRAM"),
+        (("resume", "latest", "--spec", "spec.yaml", "--", "a"), "spec.yaml takes no arguments"),
+    ],
+)
+def test_arguments_that_no_program_gets_are_refused(exp: Exp, words: tuple[str, ...], message: str) -> None:
+    """Without `--`, or where no program is read, they would be lost."""
+    program(exp, ARGUMENTS)
+    exp("run", exp.spec("tasks: {a: {command: 'true'}}"), "-q")
+    assert message in exp.on_terminal(*words, columns=160, code=2).stderr
 
 
 def test_a_program_that_a_task_imports_starts_nothing(exp: Exp) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
 import os
 import sys
 import time
@@ -138,7 +139,7 @@ class ExpCommand(_FittingHelp, typer.core.TyperCommand):
         """Parse the command line; arguments that the command does not take are wrong usage."""
         words = list(args)  # the parser empties the list
         rest = super().parse_args(ctx, args)
-        if ctx.args:
+        if ctx.args or ctx.params.get("arguments"):
             from nemorun_cli.cli import extra_arguments  # noqa: PLC0415 - only for wrong usage
 
             extra_arguments.refuse(ctx, words)
@@ -146,7 +147,8 @@ class ExpCommand(_FittingHelp, typer.core.TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line; Typer puts braces around a required argument."""
-        return [piece if "|" in piece else piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        pieces = [piece if "|" in piece else piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        return [piece.replace("[-- ARGS]...", "[-- ARGS]") for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options; Typer adds a type to each argument, which is always text."""
@@ -257,7 +259,7 @@ def application() -> Any:
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors are reported, never raised."""
-    is_json = "--json" in argv
+    is_json = "--json" in itertools.takewhile(lambda word: word != "--", argv)
     terminal.take_any_text()
     with warnings.catch_warnings():
         _show_unreadable()
@@ -418,9 +420,16 @@ def _fault(error: BaseException) -> ExpError:
 
 
 def _without_values(argv: Sequence[str]) -> Iterator[str]:
-    """The command line without the values of params, which may be secret: the file is meant to be sent."""
-    is_value = False
+    """The command line without values of params and arguments of programs, which may be secret.
+
+    The file that it is written to is meant to be sent.
+    """
+    is_value = is_of_program = False
     for word in argv:
+        if is_of_program:
+            yield "***"
+            continue
+        is_of_program = word == "--"
         is_joined = word.startswith(("-p", "--param=", "--set="))
         name, equals, _ = word.removeprefix("--param=").removeprefix("--set=").partition("=")
         lead = word[: word.index(name)] if name else ""

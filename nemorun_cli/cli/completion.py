@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
 PROGRAM_ENDINGS: Final = (".py",)
+PARAM_ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
 _EVALUATED: Final = re.compile(r"""[\\'"`]""")  # the script for zsh evaluates what it is offered
 MOST: Final = 200  # ids offered: nobody reads more
 
@@ -66,11 +67,11 @@ def statuses(incomplete: str) -> list[str]:
 
 def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of tasks and groups of the experiment on the command line, or of the latest."""
-    from nemorun_cli.experiment.run import LATEST, find  # noqa: PLC0415 - only to complete tasks
+    from nemorun_cli.experiment.lookup import LATEST, find_files  # noqa: PLC0415 - only to complete tasks
 
     try:
-        run = find(_which(ctx) or LATEST)
-        document = json.loads(run.files.read(run.files.resolved))
+        files = find_files(_which(ctx) or LATEST, Home.from_environment())
+        document = json.loads(files.read(files.resolved))
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
@@ -84,8 +85,19 @@ def _which(ctx: typer.Context) -> str | None:
     return unparsed[0] if unparsed and parsed in {None, "latest"} else parsed
 
 
+def param_files(incomplete: str) -> list[str]:
+    """Files of params that begin with the text after `@`; nothing without it."""
+    if not incomplete.startswith("@"):
+        return []
+    return [f"@{path}" for path in _files(incomplete[1:], PARAM_ENDINGS)]
+
+
 def specs(incomplete: str) -> list[str]:
     """YAML files and folders that begin with the text."""
+    return _files(incomplete, SPEC_ENDINGS)
+
+
+def _files(incomplete: str, endings: tuple[str, ...]) -> list[str]:
     folder, _, start = incomplete.rpartition("/")
     lead = f"{folder}/" if "/" in incomplete else ""
     paths = []
@@ -95,7 +107,7 @@ def specs(incomplete: str) -> list[str]:
                 continue
             if entry.is_dir():
                 paths.append(f"{lead}{entry.name}/")
-            elif entry.name.endswith(SPEC_ENDINGS):
+            elif entry.name.endswith(endings):
                 paths.append(f"{lead}{entry.name}")
     return sorted(_offered(paths, incomplete))
 

@@ -1,7 +1,8 @@
 """The words of a command line that a shell completes: joined where bash splits them, answered as it expects.
 
-bash splits words at `=` and `:` (COMP_WORDBREAKS) and replaces only what follows the last of them; each id
-of a member contains `=`. zsh and fish replace the whole word, including the option in `--from=train`.
+bash splits words at `=`, `:` and `@` (COMP_WORDBREAKS) and replaces only what follows the last of them; each
+id of a member contains `=`, and a file of params begins with `@`, which bash replaces, too. zsh and fish
+replace the whole word, including the option in `--from=train`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from nemorun_cli.cli import terminal
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
-_BREAK: Final = re.compile(r"[=:]+")
+_BREAK: Final = re.compile(r"[=:@]+")
+_BEGIN: Final = "@"  # the break that begins a word, as in `-p @values.yaml`
 _OPTION: Final = re.compile(r"--[\w-]+=")
 _SPECIAL: Final = re.compile(r"[^\w@%+=:,./~^-]|\A~(?!/)")  # what bash could act on in a word
 _LIVE_IN_QUOTES: Final = re.compile(r"[$!]")  # of these, what it acts on in double quotes
@@ -53,14 +55,14 @@ def join(words: Sequence[str], cursor: int) -> BashLine:
     """The words as they were typed, of which the one at `cursor` is the last.
 
     Args:
-        words: as bash splits them: `=` and `:` are words of their own.
+        words: as bash splits them: `=`, `:` and `@` are words of their own.
         cursor: the index of the word to complete.
     """
     joined: list[str] = []
     is_open = False  # the next word continues the last one
     for word in words[: cursor + 1]:
         is_break = _BREAK.fullmatch(word) is not None
-        if joined and (is_open or (is_break and len(joined) > 1)):
+        if joined and (is_open or (is_break and word != _BEGIN and len(joined) > 1)):
             joined[-1] += word
         else:
             joined.append(word)
@@ -69,7 +71,8 @@ def join(words: Sequence[str], cursor: int) -> BashLine:
     if cursor >= len(words):
         joined.append("")
     typed = "" if _BREAK.fullmatch(last) else last
-    return BashLine(joined, joined[-1][: len(joined[-1]) - len(typed)])
+    kept = joined[-1][: len(joined[-1]) - len(typed)]
+    return BashLine(joined, kept.removesuffix(_BEGIN))  # which bash replaces, too
 
 
 def _edit_bash(environ: MutableMapping[str, str]) -> Callable[[str], str]:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
+from nemorun_cli.experiment.records import documents
 from nemorun_cli.experiment.records.series import Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import MetricFollower
@@ -64,7 +65,7 @@ def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: boo
     for chosen in watched.looks():
         fresh = feed.read(chosen)
         if is_json and fresh:
-            terminal.write_json(metrics_view.document(fresh), dump=dump)
+            terminal.write_json(documents.metrics(fresh), dump=dump)
         elif fresh:
             terminal.write_lines(_lines(fresh, is_led=len(chosen) > 1))
         terminal.flush()
@@ -80,10 +81,10 @@ class WatchedTarget:
 
     def looks(self) -> Iterator[list[TargetRecord]]:
         """The current records, repeatedly; the last time after the target has finished."""
-        if self._target.run is None:
+        if self._target.files is None or self._target.home is None:
             yield from self._records()
             return
-        with Watch(self._target.run.files, self._target.run.home) as watching:
+        with Watch(self._target.files, self._target.home) as watching:
             while True:
                 snapshot = watching.look()
                 if watching.notice:

@@ -1,4 +1,4 @@
-"""Metrics as commands print them: documents, CSV, tables and pictures."""
+"""Metrics as pictures."""
 
 from __future__ import annotations
 
@@ -15,19 +15,10 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.series import Series
 
 
-METRICS_FORMAT: Final = "exp.metrics/1"
-
-
 HEIGHTS: Final = (16, 10)  # lines of a single picture, and of each of several
 
 
 MOST_PICTURES: Final = 6
-
-
-def document(all_series: Sequence[Series]) -> dict[str, object]:
-    """The document `exp.metrics/1`."""
-    entries = [{**series.of.to_json(), **series.to_json()} for series in all_series]
-    return {"schema": METRICS_FORMAT, "series": entries}
 
 
 def pictures(all_series: Sequence[Series]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -58,9 +58,22 @@ Tasks = Annotated[
 SpecPath = Annotated[
     str, typer.Argument(metavar="SPEC", help="The spec file.", autocompletion=completion.specs)
 ]
+PROGRAM_ARGUMENTS: Final = "arguments"  # the parameter of a command that is filled only by what follows `--`
+ProgramArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="-- ARGS", help="Arguments of a SPEC that is a Python program.", show_default=False
+    ),
+]
 Params = Annotated[
     list[str] | None,
-    typer.Option("-p", "--param", metavar="NAME=VALUE", help="Set a spec parameter. Repeatable."),
+    typer.Option(
+        "-p",
+        "--param",
+        metavar="NAME=VALUE|@FILE",
+        help="Set a spec parameter, or all of a YAML, JSON or TOML file. Repeatable.",
+        autocompletion=completion.param_files,
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -88,6 +101,15 @@ Direct = Annotated[
     typer.Option("--direct", help="Run all tasks in this process and terminal."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run; create nothing.")]
+PlanFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="With --dry-run: text, or yaml for the whole spec in one file.",
+        autocompletion=completion.one_of(("text", "yaml")),
+    ),
+]
 Key = Annotated[
     str | None,
     typer.Option("--key", metavar="KEY", help="Key of the logical run, e.g. nightly-2026-11-22."),

@@ -36,12 +36,13 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
     return load.with_plugins(document, built.plugins)
 
 
-def run(document: Document, *, is_direct: bool, is_detached: bool) -> tuple[Run, int]:
+def run(document: Document, *, is_direct: bool, is_detached: bool, quiet: bool = False) -> tuple[Run, int]:
     """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
     home = Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
         snapshot = direct.run(document, home=home)
+        _summarize(snapshot, quiet=quiet)
         return find(snapshot.files.id, home=home), snapshot.exit_code
     supervisor = client.take()
     try:
@@ -49,17 +50,27 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> tuple[Run,
     except BaseException:
         supervisor.abandon()
         raise
-    return started, 0 if is_detached else _watch(started).exit_code
+    return started, 0 if is_detached else _watch(started, quiet=quiet).exit_code
 
 
-def _watch(started: Run) -> Snapshot:
+def _watch(started: Run, *, quiet: bool) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
-    terminal.warn(f"{started.id} started")
+    if not quiet:
+        terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
+        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=quiet)
+
+
+def _summarize(snapshot: Snapshot, *, quiet: bool) -> None:
+    """Print how a direct run ended: its output is there already."""
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment has ended
+
+    if not quiet:
+        watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
+    watch.settle_plugins(snapshot, quiet=quiet)
 
 
 def report(error: ExpError, program: Path) -> None:

@@ -46,7 +46,7 @@ class Upstream:
     """An attempt that another attempt depends on in the engine's own queue.
 
     Attributes:
-        job_id: its id in the engine.
+        files: its own; None for a job that `exp` did not submit, of which only the engine knows the end.
         need: how it must end: `success`; `no_cancel` (success or failure, but not cancelled); `end`
             (any result); `failure` (at least one of the upstream jobs with this need must fail).
         has_secrets: whether its outputs may contain a secret that only the supervisor can recognize.
@@ -54,7 +54,7 @@ class Upstream:
 
     key: Key
     job_id: str
-    files: AttemptFiles
+    files: AttemptFiles | None
     need: Need
     has_secrets: bool = False
 
@@ -265,6 +265,20 @@ class SharingExecutor(Executor, Protocol):
         ...
 
 
+class FileNamingExecutor(Executor, Protocol):
+    """An executor with `names_files`."""
+
+    @classmethod
+    def missing_files(cls, options: Mapping[str, Any], folder: str) -> Iterable[str]:
+        """The absolute paths of files that tasks need, and that do not exist now.
+
+        Args:
+            options: those of the executor.
+            folder: the spec's, from which relative paths start.
+        """
+        ...
+
+
 class QueueingExecutor(Executor, Protocol):
     """An executor with `queues_early`."""
 
@@ -403,6 +417,21 @@ def ask(spec: Spec) -> list[Diagnosis]:
             diagnoses += executor.check()
         finally:
             executor.close()
+    return diagnoses
+
+
+def missing_files(spec: Spec) -> list[Diagnosis]:
+    """What the executors of the tasks name and is missing; an earlier task may yet create it."""
+    diagnoses: list[Diagnosis] = []
+    for name in dict.fromkeys(task.executor for task in spec.tasks):
+        options = dict(spec.executors.get(name, {"type": name}))
+        kind = options.pop("type", name)
+        if not capabilities(name, {**options, "type": kind}).names_files:
+            continue
+        for path in cast(type[FileNamingExecutor], find(kind)).missing_files(options, spec.folder):
+            remedy = "create it, or make sure that an earlier task does"
+            message = f"{name} needs {path}, which does not exist"
+            diagnoses.append(Diagnosis(engine=kind, is_ok=False, message=message, remedy=remedy))
     return diagnoses
 
 

@@ -39,7 +39,10 @@ class Capabilities:
         is_container: whether tasks run in containers, in which most of `$EXP_DIR` is read-only.
         ends_groups: whether the job of a group with `together` stops the other members, also without a
             supervisor, when the group ends with its leader.
+        knows_jobs: whether it reports the end of a job of its engine that `exp` did not submit; it then has
+            `foreign_end(job_id)`.
         separates_stderr: whether standard error gets a file of its own without `stderr_to_stdout`.
+        names_files: whether its options name files of this machine; its class then has `missing_files`.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
         member_network: where the members of a group find each other; None if that is not known before they
@@ -56,7 +59,9 @@ class Capabilities:
     queues_early: bool = False
     is_container: bool = False
     ends_groups: bool = False
+    knows_jobs: bool = False
     separates_stderr: bool = False
+    names_files: bool = False
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
     shares_objects: bool = False

@@ -100,7 +100,7 @@ def make(
 
 def _ends(task: Task, group: Group, tries: int) -> tuple[str, ...]:
     """The kinds of end of an attempt with which a group ends, if it was retried so often before."""
-    is_fatal = tries >= task.retry.limit and (group.until == task.id or not task.allow_failure)
+    is_fatal = tries >= task.retry.limit and (group.leader == task.id or not task.allow_failure)
     return ("success",) * group.may_lead(task.id) + ("failure",) * is_fatal
 
 

@@ -179,6 +179,7 @@ class SpecChange:
     """
 
     revision: NewRevision
+    schedule: Schedule
     decisions: list[Decision]
     below: list[str]
 
@@ -200,14 +201,16 @@ def plan(
     if not snapshot.spec.strict_inline:
         document = replace(document, strict_inline=False, spec=None)
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
-    spec = replace(create.resolve(document, identity), packages=snapshot.spec.packages)
+    known = {each.given: each.experiment for each in snapshot.spec.external if each.experiment}
+    resolved = create.resolve(document, identity, known=known)
+    spec = replace(resolved, packages=snapshot.spec.packages)
     revision = compare(snapshot, spec, old_text=spec_revisions.texts(files), new_text=_texts_of(document))
     history = ExperimentState.of(revision.spec)
     history.apply_all(ledger.read_settled(files.ledger)[0])
     names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
     schedule = Schedule(revision.spec, history)
     decisions = resume_plan.decide(schedule, below=names, changes=revision.reasons())
-    return SpecChange(revision=revision, decisions=decisions, below=names)
+    return SpecChange(revision=revision, schedule=schedule, decisions=decisions, below=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +273,7 @@ def order(
         return None
     if not accepts:
         refuse_unaccepted(revision)
-    resume_plan.refuse_late(Schedule(snapshot.spec, snapshot.history), change.decisions)
+    resume_plan.refuse_late(change.schedule, change.decisions)
     return AcceptedChange(files=files, home=home, document=document, change=change)
 
 

@@ -18,21 +18,21 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.masking import mask
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
+from nemorun_cli.spec.yaml import writer
 from nemorun_cli.storage import creation_mark, events, paths, spec_copies
 from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.system import crashpoints, environment
 from nemorun_cli.system.files import FOLDER_MODE, copy_file, is_regular, make_folder, sync, write
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.experiment.ship import Shipments
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.storage.paths import Home
 
 
 def tentative(document: Document, home: Home) -> Identity:
@@ -42,19 +42,36 @@ def tentative(document: Document, home: Home) -> Identity:
     return Identity(id=experiment_id, name=name, directory=str(home.root_of_new() / name / experiment_id))
 
 
-def resolve(document: Document, identity: Identity) -> Spec:
+def resolve(document: Document, identity: Identity, *, known: Mapping[str, str] | None = None) -> Spec:
     """The spec as an experiment of this identity runs it: resolved, and changed by its plugins.
+
+    `known` has the ids of experiments that tasks wait for, by the names in the spec that keep them.
 
     Raises:
         SpecError: it has problems.
         UsageError: a plugin raised.
     """
-    spec = load.resolve(document, identity)
+    spec = located(document, identity, known=known)
     if not spec.plugins and not document.plugins:
         return spec
     from nemorun_cli.experiment import plugin_changes  # noqa: PLC0415 - only for specs with plugins
 
     return plugin_changes.changed(document, spec, identity)
+
+
+def located(document: Document, identity: Identity, *, known: Mapping[str, str] | None = None) -> Spec:
+    """The resolved spec with the experiments that its tasks wait for; no plugin is imported.
+
+    Raises:
+        SpecError: it has problems.
+    """
+    spec = load.resolve(document, identity)
+    if not spec.external:
+        return spec
+    from nemorun_cli.experiment import externals  # noqa: PLC0415 - only for specs that wait for others
+
+    home = Home(ExperimentFiles(Path(identity.directory)).home)
+    return externals.resolved(spec, document, home, known or {})
 
 
 def create(
@@ -228,4 +245,5 @@ def _origin(document: Document) -> Origin:
         only=document.only,
         others=dict(document.others),
         whole=None if document.whole is None else dict(document.whole),
+        whole_text=None if document.whole is None else writer.document(document.whole),
     )

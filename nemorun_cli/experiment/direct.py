@@ -25,40 +25,84 @@ from nemorun_cli.spec import secret_values, secret_warnings
 from nemorun_cli.storage import attempts, events
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import environment, locks
+from nemorun_cli.system import environment, locks, output_copies
+from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
+    from nemorun_cli.system.output_copies import OutputCopies
     from nemorun_cli.views.snapshot import Snapshot
 
-LOG_NOTE: Final = "This task ran with --direct: its output went to the terminal.\n"
+LOG_NOTE: Final = "This task ran with --direct and without the program tee: its output is not kept.\n"
 
 
 class DirectExecutor(LocalExecutor):
     """Local tasks in the foreground of the terminal, partials inside this process."""
 
     own_session: ClassVar[bool] = False
+    _copies: OutputCopies | None = None  # of the attempt that runs
 
     def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
-        attempts.put(job.files.log, LOG_NOTE)
         if plan.partial is None:
-            return super()._start(job, plan, env, lock)
+            try:
+                return super()._start(job, plan, env, lock)
+            finally:
+                if self._copies is not None:
+                    self._copies.close()  # from here on, only the task can write more
         since = time.time()
         attempts.put(job.files.claim, f"{os.getpid()}\n")
-        code = _call_here(*plan.partial, plan=plan, env=env)
+        with self._copied(job, plan):
+            code = _call_here(*plan.partial, plan=plan, env=env)
         attempts.put(job.files.exit, f'{{"exit_code":{code}}}\n')
         ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
         return AttemptStatus(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 
     def _streams(self, log: int, error: int) -> Sequence[tuple[Any, ...]]:
-        del log, error
-        return ()
+        self._copies = output_copies.start(log, error)
+        if self._copies is None:
+            os.write(log, LOG_NOTE.encode())
+            return ()
+        return [
+            (os.POSIX_SPAWN_DUP2, self._copies.output, 1),
+            (os.POSIX_SPAWN_DUP2, self._copies.error, 2),
+        ]
+
+    def _finished(self, job: Job, child: Any, ending: AttemptEnd) -> AttemptStatus:
+        if self._copies is not None:
+            self._copies.wait()  # the log is whole before its metrics are read
+            self._copies = None
+        return super()._finished(job, child, ending)
+
+    @contextlib.contextmanager
+    def _copied(self, job: Job, plan: Plan) -> Iterator[None]:
+        """Copy what this process writes inside of the block to the attempt's log."""
+        log = descriptor_to_append(job.files.log)
+        error = log if plan.stderr_to_stdout else descriptor_to_append(job.files.stderr)
+        saved = [os.dup(number) for number in (1, 2)]
+        copies = None
+        try:
+            for action, source, target in self._streams(log, error):
+                assert action == os.POSIX_SPAWN_DUP2  # noqa: S101 - as above
+                os.dup2(source, target)
+            copies, self._copies = self._copies, None
+            if copies is not None:
+                copies.close()
+            yield
+        finally:
+            _flush()
+            for descriptor, number in zip(saved, (1, 2), strict=True):
+                os.dup2(descriptor, number)
+            for descriptor in {*saved, log, error}:
+                os.close(descriptor)
+            if copies is not None:
+                copies.wait()
 
 
 def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
@@ -121,6 +165,12 @@ def _interrupts(loop: SupervisorLoop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed or replaced by user code
+            stream.flush()
 
 
 def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, str]) -> int:

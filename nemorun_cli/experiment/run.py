@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import re
-import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import (
     AmbiguousError,
@@ -14,13 +11,11 @@ from nemorun_cli.errors import (
     LedgerError,
     LockHeldError,
     NotFoundError,
-    NotOverError,
     UsageError,
 )
-from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage import creation_mark, ledger, spec_copies
-from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key, skip
-from nemorun_cli.system.files import open_to_read
+from nemorun_cli.storage.paths import ExperimentFiles, Home, skip
 from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
@@ -28,19 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.experiment.change_spec import SpecChange
+    from nemorun_cli.experiment.start import IfRunning
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
     from nemorun_cli.supervisor.assignment import ResumeRequest
     from nemorun_cli.views.snapshot import Snapshot
 
-LATEST: Final = "latest"
-LONGEST_LINE: Final = 1 << 20  # bytes that are read of the first line of a ledger
 
-_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a prefix of one
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Run:
     """A handle of one experiment: its files, and the values that must not be shown.
 
@@ -49,7 +40,11 @@ class Run:
 
     files: ExperimentFiles
     home: Home
-    secrets: set[str] = field(default_factory=set, repr=False, compare=False)
+    secrets: set[str] = field(default_factory=set, compare=False)
+
+    def __repr__(self) -> str:
+        """The id and the folder, without reading the experiment."""
+        return f"Run({self.id!r}, {str(self.directory)!r})"
 
     @property
     def id(self) -> str:
@@ -91,20 +86,9 @@ class Run:
             NotOverError: the experiment is still running after the timeout.
             UsageError: this home did not create the experiment, so that its backends are not asked.
         """
-        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not for a single poll
+        from nemorun_cli.views import follow  # noqa: PLC0415 - not for a single poll
 
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with Watch(self.files, self.home, others=others) as watch:
-            while True:
-                snapshot = watch.look()
-                if watch.notice:
-                    report(f"{self.id}: {watch.notice}")
-                if snapshot.status is not ExperimentStatus.RUNNING:
-                    return snapshot
-                remaining = None if deadline is None else deadline - time.monotonic()
-                if remaining is not None and remaining <= 0:
-                    raise NotOverError(f"{self.id} is still running after {timeout:g} s")
-                watch.pause(limit=remaining)
+        return follow.wait(self.files, self.home, timeout=timeout, report=report, others=others)
 
     def cancel(
         self,
@@ -285,6 +269,104 @@ class Run:
         current = snapshot or self.status()
         return resume_plan.decide(Schedule(current.spec, current.history), below=current.match_tasks(below))
 
+    def rerun(
+        self,
+        *,
+        params: Mapping[str, Any] | Sequence[str] = (),
+        sets: Sequence[str] = (),
+        only: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        if_running: IfRunning | None = None,
+    ) -> Run:
+        """Start a new experiment from this one's copies of its spec and scripts, as `exp rerun` does.
+
+        Returns as soon as the new one has started. What is given overrides the options of this one; for the
+        arguments see `nemorun_cli.run`.
+
+        Raises:
+            SpecError: with all problems that the changes cause, a missing secret included.
+            LedgerError: the copies cannot be read, or another user may change them.
+            EngineError: an engine that it needs is missing, down or refuses the request.
+            RunningError: `if_running` is `fail`, and an experiment is running.
+        """
+        from nemorun_cli.experiment import start  # noqa: PLC0415 - only for starting
+
+        files, secrets = start.again(
+            self.files,
+            start.ChangedOptions(params=params, sets=sets, only=only, options=options),
+            home=self.home,
+            key=key,
+            if_running=if_running,
+        )
+        return Run(files, self.home, set(secrets))
+
+    def metrics(
+        self, task: str | None = None, *, keys: Sequence[str] = (), last: int | None = None
+    ) -> dict[str, Any]:
+        """The metrics that its tasks logged: the document `exp.metrics/1`.
+
+        Its `series` is a list with an entry for each series of each record: `name`, `task`, `prefix`,
+        `count`, `rows` (one dict per row: the logged fields, and `_ts`, its time in Unix seconds) and
+        `statistics` (by field: `count`, `last`, `min`, `max`, `mean`, …).
+
+        Args:
+            task: only this task, group or glob.
+            keys: only these fields (`loss`), series (`train`) or both (`train/loss`), as globs.
+            last: only so many of the last rows of each series, of which the statistics are then, too.
+
+        Raises:
+            NotFoundError: there is no such task.
+            UsageError: a key selects nothing, although metrics were logged.
+            LedgerDamagedError: a record cannot be read.
+        """
+        from nemorun_cli.experiment.records import documents  # noqa: PLC0415 - imports tracking
+        from nemorun_cli.experiment.records.targets import Target  # noqa: PLC0415 - the same
+
+        chosen = Target(files=self.files, home=self.home, task=task).choose()
+        return documents.metrics(documents.read_series(chosen, wanted=keys, tail=last))
+
+    def params(self, task: str | None = None) -> dict[str, Any]:
+        """The params that the experiment and its tasks recorded: the document `exp.params/1`.
+
+        Its `records` is a list with an entry for each record: `task` (None for the experiment itself),
+        `prefix`, `params` (by dotted name) and `nested`. The params of the spec alone are `spec().params`.
+
+        Args:
+            task: only this task, group or glob.
+
+        Raises:
+            NotFoundError: there is no such task.
+            LedgerDamagedError: a record cannot be read.
+        """
+        from nemorun_cli.experiment.records import documents  # noqa: PLC0415 - imports tracking
+        from nemorun_cli.experiment.records.targets import Target  # noqa: PLC0415 - the same
+
+        return documents.params(Target(files=self.files, home=self.home, task=task).choose())
+
+    def why(self, task: str | None = None, *, others: bool = False) -> dict[str, Any]:
+        """Why a task is waiting, failed, was skipped or was cancelled: the document `exp.why/1`.
+
+        Its `tasks` is a list with an entry for each task, as in `exp.status/1`, plus `causes`, `chain`,
+        `log`, `attempts` and `resume`.
+
+        Args:
+            task: a task, group or glob; by default all tasks with the worst status that occurs.
+            others: see `status`.
+
+        Raises:
+            NotFoundError: there is no such task.
+            LedgerError: the ledger cannot be read.
+        """
+        from nemorun_cli.views import known_secrets  # noqa: PLC0415 - only to explain
+        from nemorun_cli.views.reports import why_report  # noqa: PLC0415 - the same
+
+        events, _ = ledger.read_settled(self.files.ledger)
+        snapshot = self.status(others=others)
+        secrets = known_secrets.of_experiment(self.files, snapshot.spec, snapshot.history).values()
+        names = why_report.notable(snapshot) if task is None else snapshot.match_tasks([task])
+        return why_report.document(snapshot, names, events, secrets={*secrets, *self.secrets})
+
     def logs(self, task: str, *, attempt: int | None = None) -> Path:
         """The log file of a task's attempt (default: its latest).
 
@@ -315,91 +397,53 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
         UsageError: the home cannot be read, or another user could have changed it.
     """
     home = trusted(home)
-    if not _WORD.fullmatch(which):  # no id starts like this; often an unset variable of a script
-        if titled := _by_title(which, home):
-            return titled
-        raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="list them with: exp list")
-    if files := home.experiment(which):
-        return Run(files, home)
-    names = home.names()
-    unreadable: list[LedgerError] = []
-    files = _find(which, names, home=home, report=unreadable.append)
-    if files is None and unreadable:
-        raise unreadable[-1]
-    for error in unreadable:
-        skip(error)
-    if files is not None:
-        return Run(files, home)
-    if which == LATEST:
-        raise NotFoundError(
-            f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC"
-        )
-    if titled := _by_title(which, home):
-        return titled
-    raise NotFoundError(
-        f"there is no experiment {which!r} under {home.directory}", hint="list them with: exp list"
-    )
+    return Run(find_files(which, home), home)
 
 
-def _by_title(title: str, home: Home) -> Run | None:
-    """The latest experiment of the one name that experiments with this title have."""
-    if not title.strip():
-        return None
-    from nemorun_cli.views import listing  # noqa: PLC0415 - only if nothing else matches
+def runs(
+    name: str | Sequence[str] = (),
+    *,
+    status: str | Sequence[str] = (),
+    tag: str | Sequence[str] = (),
+    since: str | None = None,
+    limit: int | None = None,
+    home: Home | None = None,
+) -> list[Run]:
+    """The experiments that match all filters, newest first, as `exp list` shows them.
 
-    names = listing.names_of_title(home, title)
-    if len(names) > 1:
-        raise AmbiguousError(
-            f"{title!r} is the title of experiments of several names: {', '.join(names[:10])}"
-        )
-    return find(names[0], home=home) if names else None
+    What cannot be read is left out, with a warning (`errors.UnreadableWarning`).
 
-
-def trusted(home: Home | None) -> Home:
-    """The home that was given, or else `$NEMORUN_HOME`.
+    Args:
+        name: a name or a glob, or several of which one matches.
+        status: a status in any case, or several of which it has one.
+        tag: a tag, or several which it has all.
+        since: only those created within a duration (`2h`) or since a date (`2026-11-22`).
+        limit: at most so many.
+        home: instead of `$NEMORUN_HOME`.
 
     Raises:
-        UsageError: another user, or everybody, may change it.
+        UsageError: there is no such status, `since` is neither, or the home cannot be read or trusted.
     """
-    if home is None:
-        return Home.from_environment()
-    home.require_trusted()
-    return home
+    from nemorun_cli.views import listing  # noqa: PLC0415 - only for lists
+
+    home = trusted(home)
+    matching = listing.matching(
+        home,
+        names=_listed(name),
+        statuses=listing.statuses(_listed(status), option="status"),
+        tags=_listed(tag),
+        since=None if since is None else listing.since(since, option="since"),
+    )
+    found: list[Run] = []
+    for summary in matching:
+        if limit is not None and len(found) >= limit:
+            break
+        if summary.problem:
+            skip(LedgerError(f"{summary.id}: {summary.problem}"))
+        elif files := home.experiment(summary.id):  # None if it was removed meanwhile
+            found.append(Run(files, home))
+    return found
 
 
-def _find(
-    which: str, names: Sequence[str], *, home: Home, report: Callable[[LedgerError], None]
-) -> ExperimentFiles | None:
-    """The latest experiment of this name, the one with this prefix, or for `latest` the newest of all."""
-    if which in names and (newest := _newest(home, [which], report)):
-        return newest
-    near = [name for name in names if which.startswith(name) or name.startswith(which)]
-    ids = (run_id for _, run_id in home.readable_ids(near, report=report) if run_id.startswith(which))
-    candidates = {files.id: files for files in home.readable(ids, report=report)}
-    if len(candidates) > 1:
-        listed = ", ".join(sorted(candidates, key=age_key)[-10:])
-        raise AmbiguousError(f"{which!r} matches {len(candidates)} experiments: {listed}")
-    if candidates:
-        return next(iter(candidates.values()))
-    return _newest(home, names, report) if which == LATEST else None
-
-
-def _newest(
-    home: Home, names: Sequence[str], report: Callable[[LedgerError], None]
-) -> ExperimentFiles | None:
-    found = (run_id for _, run_id in home.readable_ids(names, report=report))
-    ids = sorted(found, key=age_key, reverse=True)
-    for _, same_second in itertools.groupby(ids, key=lambda run_id: age_key(run_id)[0]):
-        if newest := list(home.readable(same_second, report=report)):
-            return newest[0] if len(newest) == 1 else max(newest, key=_created)
-    return None
-
-
-def _created(files: ExperimentFiles) -> str:
-    """The exact creation time; experiments of two names may share a second."""
-    try:
-        with open_to_read(files.ledger, follows_link=False) as stream:
-            event = ledger.parse(stream.readline(LONGEST_LINE))
-    except OSError:
-        return ""
-    return str(event.get("time", "")) if event else ""
+def _listed(words: str | Sequence[str]) -> list[str]:
+    return [words] if isinstance(words, str) else list(words)

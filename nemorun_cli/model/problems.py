@@ -54,6 +54,16 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilePosition:
+    """A place in a file that is not the spec: line and column are counted from 1, `text` is the line."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A problem whose line in the file is not determined yet.
 
@@ -61,6 +71,7 @@ class Finding:
         on_key: whether the key at `place` is wrong, rather than its value.
         needle: the part of the value's text that is wrong.
         option: the option that set the value, if the file did not.
+        position: the place in another file that set the value.
         is_incomplete: whether the value at `place` lacks something, and the rest of it can be checked.
     """
 
@@ -71,6 +82,7 @@ class Finding:
     is_incomplete: bool = False
     needle: str | None = None
     option: str | None = None
+    position: FilePosition | None = None
 
     def problem(
         self, *, file: str, line: int | None = None, column: int | None = None, text: str | None = None

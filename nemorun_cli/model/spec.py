@@ -76,6 +76,7 @@ class Task:
     secrets: tuple[str, ...] = ()
     env_inherit: str | tuple[str, ...] = "all"
     dependencies: tuple[str, ...] = ()  # ids of tasks, with groups expanded into their members
+    external: tuple[str, ...] = ()  # keys of what it waits for outside of the experiment
     dependency_type: DependencyType = "afterok"
     when: str | bool | None = None
     resources: Resources = NOTHING
@@ -181,9 +182,45 @@ class Group:
         """Whether a member's end can end the others."""
         return self.until != UNTIL_ALL
 
-    def may_lead(self, task_id: str) -> bool:
+    @property
+    def leader(self) -> str | None:
+        """The id of the member that leads, if one is named; a task can be called `any` or `all`."""
+        return None if self.until in (UNTIL_ALL, UNTIL_ANY) else self.until
+
+    def may_lead(self, member: str) -> bool:
         """Whether the success of a member ends the others."""
-        return self.until in (UNTIL_ANY, task_id)
+        return self.until == UNTIL_ANY or self.leader == member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """Something outside of the experiment that tasks wait for: another experiment, its task, or a Slurm job.
+
+    Attributes:
+        key: what names it in the tasks that wait for it, and in events.
+        alias: the name of the other experiment in expressions.
+        given: the other experiment's name or id, as in the spec.
+        experiment: its id, once this experiment is created.
+        task: a task or a group of it; None for the whole experiment.
+        slurm_job: the id of the job; None for an experiment.
+        executor: where the job is asked for.
+    """
+
+    key: str
+    alias: str = ""
+    given: str = ""
+    experiment: str | None = None
+    task: str | None = None
+    slurm_job: str | None = None
+    executor: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What it is, in a few words: `train of digits_1795328686`."""
+        if self.slurm_job is not None:
+            return f"the Slurm job {self.slurm_job}"
+        named = self.experiment or self.given
+        return f"the experiment {named}" if self.task is None else f"{self.task} of {named}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +265,7 @@ class Spec:
     removed: tuple[str, ...] = ()  # ids of tasks that only earlier revisions have
     strict_inline: bool = True
     title: str | None = None
+    external: tuple[External, ...] = ()  # what tasks wait for outside of the experiment
 
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None if it runs in the original folder."""
@@ -246,6 +284,7 @@ class Spec:
         document["run"] = asdict(self.run)
         document["packages"] = [package.to_json() for package in self.packages]
         document["plugins"] = [asdict(use) for use in self.plugins]
+        document["external"] = [asdict(each) for each in self.external]
         members: dict[str, list[Task]] = {group.id: [] for group in self.groups}
         for task in self.tasks:
             if task.group in members:
@@ -269,6 +308,9 @@ class Spec:
         values["run"] = RunOptions(**_known(RunOptions, document["run"]))
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
         values["plugins"] = tuple(_plugin_use(entry) for entry in document.get("plugins", ()))
+        values["external"] = tuple(
+            External(**_known(External, entry)) for entry in document.get("external", ())
+        )
         for key in ("tags", "bindrs", "removed"):
             values[key] = tuple(values.get(key, ()))
         return cls(**values)
@@ -278,7 +320,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
-_TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late", "prefix")
+_TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
 _NESTED = ("retry", "resources")  # fields whose values are dataclasses
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings

@@ -67,10 +67,10 @@ def cancel_of(
 
 def _end_of_leader(schedule: Schedule, group: Group, task_id: str) -> float | None:
     """When the leader ended, with a tolerance, if its times are by the clocks of the same cluster."""
-    leader, tasks = schedule.history.tasks.get(group.until), schedule.tasks
-    if leader is None or leader.ended is None or tasks[group.until].executor != tasks[task_id].executor:
+    if group.leader is None or schedule.tasks[group.leader].executor != schedule.tasks[task_id].executor:
         return None
-    return unix(leader.ended) - CLOCK_SKEW
+    ended = schedule.history.tasks[group.leader].ended
+    return None if ended is None else unix(ended) - CLOCK_SKEW
 
 
 def awaits_leader(schedule: Schedule, task_id: str, ending: AttemptEnd, files: AttemptFiles) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.scheduler.leaders import GroupEnd
     from nemorun_cli.scheduler.schedule import Readiness, Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
-    from nemorun_cli.storage.state import Cancel, TaskState
+    from nemorun_cli.storage.state import Cancel, ExternalEnd, TaskState
 
 
 MOST_AWAITED: Final = 32  # tasks that wait for a value, up to which others take their place in the same turn
@@ -82,6 +82,18 @@ class Decisions:
                     message=f"{task.id} failed, and {group.id} is fail_fast",
                 )
         self._apply(self.schedule.over(task.id))
+
+    def end_external(self, key: str, end: ExternalEnd) -> None:
+        """Record the end of something outside of the experiment, and release the tasks that wait for it."""
+        self.journal.note(
+            events.EXTERNAL_ENDED,
+            external=key,
+            status=end.status,
+            outputs=end.outputs or None,
+            message=end.message,
+        )
+        self._apply(self.schedule.external_over(key))
+        self.are_pending = True
 
     def _end_with_leader(self, group: Group, end: GroupEnd | None) -> None:
         """Skip the members of a group that have not started, and stop the others, if the group ends now."""
@@ -164,13 +176,21 @@ class Decisions:
         self._skip(task_id, Reason.DEPENDENCY, readiness.message)
         return True
 
-    def skip_unstarted(self, task_id: str, state: TaskState, ending: AttemptEnd) -> bool:
-        """Record a member that was removed unstarted as its group ended; return whether it was."""
-        is_unstarted = state.started is None and ending.started is None
-        cancel = state.cancel if self.schedule.group_with_leader(task_id) else None
-        if cancel is None or ending.status is not TaskStatus.CANCELLED or not is_unstarted:
+    def skip_unstarted(
+        self, task_id: str, state: TaskState, ending: AttemptEnd, cancel: Cancel | None
+    ) -> bool:
+        """Record a member that was stopped unstarted as its group ended; return whether it was.
+
+        Args:
+            task_id: the member.
+            state: its state.
+            ending: the result that its executor reported.
+            cancel: the cancel that counts for it.
+        """
+        if cancel is None or cancel.reason not in GROUP_REASONS or state.started or ending.started:
             return False
-        if cancel.reason not in GROUP_REASONS:
+        is_unstarted = ending.status is TaskStatus.CANCELLED or ending.reason is Reason.LAUNCH
+        if not is_unstarted or self.schedule.group_with_leader(task_id) is None:
             return False
         self._skip(task_id, Reason(cancel.reason), cancel.message)
         return True
@@ -271,13 +291,24 @@ class Decisions:
         from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - slow to import, and few tasks have expressions
 
         outputs, evaluator = _Outputs(self.history.tasks), self.evaluations.evaluator(task.id)
+        external = {key: end.outputs for key, end in self.history.external.items()}
         filled = None
         try:
             if evaluate.decide_when(
-                task, spec=self.spec, identity=identity, outputs=outputs, evaluator=evaluator
+                task,
+                spec=self.spec,
+                identity=identity,
+                outputs=outputs,
+                evaluator=evaluator,
+                external=external,
             ):
                 filled = evaluate.fill_late(
-                    task, spec=self.spec, identity=identity, outputs=outputs, evaluator=evaluator
+                    task,
+                    spec=self.spec,
+                    identity=identity,
+                    outputs=outputs,
+                    evaluator=evaluator,
+                    external=external,
                 )
             else:
                 self._skip(task.id, Reason.WHEN, "its `when` is false")

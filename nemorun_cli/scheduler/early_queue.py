@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from nemorun_cli.executors import Upstream
 from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nemorun_cli.executors import Need
     from nemorun_cli.model.spec import Group, Spec, Task
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Queues: TypeAlias = "Mapping[str, str | None]"
 """Name of an executor -> name of its engine's queue; None if its tasks cannot be queued early."""
+
+ExternalJob: TypeAlias = "Callable[[str, str], Upstream | None]"
+"""Key of an `External`, name of a queue -> the job of that queue which it is now; its need does not count."""
 
 _BAD_ENDS = (TaskStatus.FAILED, TaskStatus.CANCELLED)
 
@@ -46,7 +50,7 @@ class Rules:
         group = self._groups.get(task.group or "")
         return bool(
             self._queues.get(task.executor)
-            and task.dependencies
+            and (task.dependencies or task.external)
             and task.handler is None
             and not task.late
             and task.when is None
@@ -89,35 +93,61 @@ class Rules:
 
 
 class EarlyQueue:
-    """The tasks that may be queued early, updated as their parents are submitted or finish."""
+    """The tasks that may be queued early, updated as their parents are submitted or finish.
 
-    def __init__(self, spec: Spec, history: ExperimentState, queues: Queues) -> None:
+    Args:
+        spec: the spec.
+        history: the state of its tasks.
+        queues: the queue of each executor.
+        external_job: finds the jobs of what tasks wait for outside of the experiment.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        history: ExperimentState,
+        queues: Queues,
+        external_job: ExternalJob = lambda *_: None,
+    ) -> None:
         self.rules = Rules(spec, queues)
-        self._history = history
+        self._history, self._queues, self._external_job = history, queues, external_job
+        self._keys = frozenset(external.key for external in spec.external)
         self._missing: dict[str, int] = {}  # parents that are neither finished nor submitted
         self._children: defaultdict[str, list[str]] = defaultdict(list)
         self._settled: set[str] = set()
         self._candidates: list[tuple[int, str]] = []
         for task in spec.tasks:
             if self.rules.may_wait(task):
-                self._missing[task.id] = len(task.dependencies)
-                for parent in task.dependencies:
+                self._missing[task.id] = len(task.dependencies) + len(task.external)
+                for parent in (*task.dependencies, *task.external):
                     self._children[parent].append(task.id)
-        for name in self._children:
+        for name in list(self._children):
             self.notice(name)
 
     def notice(self, task_id: str) -> None:
-        """Update the candidates after the state of a task has changed."""
-        if task_id in self._settled or task_id not in self._children:
-            return
-        state = self._history.tasks[task_id]
-        if not state.is_over and not _is_submitted(state):
+        """Update the candidates after the state of a task, or of something outside, has changed."""
+        if task_id in self._settled or task_id not in self._children or not self._is_there(task_id):
             return
         self._settled.add(task_id)
         for child in self._children[task_id]:
             self._missing[child] -= 1
             if not self._missing[child]:
                 heapq.heappush(self._candidates, (self.rules.tasks[child].index, child))
+
+    def notice_external(self) -> None:
+        """The same for all that is outside of the experiment."""
+        for key in self._keys:
+            self.notice(key)
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a parent has finished, or is a job that others can wait for."""
+        if name not in self._keys:
+            state = self._history.tasks[name]
+            return state.is_over or _is_submitted(state)
+        queues = (self._queues.get(self.rules.tasks[child].executor) for child in self._children[name])
+        return name in self._history.external or any(
+            queue and self._external_job(name, queue) for queue in queues
+        )
 
     def take(self) -> list[tuple[str, dict[str, Need]]]:
         """Return the tasks to queue now, in the order of the spec, each with its needs by parent."""
@@ -131,10 +161,18 @@ class EarlyQueue:
                 taken.append((name, needs))
         return taken
 
-    def awaited(self, needs: Mapping[str, Need], files: ExperimentFiles) -> tuple[Upstream, ...]:
-        """Return the attempts that a task waits for, as its executor needs them."""
+    def awaited(
+        self, task_id: str, needs: Mapping[str, Need], files: ExperimentFiles
+    ) -> tuple[Upstream, ...]:
+        """Return the attempts and jobs that a task waits for, as its executor needs them."""
+        queue = self._queues[self.rules.tasks[task_id].executor] or ""
         upstream = []
         for name, need in needs.items():
+            if name in self._keys:
+                job = self._external_job(name, queue)
+                assert job is not None  # noqa: S101 - it was found just now
+                upstream.append(replace(job, need=need))
+                continue
             state = self._history.tasks[name]
             assert state.job_id is not None  # noqa: S101 - only such attempts can be waited for
             upstream.append(
@@ -155,12 +193,19 @@ class EarlyQueue:
             _is_submitted(states[name]) and self.rules.may_be_awaited(name, task) for name in unfinished
         ):
             return {}
+        queue = self._queues[task.executor] or ""
+        outside = [key for key in task.external if key not in self._history.external]
+        if not all(self._external_job(key, queue) for key in outside):
+            return {}
         if task.dependency_type == "afterok":
-            return {
+            needs: dict[str, Need] = {
                 name: "no_cancel" if self.rules.tasks[name].allow_failure else "success"
                 for name in unfinished
             }
-        has_bad_end = any(state.status in _BAD_ENDS for state in states.values())
+            return needs | dict.fromkeys(outside, "success")
+        ended = [self._history.external[key].status for key in task.external if key not in outside]
+        has_bad_end = not {*ended, *(state.status for state in states.values())}.isdisjoint(_BAD_ENDS)
+        unfinished += outside
         need: Need = "failure" if task.dependency_type == "afternotok" and not has_bad_end else "end"
         return dict.fromkeys(unfinished, need)
 

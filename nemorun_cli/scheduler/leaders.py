@@ -43,10 +43,10 @@ def end_of(group: Group, over: Mapping[str, TaskState], tasks: Mapping[str, Task
         return None
     if leader := succeeded_leader(group, over):
         return GroupEnd(Reason.UNTIL, leader, f"{leader} succeeded, and {group.id} ends with it")
-    if group.until in over:
-        status = over[group.until].status
+    if group.leader is not None and group.leader in over:
+        status = over[group.leader].status
         return GroupEnd(
-            Reason.DEPENDENCY, group.until, f"{group.until} is {status}, and {group.id} ends with it"
+            Reason.DEPENDENCY, group.leader, f"{group.leader} is {status}, and {group.id} ends with it"
         )
     failed = next((name for name, state in over.items() if _fails_group(tasks[name], state)), None)
     if failed is None:

@@ -100,7 +100,7 @@ def _requested(schedule: Schedule, below: Iterable[str]) -> set[str]:
 
 
 def _leads(group: Group, member: str, state: TaskState) -> bool:
-    return group.until == member or (group.may_lead(member) and leaders.has_succeeded(state))
+    return group.leader == member or (group.may_lead(member) and leaders.has_succeeded(state))
 
 
 def _needless(schedule: Schedule, requested: Collection[str]) -> dict[str, str]:
@@ -154,8 +154,8 @@ def _refuse_stopping(schedule: Schedule, decisions: Sequence[Decision]) -> None:
     ]
     if stopping:
         raise UsageError(
-            f"still being stopped: {', '.join(stopping)}",
-            hint="wait until they have ended, then resume: their group runs again",
+            f"asked to stop, and still alive: {', '.join(stopping)}",
+            hint="cancel them first, then resume: their group runs again",
         )
 
 

@@ -75,6 +75,7 @@ class Schedule:
     groups: dict[str, Group] = field(init=False)
     failures: int = 0
     _children: defaultdict[str, list[str]] = field(init=False)
+    _awaiting: defaultdict[str, list[str]] = field(init=False)  # tasks by the key of what is outside
     _waiting: dict[str, int] = field(init=False)
     _unfinished: int = field(init=False)  # tasks, handlers excluded, that may still run
     _counted: set[str] = field(default_factory=set)
@@ -89,13 +90,15 @@ class Schedule:
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.spec.tasks}
         self.groups = {group.id: group for group in self.spec.groups}
-        self._children = defaultdict(list)
+        self._children, self._awaiting = defaultdict(list), defaultdict(list)
         self._waiting = {}
         self._unfinished = len(self.spec.tasks) - len(self.history.handlers)
         for task in self.spec.tasks:
-            self._waiting[task.id] = len(task.dependencies)
+            self._waiting[task.id] = len(task.dependencies) + len(task.external)
             for parent in task.dependencies:
                 self._children[parent].append(task.id)
+            for key in task.external:
+                self._awaiting[key].append(task.id)
 
     def begin(self) -> list[Readiness]:
         """Load the current state; return the decisions about pending tasks that follow from it."""
@@ -107,11 +110,13 @@ class Schedule:
                 decided += self.over(task.id)
             elif state.status is TaskStatus.PENDING and state.not_before:
                 retried.append(task)
-            elif state.status is TaskStatus.PENDING and not task.dependencies:
+            elif state.status is TaskStatus.PENDING and not (task.dependencies or task.external):
                 if task.handler is None:
                     decided.append(Readiness(task.id, may_run=True))
             elif state.is_live and (group := self._queue_key(task)[0]):
                 self._running.setdefault(group, set()).add(task.id)
+        for key in self.history.external:
+            decided += self.external_over(key)
         decided += self.concluded()
         for task in retried:  # a resume may have reset what it depends on; then it is decided again
             readiness = self.readiness(task.id)
@@ -145,6 +150,31 @@ class Schedule:
                 decided.append(readiness)
         return decided
 
+    def external_over(self, key: str) -> list[Readiness]:
+        """Count something outside of the experiment that has ended; return the tasks that this decides."""
+        if key in self._counted:
+            return []
+        self._counted.add(key)
+        decided = []
+        for child in self._awaiting[key]:
+            self._waiting[child] -= 1
+            if readiness := self._readiness(self.tasks[child], [], waits=bool(self._waiting[child])):
+                decided.append(readiness)
+        return decided
+
+    def awaited(self) -> set[str]:
+        """The keys of what tasks that may still run wait for outside of the experiment."""
+        return {
+            key
+            for key, names in self._awaiting.items()
+            if key not in self.history.external
+            and any(self._is_undecided(self.history.tasks[name]) for name in names)
+        }
+
+    @staticmethod
+    def _is_undecided(state: TaskState) -> bool:
+        return state.status is TaskStatus.PENDING or state.is_queued_early
+
     @property
     def tasks_are_over(self) -> bool:
         """Whether all tasks except handlers have finished permanently."""
@@ -161,7 +191,12 @@ class Schedule:
         finished = [
             name for name in task.dependencies if states[name].is_over and not self.retry_is_due(name)
         ]
-        return self._readiness(task, finished, waits=len(finished) < len(task.dependencies))
+        is_decided = len(finished) == len(task.dependencies) and self._has_external(task)
+        return self._readiness(task, finished, waits=not is_decided)
+
+    def _has_external(self, task: Task) -> bool:
+        """Whether all that a task waits for outside of the experiment has ended."""
+        return not task.external or self.history.external.keys() >= set(task.external)
 
     def _count_failure(self, group: Group | None) -> None:
         if group is None or group.max_failures is None:
@@ -181,19 +216,35 @@ class Schedule:
             return None
         if child.handler is not None:
             return self._handler_readiness(child, child.handler)
-        for name in finished if child.dependency_type == "afterok" else ():
-            parent = self.history.tasks[name]
-            if not self.is_ok(name):
-                return Readiness(child.id, may_run=False, message=f"{name} is {parent.status}")
+        if child.dependency_type == "afterok" and (bad := self._first_bad(child, finished)):
+            return Readiness(child.id, may_run=False, message=bad)
         if waits:
             return None
-        needs_failure = child.dependency_type == "afternotok" and child.dependencies
-        if needs_failure and not any(
-            self.history.tasks[name].status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
-            for name in child.dependencies
-        ):
+        if child.dependency_type == "afternotok" and not self._has_failure(child):
             return Readiness(child.id, may_run=False, message="none of its dependencies failed")
         return Readiness(child.id, may_run=True)
+
+    def _first_bad(self, child: Task, finished: Iterable[str]) -> str | None:
+        """What has not succeeded of what a task depends on, and how it ended."""
+        for name in finished:
+            parent = self.history.tasks[name]
+            if not self.is_ok(name):
+                return f"{name} is {parent.status}"
+        return self._bad_external(child) if child.external else None
+
+    def _has_failure(self, child: Task) -> bool:
+        """Whether something that a task depends on failed; also if it depends on nothing."""
+        ends = [self.history.tasks[name].status for name in child.dependencies]
+        ends += [self.history.external[key].status for key in child.external]
+        return not ends or not {TaskStatus.FAILED, TaskStatus.CANCELLED}.isdisjoint(ends)
+
+    def _bad_external(self, child: Task) -> str | None:
+        """The same outside of the experiment."""
+        for external in self.spec.external:
+            end = self.history.external.get(external.key) if external.key in child.external else None
+            if end is not None and end.status is not TaskStatus.SUCCEEDED:
+                return f"{external.text} is {end.status}" + (f": {end.message}" if end.message else "")
+        return None
 
     def _handler_readiness(self, task: Task, section: Handler) -> Readiness | None:
         outcome = self.history.outcome
@@ -208,14 +259,14 @@ class Schedule:
         state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED:
             return self.tasks[task_id].allow_failure
-        is_needless = state.status is TaskStatus.SKIPPED and state.reason == Reason.UNTIL
-        return state.status is TaskStatus.SUCCEEDED or is_needless or self._is_excused(task_id, state)
+        has_succeeded = state.status is TaskStatus.SUCCEEDED or state.is_needless
+        return has_succeeded or self._is_excused(task_id, state)
 
     def _is_excused(self, task_id: str, state: TaskState) -> bool:
         group = self.group_with_leader(task_id)
-        if group is None or group.until not in self.tasks:
+        if group is None or group.leader is None:
             return False
-        leader, may_fail = self.history.tasks[group.until], self.tasks[group.until].allow_failure
+        leader, may_fail = self.history.tasks[group.leader], self.tasks[group.leader].allow_failure
         return leaders.is_excused(group, state, leader, may_fail=may_fail)
 
     def group_with_leader(self, task_id: str) -> Group | None:
@@ -232,7 +283,7 @@ class Schedule:
         """
         if group.id not in self._group_ends:
             states = self.history.tasks
-            names = group.members if latest is None else {latest, group.until} & states.keys()
+            names = group.members if latest is None else filter(None, {latest, group.leader})
             over = {
                 name: states[name] for name in names if states[name].is_over and not self.retry_is_due(name)
             }
@@ -385,13 +436,10 @@ class Schedule:
 
     def _with_leader(self, task_id: str, group: Group | None, taken: Sequence[str]) -> list[str] | None:
         """Return the task, and its leader unless that has started: members could take all slots before it."""
-        leader = self.history.tasks.get(group.until) if group is not None else None
-        has_started = leader is not None and leader.status is not TaskStatus.PENDING
-        if group is None or leader is None or has_started or group.until in taken:
+        leader = group.leader if group is not None else None
+        if leader is None or leader in taken or self.history.tasks[leader].status is not TaskStatus.PENDING:
             return [task_id]
-        if group.until not in self._queued:
-            return None
-        return list(dict.fromkeys([task_id, group.until]))
+        return list(dict.fromkeys([task_id, leader])) if leader in self._queued else None
 
     def starting_with(self, task_ids: Iterable[str]) -> set[str]:
         """Return the other members of the groups of these tasks that start only with them."""
@@ -399,7 +447,7 @@ class Schedule:
         return {
             member
             for name, group in named
-            if group is not None and (group.together or group.until == name)
+            if group is not None and (group.together or group.leader == name)
             for member in group.members
         }
 

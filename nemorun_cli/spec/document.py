@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
-    from nemorun_cli.model.problems import Finding, Place, Problem
+    from nemorun_cli.model.problems import FilePosition, Finding, Place, Problem
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.plugins import GivenPlugin
     from nemorun_cli.spec.compose.composition import Sources
@@ -25,8 +25,10 @@ class Document:
     """A spec that was read and checked, not yet bound to an experiment.
 
     Attributes:
+        folder: the folder that its relative paths are relative to: absolute, with symbolic links.
         text: the spec as given, for the experiment's own copy.
         others: by file name, the texts of the files that it extends or includes and of external executors.
+        params: the values of params, each `name=value`; those that files gave have a position.
         whole: the spec merged with those files, before `sets`; None if there are no such files.
         spec: the resolved spec if it is the same for every identity.
         warnings: what the spec probably does not mean, in the order of the file.
@@ -35,6 +37,7 @@ class Document:
 
     name: str
     path: Path
+    folder: Path
     text: str
     is_file: bool = True
     run: RunOptions = field(default_factory=RunOptions)
@@ -51,6 +54,7 @@ class Document:
         default_factory=dict, repr=False
     )  # the --set option behind each place
     params: tuple[str, ...] = ()
+    param_positions: Mapping[str, FilePosition] = field(default_factory=dict, repr=False)
     sets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     executors: ExecutorTypes = field(repr=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import LedgerError, SpecError
+from nemorun_cli.errors import LedgerError, SpecError, UsageError
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import shell_syntax
@@ -23,9 +23,10 @@ from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
+    from nemorun_cli.model.problems import FilePosition
     from nemorun_cli.spec.compose.composition import Composition
     from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 def read(
     source: Path | str | Mapping[str, Any],
     *,
+    arguments: Sequence[str] = (),
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -40,31 +42,37 @@ def read(
     home: Home | None = None,
     path: Path | None = None,
     made_at: Mapping[tuple[str, ...], int] | None = None,
+    for_later: bool = False,
 ) -> Document:
     """Read and check a spec.
 
     Args:
         source: a path, or the spec as data, in which paths are relative to the working folder.
-        params: values of params, each `name=value`.
+        arguments: those of a program, its `sys.argv[1:]`; only what it builds with them is kept.
+        params: values of params, each `name=value`, or `@path` for a file of them.
         sets: changes of fields, each `path.to.key=value`.
         only: the tasks, groups or members to run; empty for all.
         executors: the known types; by default all, without asking an engine whether requests are satisfiable.
         home: the home with the user's executors; by default the one from the environment.
         path: used as the path of a spec that is passed as data.
         made_at: for a spec that a program passes as data, the program's lines that made its values.
+        for_later: whether to leave out changes that are only for one start, as `rerun` does.
 
     Raises:
         SpecError: with all problems of the spec.
+        UsageError: a program fails, or arguments are given for a spec that is not a program.
     """
     options = _Options(
         params=tuple(params),
-        sets=tuple(sets),
+        sets=_kept(sets) if for_later else tuple(sets),
         only=tuple(only),
         executors=executors or _offline_types(),
         home=home,
+        for_later=for_later,
     )
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
-        return _read_program(Path(source), options)
+        return _read_program(Path(source), arguments, options)
+    _refuse_arguments(source, arguments)
     if isinstance(source, (str, Path)):
         text_source, source_path = open_given(Path(source)), Path(source)
     else:
@@ -80,12 +88,24 @@ def _is_program(path: Path) -> bool:
     return path.suffix == ".py" and path.is_file()
 
 
-def _read_program(program: Path, options: _Options) -> Document:
+def _refuse_arguments(source: Path | str | Mapping[str, Any], arguments: Sequence[str]) -> None:
+    """Refuse arguments for a spec that is not a program; a missing program is reported as missing."""
+    name = str(source) if isinstance(source, (str, Path)) else "the spec"
+    if not arguments or name.endswith(".py"):
+        return
+    raise UsageError(
+        f"{name} takes no arguments: it is not a Python program",
+        hint="set its params with -p NAME=VALUE, or its fields with --set PATH.TO.KEY=VALUE",
+    )
+
+
+def _read_program(program: Path, arguments: Sequence[str], options: _Options) -> Document:
     """Read what a Python program builds; options of the command override those of the program."""
     from nemorun_cli.spec import python_specs  # noqa: PLC0415 - only for programs
 
-    built, program_sets = python_specs.run(program)
-    merged = replace(options, sets=(*program_sets, *options.sets))
+    built, program_sets = python_specs.run(program, arguments)
+    own = _kept(program_sets) if options.for_later else program_sets
+    merged = replace(options, sets=(*own, *options.sets))
     source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
     document = _read(source, built.path, merged)
     return with_plugins(document, built.plugins)
@@ -107,6 +127,7 @@ def again(
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
+    for_later: bool = False,
 ) -> Document:
     """Read the spec of an experiment with its original options, overridden by more.
 
@@ -118,6 +139,7 @@ def again(
         sets: changes of fields, which override the original ones.
         only: the tasks to run, in place of the original selection.
         executors: as for `read`.
+        for_later: as for `read`.
 
     Raises:
         SpecError: with all problems that the changes cause.
@@ -133,11 +155,13 @@ def again(
         reason = getattr(error, "strerror", None) or error
         raise LedgerError(f"cannot read {files.spec}: {reason}") from error
     source = SpecSource(text, file=str(files.spec), has_lines=origin.is_file)
-    if origin.whole is not None:
+    if origin.whole_text is not None:
+        source = SpecSource(origin.whole_text, file=str(files.spec), has_lines=False)
+    elif origin.whole is not None:
         source = _source_of_data(origin.whole, file=str(files.spec))
     options = _Options(
         params=(*origin.params, *params),
-        sets=(*(option for option in origin.sets if not option.startswith(_NOT_KEPT)), *sets),
+        sets=(*_kept(origin.sets), *(_kept(sets) if for_later else sets)),
         only=tuple(only or origin.only),
         executors=executors or _offline_types(),
     )
@@ -156,6 +180,7 @@ def changed(
     files: ExperimentFiles,
     source: Path | str,
     *,
+    arguments: Sequence[str] = (),
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
@@ -167,6 +192,7 @@ def changed(
     Args:
         files: the experiment.
         source: the spec's path.
+        arguments: as for `read`.
         params: values of params, which override the original ones.
         sets: changes of fields, which override the original ones.
         executors: as for `read`.
@@ -182,18 +208,25 @@ def changed(
     options = _Options(
         known=origin.params,
         params=tuple(params),
-        sets=(*(option for option in origin.sets if not option.startswith(_NOT_KEPT)), *sets),
+        sets=(*_kept(origin.sets), *sets),
         only=origin.only,
         executors=executors or _offline_types(),
         name=files.directory.parent.name,
     )
     path = Path(source)
-    document = _read_program(path, options) if _is_program(path) else _read(open_given(path), path, options)
-    return replace(document, shipped=files)
+    if _is_program(path):
+        return replace(_read_program(path, arguments, options), shipped=files)
+    _refuse_arguments(path, arguments)
+    return replace(_read(open_given(path), path, options), shipped=files)
 
 
 # Options for one start of the experiment, which a later start does not repeat.
 _NOT_KEPT = ("run.detach=", "run.tail_logs=", "run.direct=")
+
+
+def _kept(sets: Iterable[str]) -> tuple[str, ...]:
+    """The changes that a later start repeats."""
+    return tuple(option for option in sets if not option.startswith(_NOT_KEPT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +238,7 @@ class _Options:
     only: tuple[str, ...]
     executors: ExecutorTypes
     home: Home | None = None
+    for_later: bool = False
     known: tuple[str, ...] = ()  # values of params; undeclared ones are ignored
     name: str | None = None  # used instead of the file's name if the spec has no name
 
@@ -213,9 +247,10 @@ def _read(
     text_source: SpecSource, path: Path, options: _Options, *, copies: ExperimentFiles | None = None
 ) -> Document:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
-    folder = absolute.parent
+    given, positions = _with_files(options.params)
     schemas, types = options.executors.options_schema, options.executors.names
-    composition = composed(text_source, absolute, folder=folder, options_schema=schemas, types=types)
+    composition = composed(text_source, absolute, options_schema=schemas, types=types)
+    folder = composition.folder
     catalog = ExecutorCatalog(
         composition,
         folder=folder,
@@ -232,6 +267,7 @@ def _read(
     document = Document(
         name=_name(data, options.name or path.stem),
         path=path,
+        folder=folder,
         text=text_source.text,
         is_file=text_source.has_lines,
         sources=sources,
@@ -246,7 +282,8 @@ def _read(
         origins={name: catalog.origin(name) for name in (LOCAL, *_entries(data))},
         brought=frozenset(catalog.brought),
         known=tuple(catalog.known),
-        params=(*(param for param in options.known if param.partition("=")[0] in declared), *options.params),
+        params=(*(param for param in options.known if param.partition("=")[0] in declared), *given),
+        param_positions=positions,
         sets=options.sets,
         only=options.only,
         executors=options.executors,
@@ -260,6 +297,14 @@ def _read(
         spec=None if resolution.uses_identity else spec,
         warnings=tuple(_warnings(document, folder)),
     )
+
+
+def _with_files(params: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, FilePosition]]:
+    if not any(param.startswith("@") for param in params):
+        return params, {}
+    from nemorun_cli.spec import param_files  # noqa: PLC0415 - only with -p @FILE
+
+    return param_files.expanded(params)
 
 
 def _warnings(document: Document, folder: Path) -> list[Problem]:

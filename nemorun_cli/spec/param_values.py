@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.problems import Finding, choices, shown
@@ -14,7 +15,7 @@ from nemorun_cli.spec.yaml.parser import option_value
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.problems import FilePosition, Place
 
 _SEARCH_TIME = 5.0  # seconds that the searches for the patterns of all params may take
 _DECLARATION_KEYS = frozenset(("type", "default", "required"))  # a mapping with any of these is a declaration
@@ -81,25 +82,47 @@ def declared(section: Mapping[str, Any]) -> dict[str, Param]:
     return {name: _declaration(name, entry) for name, entry in section.items()}
 
 
+def with_default(entry: Any, value: Any) -> Any:
+    """A declaration with another default; a plain one stays plain if that declares the same type."""
+    if isinstance(entry, dict) and _DECLARATION_KEYS & entry.keys():
+        return {**entry, "default": value}
+    kind = _type_of(entry)
+    is_declaration = isinstance(value, dict) and bool(_DECLARATION_KEYS & value.keys())
+    if is_declaration or (kind is not None and kind != _type_of(value)):
+        return {"type": kind, "default": value} if kind else {"default": value}
+    return value
+
+
 def values(
-    section: Mapping[str, Any], given: Sequence[str], unconfirmed: frozenset[str] = frozenset()
+    section: Mapping[str, Any],
+    given: Sequence[str],
+    unconfirmed: frozenset[str] = frozenset(),
+    *,
+    positions: Mapping[str, FilePosition] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Return the value of each param, from `given` (`name=value`) or its default, and the errors.
 
     The value is UNKNOWN if it is invalid, and for `unconfirmed` params, whose declarations are invalid.
+    Values with a position are from a file: they have the type that is written there.
     """
     options: dict[str, str] = {}
     findings: list[Finding] = []
     for option in given:
         name, equals, _ = option.partition("=")
         if not equals:
-            finding = Finding(place=(), option=f"-p {option}", message="has no =", hint="write -p name=value")
-            findings.append(finding)
+            hint = "write -p name=value, or -p @file for a file of values"
+            findings.append(Finding(place=(), option=f"-p {option}", message="has no =", hint=hint))
         elif name not in section:
             message = f"no param is called {name!r}"
             place: Place = ("params", name)
             findings.append(
-                Finding(place=place, option=f"-p {option}", message=message, hint=choices(name, section))
+                Finding(
+                    place=place,
+                    option=f"-p {option}",
+                    position=positions.get(option),
+                    message=message,
+                    hint=choices(name, section),
+                )
             )
         else:
             options[name] = option
@@ -107,12 +130,16 @@ def values(
     deadline = time.monotonic() + _SEARCH_TIME
     for name, entry in section.items():
         param = None if name in unconfirmed else _declaration(name, entry)
-        values[name], problem = _value(name, param, options.get(name), deadline)
+        given_option = options.get(name)
+        position = None if given_option is None else positions.get(given_option)
+        values[name], problem = _value(name, param, given_option, deadline, position)
         findings += [problem] if problem else []
     return values, findings
 
 
-def _value(name: str, param: Param | None, option: str | None, deadline: float) -> tuple[Any, Finding | None]:
+def _value(
+    name: str, param: Param | None, option: str | None, deadline: float, position: FilePosition | None
+) -> tuple[Any, Finding | None]:
     if param is None:
         return UNKNOWN, None
     place: Place = ("params", name)
@@ -121,7 +148,7 @@ def _value(name: str, param: Param | None, option: str | None, deadline: float) 
         key, message = problem
         return UNKNOWN, Finding(place=(*place, key), message=message)
     if option is not None:
-        return _option_value(param, option, deadline)
+        return _option_value(param, option, deadline, position)
     if param.has_default:
         return (int(param.default) if _is_whole(param, param.default) else param.default), None
     if param.required:
@@ -130,21 +157,25 @@ def _value(name: str, param: Param | None, option: str | None, deadline: float) 
     return None, None
 
 
-def _option_value(param: Param, option: str, deadline: float) -> tuple[Any, Finding | None]:
+def _option_value(
+    param: Param, option: str, deadline: float, position: FilePosition | None
+) -> tuple[Any, Finding | None]:
     text = option.partition("=")[2]
     try:
         value = option_value(text)
         fault = None
     except ValueError as error:
         value, fault = UNKNOWN, str(error)
-    if param.type == "string" and not isinstance(value, str):
+    if param.type == "string" and not isinstance(value, str) and position is None:
         # `-p version=3.10` of a string param is the text 3.10, and `[INST] hello` need not be YAML.
         value, fault = text, None
     message = fault or param.fault(value, deadline) or ""
     if not message:
         return (int(value) if _is_whole(param, value) else value), None
     place: Place = ("params", param.name)
-    return UNKNOWN, Finding(place=place, option=f"-p {option}", message=message, hint=param.help)
+    return UNKNOWN, Finding(
+        place=place, option=f"-p {option}", position=position, message=message, hint=param.help
+    )
 
 
 def _is_whole(param: Param, value: Any) -> bool:

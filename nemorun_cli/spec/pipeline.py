@@ -6,9 +6,7 @@ the tasks; remove tasks that are not selected. All steps report errors, each cau
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
@@ -16,7 +14,7 @@ from nemorun_cli.model import units
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding, choices
-from nemorun_cli.model.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
+from nemorun_cli.model.spec import External, Group, Identity, PluginUse, RunOptions, Spec, Task
 from nemorun_cli.spec.expressions.evaluate import experiment_names
 from nemorun_cli.spec.expressions.fill import DoubtfulText, Filler, LateText
 from nemorun_cli.spec.expressions.helper import Helper
@@ -27,9 +25,11 @@ from nemorun_cli.spec.tasks import dependencies, leaders
 from nemorun_cli.spec.tasks.build import TaskBuilder
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.expand import Expansion
+from nemorun_cli.spec.tasks.externals import Externals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.spec.document import Document
     from nemorun_cli.spec.tasks.matrix import Sweep
@@ -45,7 +45,7 @@ class Resolution:
         self.uses_identity = False
         self._document = document
         self._identity = identity
-        self._folder = Path(os.path.abspath(document.path)).parent  # noqa: PTH100 - keeps symbolic links
+        self._folder = document.folder
         self._findings: list[Finding] = []
 
     def spec(self, findings: Sequence[Finding] = ()) -> Spec:
@@ -78,7 +78,9 @@ class Resolution:
             return {}
         from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec with params
 
-        values, findings = parameters.values(section, self._document.params, unconfirmed)
+        values, findings = parameters.values(
+            section, self._document.params, unconfirmed, positions=self._document.param_positions
+        )
         self._findings += findings
         return values
 
@@ -89,6 +91,7 @@ class Resolution:
             "env": {},
             "experiment": experiment_names(self._identity),
             "tasks": _unknown_outputs(self._document.data.get("tasks"), {}),
+            "experiments": Externals(self._document.data.get("tasks")).names(),
         }
         return Filler(names, helper.evaluate)
 
@@ -179,6 +182,8 @@ class Resolution:
         run = self._run(data.get("run", {}))
         graph, findings = dependencies.graph(data.get("tasks", {}), expansion, sequential=run.sequential)
         selected_ids = self._selected_ids(graph, data) if self._document.only else None
+        externals = Externals(data.get("tasks", {}))
+        self._findings += externals.findings
         builder = TaskBuilder(
             data,
             folder=self._folder,
@@ -187,6 +192,7 @@ class Resolution:
             copies=self._document.copies,
             filled=frozenset(filler.filled),
             expansion=expansion,
+            externals=externals,
             types=self._document.executors,
             selected=selected_ids,
             invalid_executors={
@@ -232,6 +238,7 @@ class Resolution:
             prefix=data.get("prefix"),
             title=data.get("title"),
             tracking=dict(data.get("tracking", {})),
+            external=tuple(_used_externals(externals, tasks)),
             plugins=_uses_for(plugins, tasks),
             strict_inline=self._document.strict_inline,
         )
@@ -282,12 +289,21 @@ class Resolution:
                         continue
                     if name not in graph.matching:
                         checked.add((name, used))
-                    if not graph.waits_for(task.id, graph.members.get(used, (used,))):
+                    if _is_external(used):
+                        self._check_external_use(task, used, raw, text)
+                    elif not graph.waits_for(task.id, graph.members.get(used, (used,))):
                         message = f"{raw}: {name} does not depend on {used}"
                         hint = f"add {used} to the dependencies of {name}"
                         self._findings.append(
                             Finding(place=text.place, message=message, hint=hint, needle=raw)
                         )
+
+    def _check_external_use(self, task: Task, used: str, raw: str, text: LateText) -> None:
+        if used not in task.external:
+            alias, _, name = used.partition(":")
+            message = f"{raw}: {task.group or task.id} does not depend on {name} of {alias}"
+            hint = f"add {{experiment: {alias}, task: {name}}} to its dependencies"
+            self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
 
     def _keep_selected(
         self, tasks: Sequence[Task], groups: Sequence[Group], builder: TaskBuilder, selected_ids: set[str]
@@ -305,7 +321,8 @@ class Resolution:
             )
             for group in groups
         ]
-        return selected(tasks, selected_ids), [group for group in kept if group.members]
+        alone = [replace(task, external=()) if task.external else task for task in tasks]
+        return selected(alone, selected_ids), [group for group in kept if group.members]
 
     def _check_selected_uses(
         self,
@@ -316,6 +333,10 @@ class Resolution:
     ) -> None:
         for text in late:
             for used, raw in text.uses.items():
+                if _is_external(used):
+                    message = f"{raw}: {task.id} needs outputs of another experiment, which --only leaves out"
+                    self._findings.append(Finding(place=text.place, message=message, needle=raw))
+                    continue
                 matching = task.twins.get(used)
                 needed = (matching,) if isinstance(matching, str) else matching or members.get(used, (used,))
                 if not selected_ids.issuperset(needed):
@@ -346,6 +367,23 @@ class Resolution:
         for message, holds in reasons.items():
             if holds:
                 self._findings.append(Finding(place=("run", "direct"), message=message))
+
+
+def _is_external(used: str) -> bool:
+    """Whether an expression uses the outputs of another experiment: no id of a task has a colon."""
+    return ":" in used
+
+
+def _used_externals(externals: Externals, tasks: Sequence[Task]) -> Iterator[External]:
+    """What the tasks wait for outside of the experiment; a Slurm job is asked for where its task runs."""
+    executors: dict[str, str] = {}
+    for task in tasks:
+        for key in task.external:
+            executors.setdefault(key, task.executor)
+    for external in externals.all:
+        if external.key in executors:
+            executor = executors[external.key] if external.slurm_job is not None else None
+            yield replace(external, executor=executor)
 
 
 def _unknown_outputs(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:

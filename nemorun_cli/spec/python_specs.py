@@ -7,12 +7,12 @@ import runpy
 import sys
 import traceback
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import ExpError, SpecError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -53,40 +53,74 @@ def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
         raise Built(builder, sets)
 
 
-def run(path: Path) -> tuple[BuiltSpec, list[str]]:
+def run(path: Path, arguments: Sequence[str] = ()) -> tuple[BuiltSpec, list[str]]:
     """Run a Python program until it would run or show an experiment, and return what it built.
+
+    Args:
+        path: the program.
+        arguments: its `sys.argv[1:]`.
 
     Raises:
         UsageError: the program fails, or ends before that.
+        SpecError: the program checks or starts a spec that has problems.
     """
     token = _only_build.set(True)
+    code: object = None
     try:
-        with _as_main(path), contextlib.redirect_stdout(sys.stderr):
+        with _as_main(path, arguments), contextlib.redirect_stdout(sys.stderr):
             runpy.run_path(str(path), run_name="__main__")
     except Built as built:
         return built.builder, built.sets
-    except SystemExit:
-        pass
+    except SystemExit as stop:
+        code = stop.code
+    except SpecError:
+        raise  # its problems have their own places
     except Exception as error:  # a user's program may raise anything
-        message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        raise UsageError(f"{place_of(error, path)}: {message}", hint=getattr(error, "hint", None)) from error
+        raise UsageError(f"{place_of(error, path)}: {_text_of(error)}", hint=_remedy(error, path)) from error
     finally:
         _only_build.reset(token)
+    if code not in (None, 0):
+        ended = f"exit code {code}" if isinstance(code, int) else str(code)
+        raise UsageError(f"{path} ended before it ran an experiment: {ended}", hint=_ARGUMENTS_HINT)
     raise UsageError(
         f"{path} runs no experiment", hint="create a nemorun_cli.Builder, add tasks to it, and call its run()"
     )
 
 
+_ARGUMENTS_HINT: Final = "a program gets the arguments that follow --: exp run PROGRAM -- ARGS"
+
+
+def _text_of(error: Exception) -> str:
+    """An error in one line: an error of ours by its message alone, any other with its class."""
+    if isinstance(error, ExpError):
+        return error.message
+    text = str(error.msg if isinstance(error, SyntaxError) else error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _remedy(error: Exception, path: Path) -> str:
+    if isinstance(error, ExpError) and error.hint:
+        return error.hint
+    if isinstance(error, ModuleNotFoundError):
+        return f"install it for {sys.executable}, or run the program with its own Python: python {path}"
+    return f"to see the traceback: python {path}"
+
+
 def place_of(error: BaseException, program: Path) -> str:
-    """The program, with the line that was at work when an error was raised in it."""
+    """The program, with the line that was at work when an error was raised in it.
+
+    For a syntax error, that line is the one that cannot be parsed, also of a module that it imports.
+    """
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{error.filename}:{error.lineno}"
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(program)]
     return f"{program}:{own[-1].lineno}" if own else str(program)
 
 
 @contextlib.contextmanager
-def _as_main(path: Path) -> Iterator[None]:
+def _as_main(path: Path, arguments: Sequence[str]) -> Iterator[None]:
     argv, search = list(sys.argv), list(sys.path)
-    sys.argv[:] = [str(path)]
+    sys.argv[:] = [str(path), *arguments]
     sys.path.insert(0, str(path.parent))
     try:
         yield

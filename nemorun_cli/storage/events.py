@@ -29,7 +29,7 @@ from nemorun_cli.model.forms import (
     is_inside,
     mapping_of,
 )
-from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.status import ENDS, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,6 +47,7 @@ UNKNOWN: Final = "unknown"
 ENDED: Final = "ended"
 RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
+EXTERNAL_ENDED: Final = "external_ended"
 CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
@@ -156,6 +157,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "name": _is_text,
     "format": _is_text,
     "rebuilt": _is_flag,
+    "external": _is_text,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -208,6 +210,7 @@ STORED: Final[Mapping[str, Form]] = {
     "home": PATH,
     "version": _OPTIONAL_TEXT,
     "environment": OBJECT | None,
+    "external": TEXT,
 }
 """The form that readers need of each field, whatever wrote it."""
 
@@ -250,6 +253,10 @@ _DETAILS: Final = {
     "not_before": "not before",
     "evidence": "evidence:",
 }
+
+
+def _external_details(event: Event) -> list[str]:
+    return [f"{event['external']} is {event['status']}"]
 
 
 def _task_details(event: Event) -> list[str]:
@@ -328,6 +335,12 @@ KINDS: Final[Mapping[str, EventKind]] = {
     ),
     SKIPPED: EventKind(
         required=frozenset({"task", "reason"}), optional=frozenset({"message"}), details=_task_details
+    ),
+    EXTERNAL_ENDED: EventKind(
+        required=frozenset({"external", "status"}),
+        optional=frozenset({"outputs", "message"}),
+        statuses=frozenset({*ENDS, TaskStatus.UNKNOWN}),
+        details=_external_details,
     ),
     CANCEL_REQUESTED: EventKind(
         required=frozenset({"by"}),

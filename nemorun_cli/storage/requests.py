@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 WAKE: Final = b"!"  # through the FIFO: the ledger may have requests
+_COMMANDS: Final = ("exp", "__main__.py")  # whose first argument is a word of the command line
 VERIFY: Final = b"?"  # through the FIFO: the ledger may be damaged, read all of it
 
 
@@ -33,13 +34,16 @@ def wake(files: ExperimentFiles, *, message: bytes = WAKE) -> None:
 
 
 def who() -> str:
-    """The requester, as the ledger stores it: user, host, pid and command."""
+    """The requester, as the ledger stores it: user, host, pid and command.
+
+    Of a program only its name: its arguments may be secret.
+    """
     return f"{user.name()}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
 
 
 def _command(argv: Sequence[str]) -> str:
     name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - argv[0] is any text, not always a path
-    return " ".join([name, *argv[1:2]])
+    return " ".join([name, *(argv[1:2] if name in _COMMANDS else ())])
 
 
 def request(

@@ -25,7 +25,9 @@ _FORMS: Final[Mapping[str, forms.Form]] = {
     "only": forms.TEXTS,
     "others": forms.NAMED_TEXTS,
     "whole": forms.OBJECT | None,
+    "whole_text": forms.TEXT | None,
 }
+_ADDED: Final = frozenset({"whole_text"})  # fields that experiments of earlier versions lack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Origin:
         only: the selected tasks.
         others: the texts of the files that the spec includes, by name.
         whole: the spec merged with them, before `sets`; None if it includes no files.
+        whole_text: the same as YAML, in which numbers keep their written form: `3.10`, `0x1F`.
     """
 
     file: str
@@ -49,6 +52,7 @@ class Origin:
     only: tuple[str, ...] = ()
     others: dict[str, str] = field(default_factory=dict)
     whole: dict[str, Any] | None = None
+    whole_text: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form that `read` reads back."""
@@ -59,7 +63,7 @@ def read(files: ExperimentFiles) -> Origin:
     """The origin of an experiment's spec; raises LedgerError if it cannot be read."""
     try:
         document = json.loads(files.read(files.source))
-        for flaw in forms.flaws(document, _FORMS, required=tuple(_FORMS)):
+        for flaw in forms.flaws(document, _FORMS, required=tuple(_FORMS.keys() - _ADDED)):
             raise LedgerError(f"{files.source} cannot be read: {flaw}")
         return Origin(
             file=document["file"],
@@ -69,6 +73,7 @@ def read(files: ExperimentFiles) -> Origin:
             only=tuple(document["only"]),
             others=document["others"],
             whole=document["whole"],
+            whole_text=document.get("whole_text"),
         )
     except OSError as error:
         raise LedgerError(f"cannot read {files.source}: {error.strerror}") from error

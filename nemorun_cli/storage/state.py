@@ -16,6 +16,7 @@ from nemorun_cli.storage.events import (
     CONCLUDED,
     CREATED,
     ENDED,
+    EXTERNAL_ENDED,
     FINISHED,
     QUEUED,
     RESUMED,
@@ -83,6 +84,11 @@ class TaskState:
         return self.status in ENDS
 
     @property
+    def is_needless(self) -> bool:
+        """Whether it did not start because the leader of its group had succeeded, which counts as success."""
+        return self.status is TaskStatus.SKIPPED and self.reason == Reason.UNTIL
+
+    @property
     def is_live(self) -> bool:
         """Whether the attempt is, or may be, in an engine."""
         return self.status in LIVE
@@ -101,6 +107,15 @@ class TaskState:
     def is_queued_early(self) -> bool:
         """Whether the attempt was queued early with a dependency on other jobs, and has not yet started."""
         return self.status in _MAY_WAIT and self.reason == Reason.DEPENDENCY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalEnd:
+    """How something outside of the experiment ended; UNKNOWN if that is not known any more."""
+
+    status: TaskStatus
+    outputs: dict[str, Any] = field(default_factory=dict)
+    message: str | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +139,7 @@ class ExperimentState:
     supervisor: Holder | None = None
     supervisor_is_over: bool = True
     cancel: Cancel | None = None
+    external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
     cancels: int = 0  # requests since the start or the last resume
     limit: str | None = None
     ignored: list[str] = field(default_factory=list)
@@ -299,6 +315,12 @@ def _supervisor_ended(history: ExperimentState, event: Event) -> None:
     del event
 
 
+def _external_ended(history: ExperimentState, event: Event) -> None:
+    history.external[event["external"]] = ExternalEnd(
+        status=TaskStatus(event["status"]), outputs=event.get("outputs", {}), message=event.get("message")
+    )
+
+
 def _cancel_requested(history: ExperimentState, event: Event) -> None:
     names = event.get("tasks")
     cancel = Cancel(
@@ -333,6 +355,10 @@ def _resumed(history: ExperimentState, event: Event) -> None:
     history.revision = event.get("revision", history.revision)
     history.finished = history.cancel = history.limit = None
     history.cancels = 0
+    # What failed may have been mended since, by a resume of the other experiment.
+    history.external = {
+        key: end for key, end in history.external.items() if end.status is TaskStatus.SUCCEEDED
+    }
     if not history.handlers.issuperset(event["tasks"]):
         history.outcome = None  # tasks run again, so the experiment will get a new result
     for state in history.tasks.values():
@@ -370,6 +396,7 @@ _EXPERIMENT_EVENTS = {
     CREATED: _created,
     SUPERVISOR_STARTED: _supervisor_started,
     SUPERVISOR_ENDED: _supervisor_ended,
+    EXTERNAL_ENDED: _external_ended,
     CANCEL_REQUESTED: _cancel_requested,
     RESUMED: _resumed,
     CONCLUDED: _concluded,

@@ -50,6 +50,7 @@ TASK: Final[Mapping[str, Form]] = {
     "secrets": TEXTS,
     "env_inherit": TEXT | TEXTS,
     "dependencies": IDS,
+    "external": TEXTS,
     "dependency_type": TEXT,
     "when": _OPTIONAL_TEXT | FLAG,
     "resources": record(
@@ -148,6 +149,16 @@ SECRET: Final[Mapping[str, Form]] = {
     "command": TEXT | TEXTS,
 }
 
+EXTERNAL: Final[Mapping[str, Form]] = {
+    "key": TEXT,
+    "alias": TEXT,
+    "given": TEXT,
+    "experiment": NAME | None,
+    "task": ID | None,
+    "slurm_job": matching(r"^[0-9]+(_[0-9]+)?(?![\s\S])", "the id of a job") | None,
+    "executor": _OPTIONAL_TEXT,
+}
+
 TUNNEL: Final[Mapping[str, Form]] = {
     "host": matching(remote_host.HOST, "the name or address of a host"),
     "user": matching(remote_host.USER, "the name of a user"),
@@ -188,6 +199,7 @@ def _problems(document: Mapping[str, Any], code: str) -> Iterator[str]:
     yield from flaws(document["run"], RUN, place="run.")
     yield from _objects(document, "secrets", SECRET)
     yield from _entries(document, "plugins", PLUGIN, required=("uses",))
+    yield from _entries(document, "external", EXTERNAL, required=("key",))
     package = {**PACKAGE, "folder": Form(lambda value: _is_in(value, code), f"a folder in {code}")}
     yield from _entries(document, "packages", package, required=(*PACKAGE.keys() - _DEFAULTS, "folder"))
     yield from _executors(document)
@@ -241,6 +253,7 @@ def _references(document: Mapping[str, Any]) -> Iterator[str]:
     tasks, groups = document["tasks"], document["groups"]
     ids = {task["id"] for task in tasks}
     names = {group["id"] for group in groups}
+    keys = {each["key"] for each in document.get("external", ())}
     if len(ids) < len(tasks) or len(names) < len(groups):
         yield "two of its tasks, or of its groups, have the same id"
     for index, group in enumerate(groups):
@@ -251,9 +264,11 @@ def _references(document: Mapping[str, Any]) -> Iterator[str]:
         if task.get("index", 0) >= len(tasks):
             yield f"tasks[{index}].index is {task['index']}, but there are {len(tasks)} tasks"
         yield from _unknown(task.get("dependencies", ()), ids, f"tasks[{index}].dependencies")
+        yield from _unknown(task.get("external", ()), keys, f"tasks[{index}].external")
         yield from _unknown(filter(None, (task.get("group"),)), names, f"tasks[{index}].group")
     for name, common in document.get("shared", {}).items():
         yield from _unknown(common.get("dependencies", ()), ids, f"shared.{name}.dependencies")
+        yield from _unknown(common.get("external", ()), keys, f"shared.{name}.external")
         yield from _unknown(filter(None, (common.get("group"),)), names, f"shared.{name}.group")
 
     yield from _circles(tasks, document.get("shared", {}))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nemorun_cli.executors import Answer, Capabilities
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
@@ -131,6 +132,15 @@ class Dispatcher:
             return self.executor(executor).plan(plan)
         except Exception as error:
             raise EngineError(self._log_fault(executor, error)) from error
+
+    def foreign_end(self, name: str, job_id: str) -> AttemptEnd | None:
+        """The end of a job of an executor's engine that `exp` did not submit; None while it is not known."""
+        try:
+            end: AttemptEnd | None = self.executor(name).foreign_end(job_id)  # type: ignore[attr-defined]
+        except Exception as error:  # noqa: BLE001 - an executor may be third-party code
+            self._log_fault(name, error)
+            return None
+        return end
 
     def poll(self) -> list[JobStatus]:
         """The changed statuses of the tracked attempts."""

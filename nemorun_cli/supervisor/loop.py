@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import Cancel, TaskState
     from nemorun_cli.supervisor.dispatch import JobStatus
+    from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
     from nemorun_cli.system.locks import HeldLock
 
@@ -127,6 +128,7 @@ class SupervisorLoop:
         self._led = {group.id: group for group in spec.groups if group.has_leader}
         self._held: list[JobStatus] = []  # ends of members that were stopped, until that of their leader
         self._wake: int | None = None
+        self._externals = self._watched_externals() if can_submit and spec.external else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
 
@@ -169,7 +171,8 @@ class SupervisorLoop:
         names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
         queues = {name: self._dispatcher.queue(name) for name in names}
         if any(queues.values()):
-            self._early_queue = EarlyQueue(self.spec, self.history, queues)
+            jobs = (self._externals.job,) if self._externals is not None else ()
+            self._early_queue = EarlyQueue(self.spec, self.history, queues, *jobs)
 
     def close(self) -> None:
         """Release all resources; running attempts continue."""
@@ -177,6 +180,8 @@ class SupervisorLoop:
         self._dispatcher.close()
         self._evaluations.close()
         self._admission.close()
+        if self._externals is not None:
+            self._externals.close()
         if self._listeners is not None:
             self._listeners.close()
         if self._wake is not None:
@@ -249,6 +254,7 @@ class SupervisorLoop:
         self._observe()
         if not self._decisions.has_begun:
             self.begin()
+        self._look_outside()
         self._decisions.take_values()
         self._chosen += self._decide()
         self._decisions.finish()
@@ -295,7 +301,14 @@ class SupervisorLoop:
         now, monotonic = steady(), time.monotonic()
         timeout = FLUSH_AFTER if self.journal and is_writable else LEDGER_LOOK
         starts = self._admission.due if is_writable else self.journal.due
-        for check_at in (self._dispatcher.due(), starts, self._late_imports.due, self._evaluations.due):
+        outside = self._externals.due if self._externals is not None else None
+        for check_at in (
+            self._dispatcher.due(),
+            starts,
+            self._late_imports.due,
+            self._evaluations.due,
+            outside,
+        ):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
         for due in (self.schedule.next_delay() if is_writable else None, self._decisions.deadline()):
@@ -398,6 +411,19 @@ class SupervisorLoop:
                 raise
             self._unread.append((job, reported))  # read again in the next turn, after at most a second
 
+    def _watched_externals(self) -> ExternalWatch:
+        from nemorun_cli.supervisor.externals import ExternalWatch  # noqa: PLC0415 - only for specs that wait for others
+
+        return ExternalWatch(self.spec, home=self.home, dispatcher=self._dispatcher, report=self._report)
+
+    def _look_outside(self) -> None:
+        """Record how what tasks wait for outside of the experiment has ended."""
+        if self._externals is not None:
+            for key, end in self._externals.ends(self.schedule.awaited()):
+                self._decisions.end_external(key, end)
+            if self._early_queue is not None:
+                self._early_queue.notice_external()
+
     def _on_started(self, job: Job, reported: AttemptStatus) -> None:
         """Record the start of an attempt, and remember when it was seen if its times are by this clock."""
         self._note_attempt(
@@ -449,7 +475,7 @@ class SupervisorLoop:
             files=job.files,
             has_local_clock=self._dispatcher.capabilities(task.executor).runs_here,
         )
-        unstarted = ending
+        reported_end = ending
         ending = attempt_result.conclude(
             ending,
             sent=cancel,
@@ -462,7 +488,7 @@ class SupervisorLoop:
         self._dispatcher.drop(job)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
             self._admission.release(job.task)
-        is_skipped = self._decisions.skip_unstarted(job.task, state, unstarted)
+        is_skipped = self._decisions.skip_unstarted(job.task, state, reported_end, cancel)
         if is_skipped or self._decisions.skip_early(job.task, state, ending):
             self._decisions.settle(task)
             return
@@ -517,7 +543,7 @@ class SupervisorLoop:
                 self._admission.release(name)
         if self._early_queue:
             for name, needs in self._early_queue.take():
-                upstream = self._early_queue.awaited(needs, self.files)
+                upstream = self._early_queue.awaited(name, needs, self.files)
                 if job := self._plan(self.schedule.tasks[name], upstream):
                     jobs.append(job)
         return jobs

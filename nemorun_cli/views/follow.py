@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import NotOverError, UsageError
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import spec_copies, supervision
 from nemorun_cli.storage.ledger import LedgerReader, reader_of
 from nemorun_cli.storage.state import ExperimentState
@@ -18,7 +19,7 @@ from nemorun_cli.views import observe
 from nemorun_cli.views.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from nemorun_cli.model.spec import Spec
@@ -177,3 +178,26 @@ class Watch:
         if self._watched is not None:
             os.close(self._watched[1])
             self._watched = None
+
+
+def wait(
+    files: ExperimentFiles,
+    home: Home,
+    *,
+    timeout: float | None = None,
+    report: Callable[[str], None] = lambda _: None,
+    others: bool = False,
+) -> Snapshot:
+    """Wait until an experiment is no longer running; see `Run.wait`."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with Watch(files, home, others=others) as watch:
+        while True:
+            snapshot = watch.look()
+            if watch.notice:
+                report(f"{files.id}: {watch.notice}")
+            if snapshot.status is not ExperimentStatus.RUNNING:
+                return snapshot
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise NotOverError(f"{files.id} is still running after {timeout:g} s")
+            watch.pause(limit=remaining)

@@ -5,14 +5,17 @@ For a finished experiment those lines are enough; the state of any other one req
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError, LedgerError, NotFoundError
-from nemorun_cli.model.clock import seconds_between, unix
+from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
+from nemorun_cli.model import units
+from nemorun_cli.model.clock import seconds_between, stamp, unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
@@ -24,7 +27,7 @@ from nemorun_cli.system.files import descriptor_to_read
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import Home
@@ -110,6 +113,66 @@ def newest_first(
         for summary in summaries:
             if since is None or summary.created is None or summary.created >= since:
                 yield summary
+
+
+def matching(
+    home: Home,
+    *,
+    names: Sequence[str] = (),
+    statuses: Collection[str] = (),
+    tags: Sequence[str] = (),
+    since: str | None = None,
+    others: bool = False,
+) -> Iterator[Summary]:
+    """The summaries that match all filters, newest first; experiments that are too old are not read.
+
+    Args:
+        home: the home.
+        names: names or globs, of which one has to match; empty for all.
+        statuses: statuses, of which it has one; empty for all. See the function `statuses`.
+        tags: tags, all of which it has.
+        since: the earliest creation time, as a UTC stamp. See the function `since`.
+        others: see `newest_first`.
+    """
+    chosen = home.names()
+    if names:
+        chosen = [name for name in chosen if has_name(name, names)]
+    for summary in newest_first(home, names=chosen, since=since, others=others):
+        if statuses and summary.status not in statuses:
+            continue
+        if tags and not set(tags) <= set(summary.tags):
+            continue
+        yield summary
+
+
+def has_name(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name or title is one of these, or matches one as a glob."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def statuses(words: Iterable[str], *, option: str) -> frozenset[str]:
+    """Statuses of experiments, given in any case; raises UsageError, which names the option, for others."""
+    chosen = frozenset(word.upper() for word in words)
+    if unknown := chosen - set(ExperimentStatus):
+        known = ", ".join(ExperimentStatus)
+        raise UsageError(f"{option} {min(unknown)}: unknown status (there are: {known})")
+    return chosen
+
+
+def since(text: str, *, option: str) -> str:
+    """A duration before now, or a date, as a UTC stamp; raises UsageError, which names the option."""
+    try:
+        return stamp(time.time() - units.duration(text))
+    except ValueError:
+        pass
+    from datetime import datetime  # noqa: PLC0415 - only for dates
+
+    try:
+        return stamp(datetime.fromisoformat(text).astimezone().timestamp())
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: must be a duration (2h, 3d) or a date (2026-11-22, 2026-11-22T08:00)"
+        ) from None
 
 
 def names_of_title(home: Home, title: str) -> list[str]:

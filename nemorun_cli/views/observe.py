@@ -82,6 +82,7 @@ def look(
         supervisor=state,
         holder=holder,
         live=live,
+        needless=_needless(spec, history) if state == "gone" and live else 0,
         torn=reader.torn,
         seen=time.time(),
         problem=_problem(files) if state == "alive" else None,
@@ -100,6 +101,15 @@ def unasked_executors(
     if not live & named.keys() or creation_mark.is_own(Home(home), files, spec, history.supervisor):
         return ()
     return tuple(sorted(live & named.keys()))
+
+
+def _needless(spec: Spec, history: ExperimentState) -> int:
+    """How many live attempts only a supervisor stops, although their groups have ended with their leaders."""
+    if not any(group.has_leader for group in spec.groups):
+        return 0
+    from nemorun_cli.views import needless  # noqa: PLC0415 - only for groups with a leader
+
+    return len(needless.members(spec, history))
 
 
 def _problem(files: ExperimentFiles) -> str | None:

@@ -41,14 +41,15 @@ STALLS: Final[dict[Stall, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Snapshot:
     """The state of an experiment.
 
     Attributes:
         supervisor: the supervisor's state; `holder` identifies the current or last one.
         stall: why a living supervisor does not respond; None if it does, or this cannot be known.
-        live: the number of attempts that may still end on their own.
+        live: the number of live attempts.
+        needless: how many of them nothing stops, although their groups have ended with their leaders.
         torn: bytes of an incomplete batch at the end of the ledger.
         seen: when the snapshot was taken, in Unix seconds.
         problem: why a live supervisor cannot write the ledger, if it cannot.
@@ -64,10 +65,15 @@ class Snapshot:
     live: int
     torn: int
     seen: float
+    needless: int = 0
     problem: str | None = None
     waiting: PendingRequest | None = None
     stall: Stall | None = None
     not_observed: str | None = None
+
+    def __repr__(self) -> str:
+        """The id and the status; the fields would fill many screens."""
+        return f"Snapshot({self.files.id!r}, {self.status})"
 
     @property
     def is_responding(self) -> bool | None:
@@ -100,10 +106,10 @@ class Snapshot:
 
     @property
     def status(self) -> ExperimentStatus:
-        """The experiment's status; INTERRUPTED if no supervisor and no attempt is alive."""
+        """The experiment's status; INTERRUPTED if nothing is alive that could finish it."""
         if written := self.history.status:
             return written
-        if self.supervisor == "gone" and not self.live:
+        if self.supervisor == "gone" and self.live <= self.needless:
             return ExperimentStatus.INTERRUPTED
         return ExperimentStatus.RUNNING
 
@@ -141,6 +147,7 @@ class Snapshot:
             "duration": self.duration(state),
             "active": self.active_duration(state),
             "dependencies": list(task.dependencies),
+            "external": [self._external(key) for key in task.external],
             "outputs": state.outputs,
             "evidence": self._evidence(state),
             "matrix": task.matrix,
@@ -149,12 +156,33 @@ class Snapshot:
             "usage": state.usage,
         }
 
+    def _external(self, key: str) -> dict[str, Any]:
+        """Something outside of the experiment that a task waits for, and how it ended."""
+        external = next(each for each in self.spec.external if each.key == key)
+        end = self.history.external.get(key)
+        return {
+            "experiment": external.experiment,
+            "task": external.task,
+            "slurm_job": external.slurm_job,
+            "status": end.status if end else None,
+        }
+
     def message(self, task_id: str) -> str | None:
         """The message shown for a task next to its reason."""
         state = self.history.tasks[task_id]
         if self.waiting is not None and self.waiting.task == task_id and state.status is TaskStatus.PENDING:
             return f"waits for {self.waiting.wanted}"
+        if self.spec.external and state.status is TaskStatus.PENDING and (awaited := self._awaited(task_id)):
+            return f"waits for {awaited}"
         return state.message
+
+    def _awaited(self, task_id: str) -> str | None:
+        """What a task waits for outside of the experiment, if for nothing else."""
+        task = next(task for task in self.spec.tasks if task.id == task_id)
+        if not task.external or not all(self.history.tasks[name].is_over for name in task.dependencies):
+            return None
+        texts = {each.key: each.text for each in self.spec.external}
+        return next((texts[key] for key in task.external if key not in self.history.external), None)
 
     def match_tasks(self, wanted: Sequence[str]) -> list[str]:
         """The ids of the matching tasks, in the order of the spec.

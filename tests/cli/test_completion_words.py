@@ -32,10 +32,14 @@ ALL = ["1,opt=adam", "1,opt=sgd", "2,opt=adam", "2,opt=sgd"]
         ("exp resume --from = train/lr = 1", "exp resume --from=train/lr=1", "--from=train/lr="),
         ("exp run -p url = http : //s : 80 s.y", "exp run -p url=http://s:80 s.y", ""),
         ("exp run -p lr = 1 s.yaml ", "exp run -p lr=1 s.yaml ", ""),
+        ("exp run s.yaml -p @ val", "exp run s.yaml -p @val", ""),
+        ("exp run s.yaml -p @", "exp run s.yaml -p @", ""),
+        ("exp run --param =@ val", "exp run --param=@val", "--param="),
+        ("exp run --param =@", "exp run --param=@", "--param="),
     ],
 )
 def test_bash_words_are_joined_as_they_were_typed(words: str, joined: str, kept: str) -> None:
-    """`=` and `:`, which bash makes words of their own, belong to the words around them."""
+    """`=`, `:` and `@`, which bash makes words of their own, belong to the words around them."""
     split = words.split(" ")
     line = completion_words.join(split, len(split) - 1)
     assert " ".join(line.words) == joined
@@ -56,6 +60,12 @@ def test_bash_itself_completes_members(exp: Exp) -> None:
         terminal.until(member)
     terminal.type(b"2,opt=s\t\n")
     terminal.until("task:       train/lr=2,opt=sgd")
+    exp.spec("lr: 1", "values.yaml")
+    exp.spec("lr = 1", "vital.toml")
+    terminal.type(b"exp validate spec.yaml -p @val\t\n")
+    terminal.until("values.yaml:1:1: params.lr: no param is called 'lr'")
+    terminal.type(b"exp validate spec.yaml --param=@vi\t\n")
+    terminal.until("vital.toml:1:1: params.lr: no param is called 'lr'")
     (exp.folder / "x $(touch pwned)").mkdir()
     terminal.type(b"exp validate x\t\n")
     terminal.until("x $(touch pwned): is a directory")

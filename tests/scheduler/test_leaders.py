@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.schedules import C, F, K, S, schedule, task
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model.attempt_end import AttemptEnd, from_exit_code
+from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, from_exit_code
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Group, Retry, Spec, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
@@ -198,6 +198,20 @@ def test_a_member_that_ended_by_itself_before_the_signal_has_its_own_result(
     assert (run.statuses()["g/server"], run.reasons()["g/server"]) == (status, "exit" if code else None)
 
 
+@pytest.mark.parametrize("end", [AttemptEnd(status=C), failed_launch("no image")])
+def test_a_member_that_was_stopped_before_it_started_is_skipped(end: AttemptEnd) -> None:
+    """What its backend removed from its queue, or could not start any more, has not succeeded."""
+    run = followed(*members("server", "client"), until="g/client")
+    run.schedule.take_ready(0.0, None, needs_slot={"local": True})
+    for name in ("g/server", "g/client"):
+        run.decisions.journal.note(events.SUBMITTED, task=name, attempt=1)
+    run.end("g/client", code=0)
+    state = run.history.tasks["g/server"]
+    assert not run.decisions.skip_unstarted("g/server", state, end, None), "it was not stopped"
+    assert run.decisions.skip_unstarted("g/server", state, end, state.cancel)
+    assert (state.status, state.reason) == (K, "until")
+
+
 def test_a_member_that_fails_first_stops_the_leader() -> None:
     """All others are CANCELLED with reason `dependency`, unless the member may fail."""
     run = followed(*members("server", "client", "third"), until="g/client")
@@ -234,6 +248,19 @@ def test_a_member_starts_only_with_its_leader() -> None:
     assert run.start() == ["g/server", "g/client"]
 
 
+@pytest.mark.parametrize(("word", "end"), [("all", None), ("any", "until")])
+def test_a_task_may_be_called_as_the_words_of_until(word: str, end: str | None) -> None:
+    """A task `all`, or `any`, is the leader of no group."""
+    after = task(word, 2, dependencies=("g/one", "g/two"))
+    run = followed(*members("one", "two"), until=word, more=(after,))
+    assert run.start() == ["g/one", "g/two"]
+    run.end("g/one", code=0)
+    cancel = run.history.tasks["g/two"].cancel
+    assert (cancel.reason if cancel else None) == end
+    run.end("g/two", code=0, is_own=False)
+    assert run.start() == [word]
+
+
 def test_a_crash_between_the_end_and_the_signal_changes_nothing() -> None:
     """A new supervisor stops what still runs; also if the request to do so was not recorded."""
     run = followed(*members("server", "client"), until="g/client")
@@ -249,11 +276,15 @@ def test_a_crash_between_the_end_and_the_signal_changes_nothing() -> None:
 
 
 def test_a_leader_does_not_run_again_next_to_what_is_being_stopped() -> None:
-    """A resume is refused until the members that were asked to stop have ended."""
+    """A resume is refused until the members that were asked to stop have ended; others are adopted."""
     run = followed(*members("server", "client"), until="g/client")
     run.start()
-    run.end("g/client", code=1)
-    with pytest.raises(UsageError, match="still being stopped: g/server"):
+    run.decisions.end_unstarted("g/client", run.history.tasks["g/client"], from_exit_code(1))
+    decisions = resume_plan.decide(run.schedule)
+    resume_plan.refuse_late(run.schedule, decisions)
+    assert [decision.action for decision in decisions] == ["adopt", "run"]
+    run.decisions.settle(run.schedule.tasks["g/client"])
+    with pytest.raises(UsageError, match="asked to stop, and still alive: g/server"):
         resume_plan.refuse_late(run.schedule, resume_plan.decide(run.schedule))
     run.end("g/server", code=143, is_own=False)
     decisions = resume_plan.decide(run.schedule)

@@ -324,6 +324,10 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ("tasks: {a: {inline: x, workdir: none}}", "there is no folder none"),
         ("tasks: {a: {partial: 'strict:gg'}}", "there is no 'gg' in"),
         ("tasks: {a: {partial: 'modd:f'}}", "there is no module 'modd'"),
+        (
+            "tasks: {a: {partial: mod.sub.f}}",
+            'must be module:function, not "mod.sub.f" (did you mean mod.sub:f?)',
+        ),
         ("tasks: {a: {partial: 'mod.sub:f'}}", "there is no module 'mod.sub'"),
         ("tasks: {a: {partial: 'strict:nope'}}", "there is no 'nope' in strict.py (there are: X, g, h)"),
         (

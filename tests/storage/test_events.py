@@ -54,6 +54,7 @@ SAMPLES: dict[str, Any] = {
     "name": "e",
     "format": "exp.ledger/1",
     "rebuilt": True,
+    "external": "other:train",
 }
 KINDS = list(events.KINDS)
 

@@ -43,6 +43,7 @@ def test_killed_between_the_end_of_a_leader_and_the_signal(
     workspace.touch("go")
     eventually(lambda: run.status(observe=False).supervisor == "gone")
     assert statuses(run.status()) == {"g/server": "RUNNING", "g/fails": "RUNNING", "g/client": S}
+    assert run.wait(timeout=60).status is ExperimentStatus.INTERRUPTED, "a wait for it would have no end"
     why = workspace.exp("why", run.id).stdout
     assert "g/client succeeded, and g ends with it, but without a supervisor nothing stops it: use exp" in why
     assert "adopts it: RUNNING as attempt 1; it is stopped, as g/client has succeeded" in why

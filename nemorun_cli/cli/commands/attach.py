@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from nemorun_cli.cli import status_text, terminal
 from nemorun_cli.cli.commands.run import document_of
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Quiet
-from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.experiment.lookup import LATEST
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:

@@ -96,7 +96,7 @@ class _Collection:
         for item in list(items):
             if item.id in experiments:
                 continue  # removed together with its experiment
-            why = None if self.is_dry else collect.remove(self.home, item)
+            why = item.obstacle if self.is_dry else collect.remove(self.home, item)
             if why is None:
                 self.removed.append(item)
             else:

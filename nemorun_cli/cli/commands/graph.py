@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal
-from nemorun_cli.cli.options import Json, Params, Sets
+from nemorun_cli.cli.options import Json, Params, ProgramArguments, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import run
 from nemorun_cli.model import wording
@@ -37,6 +37,7 @@ def command(
             ],
         ),
     ],
+    arguments: ProgramArguments = None,
     *,
     form: Annotated[
         str,
@@ -62,13 +63,13 @@ def command(
         raise UsageError(f"--format {form}: must be one of {', '.join(FORMATS)}")
     snapshot = None if _is_spec(which) else _look(which)
     if snapshot is None:
-        tasks = task_graph.of(_load(which, params or (), sets or ()))
-    elif params or sets:
+        tasks = task_graph.of(_load(which, arguments or (), params=params or (), sets=sets or ()))
+    elif params or sets or arguments:
         raise UsageError(
-            f"{which} is an experiment: its params are fixed", hint="use -p and --set with a SPEC"
+            f"{which} is an experiment: its params are fixed", hint="use -p, --set and -- ARGS with a SPEC"
         )
     else:
-        tasks = task_graph.of(snapshot.spec, snapshot.history.tasks)
+        tasks = task_graph.of(snapshot.spec, snapshot.history.tasks, snapshot.history.external)
     if is_json:
         terminal.write_json(_document(tasks, snapshot))
     elif form == "mermaid":
@@ -96,7 +97,7 @@ def _look(which: str) -> Snapshot:
         raise
 
 
-def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
+def _load(path: str, arguments: Sequence[str], *, params: Sequence[str], sets: Sequence[str]) -> Any:
     from nemorun_cli import executors  # noqa: PLC0415 - the same
     from nemorun_cli.experiment import create  # noqa: PLC0415 - heavy, and only for specs
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
@@ -104,11 +105,12 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
 
     document = load.read(
         path,
+        arguments=arguments,
         params=params,
         sets=sets,
         executors=executors.known(ask=False),
     )
-    return load.resolve(document, create.tentative(document, Home.from_environment()))
+    return create.located(document, create.tentative(document, Home.from_environment()))
 
 
 def _document(tasks: TaskGraph, snapshot: Snapshot | None) -> dict[str, Any]:

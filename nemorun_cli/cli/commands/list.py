@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import time
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -12,15 +10,10 @@ from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import Json, Observe, Quiet, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model import units
-from nemorun_cli.model.clock import stamp
-from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nemorun_cli.views.listing import Summary
 
 LIMIT: Final = 50  # experiments in a table without `--limit`; scripts get all
@@ -96,13 +89,19 @@ def command(
     """
     home = Home.from_environment()
     most = whole_number("--limit", limit) if limit is not None else None
+    earliest = None if since is None else listing.since(since, option="--since")
     if is_foreign:
         if status or tag or observe:
             raise UsageError("NeMo-Run's runs have no status and no tags; give --name, --since or --limit")
-        _show_foreign(home, names=name, since=_since(since), most=most, is_json=is_json, quiet=quiet)
+        _show_foreign(home, names=name, since=earliest, most=most, is_json=is_json, quiet=quiet)
         return
-    matching = _matching(
-        home, names=name, statuses=_statuses(status), tags=tag, since=_since(since), others=observe
+    matching = listing.matching(
+        home,
+        names=name or (),
+        statuses=listing.statuses(status or (), option="--status"),
+        tags=tag or (),
+        since=earliest,
+        others=observe,
     )
     is_table = not (is_json or quiet)
     maximum = LIMIT if most is None and is_table else most
@@ -145,7 +144,8 @@ def _show_foreign(
     found = [
         run
         for run in foreign.newest_first(home)
-        if (names is None or _matches(run.title, names)) and (since is None or (run.created or "") >= since)
+        if (names is None or listing.has_name(run.title, names))
+        and (since is None or (run.created or "") >= since)
     ][:most]
     if is_json:
         rows = [run.to_json() for run in found]
@@ -167,58 +167,6 @@ def _show_foreign(
         )
         if not found:
             terminal.say(f"hint: NeMo-Run has no runs under {home.directory}")
-
-
-def _matches(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _matching(
-    home: Home,
-    *,
-    names: list[str] | None,
-    statuses: frozenset[str],
-    tags: list[str] | None,
-    since: str | None,
-    others: bool,
-) -> Iterator[Summary]:
-    """The summaries that match all filters; experiments that are too old are not read."""
-    chosen = home.names()
-    if names:
-        chosen = [name for name in chosen if _matches(name, names)]
-    for summary in listing.newest_first(home, names=chosen, since=since, others=others):
-        if statuses and summary.status not in statuses:
-            continue
-        if tags and not set(tags) <= set(summary.tags):
-            continue
-        yield summary
-
-
-def _statuses(words: list[str] | None) -> frozenset[str]:
-    chosen = frozenset(word.upper() for word in words or ())
-    if unknown := chosen - set(ExperimentStatus):
-        raise UsageError(
-            f"--status {min(unknown)}: unknown status (there are: {', '.join(ExperimentStatus)})"
-        )
-    return chosen
-
-
-def _since(text: str | None) -> str | None:
-    """The earliest creation time, as a UTC stamp."""
-    if text is None:
-        return None
-    try:
-        return stamp(time.time() - units.duration(text))
-    except ValueError:
-        pass
-    from datetime import datetime  # noqa: PLC0415 - only for dates
-
-    try:
-        return stamp(datetime.fromisoformat(text).astimezone().timestamp())
-    except ValueError:
-        raise UsageError(
-            f"--since {text}: must be a duration (2h, 3d) or a date (2026-11-22, 2026-11-22T08:00)"
-        ) from None
 
 
 def _row(summary: Summary) -> list[str]:

@@ -12,7 +12,8 @@ from nemorun_cli.cli import terminal
 from nemorun_cli.cli.log_output import LogOutput
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.experiment.lookup import LATEST
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views import known_secrets, log_reader
 

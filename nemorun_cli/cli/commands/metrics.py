@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
-from nemorun_cli.cli.metrics_view import document, pictures
+from nemorun_cli.cli.metrics_view import pictures
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, RawTexts, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.cli.text_formats import NumberText, require_csv, write_csv
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import documents, targets
 from nemorun_cli.experiment.records import series as measures
-from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
 SUMMARY: Final = (
@@ -34,7 +33,6 @@ SUMMARY: Final = (
     Column("MEAN", is_number=True, spare=4),
     Column("NAN", is_number=True, spare=2),
 )
-MOST_NAMED: Final = 20  # metrics that the error about an unknown one lists
 
 
 def command(
@@ -97,14 +95,10 @@ def command(
         return metrics_live.follow(
             target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
         )
-    chosen = target.choose()
-    all_series = [
-        series for record in chosen for series in measures.read(record, wanted=key or (), tail=tail)
-    ]
-    _check_keys(key or (), all_series, chosen)
+    all_series = documents.read_series(target.choose(), wanted=key or (), tail=tail)
     tell_torn(all_series)
     if form == "json":
-        terminal.write_json(document(all_series), dump=dump)
+        terminal.write_json(documents.metrics(all_series), dump=dump)
     elif form == "csv":
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
@@ -116,24 +110,6 @@ def command(
     else:
         tables.show(SUMMARY, summary(all_series))
     return 0
-
-
-def _check_keys(keys: Sequence[str], all_series: Sequence[Series], chosen: Sequence[TargetRecord]) -> None:
-    """Check that each key selects a metric, unless no metrics were logged.
-
-    Raises:
-        UsageError: a key selects nothing.
-    """
-    if not (missing := _missing(keys, measures.fields(all_series))):
-        return
-    known = measures.fields([series for record in chosen for series in measures.read(record)])
-    if known and (missing := _missing(missing, known)):
-        listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
-        raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
-
-
-def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
-    return [key for key in keys if not any(measures.is_wanted(*field, [key]) for field in known)]
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:

@@ -7,11 +7,9 @@ from typing import Final
 from nemorun_cli.cli import tables, terminal
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.experiment.records import series, targets
-from nemorun_cli.tracking.params import nested
+from nemorun_cli.experiment.records import documents, series, targets
 from nemorun_cli.tracking.store.json_values import dump
 
-PARAMS_FORMAT: Final = "exp.params/1"
 COLUMNS: Final = (Column("RECORD"), Column("PARAM"), Column("VALUE", is_flexible=True))
 
 
@@ -31,11 +29,7 @@ def command(
     """
     chosen = targets.target(which, task, dash_root=dash_root).choose()
     if is_json:
-        entries = []
-        for record in chosen:
-            params = record.params()
-            entries.append({**record.to_json(), "params": params, "nested": nested(params)})
-        terminal.write_json({"schema": PARAMS_FORMAT, "records": entries}, dump=dump)
+        terminal.write_json(documents.params(chosen), dump=dump)
         return
     rows = [
         [record.label, name, series.text(value)]

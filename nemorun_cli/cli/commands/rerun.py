@@ -17,6 +17,7 @@ from nemorun_cli.cli.options import (
     Json,
     Key,
     Params,
+    PlanFormat,
     Quiet,
     Sequential,
     Sets,
@@ -38,6 +39,7 @@ def command(
     tail_logs: TailLogs = None,
     direct: Direct = None,
     dry_run: DryRun = False,
+    form: PlanFormat = "text",
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,7 +78,10 @@ def command(
             sets=changes,
             only=only or (),
             executors=executors.known(ask=not dry_run),
+            for_later=form == "yaml",
         )
 
-    how = running.StartOptions(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    how = running.StartOptions(
+        is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running, form=form
+    )
     return running.start(read, how, is_json=is_json, quiet=quiet)

@@ -10,8 +10,9 @@ import typer
 from nemorun_cli.cli import completion, status_text, tables, terminal
 from nemorun_cli.cli.commands import diff
 from nemorun_cli.cli.commands.run import document_of
-from nemorun_cli.cli.options import ExperimentGiven, Json, Params, Quiet, Sets
+from nemorun_cli.cli.options import ExperimentGiven, Json, Params, ProgramArguments, Quiet, Sets
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.status import ExperimentStatus
@@ -37,6 +38,7 @@ COLUMNS: Final = (
 
 def command(
     which: ExperimentGiven,
+    arguments: ProgramArguments = None,
     *,
     below: Annotated[
         list[str] | None,
@@ -92,7 +94,7 @@ def command(
       exp resume training -p epochs=20 --accept-changes
     """
     run = find(which)
-    document = _document(run, spec, params=params or (), sets=sets or (), asks=not dry_run)
+    document = _document(run, spec, arguments or (), params=params or (), sets=sets or (), asks=not dry_run)
     warnings = (*_edits(run, spec), *(() if document is None else document.warnings))
     terminal.warn_of(warnings)
     if dry_run:
@@ -121,9 +123,17 @@ def command(
 
 
 def _document(
-    run: Run, spec: str | None, *, params: Sequence[str], sets: Sequence[str], asks: bool
+    run: Run,
+    spec: str | None,
+    arguments: Sequence[str],
+    *,
+    params: Sequence[str],
+    sets: Sequence[str],
+    asks: bool,
 ) -> Document | None:
     """The changed spec, if one was given; `asks`: whether engines are asked if they can run it."""
+    if spec is None and arguments:
+        raise UsageError("arguments after -- are for a program: none is given", hint="use --spec PROGRAM")
     if spec is None and not params and not sets:
         return None
     from nemorun_cli import executors  # noqa: PLC0415 - only for a changed spec
@@ -134,7 +144,9 @@ def _document(
         "sets": sets,
         "executors": executors.known(ask=asks),
     }
-    return load.again(run.files, **options) if spec is None else load.changed(run.files, spec, **options)
+    if spec is None:
+        return load.again(run.files, **options)
+    return load.changed(run.files, spec, arguments=arguments, **options)
 
 
 def _report_changes(revision: NewRevision) -> None:

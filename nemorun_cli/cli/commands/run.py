@@ -17,6 +17,8 @@ from nemorun_cli.cli.options import (
     Json,
     Key,
     Params,
+    PlanFormat,
+    ProgramArguments,
     Quiet,
     Sequential,
     Sets,
@@ -25,6 +27,7 @@ from nemorun_cli.cli.options import (
 )
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.start import IfRunning as Policy
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ RUN_FORMAT: Final = "exp.run/1"
 
 def command(
     spec: SpecPath,
+    arguments: ProgramArguments = None,
     *,
     params: Params = None,
     sets: Sets = None,
@@ -49,6 +53,7 @@ def command(
     tail_logs: TailLogs = None,
     direct: Direct = None,
     dry_run: DryRun = False,
+    form: PlanFormat = "text",
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="TASK", help="Run only this task. Repeatable.")
     ] = None,
@@ -66,6 +71,7 @@ def command(
       exp run train.yaml -d -p lr=0.1      start in the background
       exp run train.yaml --dry-run         print what would run
       exp run train.yaml --key "nightly-$(date +%F)" --if-running skip
+      exp run pipeline.py -- --folds 5     a program that builds a spec, with its own arguments
     """
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
     changes = [*(sets or ()), *as_sets(flags)]
@@ -76,13 +82,15 @@ def command(
 
         return load.read(
             spec,
+            arguments=arguments or (),
             params=params or (),
             sets=changes,
             only=only or (),
             executors=executors.known(ask=not dry_run),
+            for_later=form == "yaml",
         )
 
-    how = StartOptions(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    how = StartOptions(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running, form=form)
     return start(read, how, is_json=is_json, quiet=quiet)
 
 
@@ -94,6 +102,7 @@ class StartOptions:
     is_direct: bool
     key: str | None
     if_running: str | None
+    form: str = "text"
 
 
 def start(read: Callable[[], Document], how: StartOptions, *, is_json: bool, quiet: bool) -> int:
@@ -101,12 +110,15 @@ def start(read: Callable[[], Document], how: StartOptions, *, is_json: bool, qui
     from nemorun_cli.supervisor import client as starting  # noqa: PLC0415 - the supervisor starts while the rest is imported
 
     policy = _policy(how.if_running)
+    _check_form(how, is_json=is_json)
     home = Home.from_environment()
     supervisor = None if how.is_dry or how.is_direct else starting.take()
     try:
         document = read()
         terminal.warn_of(document.warnings)
         if how.is_dry:
+            if how.form == "yaml":
+                return _write_spec(document, home)
             return _preview(document, home, is_json=is_json, quiet=quiet)
         if document.run.direct:
             return _run_direct(document, home, key=how.key, policy=policy, is_json=is_json, quiet=quiet)
@@ -117,13 +129,22 @@ def start(read: Callable[[], Document], how: StartOptions, *, is_json: bool, qui
             supervisor.abandon()  # does nothing once the supervisor has an experiment
 
 
-def _policy(text: str | None) -> launch.IfRunning | None:
-    for word in get_args(launch.IfRunning):
+def _policy(text: str | None) -> Policy | None:
+    for word in get_args(Policy):
         if text == word:
             return word  # type: ignore[no-any-return]
     if text is None:
         return None
     raise UsageError(f"--if-running {text}: must be fail, skip or replace")
+
+
+def _check_form(how: StartOptions, *, is_json: bool) -> None:
+    if how.form not in ("text", "yaml"):
+        raise UsageError(f"--format {how.form}: must be one of text, yaml")
+    if how.form == "yaml" and (is_json or not how.is_dry):
+        raise UsageError(
+            "--format yaml cannot be combined with --json" if is_json else "--format yaml needs --dry-run"
+        )
 
 
 def as_sets(flags: dict[str, bool | None]) -> list[str]:
@@ -137,7 +158,7 @@ def _run(
     supervisor: SupervisorHandle,
     *,
     key: str | None,
-    policy: launch.IfRunning | None,
+    policy: Policy | None,
     is_json: bool,
     quiet: bool,
 ) -> int:
@@ -195,7 +216,7 @@ def _run_direct(
     home: Home,
     *,
     key: str | None,
-    policy: launch.IfRunning | None,
+    policy: Policy | None,
     is_json: bool,
     quiet: bool,
 ) -> int:
@@ -230,6 +251,16 @@ def document_of(snapshot: Snapshot, warnings: Sequence[Problem]) -> dict[str, ob
         "tasks": [task.id for task in snapshot.spec.tasks],
         "warnings": [warning.to_json() for warning in warnings],
     }
+
+
+def _write_spec(document: Document, home: Home) -> int:
+    """Print the spec in one piece."""
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.spec import load, merged_spec  # noqa: PLC0415 - the same
+
+    spec = load.resolve(document, create.tentative(document, home))
+    terminal.write(merged_spec.text(document, spec))
+    return 0
 
 
 def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:

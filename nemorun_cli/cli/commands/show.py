@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from nemorun_cli.cli import status_text, tables, terminal, times
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.lookup import LATEST
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import code_package, usage, wording
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.storage import ledger
@@ -17,6 +21,8 @@ from nemorun_cli.views import timeline
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.views.timeline import PastAttempt
@@ -42,7 +48,15 @@ STEPS: Final = (
 )
 
 
-def command(which: ExperimentOrLatest = LATEST, *, observe: Observe = False, is_json: Json = False) -> None:
+def command(
+    which: ExperimentOrLatest = LATEST,
+    *,
+    spec: Annotated[
+        bool, typer.Option("--spec", help="Print its spec as one YAML file, to run it again or to edit it.")
+    ] = False,
+    observe: Observe = False,
+    is_json: Json = False,
+) -> None:
     """Show all details of an experiment.
 
     Prints its params, environment, tasks, attempts, history, plugins and files.
@@ -50,8 +64,12 @@ def command(which: ExperimentOrLatest = LATEST, *, observe: Observe = False, is_
     Examples:
       exp show                              the latest experiment
       exp show training --json | jq .spec   its resolved spec
+      exp show training --spec > again.yaml
     """
     run = find(which)
+    if spec:
+        _write_spec(run, is_json=is_json)
+        return
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status(others=observe)
     past, steps = timeline.attempts(snapshot, events), timeline.steps(events)
@@ -73,6 +91,25 @@ def command(which: ExperimentOrLatest = LATEST, *, observe: Observe = False, is_
     _section("plugins", _plugins(snapshot))
     files = [f"{name + ':':<{FILE_LABEL}}{path}" for name, path in _files(snapshot).items() if path]
     _section("files", files, hang=FILE_LABEL)
+
+
+def _write_spec(run: Run, *, is_json: bool) -> None:
+    """Print the spec of an experiment with all its options, from its own copies."""
+    if is_json:
+        raise UsageError("--spec cannot be combined with --json", hint=f"exp show {run.id} --json | jq .spec")
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - only for --spec
+    from nemorun_cli.spec import load, merged_spec  # noqa: PLC0415 - the same
+
+    document = load.again(run.files)
+    spec = load.resolve(document, create.tentative(document, run.home))
+    terminal.warn_of(document.warnings)
+    if missing := [use.uses for use in run.spec().plugins if use.uses not in _uses(spec)]:
+        terminal.warn(f"warning: not in it, because a program passed them as objects: {', '.join(missing)}")
+    terminal.write(merged_spec.text(document, spec))
+
+
+def _uses(spec: Spec) -> frozenset[str]:
+    return frozenset(use.uses for use in spec.plugins)
 
 
 def _document(
@@ -152,13 +189,14 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
 def _tasks(snapshot: Snapshot) -> list[str]:
     """A line for each task: what it runs, its dependencies, and whether its group ends with it."""
     lines = []
-    leaders = {group.until: group.id for group in snapshot.spec.groups if group.has_leader}
+    leaders = {group.leader: group.id for group in snapshot.spec.groups}
     for task in snapshot.spec.tasks:
         body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
         first, _, rest = body.partition("\n")
         needs = ""
-        if task.dependencies:
-            needs = f"  <- {task.dependency_type} {', '.join(task.dependencies)}"
+        outside = [each.text for each in snapshot.spec.external if each.key in task.external]
+        if task.dependencies or outside:
+            needs = f"  <- {task.dependency_type} {', '.join([*task.dependencies, *outside])}"
         leads = f"  ({leaders[task.id]} ends with it)" if task.id in leaders else ""
         lines.append(f"  {task.id}: {task.kind} {first}{' …' if rest else ''}{needs}{leads}")
     return lines

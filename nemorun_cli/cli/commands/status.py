@@ -9,7 +9,8 @@ import typer
 from nemorun_cli.cli import status_text, terminal
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe, Quiet, TaskOrNone
 from nemorun_cli.cli.status_view import show
-from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.experiment.lookup import LATEST
+from nemorun_cli.experiment.run import find
 
 
 def command(

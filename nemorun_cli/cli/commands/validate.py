@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from nemorun_cli.cli import terminal
-from nemorun_cli.cli.options import Json, Params, Quiet, Sets, SpecPath
+from nemorun_cli.cli.options import Json, Params, ProgramArguments, Quiet, Sets, SpecPath
 from nemorun_cli.errors import EngineError
 from nemorun_cli.storage.paths import Home
 
@@ -23,6 +24,7 @@ VALIDATE_FORMAT: Final = "exp.validate/1"
 
 def command(
     spec: SpecPath,
+    arguments: ProgramArguments = None,
     *,
     params: Params = None,
     sets: Sets = None,
@@ -44,17 +46,18 @@ def command(
 
     document = load.read(
         spec,
+        arguments=arguments or (),
         params=params or (),
         sets=sets or (),
         executors=executors.known(ask=engines),
     )
     home = Home.from_environment()
-    resolved = load.resolve(document, create.tentative(document, home))
+    resolved = create.located(document, create.tentative(document, home))
     if engines and any(task.packager for task in resolved.tasks):
         from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
 
         ship.look(resolved, document, home)
-    diagnoses = executors.ask(resolved) if engines else []
+    diagnoses = [*executors.ask(resolved), *executors.missing_files(resolved)] if engines else []
     places = dry_run.places(resolved, document.origins)
     warnings = (*document.warnings, *secret_warnings.not_inherited(resolved, document))
     terminal.warn_of(warnings)
@@ -70,8 +73,9 @@ def command(
         terminal.write_lines([summary, *dry_run.place_lines(places)])
         for diagnosis in diagnoses:
             _report(diagnosis)
+    given = f" -- {shlex.join(arguments)}" if arguments else ""
     terminal.suggest(
-        f"exp run {spec} · exp run {spec} --dry-run · exp graph {spec}",
+        f"exp run {spec}{given} · exp run {spec} --dry-run{given} · exp graph {spec}{given}",
         is_wanted=is_ok and not (quiet or is_json),
     )
     return 0 if is_ok else EngineError.exit_code

@@ -13,10 +13,8 @@ from nemorun_cli.cli.options import ExperimentGiven, Json, Observe
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
-from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import ledger
-from nemorun_cli.views import known_secrets, sweeps
+from nemorun_cli.views import known_secrets
 from nemorun_cli.views.reports import failure_groups, why_report
 
 if TYPE_CHECKING:
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
     from nemorun_cli.views.reports.why_report import Explanation
     from nemorun_cli.views.snapshot import Snapshot
 
-WORST_FIRST: Final = (
-    *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),
-    *(TaskStatus.SUBMITTED, TaskStatus.PENDING),
-)
 MOST_EXPLAINED: Final = 3  # tasks that are explained one by one when no task is named
 MOST_MATCHES: Final = 20  # the same when a glob or a prefix names them
 MOST_OF_A_KIND: Final = 10  # causes of one kind that are listed for a task
@@ -74,70 +68,33 @@ def command(
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status(others=observe)
     secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
-    names = _notable(snapshot) if task is None else snapshot.match_tasks([task])
+    names = why_report.notable(snapshot) if task is None else snapshot.match_tasks([task])
     if not names and not is_json:
         terminal.warn(f"{snapshot.files.id}: nothing to explain")
     if snapshot.stall_text and (
         len(names) > 1 or all(snapshot.history.tasks[name].is_over for name in names)
     ):
         terminal.warn(f"{snapshot.files.id}: {snapshot.stall_text}; {snapshot.stall_remedy}")
-    if task is None and len(names) > MOST_EXPLAINED and not is_json:
+    if is_json:
+        terminal.write_json(why_report.document(snapshot, names, events, secrets=secrets))
+        return
+    if task is None and len(names) > MOST_EXPLAINED:
         status = snapshot.history.tasks[names[0]].status
         _show_several(snapshot, names, f"{len(names)} tasks are {status}", secrets=secrets)
         return
-    sweep = _sweep_of(snapshot, names)
-    if sweep is not None and not is_json:
+    sweep = why_report.sweep_of(snapshot, names)
+    if sweep is not None:
         _show_sweep(snapshot, sweep, names, secrets=secrets)
         return
-    if len(names) > MOST_MATCHES and not is_json:
+    if len(names) > MOST_MATCHES:
         counts = Counter(snapshot.history.tasks[name].status for name in names)
         _show_several(snapshot, names, f"{len(names)} tasks: {wording.counts(counts)}", secrets=secrets)
         return
     explanations = why_report.explain(snapshot, names, events, secrets=secrets)
-    if is_json:
-        kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if sweep is not None else []
-        terminal.write_json(
-            {
-                "schema": why_report.WHY_FORMAT,
-                "id": snapshot.files.id,
-                "name": snapshot.spec.name,
-                "status": snapshot.status,
-                "failures": [kind.to_json() for kind in kinds],
-                "tasks": [explained.to_json() for explained in explanations],
-            }
-        )
-        return
     for index, explained in enumerate(explanations):
         if index:
             terminal.write_line("")
         _show(snapshot, explained)
-
-
-def _notable(snapshot: Snapshot) -> list[str]:
-    """The tasks to explain when none is named: all tasks with the worst status that occurs."""
-    states = snapshot.history.tasks
-    by_status = ([name for name, state in states.items() if state.status is status] for status in WORST_FIRST)
-    return next(filter(None, by_status), None) or _needless(snapshot)
-
-
-def _needless(snapshot: Snapshot) -> list[str]:
-    """The members that run although their group has ended with its leader."""
-    schedule = Schedule(snapshot.spec, snapshot.history)
-    return [
-        name
-        for group in snapshot.spec.groups
-        if group.has_leader and schedule.group_end(group) is not None
-        for name in group.members
-        if snapshot.history.tasks[name].is_live
-    ]
-
-
-def _sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
-    """The sweep that contains all the named tasks, if there are several."""
-    if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
-        return None
-    ids = {name.partition("/")[0] for name in names}
-    return next((group for group in sweeps.of(snapshot.spec) if ids == {group.id}), None)
 
 
 def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secrets: Collection[str]) -> None:

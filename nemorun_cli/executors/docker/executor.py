@@ -30,7 +30,7 @@ from nemorun_cli.executors import (
     answer_each,
 )
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker import lifecycle, networks
+from nemorun_cli.executors.docker import lifecycle, mounts, networks
 from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.client import (
     ContainerLog,
@@ -145,7 +145,13 @@ class DockerExecutor:
             member_network=network,
             shares_objects=network is not None and network.name == networks.OWN,
             separates_stderr=True,
+            names_files=True,
         )
+
+    @classmethod
+    def missing_files(cls, options: Mapping[str, Any], folder: str) -> Iterable[str]:
+        """The sources of volumes that do not exist, without which tasks fail."""
+        return mounts.missing_volumes(options.get("volumes", ()), folder)
 
     @classmethod
     def leftovers(cls, home: Path) -> Iterable[Leftover]:

@@ -81,4 +81,13 @@ def missing_sources(plan: Plan) -> list[str]:
     create, own = plan.details["create"], {mount.source for mount in of_plan(plan)}
     sources = [volume_parts(text)[0] for text in create.get("volumes", ())]
     sources += [mount["Source"] for mount in create["mounts"] if mount["Source"] not in own]
+    return _missing(sources)
+
+
+def missing_volumes(volumes: Iterable[str], folder: str) -> list[str]:
+    """The same of the volumes of a spec in a folder, before there is a plan."""
+    return _missing(volume_parts(volume(text, folder))[0] for text in volumes)
+
+
+def _missing(sources: Iterable[str]) -> list[str]:
     return [source for source in sources if source.startswith("/") and not Path(source).exists()]

@@ -131,6 +131,8 @@ def arguments(upstream: Sequence[Upstream], cluster_path: Callable[[Path], Path]
     """
     words = []
     for parent in upstream:
+        if parent.files is None:
+            continue  # its exit code has to do
         folder = cluster_path(parent.files.directory)
         words += [parent.need, "secret" if parent.has_secrets else "plain", str(folder)]
     return words

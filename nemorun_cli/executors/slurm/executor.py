@@ -28,6 +28,7 @@ from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
 from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
+from nemorun_cli.executors.slurm.foreign_jobs import ForeignJobs
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING, member_text
 from nemorun_cli.executors.slurm.job_states import URGENT, JobStates
 from nemorun_cli.executors.slurm.sbatch_answer import Accepted, Refused
@@ -109,6 +110,7 @@ class SlurmExecutor:
             queues_early=True,
             ends_groups=True,
             is_container="container_image" in options,
+            knows_jobs=True,
             separates_stderr=True,
         )
 
@@ -118,6 +120,7 @@ class SlurmExecutor:
         self._access = _access_for(options)
         self._commands = self._access.commands
         self._states = JobStates(self._commands)
+        self._foreign = ForeignJobs(self._commands)
         self._jobs = AttemptJobs(self._states)
         self._tracked: dict[Key, _TrackedAttempt] = {}
         self._absent: set[Key] = set()  # reported as absent, and may be submitted again
@@ -220,7 +223,11 @@ class SlurmExecutor:
 
     def due(self) -> float | None:
         """The monotonic time of the next refresh, query or cancel command."""
-        times = [self._commands.due(), self._queue.due, time.monotonic() if self._unreported else None]
+        times = [
+            self._commands.due(),
+            self._queue.due,
+            time.monotonic() if self._unreported else None,
+        ]
         if self._requests:
             times.append(self._states.max_array_due)
         if self._tracked:
@@ -253,6 +260,10 @@ class SlurmExecutor:
     def machine(self, *, with_gpus: bool) -> None:
         """None: tasks use no resources of this machine."""
         del with_gpus
+
+    def foreign_end(self, job_id: str) -> AttemptEnd | None:
+        """The end of a job that `exp` did not submit; None while it is not known."""
+        return self._foreign.end(job_id)
 
     def close(self) -> None:
         """Stop querying; the jobs continue."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors
 from nemorun_cli.errors import LedgerError, NotFoundError
+from nemorun_cli.experiment import externals
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys, supervision
@@ -53,6 +54,7 @@ class Removable:
     size: int  # bytes
     id: str | None = None
     executor: str = ""  # of an object of an engine, whose name is the path
+    obstacle: str | None = None  # why it stays
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `removed` in `exp.gc/1`."""
@@ -120,13 +122,18 @@ def _is_abandoned(path: Path) -> bool:
 def expired(home: Home, *, older: float) -> Iterator[Removable]:
     """Experiments that finished more than `older` seconds ago, and fault tracebacks of that age."""
     limit = time.time() - older
+    waited_for = externals.waited_for(home)
     for entry in listing.newest_first(home, names=home.names()):
         if not _ended_before(entry, limit):
             continue
         for files in home.readable([entry.id]):
             if not files.directory.is_symlink():
                 size = trees.size(files.directory)
-                yield Removable(kind="experiment", path=files.directory, size=size, id=files.id)
+                waiting = waited_for.get(files.id)
+                obstacle = f"{waiting} waits for it" if waiting else None
+                yield Removable(
+                    kind="experiment", path=files.directory, size=size, id=files.id, obstacle=obstacle
+                )
     with contextlib.suppress(OSError):  # it does not exist, or belongs to another user
         for path in sorted(home.faults.iterdir()):
             status = path.lstat()
@@ -136,6 +143,8 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 
 def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
+    if item.obstacle:
+        return item.obstacle
     if item.executor:
         return executors.remove_leftover(item.executor, item.path.name)
     try:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.executors import planning
-from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader, supervisor_api
 from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store import sessions as opened
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from nemorun_cli.experiment.run import Run
     from nemorun_cli.model.status import ExperimentStatus
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking import Experiment, Record
     from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.views.snapshot import Snapshot
@@ -93,9 +94,10 @@ class TargetRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a command selects: the experiment `run`, or the records under `prefix` in `root`."""
+    """What a command selects: an experiment of a home, or the records under `prefix` in `root`."""
 
-    run: Run | None = None
+    files: ExperimentFiles | None = None
+    home: Home | None = None
     task: str | None = None
     root: Path | None = None
     prefix: str = "*"
@@ -107,12 +109,14 @@ class Target:
             NotFoundError: there is no record under the prefix, or no such task.
             LedgerDamagedError: a record cannot be read.
         """
-        return self.choose_of(self.run.status()) if self.run is not None else self._under_prefix()
+        if self.files is None or self.home is None:
+            return self._under_prefix()
+        return self.choose_of(observe.look(self.files, home=self.home.directory))
 
     def choose_of(self, snapshot: Snapshot) -> list[TargetRecord]:
         """The records, given the state of the experiment."""
-        assert self.run is not None  # noqa: S101 - a snapshot is of an experiment
-        return list(of_experiment(snapshot, home=self.run.home.directory, task=self.task))
+        assert self.home is not None  # noqa: S101 - a snapshot is of an experiment
+        return list(of_experiment(snapshot, home=self.home.directory, task=self.task))
 
     def _under_prefix(self) -> list[TargetRecord]:
         matching = [under(record) for record in records(self.root or Path(), self.prefix)]
@@ -132,7 +136,8 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
         UsageError: a task is given with a prefix.
     """
     if dash_root is None and (which is None or "/" not in which):
-        return Target(run=find(which or LATEST), task=task)
+        home = trusted(None)
+        return Target(files=find_files(which or LATEST, home), home=home, task=task)
     if task is not None:
         raise UsageError(f"{which} is a prefix, which has no tasks", hint=f"write it as one: {which}/{task}")
     return Target(root=root(dash_root), prefix=(which or "*").strip("/"))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Types = Callable[[], Sequence[str]]
 
 REFERENCES: Final = ("include", "extends")  # keys that name files; the contents of the files replace them
+FOLDER: Final = "folder"  # the key with the folder that the paths of its own file are relative to
+OF_FILES: Final = (*REFERENCES, FOLDER)  # keys that are read before all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +85,11 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
-    """The merged data without references to files, and the layers it consists of."""
+    """The merged data without references to files, the layers it consists of, and the folder of its paths."""
 
     data: dict[str, Any]
     layers: tuple[Layer, ...]
+    folder: Path
 
     @property
     def others(self) -> tuple[SpecSource, ...]:
@@ -98,7 +101,7 @@ def composed(
     source: SpecSource,
     path: Path,
     *,
-    folder: Path,
+    folder: Path | None = None,
     options_schema: OptionsSchema,
     types: Types,
     is_whole: bool = True,
@@ -107,8 +110,9 @@ def composed(
 
     Args:
         source: the text.
-        path: its file; paths in the text are relative to the folder of this file.
-        folder: relative paths in the result are relative to it; paths from other folders become absolute.
+        path: its file; paths in the text are relative to its own `folder`, or else to that of this file.
+        folder: relative paths in the result are relative to it; paths from other folders become absolute. By
+            default, it is the folder of the paths in the text.
         options_schema: returns the schema for the options of a type of executors.
         types: returns the known types of executors.
         is_whole: whether the source is a whole spec; a partial file may be empty.
@@ -116,16 +120,37 @@ def composed(
     Raises:
         SpecError: with the problems of all files.
     """
-    composer = _Composer(folder, options_schema, types)
     data = mapping(source, is_whole=is_whole)
+    base = own_folder(source, data, path)
+    target = base if folder is None else folder
+    composer = _Composer(target, options_schema, types)
     if not any(key in data for key in REFERENCES):
-        folders = {os.path.normpath(path.parent), os.path.normpath(folder)}
-        own = data if len(folders) == 1 else composer.relocated(data, path.parent)
-        return Composition(data=own, layers=(Layer(source=source, data=data),))
+        folders = {os.path.normpath(base), os.path.normpath(target)}
+        own = data if len(folders) == 1 else composer.relocated(data, base)
+        return Composition(data=own, layers=(Layer(source=source, data=data),), folder=target)
     tree, layers = composer.whole(source, data, path, ())
     if composer.problems:
         raise SpecError(composer.problems)
-    return Composition(data=tree, layers=layers)
+    return Composition(data=tree, layers=layers, folder=target)
+
+
+def own_folder(source: SpecSource, data: Mapping[str, Any], path: Path) -> Path:
+    """Return the folder that the relative paths of a file are relative to: `folder`, or its own.
+
+    Raises:
+        SpecError: `folder` is an expression, or there is no such folder.
+    """
+    written = data.get(FOLDER)
+    if not isinstance(written, str) or not written:
+        return path.parent  # the schema reports other values
+    folder = Path(os.path.normpath(path.parent / expanded(written)))
+    if OPENING in written:
+        message, hint = "is needed before expressions are evaluated", "write a literal path"
+    elif not folder.is_dir():
+        message, hint = f"there is no folder {folder}", "remove the key to use the folder of the file"
+    else:
+        return folder
+    raise SpecError([source.problem(Finding(place=(FOLDER,), message=message, hint=hint))])
 
 
 def mapping(source: SpecSource, *, is_whole: bool = True) -> dict[str, Any]:
@@ -156,18 +181,20 @@ class _Composer:
         self, source: SpecSource, data: Mapping[str, Any], path: Path, chain: tuple[tuple[str, str], ...]
     ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
         """Return the tree of a file and its layers; `chain` is the referring files: real path, shown path."""
+        left_out = OF_FILES if chain else REFERENCES  # the folder of another file is its own
         chain = (*chain, (os.path.realpath(path), source.file))
-        own: dict[str, Any] = {key: value for key, value in data.items() if key not in REFERENCES}
-        if os.path.normpath(path.parent) != os.path.normpath(self._folder):
-            own = self.relocated(own, path.parent)
+        base = own_folder(source, data, path)
+        own: dict[str, Any] = {key: value for key, value in data.items() if key not in left_out}
+        if os.path.normpath(base) != os.path.normpath(self._folder):
+            own = self.relocated(own, base)
         layers = [Layer(source=source, data=data)]
-        for tree, tree_layers in self._referenced(source, data, path, "include", chain):
+        for tree, tree_layers in self._referenced(source, data, base, "include", chain):
             own, clashes = united(own, tree, other=source.file)
             self.problems += [Sources(tree_layers).problem(finding) for finding in clashes]
             layers += tree_layers
         below: dict[str, Any] = {}
         lower: list[Layer] = []
-        for tree, tree_layers in self._referenced(source, data, path, "extends", chain):
+        for tree, tree_layers in self._referenced(source, data, base, "extends", chain):
             below = merged(below, tree)
             lower = [*tree_layers, *lower]
         return merged(below, own), (*layers, *lower)
@@ -199,11 +226,11 @@ class _Composer:
         self,
         source: SpecSource,
         data: Mapping[str, Any],
-        path: Path,
+        base: Path,
         key: str,
         chain: tuple[tuple[str, str], ...],
     ) -> list[tuple[dict[str, Any], tuple[Layer, ...]]]:
-        """Return the tree and the layers of each file that a key names."""
+        """Return the tree and the layers of each file that a key names, relative to a folder."""
         value = data.get(key)
         if value is None and key not in data:
             return []
@@ -213,11 +240,11 @@ class _Composer:
         references: list[tuple[Place, str]] = [((key,), str(value))]
         if isinstance(value, list):
             references = [((key, index), written) for index, written in enumerate(value)]
-        files = [self._file(source, path, place, written, chain) for place, written in references]
+        files = [self._file(source, base, place, written, chain) for place, written in references]
         return [file for file in files if file is not None]
 
     def _file(
-        self, source: SpecSource, path: Path, place: Place, written: str, chain: tuple[tuple[str, str], ...]
+        self, source: SpecSource, base: Path, place: Place, written: str, chain: tuple[tuple[str, str], ...]
     ) -> tuple[dict[str, Any], tuple[Layer, ...]] | None:
         def refuse(message: str, hint: str | None = None) -> None:
             self.problems.append(source.problem(Finding(place=place, message=message, hint=hint)))
@@ -225,7 +252,7 @@ class _Composer:
         if OPENING in written:
             refuse("files are read before expressions are evaluated", "write a literal path")
             return None
-        target = Path(os.path.normpath(path.parent / expanded(written)))
+        target = Path(os.path.normpath(base / expanded(written)))
         real = os.path.realpath(target)
         repeated = [file for known, file in chain if known == real]
         if repeated:

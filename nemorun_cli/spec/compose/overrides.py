@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.problems import Finding, choices, dotted, shown
-from nemorun_cli.spec.compose.composition import REFERENCES
+from nemorun_cli.spec.compose.composition import OF_FILES
 from nemorun_cli.spec.schema import walk
 from nemorun_cli.spec.yaml.parser import option_value
 
@@ -62,7 +62,7 @@ def _place(data: dict[str, Any], path: str, text: str) -> Place:
     parts = path.split(".")
     place: list[str | int] = []
     value: Any = data
-    if parts[0] in REFERENCES:
+    if parts[0] in OF_FILES:
         raise _OptionError(f"{parts[0]} cannot be changed by --set", "write it in the spec")
     while parts:
         if isinstance(value, list):

@@ -155,15 +155,16 @@ def fill_late(
     identity: Identity,
     outputs: Mapping[str, Mapping[str, Any]],
     evaluator: Evaluator,
+    external: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
     """Return the task with every text that `late` names filled in; raises TemplateError.
 
-    `outputs` maps the ids of finished tasks to their outputs. Texts that `late` does not name are
-    not searched, so that a value is never mistaken for an expression.
+    `outputs` maps the ids of finished tasks to their outputs, and `external` the keys of those of other
+    experiments. Texts that `late` does not name are not searched: a value is no expression.
     """
     if not task.late:
         return task
-    names = names_of(spec, identity, outputs, task)
+    names = names_of(spec, identity, outputs, task, external)
     fields: dict[str, Any] = {}
     for pointer in task.late:
         name, *keys = _keys(pointer)
@@ -200,18 +201,23 @@ def decide_when(
     identity: Identity,
     outputs: Mapping[str, Mapping[str, Any]],
     evaluator: Evaluator,
+    external: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> bool:
     """Whether the `when` of a task lets it run; raises TemplateError if that is not a boolean."""
     if task.when is None or isinstance(task.when, bool):
         return task.when is not False
-    value = fill(task.when, names_of(spec, identity, outputs, task), evaluator)
+    value = fill(task.when, names_of(spec, identity, outputs, task, external), evaluator)
     if isinstance(value, bool):
         return value
     raise TemplateError(f"when: {task.when} evaluates to {shown(value)}, not true or false")
 
 
 def names_of(
-    spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]], task: Task
+    spec: Spec,
+    identity: Identity,
+    outputs: Mapping[str, Mapping[str, Any]],
+    task: Task,
+    external: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The names that expressions of a task can use while the experiment runs."""
     return {
@@ -219,8 +225,19 @@ def names_of(
         "matrix": task.matrix,
         "env": spec.env,
         "experiment": experiment_names(identity),
+        "experiments": _external_outputs(spec, external or {}),
         "tasks": _Tasks(spec, outputs, task.twins),
     }
+
+
+def _external_outputs(spec: Spec, outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The value of `experiments` in expressions: outputs by alias and task."""
+    found: dict[str, Any] = {}
+    for external in spec.external:
+        if external.task is not None and external.key in outputs:
+            tasks = found.setdefault(external.alias, {"tasks": {}})["tasks"]
+            tasks[external.task] = {"outputs": outputs[external.key]}
+    return found
 
 
 def experiment_names(identity: Identity) -> dict[str, Any]:
@@ -296,11 +313,27 @@ def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
     if keys and keys[0] not in known:
         kind = _KINDS_OF_NAMES.get(root, "value")
         raise TemplateError(f"{root}: no {kind} is called {keys[0]!r}", hint=choices(keys[0], known))
+    if root == "experiments":
+        _check_external(reference, known)
     if root == "tasks" and (len(keys) < _OUTPUTS_DEPTH or keys[1] != "outputs"):
         raise TemplateError(f"{reference} cannot be used", hint="write tasks.<id>.outputs.<key>")
 
 
+def _check_external(reference: Reference, known: Mapping[str, Any]) -> None:
+    """Check that a reference is to an output of a task of another experiment that is waited for."""
+    keys = reference.keys
+    if len(keys) < _EXTERNAL_DEPTH or keys[1] != "tasks" or keys[3] != "outputs":
+        hint = "write experiments['<alias>'].tasks.<id>.outputs.<key>"
+        raise TemplateError(f"{reference} cannot be used", hint=hint)
+    tasks = known[keys[0]]["tasks"]
+    if keys[2] not in tasks:
+        hint = choices(keys[2], tasks) or f"depend on it: {{experiment: {keys[0]}, task: {keys[2]}}}"
+        raise TemplateError(f"experiments: no dependency is on {keys[2]!r} of {keys[0]}", hint=hint)
+
+
+_EXTERNAL_DEPTH = 4  # keys up to and including `outputs`
 _KINDS_OF_NAMES = {
+    "experiments": "dependency on another experiment",
     "params": "param",
     "matrix": "axis",
     "env": "variable of the spec's env",

@@ -169,6 +169,11 @@ class Filler:
             self._check_time()
             checked = compile_only(part, self.names)
             tasks = {name.keys[0]: part.raw for name in checked.references if name.root == "tasks"}
+            tasks |= {
+                f"{name.keys[0]}:{name.keys[2]}": part.raw
+                for name in checked.references
+                if name.root == "experiments"
+            }
             if tasks:
                 uses.update(tasks)
                 return part

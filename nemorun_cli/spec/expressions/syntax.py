@@ -12,7 +12,7 @@ from nemorun_cli.errors import ExpError
 
 OPENING = "${{"
 MAX_LENGTH = 2_000  # characters of one expression
-ROOTS = ("params", "matrix", "env", "experiment", "tasks")  # names that an expression may use
+ROOTS = ("params", "matrix", "env", "experiment", "experiments", "tasks")  # names that an expression may use
 REFUSED_ROOTS = ("secrets",)
 
 

@@ -203,9 +203,18 @@ def _value_finding(error: ValidationError, place: Place, keyword: str) -> Findin
         return Finding(place=place, message=f"must be one of {listed}, not {shown(given)}", hint=hint)
     if title is None:
         title = _plain_requirement(keyword, argument)
-    is_title = place == ("name",) and isinstance(given, str) and given.isprintable() and given.strip() != ""
-    hint = f"a text for people is a title, in place of the name: title: {given}" if is_title else None
-    return Finding(place=place, message=f"must be {title}, not {shown(given)}", hint=hint)
+    return Finding(place=place, message=f"must be {title}, not {shown(given)}", hint=_meant(place, given))
+
+
+def _meant(place: Place, given: Any) -> str | None:
+    """Return a hint for a text in the form of something else, if it has one."""
+    if not isinstance(given, str):
+        return None
+    if place == ("name",) and given.isprintable() and given.strip():
+        return f"a text for people is a title, in place of the name: title: {given}"
+    module, dot, name = given.rpartition(".")
+    is_dotted = dot and all(part.isidentifier() for part in given.split("."))
+    return f"did you mean {module}:{name}?" if is_dotted and place[-1:] == ("partial",) else None
 
 
 _TYPE_WORDS = {

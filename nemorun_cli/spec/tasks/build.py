@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.tasks.dependencies import Matching, MemberGraph
     from nemorun_cli.spec.tasks.expand import Expansion
     from nemorun_cli.spec.tasks.extensions import Extensions
+    from nemorun_cli.spec.tasks.externals import Externals
     from nemorun_cli.spec.tasks.metric_section import MetricSection
     from nemorun_cli.spec.tasks.signatures import Signature
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -82,6 +83,7 @@ class TaskBuilder:
         types: ExecutorTypes,
         selected: Collection[str] | None = None,  # tasks whose resources are checked; None for all
         invalid_executors: Collection[str | int] = (),
+        externals: Externals,
         strict_inline: bool = True,
     ) -> None:
         self.findings: list[Finding] = []
@@ -106,6 +108,7 @@ class TaskBuilder:
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
         self._executor_layers: dict[str, EnvLayers] = {}
         self._expansion = expansion
+        self._externals = externals
         self._reported: set[Place] = set()  # places shared by members that have a finding
         self._checked_callables: set[tuple[str, ...]] = set()  # a callable and where it was looked up
 
@@ -204,6 +207,7 @@ class TaskBuilder:
             secrets=self._secrets(member, layers),
             env_inherit=self._env_inherit(own, executor),
             dependencies=needs,
+            external=() if member.place[0] != "tasks" else self._externals.of(member.name),
             dependency_type=own.get("dependency_type", "afterok"),
             when=own.get("when"),
             resources=self._resources(member, executor, layers),

@@ -108,7 +108,9 @@ def graph(
         needs[name] = tuple(dict.fromkeys(ids))
         if len(members[name]) * len(needs[name]) > MOST_EDGES:
             findings.append(_too_many(name, len(members[name]), len(needs[name])))
-        if any(isinstance(entry, dict) for entry in entries) and name not in expansion.unconfirmed:
+        if any("same" in entry for entry in entries if isinstance(entry, dict)) and (
+            name not in expansion.unconfirmed
+        ):
             from nemorun_cli.spec.tasks.same_matrix import matching_members  # noqa: PLC0415 - only for sweeps
 
             resolved = matching_members(name, entries, members, expansion)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.tasks.externals import is_external
 from nemorun_cli.spec.tasks.matrix import key_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def matching_members(
     result = SameMatrix()
     own = expansion.sweeps.get(name)
     for index, entry in enumerate(entries):
-        if not isinstance(entry, dict) or entry["task"] in expansion.unconfirmed:
+        if not isinstance(entry, dict) or is_external(entry) or entry["task"] in expansion.unconfirmed:
             continue
         other, place = entry["task"], ("tasks", name, "dependencies", index)
         problem = _problem(name, other, own, members, expansion)

@@ -60,6 +60,8 @@ class SpecSource:
 
         `at` is the place in this text, if it differs from the displayed place.
         """
+        if (other := finding.position) is not None:
+            return finding.problem(file=other.file, line=other.line, column=other.column, text=other.text)
         if finding.option is not None:
             return finding.problem(file=finding.option)
         if not self.has_lines:

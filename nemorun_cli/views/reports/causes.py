@@ -6,7 +6,6 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import executors
 from nemorun_cli.model import usage
 from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
 from nemorun_cli.model.clock import stamp, unix
@@ -15,7 +14,7 @@ from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.scheduler.schedule import Schedule, delay_of, rule_of
 from nemorun_cli.storage import events as kinds
-from nemorun_cli.views import resource_wait
+from nemorun_cli.views import needless, resource_wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,19 +139,16 @@ class CauseReader:
         if end is None or (state.cancel is not None and state.cancel.reason != end.reason):
             return [_requested(state)] if state.cancel else []
         text = f"it is being stopped: {end.message}"
-        if self.snapshot.supervisor != "alive" and not self._stops_by_itself(task):
-            command = f"exp resume {self.snapshot.files.id}"
-            text = f"{end.message}, but without a supervisor nothing stops it: use {command}, or exp cancel"
+        group = self.schedule.groups[task.group or ""]
+        is_stopped_by_job = needless.is_stopped_by_job(self.snapshot.spec, group, task)
+        if self.snapshot.supervisor != "alive" and not is_stopped_by_job:
+            remedy = f"use exp resume {self.snapshot.files.id}, or exp cancel"
+            if end.reason is Reason.DEPENDENCY:
+                remedy = f"exp cancel stops it, and exp resume runs {end.cause} again"
+            text = f"{end.message}, but without a supervisor nothing stops it: {remedy}"
         other = self.history.tasks[end.cause]
         time = state.cancel.time if state.cancel else None
         return [Cause(kind=end.reason, message=text, task=end.cause, status=other.status, time=time)]
-
-    def _stops_by_itself(self, task: Task) -> bool:
-        """Whether the backend stops the task as its group ends."""
-        group = self.schedule.group_with_leader(task.id)
-        options = self.snapshot.spec.executors.get(task.executor, {"type": task.executor})
-        is_together = group is not None and group.together
-        return is_together and executors.capabilities(task.executor, options).ends_groups
 
     def _pending(self, task: Task, state: TaskState) -> list[Cause]:
         causes = []
@@ -169,8 +165,9 @@ class CauseReader:
             causes.append(
                 _of_task("dependency", name, other, f"it waits for {name}, which is {other.status}")
             )
-        if unfinished:
-            return causes
+        outside = self._outside(task)
+        if unfinished or outside:
+            return causes + outside
         if (delay := self._delay(task, state)) > 0:
             text = f"it is retried in {duration_text(max(1, round(delay)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
@@ -181,6 +178,20 @@ class CauseReader:
         if self.snapshot.stall is not None:
             return causes
         return causes or [Cause(kind="starting", message="ready, starting next")]
+
+    def _outside(self, task: Task) -> list[Cause]:
+        """What a task waits for outside of the experiment."""
+        waiting = [key for key in task.external if key not in self.history.external]
+        if not waiting:
+            return []
+        from nemorun_cli.views.reports import external_text  # noqa: PLC0415 - few tasks wait for such
+
+        home = self.snapshot.files.home
+        return [
+            Cause(kind="external", message=f"it waits for {external_text.described(external, home)}")
+            for external in self.snapshot.spec.external
+            if external.key in waiting
+        ]
 
     def _returned(self, state: TaskState) -> list[Cause]:
         """Why the current attempt could not start so far, if it was submitted before."""
@@ -344,7 +355,9 @@ class CauseReader:
             parent = next((name for name in task.dependencies if self._blocks(name)), None)
             if parent is None and (parent := self._ender(task)):
                 return [_of_task("dependency", parent, self.history.tasks[parent], state.message or "")]
-            rule = f"{task.dependency_type} of {', '.join(task.dependencies[:MOST_NAMED])}"
+            outside = [each.text for each in self.snapshot.spec.external if each.key in task.external]
+            needed = [*task.dependencies, *outside]
+            rule = f"{task.dependency_type} of {', '.join(needed[:MOST_NAMED])}"
             text = _with(f"it needs {rule}", state.message)
             status = self.history.tasks[parent].status if parent else None
             return [Cause(kind="dependency", message=text, task=parent, status=status, time=state.ended)]

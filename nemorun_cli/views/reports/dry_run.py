@@ -141,6 +141,7 @@ def _entry(
         "executor": task.executor,
         "type": spec.executors.get(task.executor, {}).get("type", task.executor),
         "dependencies": list(task.dependencies),
+        "external": [each.text for each in spec.external if each.key in task.external],
         "dependency_type": task.dependency_type,
         "when": task.when,
         "argv": list(task_plan.argv),

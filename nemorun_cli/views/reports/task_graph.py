@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nemorun_cli.model.spec import DependencyType, Group, Handler, Spec, Task
-    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.model.spec import DependencyType, External, Group, Handler, Spec, Task
+    from nemorun_cli.storage.state import ExternalEnd, TaskState
 
 GRAPH_FORMAT: Final = "exp.graph/1"
 DEFAULT_TYPE: Final[DependencyType] = "afterok"
@@ -51,10 +51,13 @@ class Node:
     description: str | None = None
     until: str | None = None
     more: int = 0
+    text: str = ""  # of something outside of the experiment, which has no members
 
     @property
     def label(self) -> str:
         """The name shown in drawings, with the number of members of a group, or of folded nodes."""
+        if self.text:
+            return self.text
         if self.more:
             return f"{self.id} and {self.more} more"
         until = f" until {self.until}" if self.until else ""
@@ -64,7 +67,7 @@ class Node:
         """An entry of `nodes` in `exp.graph/1`."""
         return {
             "id": self.id,
-            "kind": "group" if self.is_group else "task",
+            "kind": "external" if self.text else "group" if self.is_group else "task",
             "members": list(self.members),
             "executors": list(self.executors),
             "status": self.status,
@@ -106,8 +109,18 @@ class TaskGraph:
         }
 
 
-def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
-    """The graph of a spec; `states` are the states of its tasks if it belongs to an experiment."""
+def of(
+    spec: Spec,
+    states: Mapping[str, TaskState] | None = None,
+    ends: Mapping[str, ExternalEnd] | None = None,
+) -> TaskGraph:
+    """The graph of a spec.
+
+    Args:
+        spec: the resolved spec.
+        states: of its tasks, if it belongs to an experiment.
+        ends: of what they wait for outside of the experiment.
+    """
     by_node: defaultdict[str, list[Task]] = defaultdict(list)
     for task in spec.tasks:
         by_node[_node_of(task)].append(task)
@@ -118,9 +131,15 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
             source, target = node_of[parent], node_of[task.id]
             edge_type = task.handler or task.dependency_type
             edges[source, target] = Edge(source=source, target=target, type=edge_type)
+        for key in task.external:
+            target = node_of[task.id]
+            edges[key, target] = Edge(source=key, target=target, type=task.dependency_type)
     edges |= _edges_to_handlers(spec, edges)
     groups = {group.id: group for group in spec.groups}
-    nodes = {name: _node(name, tasks, states, group=groups.get(name)) for name, tasks in by_node.items()}
+    outside = {each.key: _external_node(each, (ends or {}).get(each.key)) for each in spec.external}
+    nodes = outside | {
+        name: _node(name, tasks, states, group=groups.get(name)) for name, tasks in by_node.items()
+    }
     return TaskGraph(
         name=spec.name,
         nodes=tuple(nodes[name] for name in _in_order(list(nodes), list(edges))),
@@ -156,16 +175,11 @@ def _node_of(task: Task) -> str:
     return task.id if task.handler else task.group or task.id
 
 
-def _is_needless(state: TaskState) -> bool:
-    """Whether a member did not start because the leader of its group had succeeded before."""
-    return state.status is TaskStatus.SKIPPED and state.reason == Reason.UNTIL
-
-
 def _node(
     name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, group: Group | None
 ) -> Node:
     counts = Counter(states[task.id].status for task in tasks) if states is not None else Counter()
-    needless = sum(_is_needless(states[task.id]) for task in tasks) if states is not None else 0
+    needless = sum(states[task.id].is_needless for task in tasks) if states is not None else 0
     decisive = counts - Counter({TaskStatus.SKIPPED: needless})
     return Node(
         id=name,
@@ -177,6 +191,18 @@ def _node(
         counts={status: counts[status] for status in TaskStatus if counts[status]},
         description=tasks[0].description if group is None else group.description,
         until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
+    )
+
+
+def _external_node(external: External, end: ExternalEnd | None) -> Node:
+    return Node(
+        id=external.key,
+        members=(),
+        is_group=False,
+        executors=(),
+        dependency_type=DEFAULT_TYPE,
+        status=end.status if end else None,
+        text=external.text,
     )
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import failed_line_text, log_excerpt, timeline
+from nemorun_cli.views import failed_line_text, log_excerpt, needless, sweeps, timeline
+from nemorun_cli.views.reports import failure_groups
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from nemorun_cli.model.spec import Task
+    from nemorun_cli.model.spec import Group, Task
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.failed_line import FailedLine
@@ -27,6 +28,10 @@ WHY_FORMAT: Final = "exp.why/1"
 
 # Statuses for which the log helps to explain the cause.
 _WITH_LOG: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.UNKNOWN})
+_WORST_FIRST: Final = (
+    *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),
+    *(TaskStatus.SUBMITTED, TaskStatus.PENDING),
+)
 _EROFS: Final = "read-only file system"
 _READ_ONLY: Final = (
     "in its container $EXP_DIR is read-only, except $EXP_TASK_DIR, $EXP_SHARED, shipped code and records:"
@@ -71,6 +76,39 @@ def _excerpt_json(excerpt: Excerpt | None) -> dict[str, Any] | None:
     if excerpt is None:
         return None
     return {"path": str(excerpt.path), "lines": list(excerpt.lines), "error": excerpt.error}
+
+
+def notable(snapshot: Snapshot) -> list[str]:
+    """The tasks to explain when none is named: all tasks with the worst status that occurs."""
+    states = snapshot.history.tasks
+    by_status = (
+        [name for name, state in states.items() if state.status is status] for status in _WORST_FIRST
+    )
+    return next(filter(None, by_status), None) or needless.members(snapshot.spec, snapshot.history)
+
+
+def sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
+    """The sweep that contains all the named tasks, if there are several."""
+    if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
+        return None
+    ids = {name.partition("/")[0] for name in names}
+    return next((group for group in sweeps.of(snapshot.spec) if ids == {group.id}), None)
+
+
+def document(
+    snapshot: Snapshot, names: Sequence[str], events: Sequence[Event], *, secrets: Collection[str]
+) -> dict[str, Any]:
+    """The document `exp.why/1` about these tasks; for the arguments see `explain`."""
+    is_sweep = sweep_of(snapshot, names) is not None
+    kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if is_sweep else []
+    return {
+        "schema": WHY_FORMAT,
+        "id": snapshot.files.id,
+        "name": snapshot.spec.name,
+        "status": snapshot.status,
+        "failures": [kind.to_json() for kind in kinds],
+        "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
+    }
 
 
 def explain(

@@ -327,6 +327,70 @@ def test_direct_runs_on_the_terminal(exp: Exp) -> None:
     assert "a: exit code 4" in told.stderr
 
 
+PRINTING = """
+name: printing
+tasks:
+  shell:
+    inline: 'echo loss 0.5; echo oops >&2; if [ -t 1 ]; then echo terminal; fi'
+    metrics: {train: 'loss (?P<loss>\\S+)'}
+  apart: {inline: 'echo out; echo err >&2', stderr_to_stdout: false, dependencies: [shell]}
+  partial: {partial: "printing:prints", metrics: {train: 'loss (?P<loss>\\S+)'}, dependencies: [apart]}
+"""
+PRINTS = """
+import os, subprocess, sys
+
+def prints():
+    print("loss 0.25")
+    os.write(2, b"raw\\n")
+    print("x" * 200_000, flush=True)
+    subprocess.run(["echo", "child"])
+    if sys.stdout.isatty():
+        breakpoint()
+        print("terminal")
+"""
+
+
+def test_direct_keeps_the_output(exp: Exp) -> None:
+    """What tasks print goes where the command prints, apart as there, to their logs, and into metrics."""
+    exp.spec(PRINTS, "printing.py")
+    told = exp("run", exp.spec(PRINTING), "--direct")
+
+    written, errors = told.stdout.splitlines(), told.stderr.splitlines()
+    assert [line[:9] for line in written] == ["loss 0.5", "out", "loss 0.25", "x" * 9, "child"]
+    assert errors[:3] == ["oops", "err", "raw"]
+    assert sorted(exp("logs", "latest", "shell").stdout.split()) == ["0.5", "loss", "oops"]
+    assert exp("logs", "latest", "apart").stdout == "out\n"
+    assert exp("logs", "latest", "apart", "--stderr").stdout == "err\n"
+    kept = exp("logs", "latest", "partial").stdout
+    assert len(kept) == len("loss 0.25\nraw\n\nchild\n") + 200_000
+    series = exp("metrics", "latest", "--json").json["series"]
+    found = {entry["task"]: entry["rows"][0]["loss"] for entry in series}
+    assert found == {"shell": 0.5, "partial": 0.25}
+
+
+def test_direct_is_still_on_the_terminal(exp: Exp) -> None:
+    """Tasks see a terminal of the same size, a debugger reads from it, and the log has what it showed."""
+    exp.spec(PRINTS.replace("200_000", "stty_size()") + STTY, "printing.py")
+    terminal = Terminal([*exp.argv, "run", str(exp.spec(PRINTING)), "--direct"], env=exp.env, cwd=exp.folder)
+    terminal.until("(Pdb)")
+    terminal.type(b"p 6*7\n")
+    terminal.until("42")
+    terminal.type(b"c\n")
+    assert terminal.end() == 0
+    assert exp("logs", "latest", "shell").stdout.splitlines() == ["loss 0.5", "oops", "terminal"]
+    kept = exp("logs", "latest", "partial").stdout
+    assert "x" * 120 in kept
+    assert kept.endswith("terminal\n")
+    assert "\r" not in kept.replace("\r\n", "")
+
+
+STTY = """
+
+def stty_size():
+    return os.get_terminal_size(1).columns
+"""
+
+
 def test_a_problem_starts_no_supervisor(exp: Exp) -> None:
     """A spec that is refused leaves no process and no folder behind."""
     exp("run", exp.spec("tasks: {a: {inlin: x}}\n"), code=2)

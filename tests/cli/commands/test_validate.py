@@ -37,6 +37,30 @@ def test_engines_are_asked_on_demand(exp: Exp) -> None:
     assert "local: ok" in exp("validate", exp.spec(GOOD), "--engines").stdout
 
 
+VOLUMES = """
+executors:
+  box:
+    type: docker
+    image: x
+    volumes: ["./here:/a", "./nowhere:/b:ro", "/no/such:/c", "named:/d", "~/not-there:/e"]
+  unused: {type: docker, image: x, volumes: ["/unused:/a"]}
+tasks: {a: {command: "true", executor: box}, b: {command: "true"}}
+"""
+
+
+def test_files_that_an_executor_needs_are_looked_for_on_demand(exp: Exp) -> None:
+    """A source of a volume that is missing is found before a task fails with it, hours later."""
+    (exp.folder / "here").mkdir()
+    env = {"DOCKER_HOST": "unix:///nonexistent.sock", "HOME": str(exp.folder)}
+    spec = exp.spec(VOLUMES)
+    engines = exp("validate", spec, "--engines", "--json", env=env, code=6).json["engines"]
+    missing = [entry["message"] for entry in engines if "does not exist" in entry["message"]]
+    paths = [f"{exp.folder}/nowhere", "/no/such", f"{exp.folder}/not-there"]
+    assert missing == [f"box needs {path}, which does not exist" for path in paths]
+    assert all(entry["remedy"] for entry in engines if not entry["is_well"])
+    exp("validate", spec, env=env)
+
+
 def test_a_missing_file_is_a_problem(exp: Exp) -> None:
     """A spec that is not there, or is a folder, is told as that."""
     assert "nothing.yaml" in exp("validate", "nothing.yaml", code=2).stderr

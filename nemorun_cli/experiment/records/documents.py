@@ -1,0 +1,54 @@
+"""The JSON documents about params and metrics, for the commands and for Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.tracking.params import nested
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.experiment.records.targets import TargetRecord
+
+METRICS_FORMAT: Final = "exp.metrics/1"
+PARAMS_FORMAT: Final = "exp.params/1"
+MOST_NAMED: Final = 20  # metrics that the error about an unknown one lists
+
+
+def params(chosen: Sequence[TargetRecord]) -> dict[str, Any]:
+    """The document `exp.params/1`."""
+    values = [(record, record.params()) for record in chosen]
+    records = [{**record.to_json(), "params": flat, "nested": nested(flat)} for record, flat in values]
+    return {"schema": PARAMS_FORMAT, "records": records}
+
+
+def metrics(all_series: Sequence[Series]) -> dict[str, Any]:
+    """The document `exp.metrics/1`."""
+    entries = [{**series.of.to_json(), **series.to_json()} for series in all_series]
+    return {"schema": METRICS_FORMAT, "series": entries}
+
+
+def read_series(
+    chosen: Sequence[TargetRecord], *, wanted: Sequence[str] = (), tail: int | None = None
+) -> list[Series]:
+    """The series of records that contain a requested field; see `series.read`.
+
+    Raises:
+        UsageError: a key selects nothing, although metrics were logged.
+    """
+    all_series = [series for record in chosen for series in measures.read(record, wanted=wanted, tail=tail)]
+    if not (missing := _missing(wanted, measures.fields(all_series))):
+        return all_series
+    known = measures.fields([series for record in chosen for series in measures.read(record)])
+    if known and (missing := _missing(missing, known)):
+        listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
+        raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
+    return all_series
+
+
+def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
+    return [key for key in keys if not any(measures.is_wanted(*field, [key]) for field in known)]
