@@ -56,12 +56,13 @@ os.rename("new", "port")
 server.accept()[0].sendall(b"well met")
 """
 CLIENT: Final = """\
-import json, os, socket, time
+import json, os, socket, sys, time
 while not os.path.exists("go"):
     time.sleep(0.01)
 hosts = json.loads(os.environ["EXP_GROUP_HOSTS"])
 assert [hosts["the.server"][0], list(hosts)] == [os.environ["EXP_HOST_THE_SERVER"], ["the.server", "client"]]
-with open("port") as file, socket.create_connection((hosts["the.server"][0], int(file.read())), 30) as server:
+host = sys.argv[1] or hosts["the.server"][0]
+with open("port") as file, socket.create_connection((host, int(file.read())), 30) as server:
     print(server.recv(100).decode())
 """
 SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a real one
@@ -479,7 +480,7 @@ def test_members_that_are_together_run_at_once(workspace: Workspace) -> None:
 def test_members_find_each_other(workspace: Workspace) -> None:
     """Members of a group reach each other by variables, also after kill -9 of the supervisor."""
     members = [
-        {"name": name, "inline": text, "entrypoint": "python3"}
+        {"name": name, "inline": text, "entrypoint": "python3", "args": [workspace.subject.host]}
         for name, text in {"the.server": SERVER, "client": CLIENT}.items()
     ]
     run = workspace.start({"duo": {"group": members, "together": True}})

@@ -50,6 +50,7 @@ SUBJECTS = [
         options={"type": "slurm"},
         needs="slurm",
         left=Slurm(CLUSTER).jobs,
+        host="127.0.0.1",  # both nodes of the cluster are this machine, which has other names
         shown=Slurm(CLUSTER).shown,
     ),
     Subject(
@@ -59,6 +60,7 @@ SUBJECTS = [
         left=Far(FAR).left,
         shown=Far(FAR).shown,
         work=Far(FAR).work,
+        host="127.0.0.1",
         cannot={
             "test_a_task_knows_its_place": "its places are those of the far side",
             "test_files_belong_to_who_calls": "its files belong to the user of the far side",

@@ -121,7 +121,6 @@ PartitionName=urgent Nodes=${nodes[0]} MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=closed Nodes=${nodes[0]} MaxTime=INFINITE State=DOWN
 END
     mv "$folder/slurm.conf.new" "$folder/slurm.conf"
-    { cat /etc/hosts; echo "127.0.0.1 ${nodes[*]}"; } >"$folder/hosts"
     printf '%s\n' CgroupPlugin=cgroup/v1 ConstrainRAMSpace=yes ConstrainSwapSpace=yes >"$folder/cgroup.conf"
 }
 
@@ -165,13 +164,6 @@ takes_jobs() {
         timeout 5 sbatch --test-only --partition=pair --nodes=2 --wrap=true >/dev/null 2>&1
 }
 
-# Jobs find the nodes by their names, as on a cluster, but nothing else of the machine does.
-start_node() {
-    # shellcheck disable=SC2016 # the inner shell expands them
-    daemon unshare --mount --propagation slave sh -c \
-        'mount --bind "$1" /etc/hosts && exec slurmd -N "$2"' sh "$folder/hosts" "$1"
-}
-
 start_nodes() { # or have them report, which they would do only when they are asked, seconds later
     local node plugin
     plugin=$(grep '^TaskPlugin=' "$folder/slurm.conf")
@@ -181,7 +173,7 @@ start_nodes() { # or have them report, which they would do only when they are as
         else
             kill_pid_of "$node" TERM slurmd
             echo "$plugin" >"$folder/$node.plugin"
-            start_node "$node"
+            daemon slurmd -N "$node"
         fi
     done
     await 30 takes_jobs || { tail -n 20 "$folder/slurmctld.log" "$folder/${nodes[0]}.log" >&2; exit 1; }
