@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from support.patience import eventually
 from support.schedules import C, F, S, schedule, task
 from support.workspace import is_running, kill_supervisor, shim_pid, status, statuses, until
@@ -17,12 +19,11 @@ from nemorun_cli.scheduler.attempt_result import CLOCK_SKEW, awaits_leader, canc
 from nemorun_cli.storage import attempts, events
 from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 from nemorun_cli.system import crashpoints
-from nemorun_cli.views import exit_records
+from nemorun_cli.views import exit_records, needless
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
     from support.workspace import ExpWorkspace
 
     from nemorun_cli.scheduler.schedule import Schedule
@@ -156,6 +157,32 @@ def test_what_has_ended_or_is_stopped_by_its_job_gets_no_signal(tmp_path: Path) 
     assert attempts.note_stop(files), "an earlier supervisor noted it, and may not have sent the signal"
     files.stopped.write_text("job\n")
     assert not attempts.note_stop(files)
+
+
+@pytest.mark.parametrize(
+    ("kind", "together", "jobs", "found"),
+    [
+        ("slurm", True, ("7+0", "7+1"), []),
+        ("slurm", True, ("7", "7"), []),
+        ("slurm", True, ("7", "8"), ["g/server"]),
+        ("slurm", False, ("7", "7"), ["g/server"]),
+        ("local", True, ("7", "7"), ["g/server"]),
+    ],
+)
+def test_only_the_job_of_a_group_stops_its_members(
+    tmp_path: Path,
+    kind: str,
+    together: bool,  # noqa: FBT001 - a parameter of a test
+    jobs: tuple[str, str],
+    found: list[str],
+) -> None:
+    """A retry of the leader is another job, and other executors have no job for a group."""
+    made, _ = led(tmp_path, leader="2026-01-01T00:01:00Z")
+    group = replace(made.spec.groups[0], together=together)
+    spec = replace(made.spec, groups=(group,), executors={"local": {"type": kind}})
+    for name, job_id in zip(group.members, jobs, strict=True):
+        made.history.tasks[name].job_id = job_id
+    assert needless.members(spec, made.history) == found
 
 
 def test_a_stopped_member_waits_for_the_end_of_its_leader(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ class CauseReader:
             return [_requested(state)] if state.cancel else []
         text = f"it is being stopped: {end.message}"
         group = self.schedule.groups[task.group or ""]
-        is_stopped_by_job = needless.is_stopped_by_job(self.snapshot.spec, group, task)
+        is_stopped_by_job = needless.is_stopped_by_job(self.schedule, group, task.id, end)
         if self.snapshot.supervisor != "alive" and not is_stopped_by_job:
             remedy = f"use exp resume {self.snapshot.files.id}, or exp cancel"
             if end.reason is Reason.DEPENDENCY:
