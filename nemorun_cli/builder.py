@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import re
-import shutil
-import sys
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.cli import program_errors
+from nemorun_cli.errors import UsageError
 from nemorun_cli.model import titles
 from nemorun_cli.model.problems import choices
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
-from nemorun_cli.spec import python_specs
+from nemorun_cli.spec import calling_program, python_specs
+from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.parts import Task
     from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import Home
 
 _INVALID_IN_ID: Final = re.compile(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+")
 
@@ -55,20 +52,21 @@ class Builder:
         quiet: bool = False,
         **keys: Any,
     ) -> None:
-        frame = sys._getframe(1)  # noqa: SLF001 - paths are relative to the calling program
-        caller = frame.f_globals
-        file = caller.get("__file__")
-        self.path = Path(os.path.abspath(file)) if file else Path.cwd() / "spec.yaml"  # noqa: PTH100 - keeps links
-        self._is_imported = caller.get("__name__") != "__main__"
-        self._checks = _is_program(caller) if check is None else check
+        program = calling_program.calling()
+        self.path = program.path
+        self._is_imported = program.is_imported
+        self._checks = program.is_main if check is None else check
         self._is_quiet = quiet
-        if self._checks and sys.excepthook is sys.__excepthook__:
-            sys.excepthook = self._end_program
-        self._is_open = False  # within its `with` block
-        self._code = 0  # the exit code of the first waited run in the block that did not succeed
-        self.lines: dict[tuple[str, ...], int] = {(): frame.f_lineno} if file else {}
+        if self._checks:
+            program_errors.report_from(self.path)
+        self._home: Home | None = None  # instead of the one from the environment
+        self._run: Run | None = None  # the last one
+        self._codes: list[int] = []  # of each open block the first exit code of its waited runs but 0
+        self.lines: dict[tuple[str, ...], int] = {} if program.line is None else {(): program.line}
         self._executors: dict[str, Executor] = {}
         self._tasks: dict[str, dict[str, Any]] = {}
+        self.wanted_id: str | None = None
+        self.key: str | None = None
         self._python: str | None = None  # that of local partials; None for `python3` of their PATH
         self._plugins: list[tuple[object, tuple[str, ...] | None]] = []
         for plugin in keys.pop("plugins", ()):
@@ -83,13 +81,13 @@ class Builder:
         return f"Builder({title!r}, {len(self._tasks)} task{'' if len(self._tasks) == 1 else 's'})"
 
     def __enter__(self) -> Self:
-        self._is_open, self._code = True, 0
+        self._codes.append(0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._is_open = False
-        if kind is None and self._code:
-            raise SystemExit(self._code)
+        code = self._codes.pop()
+        if kind is None and code:
+            raise SystemExit(code)
 
     def add(
         self,
@@ -107,7 +105,8 @@ class Builder:
         Args:
             task: the task, or the tasks of the group.
             executor: where it runs; one for all tasks of a group, or a list with one per task.
-            name: the id; by default derived from the name of the script, program or function.
+            name: the id; by default derived from the name of the script, program or function. A second task
+                of a name gets a number: `train_1`.
             dependencies: ids of the tasks that must succeed first, or mappings that name something outside of
                 the experiment, such as `{"experiment": "digits", "task": "train"}`.
             plugins: plugins for this task: instances, or mappings `{"uses": …, "with": …}`.
@@ -115,7 +114,7 @@ class Builder:
             keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `when`, …
 
         Raises:
-            UsageError: the name is already used, a list of tasks has no name, or a dependency was not added.
+            UsageError: a list of tasks has no name, or a dependency was not added.
         """
         task_id = self._new_id(name, task)
         self._require_added(task_id, dependencies or ())
@@ -177,40 +176,49 @@ class Builder:
             SystemExit: the run, which was waited for, did not succeed, and `check` is on.
         """
         flags = {"sequential": sequential, "detach": detach, "tail_logs": tail_logs, "direct": direct}
-        python_specs.hand_over(self, _sets(flags))
-        self._python = _own_python()
+        python_specs.hand_over(self, as_sets(flags))
+        self._python = calling_program.own_python()
         if self._is_imported and os.environ.get("EXP_TASK"):
-            raise UsageError(
-                f"{self.path} was imported by a task and would start the experiment again: "
-                'put the call of run() under if __name__ == "__main__":'
-            )
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
+            raise calling_program.imported_by_task(self.path)
+        runs: list[Run] = []  # the one that is started, also if Ctrl-C ends the watching
+        if not direct:
+            client.prepare()  # it takes as long to start as what follows
+        try:
+            from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        run, code = run_built.run(
-            self.document(flags),
-            is_direct=bool(direct),
-            is_detached=bool(detach),
-            quiet=self._is_quiet if quiet is None else quiet,
-        )
+            code = run_built.run(
+                self.document(flags),
+                note=runs.append,
+                is_direct=bool(direct),
+                is_detached=bool(detach),
+                quiet=self._is_quiet if quiet is None else quiet,
+                home=self._home,
+            )
+        finally:
+            client.dismiss()
+            self._run = runs[0] if runs else self._run
         if code and (self._checks if check is None else check):
-            if not self._is_open:
+            if not self._codes:
                 raise SystemExit(code)
-            self._code = self._code or code
-        return run
+            self._codes[-1] = self._codes[-1] or code
+        return runs[0]
 
     def dryrun(self) -> dict[str, Any]:
         """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
+        return self._plans(is_quiet=False)
+
+    def _plans(self, *, is_quiet: bool) -> dict[str, Any]:
         python_specs.hand_over(self, [])
-        self._python = _own_python()
+        self._python = calling_program.own_python()
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.show(self.document({}))
+        return run_built.show(self.document({}), quiet=is_quiet, home=self._home)
 
     def document(self, flags: Mapping[str, bool | None]) -> Document:
         """The built spec, checked; raises SpecError with all of its problems."""
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.read(self, _sets(flags))
+        return run_built.read(self, as_sets(flags))
 
     @property
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
@@ -234,25 +242,10 @@ class Builder:
             return bool(self._executors[name].options["type"] == "local")
         return bool(self._keys.get("executors", {}).get(name, {"type": name}).get("type") == "local")
 
-    def _end_program(
-        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        """End the program with an error of ours as the command line does; others keep their traceback."""
-        if not isinstance(error, ExpError):
-            sys.__excepthook__(kind, error, trace)
-            return
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
-
-        run_built.report(error, self.path)
-        raise SystemExit(error.exit_code)
-
     def _note_line(self, place: tuple[str, ...]) -> None:
         """Note the line of the program that is at work, for problems of what it builds there."""
-        frame = sys._getframe(2)  # noqa: SLF001 - the caller of the public method
-        while frame is not None and frame.f_code.co_filename != str(self.path):
-            frame = frame.f_back  # type: ignore[assignment]
-        if frame is not None:
-            self.lines[place] = frame.f_lineno
+        if (line := calling_program.line_at_work(self.path)) is not None:
+            self.lines[place] = line
 
     def _require_added(self, task_id: str, dependencies: Sequence[str | Mapping[str, Any]]) -> None:
         """Check that the dependencies of a task are tasks, groups or members that were added."""
@@ -272,44 +265,27 @@ class Builder:
                 return name
         kind = str(executor.options["type"])
         wanted = executor.name or (kind if kind != "local" or executor == LocalExecutor() else "local-2")
-        name = wanted
-        number = 2
-        while name in self._executors:
-            name, number = f"{wanted}-{number}", number + 1
+        name = _free(wanted, "-", 2, {**self._keys.get("executors", {}), **self._executors})
         self._executors[name] = executor
         return name
 
     def _new_id(self, name: str, task: Task | Sequence[Task]) -> str:
         if name:
-            if name in self._tasks:
-                raise UsageError(f"a task {name!r} already exists", hint="use a different name for each task")
-            return name
+            return _free(name, "_", len(self._tasks), self._tasks)
         if not isinstance(task, (Script, Command, Partial)):
             raise UsageError("a list of tasks needs a name", hint='add([…], name="evaluate")')
         wanted = _INVALID_IN_ID.sub("_", task.name())[:60].lstrip("_.-") or "task"
-        name, number = wanted, 2
-        while name in self._tasks:
-            name, number = f"{wanted}-{number}", number + 1
-        return name
+        return _free(wanted, "-", 2, self._tasks)
 
 
-def _is_program(caller: Mapping[str, Any]) -> bool:
-    """Whether the module with these globals is a program that runs by itself, in its main thread."""
-    is_main = caller.get("__name__") == "__main__" and "__file__" in caller
-    is_watched = sys.flags.interactive or hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
-    is_tested = "pytest" in sys.modules
-    return (
-        is_main and not is_watched and not is_tested and threading.current_thread() is threading.main_thread()
-    )
+def _free(wanted: str, separator: str, number: int, taken: Mapping[str, Any]) -> str:
+    """The wanted name, or with the first number from this one on that makes it free."""
+    name = wanted
+    while name in taken:
+        name, number = f"{wanted}{separator}{number}", number + 1
+    return name
 
 
-def _own_python() -> str | None:
-    """The interpreter of this program; None if `python3` on PATH is of the same environment."""
-    found = shutil.which("python3")
-    is_same = found is not None and Path(found).parent == Path(sys.executable).parent
-    return None if is_same else sys.executable
-
-
-def _sets(flags: Mapping[str, bool | None]) -> list[str]:
+def as_sets(flags: Mapping[str, bool | None]) -> list[str]:
     """The flags that are not None, as `--set` changes of the spec's `run` section."""
     return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]

@@ -46,6 +46,8 @@ class ExpError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {escaped(hint, kept=LAYOUT)}")  # for a traceback in a notebook
 
     def __str__(self) -> str:
         """The message, without what could rewrite a terminal: Python prints it in a traceback."""

@@ -107,8 +107,18 @@ class Executor:
 
     __hash__ = None  # type: ignore[assignment]  # options hold lists
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, (type(self), self.name, dict(self.options))
+
     def __repr__(self) -> str:
         return f"Executor({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
+
+
+def _copied(kind: type[Executor], name: str | None, options: dict[str, Any]) -> Executor:
+    """The copy of an executor."""
+    made = object.__new__(kind)
+    Executor.__init__(made, options.pop("type"), name=name, **options)
+    return made
 
 
 class LocalExecutor(Executor):
@@ -121,12 +131,12 @@ class LocalExecutor(Executor):
 
 
 class DockerExecutor(Executor):
-    """A new Docker container for each attempt."""
+    """A new Docker container for each attempt; a missing `image` is a problem of the spec, as in YAML."""
 
     __slots__ = ()
 
-    def __init__(self, *, image: str, name: str | None = None, **options: Any) -> None:
-        super().__init__("docker", name=name, image=image, **options)
+    def __init__(self, *, image: str | None = None, name: str | None = None, **options: Any) -> None:
+        super().__init__("docker", name=name, **given(image=image), **options)
 
 
 class SlurmExecutor(Executor):

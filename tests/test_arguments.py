@@ -64,6 +64,56 @@ class Layer:
 
 
 @dataclass
+class Doubled:
+    """A dataclass that changes what it is made from, and fails for some of it."""
+
+    width: int
+    area: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.area = 9 // self.width
+        self.width *= 2
+
+
+@dataclass
+class Rounded:
+    """A dataclass whose changes make no difference when it is made again."""
+
+    width: float
+    area: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.width = float(round(self.width))
+        self.area = self.width**2
+
+
+def changed(value: Any, **fields: Any) -> Any:
+    """An object with some of its fields changed after it was made."""
+    vars(value).update(fields)
+    return value
+
+
+@dataclass
+class Wide:
+    """A dataclass with methods."""
+
+    width: int
+
+    @classmethod
+    def made(cls, width: int) -> Wide:
+        """One of the class that it is called on."""
+        return cls(width)
+
+    def area(self) -> int:
+        """A method of an object."""
+        return self.width
+
+
+class Narrow(Wide):
+    """A class that inherits a class method."""
+
+
+@dataclass
 class Seeded:
     """A dataclass that does not keep what it is made from."""
 
@@ -133,6 +183,8 @@ VALUES = [
     decimal.Decimal("1.10"),
     fractions.Fraction(1, 3),
     uuid.UUID(int=7),
+    Rounded(1.6),
+    changed(Rounded(1.6), width=3.0, area=9.0),
     dt.date(2026, 1, 2),
     dt.datetime(2026, 1, 2, 3, 4, 5, 6),  # noqa: DTZ001 - one without a zone is meant
     dt.timedelta(days=-1, microseconds=3),
@@ -192,6 +244,10 @@ def test_nested_values_arrive_as_they_were_given(value: Any) -> None:
         threading.Lock(),
         object(),
         Seeded(1),
+        Doubled(3),
+        changed(Doubled(1), width=0),
+        changed(Rounded(1.6), area=5.0),
+        changed(Layer(1), made=4),
         [].append,
         math,
         dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
@@ -223,6 +279,18 @@ def test_calls_are_bound_when_they_are_made() -> None:
     assert same(built, ((1,), pathlib.Path("/a"), 0))
     later = run_partial.build(portable(Partial(scale, 5), "args"))
     assert later(offset=1) == (5, 2, 1)
+
+
+def test_methods_are_called_on_what_they_were_taken_from() -> None:
+    """A class method belongs to the class it was taken from; that of an object cannot be imported."""
+    assert Partial(Narrow.made, 1).target.endswith(":Narrow.made")
+    assert same(sent(Config(Narrow.made, 1)), Narrow(1))
+    assert sent(Narrow.made)(2) == Narrow(2)
+    assert Config(dict.fromkeys, "ab").target == "builtins:dict.fromkeys"
+    with pytest.raises(UsageError, match=r"cannot import Wide\.area of an object"):
+        Partial(Narrow(1).area)
+    with pytest.raises(UsageError, match=r"^args\.x\.0: a task cannot get a value of builtins\.method"):
+        portable([Narrow(1).area], "args.x")
 
 
 def test_calls_are_values() -> None:

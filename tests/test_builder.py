@@ -72,15 +72,15 @@ def test_what_is_added_is_a_spec() -> None:
 
 
 def test_names_are_made_and_never_shared() -> None:
-    """A task is called after what it runs; made names get numbers, given ones are refused the second time."""
+    """A task is called after what it runs; a taken name gets a number, so that a loop may add tasks."""
     exp = built()
 
     names = [exp.add(Command("/usr/bin/env A=b")), exp.add(Command("env")), exp.add(Script("a dir/x y.sh"))]
     names += [exp.add(Script(inline="a")), exp.add(Script(inline="b")), exp.add(Partial("pkg.mod:Net.fit"))]
 
     assert names == ["env", "env-2", "x_y.sh", "script", "script-2", "Net.fit"]
-    with pytest.raises(UsageError, match="already"):
-        exp.add(Command("true"), name="env")
+    assert [exp.add(Command("true"), name="env") for _ in range(2)] == ["env_6", "env_7"]
+    assert _twice("train") == ["train", "train_1"]
     with pytest.raises(UsageError, match="needs a name"):
         exp.add([Command("true")])
 
@@ -167,6 +167,11 @@ def test_a_detached_run_gives_a_handle(workspace: ExpWorkspace) -> None:
     states = {name: (state.status, state.exit_code) for name, state in snapshot.history.tasks.items()}
     assert states == {"one": ("FAILED", 1), "two": ("SUCCEEDED", 0)}
     assert workspace.home.ids("study")
+
+
+def _twice(name: str) -> list[str]:
+    exp = built()
+    return [exp.add(Command("true"), name=name) for _ in range(2)]
 
 
 class Loud:
@@ -419,6 +424,32 @@ if __name__ == "__main__":
 """
 
 
+def test_a_partial_finds_the_modules_next_to_its_program(exp: Exp) -> None:
+    """Wherever it runs, in a copy too: its workdir is searched first, and then the folder of the program."""
+    (exp.folder / "elsewhere").mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=exp.folder, check=True)
+    body = """
+import os
+
+def where():
+    return {"folder": os.path.basename(os.getcwd())}
+
+if __name__ == "__main__":
+    with run.Builder("apart") as exp:
+        exp.add(run.Partial(where), workdir="../elsewhere")
+        exp.add(run.Partial(where), workdir="..", packager="git")
+        exp.add(run.Partial(where), packager={"type": "hybrid", "parts": {"code": "git"}, "start": "."})
+        exp.run()
+"""
+    path = program(exp, body)
+    for flags in ([], ["--direct"]):
+        exp("run", path, "-q", *flags)
+        first, *shipped = exp("show", "apart", "--json").json["tasks"]
+        assert first["outputs"] == {"folder": "elsewhere"}
+        lengths = [len(task["outputs"]["folder"]) for task in shipped]
+        assert lengths == [len("0123456789abcdef")] * 2  # the hashes of the contents
+
+
 def test_partials_run_under_the_python_of_their_program(exp: Exp) -> None:
     """They find what the program finds, also if its environment is not first on PATH."""
     path = {"PATH": os.environ["PATH"].replace(f"{os.path.dirname(sys.executable)}:", "")}  # noqa: PTH120
@@ -488,6 +519,8 @@ def test_an_error_of_a_program_has_its_line(exp: Exp, line: str, told: str) -> N
         assert f"{path}:4" in stderr
         assert told in stderr
         assert "Traceback" not in stderr
+    relative = path.relative_to(exp.folder)
+    assert f"{relative}:4" in exp("validate", relative, code=2).stderr
 
 
 def test_another_error_of_a_program_keeps_its_traceback(exp: Exp) -> None:

@@ -12,7 +12,9 @@ import grimp
 import pytest
 
 import nemorun_cli
+from nemorun_cli import nemo
 from nemorun_cli.cli import app
+from nemorun_cli.nemo import alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +142,11 @@ NAMED_ALIKE = {("dash/experiment.py", "Experiment")}
 """Classes with the names of another tool, whose programs import them by these names."""
 
 
+def is_of_nemo_run(module: str, name: str) -> bool:
+    """Whether a class has a name by which programs for NeMo-Run know it."""
+    return module.startswith("nemo/") and name in {*nemo.__all__, *alias.OTHERS}
+
+
 def test_a_class_can_be_searched_by_its_name() -> None:
     """No two modules define a public class of the same name, but for the values of a Builder.
 
@@ -151,6 +158,10 @@ def test_a_class_can_be_searched_by_its_name() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.ClassDef) or (module, node.name) in NAMED_ALIKE:
                 continue
-            if not node.name.startswith("_") and module != "parts.py":
+            if (
+                not node.name.startswith("_")
+                and module != "parts.py"
+                and not is_of_nemo_run(module, node.name)
+            ):
                 places.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import executors
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import ExpError, SpecError
-from nemorun_cli.experiment import create, direct, launch
+from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
-from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
@@ -33,24 +32,36 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
         sets=sets,
         executors=executors.known(ask=True),
     )
-    return load.with_plugins(document, built.plugins)
+    return load.with_built(document, built)
 
 
-def run(document: Document, *, is_direct: bool, is_detached: bool, quiet: bool = False) -> tuple[Run, int]:
-    """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
-    home = Home.from_environment()
+def run(
+    document: Document,
+    *,
+    is_direct: bool,
+    is_detached: bool,
+    note: Callable[[Run], None],
+    quiet: bool = False,
+    home: Home | None = None,
+) -> int:
+    """Start it, pass its handle to `note`, and watch it unless it is detached; returns its exit code then."""
+    home = home or Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
+        from nemorun_cli.experiment import direct  # noqa: PLC0415 - imports what a supervisor does
+
         snapshot = direct.run(document, home=home)
         _summarize(snapshot, quiet=quiet)
-        return find(snapshot.files.id, home=home), snapshot.exit_code
+        note(find(snapshot.files.id, home=home))
+        return snapshot.exit_code
     supervisor = client.take()
     try:
         started = launch.launch(document, supervisor=supervisor, home=home)
     except BaseException:
         supervisor.abandon()
         raise
-    return started, 0 if is_detached else _watch(started, quiet=quiet).exit_code
+    note(started)
+    return 0 if is_detached else _watch(started, quiet=quiet).exit_code
 
 
 def _watch(started: Run, *, quiet: bool) -> Snapshot:
@@ -81,15 +92,14 @@ def report(error: ExpError, program: Path) -> None:
     terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
-def show(document: Document) -> dict[str, Any]:
-    """Print what would run, and give it; nothing is created."""
-    home = Home.from_environment()
-    identity = create.tentative(document, home)
-    spec = create.resolve(document, identity)
-    terminal.warn_of(document.warnings)
-    plans = dry_run.document(
-        spec, identity=identity, home=home, origins=document.origins, warnings=document.warnings
-    )
-    terminal.write_lines(dry_run.lines(plans))
-    terminal.flush()
+def show(document: Document, *, quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
+    """Print what would run, unless quiet, and give it; nothing is created."""
+    from nemorun_cli.experiment import preview  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
+
+    plans, about_secrets = preview.plans(document, home or Home.from_environment())
+    terminal.warn_of((*document.warnings, *about_secrets))
+    if not quiet:
+        terminal.write_lines(dry_run.lines(plans))
+        terminal.flush()
     return plans

@@ -63,7 +63,7 @@ def make(
         executor=task.executor,
         kind=task.kind,
         argv=(*task.prefix, *argv),
-        workdir=package.shipped(task.workdir, folder=spec.folder) if package else task.workdir,
+        workdir=package.workdir(task.workdir, folder=spec.folder) if package else task.workdir,
         folder=spec.folder,
         env={
             **DEFAULTS,
@@ -126,6 +126,8 @@ def _command(
     body, args = task.body, task.args
     if task.kind == "partial":
         call = {"target": body, "args": dict(args) if isinstance(args, dict) else {}}
+        if folder := _folder_of_modules(task, spec):
+            call["folder"] = folder
         return (*task.entrypoint, str(files.partial), str(own.call)), None, call
     arguments = tuple(str(value) for value in args)
     if task.kind == "command":
@@ -134,6 +136,15 @@ def _command(
     if task.kind == "inline":
         return (*task.entrypoint, str(own.script), *arguments), text, None
     return (*task.entrypoint, _script(task, spec, files), *arguments), None, None
+
+
+def _folder_of_modules(task: Task, spec: Spec) -> str | None:
+    """The folder of the spec as the task has it, if that is not its workdir: it is searched for modules."""
+    package = spec.package(task)
+    if package is None:
+        return spec.folder if task.workdir != spec.folder else None
+    folder = package.shipped(spec.folder, folder=spec.folder)
+    return folder if folder != package.workdir(task.workdir, folder=spec.folder) else None
 
 
 def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:

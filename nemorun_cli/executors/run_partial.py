@@ -1,9 +1,11 @@
 """Runs a partial: `python3 partial.py call.json`; imports only the standard library and user code.
 
 It is copied into experiments and run by the task's own interpreter (Python 3.8 or later), so it imports
-nothing of the package. `call.json` contains `{"target": "module:function", "args": {…}}`. In the arguments
-`_target_` is called, `_args_` has its positional arguments, `_partial_: true` leaves the call to its
-receiver, and `_ref_` is what a name leads to.
+nothing of the package, unless user code imports `nemo_run` where that is not installed.
+`call.json` contains `{"target": "module:function", "args": {…}}`, and as `folder` one that is searched for
+modules after the working folder. In the arguments `_target_` is called, `_args_` has its positional
+arguments, `_partial_: true` leaves the call to its receiver, and `_ref_` is what a name leads to. `_same_`
+is the result of the earlier call with that `_id_`.
 The return value of the function, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
 """
 
@@ -25,9 +27,34 @@ if TYPE_CHECKING:
 TARGET = "_target_"  # the callable of a mapping that is called
 ARGUMENTS = "_args_"  # its positional arguments
 PARTIAL = "_partial_"  # whether it is left to be called
+IDENTITY = "_id_"  # the number of a call whose result is in several places
+SAME = "_same_"  # the number of the call whose result it is
 REFERENCE = "_ref_"  # the name of a function, a class, or any other value of a module
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _MAX_DEPTH = 64
+_GUARD = 'under if __name__ == "__main__":'
+_unfinished: list[str] = []  # modules whose import ended where they would start the experiment
+
+
+class NemoRunName:
+    """A finder for `import nemo_run` where NeMo-Run is not installed: the package offers the name."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """The module specification of `nemo_run` or a part of it; None for all others."""
+        del path, target
+        if name.partition(".")[0] != "nemo_run":
+            return None
+        try:
+            alias = importlib.import_module("nemorun_cli.nemo.alias")
+        except (ImportError, SyntaxError):  # not installed for this interpreter, or that is too old
+            return None
+        return alias.find(name)
+
+    @staticmethod
+    def is_own(module: Any) -> bool:
+        """Whether a module is one that this finder found."""
+        return getattr(type(module), "__module__", "") == "nemorun_cli.nemo.alias"
 
 
 class TargetError(Exception):
@@ -40,7 +67,8 @@ def call(target: str, args: dict[str, Any]) -> Any:
     An asynchronous function is run to completion. Raises TargetError, and what the function raises.
     """
     function = find(target)
-    built = {name: build(value) for name, value in args.items()}
+    shared: dict[Any, Any] = {}
+    built = {name: build(value, shared) for name, value in args.items()}
     result = function(*built.pop(ARGUMENTS, ()), **built)
     if hasattr(result, "__await__"):
         # asyncio takes 60 ms to import, and few functions are asynchronous.
@@ -73,7 +101,8 @@ def refer(target: str) -> Any:
     for name in path.split("."):
         if not hasattr(value, name):
             where = getattr(value, "__file__", None) or repr(value)
-            raise TargetError(f"{target}: there is no {name!r} in {where}")
+            note = f" above its run(): put that {_GUARD}" if module_name in _unfinished else ""
+            raise TargetError(f"{target}: there is no {name!r} in {where}{note}")
         value = getattr(value, name)
     return value
 
@@ -105,19 +134,44 @@ def _module(name: str, target: str) -> Any:
         searched = ", ".join(path or "." for path in sys.path[:3])
         message = f"{target}: no module is called {missing!r} (searched {searched}, …)"
         raise TargetError(message) from None
+    except BaseException as fault:
+        module = getattr(fault, "unfinished", None)  # of a program that would start its experiment again
+        if module is None:
+            raise
+        if module.__name__ != name:
+            raise TargetError(f"{target}: {fault}: put its run() {_GUARD}") from None
+        sys.modules[name] = module
+        _unfinished.append(name)
+        return module
 
 
-def build(value: Any) -> Any:
-    """The value, with each `_target_` mapping replaced by the result of calling its target."""
+def build(value: Any, shared: dict[Any, Any] | None = None) -> Any:
+    """The value, with each `_target_` mapping replaced by the result of calling its target.
+
+    `shared` has the results of those with an `_id_`.
+    """
+    shared = {} if shared is None else shared
     if isinstance(value, list):
-        return [build(item) for item in value]
+        return [build(item, shared) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {REFERENCE}:
         return refer(str(value[REFERENCE]))
-    built = {key: build(item) for key, item in value.items()}
+    if value.keys() == {SAME}:
+        if value[SAME] not in shared:
+            raise TargetError(f"no earlier argument has {IDENTITY}: {value[SAME]!r}")
+        return shared[value[SAME]]
+    built = {key: build(item, shared) for key, item in value.items()}
     if TARGET not in built:
         return built
+    number = built.pop(IDENTITY, None)
+    result = _result(built)
+    if number is not None:
+        shared[number] = result
+    return result
+
+
+def _result(built: dict[str, Any]) -> Any:
     function = find(str(built.pop(TARGET)))
     positional = built.pop(ARGUMENTS, ())
     if built.pop(PARTIAL, False):
@@ -189,7 +243,9 @@ def main(argv: list[str]) -> int:
         description = json.load(stream)
     # Python put the folder of this file first, from which a task must not import.
     sys.path[0] = os.getcwd()  # noqa: PTH109 - as above
+    sys.path[1:1] = filter(None, [description.get("folder")])
     sys.argv = [description["target"]]
+    sys.meta_path.append(NemoRunName)  # last: asked for what nobody else has
     try:
         save(call(description["target"], description["args"]))
     except TargetError as fault:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 def tentative(document: Document, home: Home) -> Identity:
     """The identity that an experiment created now would have; nothing is created."""
     name = document.name
-    experiment_id = f"{name}_{int(time.time())}"
+    wanted = document.wanted_id or ""
+    experiment_id = wanted if paths.name_in(wanted) == name else f"{name}_{int(time.time())}"
     return Identity(id=experiment_id, name=name, directory=str(home.root_of_new() / name / experiment_id))
 
 
@@ -140,19 +141,18 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
     make_folder(folder)
     home.require_trusted()  # a file system may give new folders to another user
     paths.require_trusted_name(folder)
-    number = 1
+    name = identity.id
     while True:
-        name = identity.id if number == 1 else f"{identity.id}-{number}"
         try:
             (folder / name).mkdir(mode=FOLDER_MODE)
         except FileExistsError:
-            number += 1
+            name = paths.next_id(name)
         except FileNotFoundError:  # `exp gc` removed the folder of the name because it was empty
             make_folder(folder)
         else:
             if _is_taken_elsewhere(home, folder, name):
                 (folder / name).rmdir()
-                number += 1
+                name = paths.next_id(name)
                 continue
             sync(folder)
             return ExperimentFiles(folder / name)

@@ -7,6 +7,7 @@ and the ledger is the same.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -111,6 +112,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     Raises:
         SpecError: a secret is missing.
     """
+    key = document.key if key is None else key
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
@@ -195,7 +197,7 @@ def _as_in_task(plan: Plan, env: dict[str, str]) -> Iterator[None]:
     os.environ.clear()
     os.environ.update(env)
     os.chdir(plan.workdir)
-    sys.path.insert(0, plan.workdir)
+    sys.path[:0] = filter(None, [plan.workdir, json.loads(plan.call or "{}").get("folder")])
     try:
         yield
     finally:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import executors
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment import plugin_checks
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
-from nemorun_cli.plugins import GivenPlugin, Launch, discovery, has_hook
+from nemorun_cli.plugins import GivenPlugin, Launch, discovery, has_hook, hook_problem
 from nemorun_cli.spec.tasks import plugin_uses
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[Plug
             plugin = plugin_class(**options)
         except Exception as error:
             raise UsageError(f"the plugin {name} cannot be constructed: {_describe(error)}") from error
-        _refuse_earlier_protocol(name, plugin)
+        _require_hook(name, plugin)
         active.append(_Active(name=name, plugin=plugin, tasks=_task_names(use.tasks)))
         uses.append(replace(use, hears=has_hook(plugin, "on_event")))
     if findings:
@@ -98,24 +97,22 @@ def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[Plug
         if isinstance(entry.plugin, Mapping):
             continue
         name = f"{type(entry.plugin).__name__} (given in Python)"
-        _refuse_earlier_protocol(name, entry.plugin)
+        _require_hook(name, entry.plugin)
         active.append(_Active(name=name, plugin=entry.plugin, tasks=_task_names(entry.tasks)))
         if has_hook(entry.plugin, "on_event"):
             uses.append(_use_from_instance(entry))
     return active, uses
 
 
-def _refuse_earlier_protocol(name: str, plugin: object) -> None:
-    """Refuse a plugin whose events would reach nothing.
+def _require_hook(name: str, plugin: object) -> None:
+    """Refuse a plugin that would do nothing.
 
     Raises:
-        UsageError: it listens by the name that the hook had earlier.
+        UsageError: it has no hook, or listens by the name that the hook had earlier.
     """
-    if hasattr(plugin, "hear") and not has_hook(plugin, "on_event"):
-        raise UsageError(
-            f"the plugin {name} implements an earlier protocol: `hear` is now `on_event`",
-            hint=f"see 'Names of earlier versions' in {executors.PROTOCOL_PAGE}",
-        )
+    if (wrong := hook_problem(plugin)) is not None:
+        message, remedy = wrong
+        raise UsageError(f"the plugin {name} {message}", hint=remedy)
 
 
 def _task_names(tasks: Sequence[str] | None) -> frozenset[str] | None:

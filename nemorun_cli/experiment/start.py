@@ -97,6 +97,7 @@ def create_and_start(
     from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
+    key = document.key if key is None else key
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)

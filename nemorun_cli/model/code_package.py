@@ -30,6 +30,7 @@ class Package:
         folder: the experiment's own copy, in which its tasks run.
         root: the folder that the content was taken from; None if it came from several folders.
         place: the spec's folder, relative to the content; None if the content does not include it.
+        start: where in the content tasks run that have the spec's folder as workdir; None for `place`.
         files: the number of files, including links.
         bytes: their total size.
         facts: details from the packager, such as the commit.
@@ -46,6 +47,7 @@ class Package:
     place: str | None
     files: int
     bytes: int
+    start: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     told: str = ""
     left_out: tuple[str, ...] = ()
@@ -58,6 +60,12 @@ class Package:
         """
         inside = within(path, root=self.root, place=self.place, folder=folder)
         return path if inside is None else str(Path(self.folder, inside))
+
+    def workdir(self, path: str, *, folder: str) -> str:
+        """The workdir of a task mapped into the experiment's copy; see `shipped`."""
+        if self.start is not None and path == folder:
+            return str(Path(self.folder, self.start))
+        return self.shipped(path, folder=folder)
 
     def stored(self, path: str, *, folder: str) -> Path | None:
         """A local path mapped into the store; None if it was not shipped."""

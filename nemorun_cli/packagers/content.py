@@ -46,6 +46,7 @@ class Content:
         entries: by path, sorted.
         root: the folder of the files; None if they are not from one folder.
         place: the path of the spec's folder in the content; None if it is not in it.
+        start: where in the content tasks run that have the spec's folder as workdir; None for `place`.
         facts: what is recorded about it, as plain values.
         summary: a short description of the same for the user.
         left_out: paths near it that are not shipped, each with the reason.
@@ -55,6 +56,7 @@ class Content:
     entries: tuple[Entry, ...]
     root: Path | None
     place: str | None
+    start: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     summary: str = ""
     left_out: tuple[str, ...] = ()

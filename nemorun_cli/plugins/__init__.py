@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.events import Event
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
+PAGE: Final = "docs/plugins.md"
+HOOKS: Final = ("change", "on_event")
 SUPERVISOR_GONE: Final = "supervisor_gone"  # sent by the process of the plugin, not in the ledger
 
 BUILT_IN: Final = {
@@ -141,3 +143,21 @@ def has_hook(plugin: object, name: str) -> bool:
     """Whether a plugin defines the hook `name`: `change` or `on_event`."""
     hook = getattr(type(plugin), name, None)
     return hook is not None and hook is not getattr(Plugin, name)
+
+
+def hook_problem(plugin: object) -> tuple[str, str] | None:
+    """Why an object would do nothing as a plugin, as the predicate of its name, and the remedy; else None."""
+    if hasattr(plugin, "hear") and not has_hook(plugin, "on_event"):
+        remedy = "see 'Names of earlier versions' in docs/executors.md"
+        return "implements an earlier protocol: `hear` is now `on_event`", remedy
+    if any(has_hook(plugin, name) for name in HOOKS):
+        return None
+    if isinstance(plugin, type):
+        return "is a class", f"give an instance of it: {plugin.__name__}(…)"
+    message = "has no hook and would do nothing: a plugin has change(launch) or on_event(event, run)"
+    if not callable(getattr(plugin, "setup", None)):
+        return message, f"see {PAGE}"
+    return message, (
+        "setup(task, executor) is the hook of NeMo-Run: write change(launch), which returns a changed copy,"
+        " or use the Experiment of nemorun_cli.nemo, which calls setup"
+    )

@@ -33,6 +33,8 @@ class Document:
         spec: the resolved spec if it is the same for every identity.
         warnings: what the spec probably does not mean, in the order of the file.
         strict_inline: that of the spec; false for a revision of an experiment in which it is false.
+        wanted_id: the id that the experiment gets unless it is taken; None for one of its creation time.
+        key: the logical run that a program names; an option of the command overrides it.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Document:
     spec: Spec | None = field(default=None, repr=False)
     warnings: tuple[Problem, ...] = ()
     strict_inline: bool = True
+    wanted_id: str | None = None
+    key: str | None = None
 
     def attributed(self, finding: Finding) -> Finding:
         """Return the finding with the option that set the value, if any."""

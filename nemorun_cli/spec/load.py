@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import LedgerError, SpecError, UsageError
-from nemorun_cli.model.problems import Problem
+from nemorun_cli.model.problems import Finding, Problem
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import shell_syntax
 from nemorun_cli.spec.compose.composition import Sources, composed
@@ -23,11 +24,12 @@ from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.model.problems import FilePosition
     from nemorun_cli.spec.compose.composition import Composition
+    from nemorun_cli.spec.python_specs import BuiltSpec
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
@@ -42,6 +44,7 @@ def read(
     home: Home | None = None,
     path: Path | None = None,
     made_at: Mapping[tuple[str, ...], int] | None = None,
+    copies: ExperimentFiles | None = None,
     for_later: bool = False,
 ) -> Document:
     """Read and check a spec.
@@ -56,6 +59,7 @@ def read(
         home: the home with the user's executors; by default the one from the environment.
         path: used as the path of a spec that is passed as data.
         made_at: for a spec that a program passes as data, the program's lines that made its values.
+        copies: an experiment whose copies of scripts are used.
         for_later: whether to leave out changes that are only for one start, as `rerun` does.
 
     Raises:
@@ -81,7 +85,7 @@ def read(
             _source_of_data(source, file=file, made_at=made_at),
             Path.cwd() / "spec.yaml",
         )
-    return _read(text_source, path or source_path, options)
+    return _read(text_source, path or source_path, options, copies=copies)
 
 
 def _is_program(path: Path) -> bool:
@@ -108,15 +112,37 @@ def _read_program(program: Path, arguments: Sequence[str], options: _Options) ->
     merged = replace(options, sets=(*own, *options.sets))
     source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
     document = _read(source, built.path, merged)
-    return with_plugins(document, built.plugins)
+    return with_built(document, built)
+
+
+def with_built(document: Document, built: BuiltSpec) -> Document:
+    """Return the document with what a program gives in addition to the spec: plugin objects, an id and a key.
+
+    Raises:
+        SpecError: objects that have no hook.
+    """
+    named = replace(document, wanted_id=built.wanted_id, key=built.key)
+    return with_plugins(named, built.plugins)
 
 
 def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, ...] | None]]) -> Document:
-    """Return the document with plugin objects added, each with its tasks; None for all tasks."""
+    """Return the document with plugin objects added, each with its tasks; None for all tasks.
+
+    Raises:
+        SpecError: objects that have no hook.
+    """
     if not plugins:
         return document
-    from nemorun_cli.plugins import GivenPlugin  # noqa: PLC0415 - only with plugins
+    from nemorun_cli.plugins import GivenPlugin, hook_problem  # noqa: PLC0415 - only with plugins
 
+    findings = []
+    for plugin, tasks in plugins:
+        if not isinstance(plugin, Mapping) and (wrong := hook_problem(plugin)) is not None:
+            place = ("plugins",) if tasks is None else ("tasks", *tasks, "plugins")
+            name = plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__
+            findings.append(Finding(place=place, message=f"{name} {wrong[0]}", hint=wrong[1]))
+    if findings:
+        raise SpecError(document.sources.in_order(findings))
     return replace(document, plugins=tuple(GivenPlugin(plugin, tasks) for plugin, tasks in plugins))
 
 

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nemorun_cli.errors import ExpError, SpecError, UsageError
+from nemorun_cli.executors import run_partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,10 +23,14 @@ class BuiltSpec(Protocol):
     Attributes:
         path: the program.
         lines: by the place of a value in the spec, the line of the program that set it, counted from 1.
+        wanted_id: the id that the experiment gets unless it is taken; None for one of its creation time.
+        key: the logical run that the program names, if it does.
     """
 
     path: Path
     lines: dict[tuple[str, ...], int]
+    wanted_id: str | None
+    key: str | None
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -47,6 +52,28 @@ class Built(BaseException):
 _only_build: ContextVar[bool] = ContextVar("only_build", default=False)
 
 
+def only_builds() -> bool:
+    """Whether a command runs the program only for what it builds."""
+    return _only_build.get()
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Within the block a program that would run or show an experiment raises Built instead.
+
+    It can import `nemo_run`, which leads to NeMo-Run if that is installed.
+    """
+    token, finder = _only_build.set(True), run_partial.NemoRunName
+    sys.meta_path.append(finder)  # last: it is asked for what no other has
+    try:
+        yield
+    finally:
+        _only_build.reset(token)
+        sys.meta_path.remove(finder)
+        for name in [name for name, module in sys.modules.items() if finder.is_own(module)]:
+            del sys.modules[name]
+
+
 def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
     """Leave the program by raising Built, if the command only needs the built spec."""
     if _only_build.get():
@@ -64,10 +91,9 @@ def run(path: Path, arguments: Sequence[str] = ()) -> tuple[BuiltSpec, list[str]
         UsageError: the program fails, or ends before that.
         SpecError: the program checks or starts a spec that has problems.
     """
-    token = _only_build.set(True)
     code: object = None
     try:
-        with _as_main(path, arguments), contextlib.redirect_stdout(sys.stderr):
+        with building(), _as_main(path, arguments), contextlib.redirect_stdout(sys.stderr):
             runpy.run_path(str(path), run_name="__main__")
     except Built as built:
         return built.builder, built.sets
@@ -77,8 +103,6 @@ def run(path: Path, arguments: Sequence[str] = ()) -> tuple[BuiltSpec, list[str]
         raise  # its problems have their own places
     except Exception as error:  # a user's program may raise anything
         raise UsageError(f"{place_of(error, path)}: {_text_of(error)}", hint=_remedy(error, path)) from error
-    finally:
-        _only_build.reset(token)
     if code not in (None, 0):
         ended = f"exit code {code}" if isinstance(code, int) else str(code)
         raise UsageError(f"{path} ended before it ran an experiment: {ended}", hint=_ARGUMENTS_HINT)

@@ -734,6 +734,20 @@ def age_key(experiment_id: str) -> tuple[int, int]:
     return (int(match["seconds"]), int(match["again"] or 1)) if match else (0, 0)
 
 
+def name_in(experiment_id: str) -> str | None:
+    """The name of the experiment in an id; None if it is no id."""
+    match = _ID.fullmatch(experiment_id)
+    return match["name"] if match else None
+
+
+def next_id(experiment_id: str) -> str:
+    """The id after this one for an experiment that was created in the same second."""
+    match = _ID.fullmatch(experiment_id)
+    if match is None:
+        return f"{experiment_id}-2"
+    return f"{match['name']}_{match['seconds']}-{int(match['again'] or 1) + 1}"
+
+
 def script_copy(source: str, files: ExperimentFiles) -> Path:
     """The path of a script's copy; scripts of the same name from different folders get different paths."""
     import hashlib  # noqa: PLC0415 - rarely needed, and slow to load

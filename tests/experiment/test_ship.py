@@ -133,6 +133,8 @@ def test_the_dry_run_tells_and_ships_nothing(exp: Exp, repo: Repo) -> None:
         ({"type": "pattern", "include": ["*.md"]}, "packager", "nothing in"),
         ({"type": "hybrid", "parts": {"../x": "git"}}, "packager.parts.../x", "is not a folder"),
         ({"type": "hybrid", "parts": {"x": "gti"}}, "packager.parts.x", "no packager is called 'gti'"),
+        ({"type": "hybrid", "parts": {"x": ["git", "gti"]}}, "packager.parts.x.1", "is called 'gti'"),
+        ({"type": "hybrid", "parts": {"x": []}}, "packager.parts.x", "must"),
     ],
 )
 def test_what_cannot_be_shipped_is_told(exp: Exp, repo: Repo, packager: Any, path: str, message: str) -> None:
@@ -280,10 +282,17 @@ def test_each_of_several_repositories_has_its_commit(exp: Exp, repo: Repo) -> No
     spec = {
         "name": "two",
         "packager": {"type": "hybrid", "parts": parts},
-        "tasks": {"t": {"inline": "cat code.txt ../lib/lib.txt"}},
+        "tasks": {
+            "t": {"inline": "cat code.txt ../lib/lib.txt"},
+            "u": {
+                "inline": "cat mine/code.txt lib/lib.txt",
+                "packager": {"type": "hybrid", "parts": parts, "start": "."},
+            },
+        },
     }
     exp("run", exp.spec(json.dumps(spec)))
-    assert exp("logs", "latest", "t").stdout == "first\nold\n"
+    for task in ("t", "u"):  # they run in the part with the spec, or where `start` says
+        assert exp("logs", "latest", task).stdout == "first\nold\n"
     commits = [repo.git("rev-parse", "HEAD"), library.git("rev-parse", "v1")]
     facts = exp("show", "--json").json["packages"][0]["facts"]["parts"]
     assert [facts[part]["commit"] for part in parts] == commits

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -56,3 +57,13 @@ def test_a_package_survives_json() -> None:
     assert Package.from_json(document) == WHOLE
     assert WHOLE.commit == "abc"
     assert Package.from_json({**document, "facts": {"parts": {".": {"commit": "x"}}}}).commit == "x"
+
+
+def test_a_content_may_name_where_tasks_start() -> None:
+    """Only the spec's folder as workdir means that place; scripts and other folders keep theirs."""
+    started = replace(WHOLE, start=".")
+    assert started.workdir("/repo/experiments", folder="/repo/experiments") == "/home/exp/code/0"
+    assert started.workdir("/repo/src", folder="/repo/experiments") == "/home/exp/code/0/src"
+    assert started.shipped("/repo/experiments", folder="/repo/experiments") == "/home/exp/code/0/experiments"
+    assert WHOLE.workdir("/repo/experiments", folder="/repo/experiments") == "/home/exp/code/0/experiments"
+    assert Package.from_json(started.to_json()) == started

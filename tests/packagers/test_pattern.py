@@ -81,6 +81,35 @@ def test_several_packagers_make_one_content(folder: Path) -> None:
     assert content.place == "."
 
 
+def test_several_packagers_share_a_folder(folder: Path) -> None:
+    """A list of packagers is one part; of two files with one path the later one wins."""
+    (folder / "other").mkdir()
+    (folder / "other/train.py").write_text("other", encoding="utf-8")
+    (folder / "other/more.py").write_text("more", encoding="utf-8")
+    first = {"type": "pattern", "include": ["train.py", "src/a.py"]}
+    second = {"type": "pattern", "include": ["*.py"], "root": "other"}
+    content = HybridPackager({"parts": {".": [first, second]}}).look(folder, scratch=folder)
+    assert paths(content) == ["more.py", "src/a.py", "train.py"]
+    assert {str(entry.source) for entry in content.entries if entry.path == "train.py"} == {
+        str(folder / "other/train.py")
+    }
+    assert content.facts["parts"].keys() == {".", ". (2)"}
+    assert content.place == "."
+
+
+def test_tasks_start_where_a_hybrid_says(folder: Path) -> None:
+    """`start` is a folder of the content; by default it is the part with the spec."""
+    parts = {"code": {"type": "pattern", "include": ["src/*.py"]}}
+    shipped = {
+        start: HybridPackager({"parts": parts, "start": start}).look(folder, scratch=folder)
+        for start in (".", "code/src")
+    }
+    assert {start: content.start for start, content in shipped.items()} == {".": ".", "code/src": "code/src"}
+    assert HybridPackager({"parts": parts}).look(folder, scratch=folder).start is None
+    with pytest.raises(PackagerError, match="start: no part ships a folder lib"):
+        HybridPackager({"parts": parts, "start": "lib"}).look(folder, scratch=folder)
+
+
 def test_a_part_cannot_be_written_through_a_link(folder: Path) -> None:
     """A file below what another part ships as a link is refused."""
     (folder / "lib").symlink_to("/elsewhere")

@@ -14,7 +14,8 @@ from support.documents import ROOT, blocks
 from support.patience import eventually
 from support.workspace import attempt, events, kill_supervisor, log, shim_pid, until
 
-from nemorun_cli.errors import UsageError
+import nemorun_cli
+from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.experiment import launch as experiment
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.plugins import BUILT_IN, GivenPlugin, Launch, Plugin, discovery
@@ -249,7 +250,9 @@ def test_with_is_checked_by_the_plugins_own_schema_when_it_runs(
 
 def test_validate_imports_nothing(workspace: ExpWorkspace) -> None:
     """A module that is only looked up is not run, nor by drawing the graph."""
-    (workspace.folder / "loud.py").write_text("open('ran', 'w')\nclass Loud: pass\n")
+    (workspace.folder / "loud.py").write_text(
+        "open('ran', 'w')\nclass Loud:\n    def change(self, launch): return launch\n"
+    )
     spec = workspace.spec({"a": "true"}, plugins=[use("loud:Loud")])
     workspace.exp("validate", spec)
     workspace.exp("graph", spec)
@@ -492,3 +495,43 @@ def test_a_plugin_of_an_earlier_protocol_is_refused(workspace: ExpWorkspace) -> 
     with pytest.raises(UsageError, match="`hear` is now `on_event`") as refused:
         experiment.run(workspace.spec({"a": "true"}), home=workspace.home, plugins=[Old()])
     assert "docs/executors.md" in str(refused.value.hint)
+
+
+class Setup:
+    """A plugin of NeMo-Run."""
+
+    def setup(self, task: object, executor: object) -> None:
+        """Change nothing."""
+        del task, executor
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message", "hint"),
+    [
+        (Setup(), "Setup has no hook", "nemorun_cli.nemo"),
+        (object(), "object has no hook", "docs/plugins.md"),
+        (Setup, "Setup is a class", "Setup("),
+        (3, "int has no hook", "docs/plugins.md"),
+    ],
+)
+def test_a_plugin_without_a_hook_is_refused(plugin: object, message: str, hint: str) -> None:
+    """It would do nothing: it is a problem of the built spec, at the task that it was given to."""
+    built = nemorun_cli.Builder("hooks")
+    built.add(nemorun_cli.Script(inline="true"), name="t", plugins=[plugin])
+    with pytest.raises(SpecError) as refused:
+        built.document({})
+    (problem,) = refused.value.problems
+    assert problem.path == "tasks.t.plugins"
+    assert problem.line is not None
+    assert message in problem.message
+    assert hint in str(problem.hint)
+
+
+def test_a_plugin_of_a_spec_without_a_hook_is_refused(workspace: ExpWorkspace) -> None:
+    """The message names its class and its place in the spec, and nothing is created."""
+    (workspace.folder / "idle.py").write_text("class Idle:\n    def setup(self, task, executor): pass\n")
+    spec = workspace.spec({"a": "true"}, plugins=[use("idle:Idle")])
+    refused = workspace.exp("run", spec, code=2)
+    assert "idle:Idle (plugins.0) has no hook" in refused.stderr
+    assert "setup(task, executor) is the hook of NeMo-Run" in refused.stderr
+    assert list(workspace.home.experiments.glob("*/*")) == []

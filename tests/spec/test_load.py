@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.sh").write_text("echo\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "mod.py").write_text("import os\nfrom re import *\ndef f(): ...\nclass Net: ...\n")
+    (tmp_path / "exact.py").write_text("def one(x): ...\n")
     (tmp_path / "strict.py").write_text(
         "raise SystemExit\nX = 1\ntry:\n    g = 1\nexcept OSError:\n    h = 2\n"
     )
@@ -333,6 +334,19 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         (
             "tasks: {a: {partial: 'strict:X', args: {m: [{_target_: 'strict:Net'}]}}}",
             "tasks.a.args.m.0._target_",
+        ),
+        (
+            "tasks: {g: {group: [{partial: 'exact:one'}]}}",
+            "tasks.g.group.0.partial: one needs the argument 'x'",
+        ),
+        ("tasks: {a: {partial: 'exact:one'}}", "tasks.a.partial: one needs the argument 'x'"),
+        (
+            "tasks: {a: {partial: 'mod:f', args: {a: {_same_: 1}, b: {_target_: 'mod:f', _id_: 1}}}}",
+            "tasks.a.args.a._same_: no earlier argument has _id_: 1",
+        ),
+        (
+            "tasks: {a: {partial: 'mod:f', args: {_args_: [{_target_: 'mod:f', _id_: 1, x: {_same_: 1}}]}}}",
+            "tasks.a.args._args_.0.x._same_: no earlier argument has _id_: 1",
         ),
         ('tasks: {a: {command: "echo \'x"}}', "cannot be split"),
         ('tasks: {a: {command: ["a\\0b"]}}', "holds a NUL"),

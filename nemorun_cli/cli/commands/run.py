@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
@@ -28,7 +27,7 @@ from nemorun_cli.cli.options import (
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.start import IfRunning as Policy
-from nemorun_cli.storage.paths import ExperimentFiles, Home
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -264,25 +263,15 @@ def _write_spec(document: Document, home: Home) -> int:
 
 
 def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
-    from nemorun_cli.experiment import create  # noqa: PLC0415 - only for a dry run
-    from nemorun_cli.spec import secret_warnings  # noqa: PLC0415 - the same
-    from nemorun_cli.views.reports import dry_run as preview  # noqa: PLC0415 - the same
+    from nemorun_cli.experiment import preview  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 
-    identity = create.tentative(document, home)
-    spec = create.resolve(document, identity)
-    if any(task.packager for task in spec.tasks):
-        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
-
-        shipments = ship.look(spec, document, home)
-        spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
-    about_secrets = secret_warnings.not_inherited(spec, document)
+    plans, about_secrets = preview.plans(document, home)
     terminal.warn_of(about_secrets)
-    warnings = (*document.warnings, *about_secrets)
-    plans = preview.document(spec, identity=identity, home=home, origins=document.origins, warnings=warnings)
     if is_json:
         terminal.write_json(plans)
     elif quiet:
         terminal.write("".join(f"{task['id']}\n" for task in plans["tasks"]))
     else:
-        terminal.write_lines(preview.lines(plans), hang=preview.INDENT + preview.LABEL)
+        terminal.write_lines(dry_run.lines(plans), hang=dry_run.INDENT + dry_run.LABEL)
     return 0

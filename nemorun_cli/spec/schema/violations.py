@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices, nearest, shown
-from nemorun_cli.spec.schema.walk import known_keys
+from nemorun_cli.spec.schema import foreign_words
+from nemorun_cli.spec.schema.walk import keys_at, known_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,10 +91,12 @@ def _key_finding(error: ValidationError, place: Place) -> Finding:
 
 def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
     known = known_keys(_schema(error))
+    if len(place) == len(("executors", "name")) and place[0] == "executors":
+        known = [*keys_at(place)[0], *known]  # those of every type, and those of this type
     missing = [name for name in _schema(error).get("required", ()) if name not in _instance(error)]
     unknown = [key for key in _instance(error) if key not in known]
     for key in unknown:
-        hint = _hint_elsewhere(key, place)
+        hint = _hint_elsewhere(key, place) or foreign_words.hint(key, place, known)
         if hint is None and len(unknown) == len(missing) == 1 and not nearest(key, known):
             hint = f"did you mean {missing[0]}?"
         hint = hint or choices(key, known)
@@ -120,7 +123,8 @@ _OF_GROUPS: Final = frozenset(("dependencies", "matrix"))
 def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:
     keys, known = _instance(error), known_keys(_schema(error))
     missing = next(name for name in _argument(error) if name not in keys)
-    misspelled = nearest(missing, [key for key in keys if key not in known])
+    unknown = [key for key in keys if key not in known]
+    misspelled = nearest(missing, unknown) or foreign_words.word_for(missing, unknown)
     if misspelled and _schema(error).get("additionalProperties") is False:
         return  # the unknown key is reported, with the missing one as its hint
     hint = f"is {misspelled!r} a misspelling of it?" if misspelled else None

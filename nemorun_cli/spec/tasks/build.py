@@ -522,11 +522,13 @@ class TaskBuilder:
             return
         capabilities = self._capabilities(task.executor)
         interpreter = task.entrypoint[0]
-        folders = callables.search_path(
-            task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
-        )
-        at = self._place(member, "args")
+        python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
+        folders = callables.search_path(task.workdir, python_path=python_path, interpreter=interpreter)
+        has_args = "args" in member.own or "args" in (member.group or {})
+        at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
+        for place, identity in callables.unmade(task.args, at, []):
+            self._report(place, f"no earlier argument has _id_: {identity}")
         for target in (own, *callables.targets(task.args, at)):
             key = (target.name, *folders[:1], task.env.get("PYTHONPATH", ""), interpreter, str(target.place))
             if key in self._checked_callables:

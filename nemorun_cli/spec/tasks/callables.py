@@ -123,7 +123,21 @@ def targets(value: Any, place: Place) -> list[CalledTarget]:
     return []
 
 
-RESERVED = frozenset(("_target_", "_args_", "_partial_", "_ref_"))
+def unmade(value: Any, place: Place, made: list[Any]) -> Iterator[tuple[Place, Any]]:
+    """Each `_same_` that no earlier mapping makes, with its place; `made` has the `_id_` of those before."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from unmade(item, (*place, index), made)
+    elif isinstance(value, dict):
+        if value.keys() == {"_same_"} and value["_same_"] not in made:
+            yield (*place, "_same_"), value["_same_"]
+        for key, item in value.items():
+            yield from unmade(item, (*place, key), made)
+        if "_target_" in value and isinstance(value.get("_id_"), (int, str)):
+            made.append(value["_id_"])
+
+
+RESERVED = frozenset(("_target_", "_args_", "_partial_", "_ref_", "_id_", "_same_"))
 
 
 def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:

@@ -11,7 +11,7 @@ from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nemorun_cli.model.problems import Place
 
@@ -87,8 +87,8 @@ class Extensions:
         else:
             self._check_options(options, packagers.REGISTRY.find(kind).options_schema, place)
             if kind == packagers.HYBRID:
-                for target, part in _parts(options).items():
-                    self.packager(part, (*place, "parts", target))
+                for part_place, part in _parts(options):
+                    self.packager(part, (*place, "parts", *part_place))
         return len(self.findings) == count_before
 
     def _check_options(self, options: dict[str, Any], schema: Mapping[str, Any], place: Place) -> None:
@@ -101,8 +101,12 @@ class Extensions:
                 self.findings.append(Finding(place=(*place, "max_size"), message=str(fault)))
 
 
-def _parts(options: dict[str, Any]) -> dict[str, Any]:
+def _parts(options: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
+    """The packagers of a hybrid one, each with its place in `parts`."""
     parts = options.get("parts")
-    if not isinstance(parts, dict):
-        return {}
-    return {target: part for target, part in parts.items() if isinstance(part, (str, dict))}
+    for target, listed in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(listed, (str, dict)):
+            yield (target,), listed
+        for index, part in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(part, (str, dict)):
+                yield (target, index), part

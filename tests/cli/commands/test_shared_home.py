@@ -112,5 +112,5 @@ def test_ids_are_unique_in_both_folders(workspace: ExpWorkspace) -> None:
     files = create._make_folder(identity, home)
     assert files.directory == home.apart / "study" / f"study_{second}-2"
     old = Identity(id=files.id, name="study", directory=str(home.experiments / "study" / files.id))
-    assert create._make_folder(old, home).id == f"{files.id}-2"
+    assert create._make_folder(old, home).id == f"study_{second}-3"
     assert [path.name for path in files.directory.parent.iterdir()] == [files.id]
