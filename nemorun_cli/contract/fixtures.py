@@ -58,6 +58,7 @@ class Subject:
         shown: everything that the engine shows to others about experiments under a home; it must
             contain no secret.
         work: where working folders are made, for an engine that is another user's and sees no other ones.
+        host: where members of a group are reached, if only the engine knows their hosts by the names.
         cannot: names of rules that its engine makes impossible, each with the reason.
     """
 
@@ -67,6 +68,7 @@ class Subject:
     left: Callable[[Path], list[str]] = _nothing_left
     shown: Callable[[Path], str] = _nothing_shown
     work: Path | None = None
+    host: str = ""
     cannot: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -46,6 +46,25 @@ NASTY: Final = [
     "  spaces around  ",
 ]
 PRINT: Final = 'printf "%s\\0" "$@" >seen'  # writes its arguments down, each ended by NUL
+SERVER: Final = """\
+import os, socket
+server = socket.create_server(("", 0))
+server.settimeout(60)
+with open("new", "w") as file:
+    file.write(str(server.getsockname()[1]))
+os.rename("new", "port")
+server.accept()[0].sendall(b"well met")
+"""
+CLIENT: Final = """\
+import json, os, socket, sys, time
+while not os.path.exists("go"):
+    time.sleep(0.01)
+hosts = json.loads(os.environ["EXP_GROUP_HOSTS"])
+assert [hosts["the.server"][0], list(hosts)] == [os.environ["EXP_HOST_THE_SERVER"], ["the.server", "client"]]
+host = sys.argv[1] or hosts["the.server"][0]
+with open("port") as file, socket.create_connection((host, int(file.read())), 30) as server:
+    print(server.recv(100).decode())
+"""
 SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a real one
 
 # -- how a task ends --------------------------------------------------------------------------------
@@ -456,6 +475,21 @@ def test_members_that_are_together_run_at_once(workspace: Workspace) -> None:
     assert (first.outputs, first.exit_code, second.exit_code) == ({"x": "1"}, 0, 3)
     assert b"a\n" in log(run, "pair/0").splitlines(keepends=True)
     assert b"b\n" in log(run, "pair/1").splitlines(keepends=True)
+
+
+def test_members_find_each_other(workspace: Workspace) -> None:
+    """Members of a group reach each other by variables, also after kill -9 of the supervisor."""
+    members = [
+        {"name": name, "inline": text, "entrypoint": "python3", "args": [workspace.subject.host]}
+        for name, text in {"the.server": SERVER, "client": CLIENT}.items()
+    ]
+    run = workspace.start({"duo": {"group": members, "together": True}})
+    eventually((workspace.folder / "port").exists)
+    kill_supervisor(run)
+    workspace.touch("go")
+    eventually(lambda: run.status().is_over)
+    assert statuses(run.status()) == {"duo/the.server": "SUCCEEDED", "duo/client": "SUCCEEDED"}
+    assert log(run, "duo/client") == b"well met\n"
 
 
 def test_a_group_ends_with_its_leader(workspace: Workspace) -> None:

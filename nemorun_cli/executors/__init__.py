@@ -233,7 +233,7 @@ class Executor(Protocol):
 class Leftover:
     """An object of an engine that may have outlived its experiment."""
 
-    kind: Literal["container"]
+    kind: Literal["container", "network"]
     name: str
     experiment: str
 
@@ -249,6 +249,19 @@ class LeavingExecutor(Executor, Protocol):
     @classmethod
     def remove_leftover(cls, name: str) -> str | None:
         """Remove one of them; returns why it stays, if it does."""
+        ...
+
+
+class SharingExecutor(Executor, Protocol):
+    """An executor with `shares_objects`."""
+
+    @classmethod
+    def remove_shared(cls, files: ExperimentFiles, jobs: Sequence[Job]) -> str | None:
+        """Remove what the tasks of an experiment shared in the engine, when none of them runs any more.
+
+        `jobs` are the last attempts of its tasks that may have shared it. Returns why something stays, if it
+        does; it is then one of the `leftovers`.
+        """
         ...
 
 
@@ -384,6 +397,15 @@ def leftovers(home: Path) -> Iterator[tuple[str, Leftover]]:
 def remove_leftover(type_name: str, name: str) -> str | None:
     """Remove an object of an engine; returns why it stays, if it does."""
     return cast(type[LeavingExecutor], find(type_name)).remove_leftover(name)
+
+
+def remove_shared(
+    name: str, options: Mapping[str, Any], files: ExperimentFiles, jobs: Sequence[Job]
+) -> str | None:
+    """Remove what tasks shared in the engine of an executor; returns why something stays, if it does."""
+    if not capabilities(name, options).shares_objects:
+        return None
+    return cast(type[SharingExecutor], find(options.get("type", name))).remove_shared(files, jobs)
 
 
 def ask(spec: Spec) -> list[Diagnosis]:

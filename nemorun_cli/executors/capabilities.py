@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from nemorun_cli.model.group_hosts import LOOPBACK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberNetwork:
+    """A network on which the members of a group reach each other.
+
+    Attributes:
+        name: what it is called; members on executors with the same name find each other.
+        host: the host of every task on it, such as 127.0.0.1; None if each has the names in `Plan.aliases`.
+    """
+
+    name: str
+    host: str | None = None
+
+
+THIS_MACHINE: Final = MemberNetwork(name="this machine", host=LOOPBACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +45,10 @@ class Capabilities:
         names_files: whether its options name files of this machine; its class then has `missing_files`.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
+        member_network: where the members of a group find each other; None if that is not known before they
+            run, or if they do not.
+        shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
+            `remove_shared`.
     """
 
     counts_toward_max_parallel: bool = True
@@ -40,3 +63,5 @@ class Capabilities:
     separates_stderr: bool = False
     names_files: bool = False
     leaves_objects: bool = False
+    member_network: MemberNetwork | None = None
+    shares_objects: bool = False

@@ -28,6 +28,7 @@ from nemorun_cli.executors import (
     answer_each,
     process_tree,
 )
+from nemorun_cli.executors.capabilities import THIS_MACHINE
 from nemorun_cli.executors.escalation import Escalation
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, unrecorded_end
 from nemorun_cli.model import attempt_end
@@ -96,7 +97,13 @@ class LocalExecutor:
     def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
         """Tasks are processes of this machine and share its capacity."""
         del options
-        return Capabilities(runs_here=True, has_machine=True, checks_requests=True, separates_stderr=True)
+        return Capabilities(
+            runs_here=True,
+            has_machine=True,
+            checks_requests=True,
+            member_network=THIS_MACHINE,
+            separates_stderr=True,
+        )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name

@@ -16,6 +16,7 @@ from nemorun_cli.system import user
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nemorun_cli.executors.member_hosts import MemberHosts
     from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
@@ -36,6 +37,7 @@ def make(
     files: ExperimentFiles,
     attempt: int,
     home: Path,
+    hosts: MemberHosts,
     variables: Mapping[str, str] = _NOTHING,
     tries: int = 0,
 ) -> Plan:
@@ -45,6 +47,7 @@ def make(
     """
     group = next((group for group in spec.groups if group.together and group.id == task.group), None)
     own = files.attempt(task.id, attempt)
+    peers = hosts.of(task)
     package = spec.package(task)
     argv, script, call = _command(task, spec, files, own)
     if task.launcher:
@@ -71,6 +74,7 @@ def make(
             "EXP_ATTEMPT": str(attempt),
             "EXP_OUTPUT": str(own.outputs),
             **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
+            **peers.variables,
             **variables,
         },
         defaults=tuple(name for name in DEFAULTS if name not in task.env and name not in task.secrets),
@@ -89,6 +93,8 @@ def make(
         stop_grace=task.stop_grace,
         company=group.id if group is not None else None,
         ends_company=_ends(task, group, tries) if group is not None and group.has_leader else None,
+        peers=dict(peers.names),
+        aliases=peers.aliases,
     )
 
 

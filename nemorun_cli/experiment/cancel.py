@@ -154,6 +154,7 @@ def _cancel_without_supervisor(
             if all(not loop.history.tasks[name].is_live or _was_never_started(loop, name) for name in names):
                 break
             loop.sleep()
+        loop.remove_shared()
     finally:
         loop.close()
         held.close()

@@ -34,6 +34,8 @@ class Plan:
         stderr_to_stdout: whether standard error goes into the same file as standard output.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
         company: the co-scheduled group (`together`) that the task is a member of, if any.
+        peers: the names of the members of its group, by their ids, if these find each other.
+        aliases: the names by which other members find it on a network of names; the first is no other task's.
         ends_company: the kinds of its end, `success` and `failure`, with which that group ends; None if the
             group has no leader.
         details: data of the executor.
@@ -63,6 +65,8 @@ class Plan:
     stop_signal: str
     stop_grace: float
     company: str | None = None
+    peers: dict[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
     ends_company: tuple[str, ...] | None = None
     details: dict[str, Any] = field(default_factory=dict)
 

@@ -173,6 +173,11 @@ class Group:
     max_failures: int | None = None
 
     @property
+    def members_meet(self) -> bool:
+        """Whether the members find each other: those of a sweep do not."""
+        return (self.together or self.has_leader) and not self.axes
+
+    @property
     def has_leader(self) -> bool:
         """Whether a member's end can end the others."""
         return self.until != UNTIL_ALL

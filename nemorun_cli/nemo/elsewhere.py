@@ -130,6 +130,7 @@ class ExecutorMacros(metaclass=Absent):
 
     why: ClassVar[str] = "exp replaces no names in arguments and variables"
     instead: ClassVar[str] = (
-        "use Torchrun, which finds the first node itself, or the variables of Slurm in the task's own script:"
-        " SLURM_JOB_NODELIST, SLURM_NNODES, SLURM_NODEID, SLURM_NTASKS_PER_NODE"
+        "use Torchrun, which finds the first node itself, or variables in the task's own script:"
+        " EXP_GROUP_HOSTS for the hosts of a group's members, and Slurm's SLURM_JOB_NODELIST, SLURM_NNODES,"
+        " SLURM_NODEID, SLURM_NTASKS_PER_NODE"
     )

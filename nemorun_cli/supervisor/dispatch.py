@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import Cancel, ExperimentState
 
 FAULT_PAUSE: Final = 1.0  # seconds until an executor that raised is polled again
@@ -68,7 +69,7 @@ class Dispatcher:
             else:
                 executor = executors.make(name, self._options(name), self._secrets)
             self._executors[name] = executor
-            self._set_wakeup(name, enabled=True)
+            self._set_wakeup(name, enabled=bool(self._jobs.get(name)))
         return self._executors[name]
 
     def queue(self, name: str) -> str | None:
@@ -100,7 +101,9 @@ class Dispatcher:
 
     def add(self, job: Job) -> None:
         """Track an attempt."""
-        self._jobs.setdefault(self._names[job.task], {})[job.key] = job
+        name = self._names[job.task]
+        self._jobs.setdefault(name, {})[job.key] = job
+        self._set_wakeup(name, enabled=name not in self._faulty)
 
     def sent_cancel(self, job: Job) -> Cancel | None:
         """The cancel that was passed to the executor of an attempt, if any."""
@@ -112,7 +115,10 @@ class Dispatcher:
 
     def drop(self, job: Job) -> None:
         """Stop tracking an attempt."""
-        self._jobs[self._names[job.task]].pop(job.key, None)
+        jobs = self._jobs[self._names[job.task]]
+        jobs.pop(job.key, None)
+        if not jobs:
+            self._set_wakeup(self._names[job.task], enabled=False)
         self._unanswered.pop(job.key, None)
         self._cancels.pop(job.key, None)
 
@@ -164,7 +170,10 @@ class Dispatcher:
         return [(jobs[key], status) for key, found in answers.items() if key in jobs for status in found]
 
     def _set_wakeup(self, name: str, *, enabled: bool) -> None:
-        """Register or unregister the wake-up of an executor: a faulty one would wake the loop forever."""
+        """Register or unregister the wake-up of an executor.
+
+        One that is faulty, or has no attempts, is not polled, and would wake the loop forever.
+        """
         executor = self._executors.get(name)
         if executor is not None and (wakeup := executor.wakeup()) is not None:
             if enabled:
@@ -245,6 +254,22 @@ class Dispatcher:
             self._report(f"{failed.key[0]} cannot be cancelled yet: {failed.message}")
         return {failed.key for failed in errors}
 
+    def remove_shared(self, files: ExperimentFiles, history: ExperimentState) -> None:
+        """Remove what members of groups shared in engines; what is still used stays, for `exp gc`."""
+        members = {name for group in self._spec.groups if group.members_meet for name in group.members}
+        by_executor: dict[str, list[Job]] = {}
+        for task in self._spec.tasks if members else ():
+            state = history.tasks[task.id]
+            if task.id in members and state.attempt and task.executor not in self._makers:
+                by_executor.setdefault(task.executor, []).append(Job.of(task, state, files))
+        for name, jobs in by_executor.items():
+            try:
+                reason = executors.remove_shared(name, self._options(name), files, jobs)
+            except Exception as error:  # noqa: BLE001 - an executor may be third-party code
+                reason = self._log_fault(name, error)
+            if reason:
+                self._report(f"what tasks on {name} shared stays: {reason}")
+
     def _log_fault(self, name: str, error: Exception) -> str:
         """Log the traceback of an executor's error; returns the error as one line."""
         self._report("".join(traceback.format_exception(error)).rstrip())
@@ -254,8 +279,10 @@ class Dispatcher:
 
     def due(self) -> float | None:
         """The monotonic time of the next poll that no wake-up announces."""
-        times = [executor.due() for name, executor in self._executors.items() if name not in self._faulty]
-        times += [until for name, until in self._faulty.items() if self._jobs.get(name)]
+        names = [name for name, jobs in self._jobs.items() if jobs]
+        polled = [name for name in names if name in self._executors and name not in self._faulty]
+        times = [self._executors[name].due() for name in polled]
+        times += [self._faulty[name] for name in names if name in self._faulty]
         times.append(self.shortages.due())
         return min((time for time in times if time is not None), default=None)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Job, Upstream, planning
+from nemorun_cli.executors.member_hosts import MemberHosts
 from nemorun_cli.model.attempt_end import AttemptEnd, lost
 from nemorun_cli.model.clock import Moment, stamp, steady
 from nemorun_cli.model.spec import Identity
@@ -116,6 +117,7 @@ class SupervisorLoop:
             spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
         )
         self._admission = Admission(self.schedule, self._dispatcher, home=home, experiment=files.id)
+        self._member_hosts = MemberHosts(spec, files)
         self._early_queue: EarlyQueue | None = None  # set if a backend's queue supports dependencies
         self._interrupts: list[str] = []
         self._was_interrupted = False
@@ -155,14 +157,18 @@ class SupervisorLoop:
     def observe(self, *, writes: bool = True) -> None:
         """Make one turn that starts nothing; without `writes` the result is only in `history`."""
         self._tracker.writes = writes
+        before = self.live
         self._take_requests()
         self._observe()
+        has_ended = self.live < before
         self.begin()
         self._decisions.cancel_waiting()
         self._decisions.conclude()
         self._decisions.finish()
         if writes:
             self.journal.flush()
+        if writes and has_ended:
+            self.remove_shared()
 
     def begin(self) -> None:
         """Decide what follows from the current history."""
@@ -229,10 +235,16 @@ class SupervisorLoop:
                 self._tell_problem()
                 self._wake_listeners()
                 if self.history.finished and not self.journal:
+                    self.remove_shared()
                     return ExperimentStatus(self.history.finished["status"])
                 self.sleep()
         finally:
             self.journal.keeps_failed = False
+
+    def remove_shared(self) -> None:
+        """Remove what attempts shared in engines, unless one may still use it; a resume makes it again."""
+        if not self.live:
+            self._dispatcher.remove_shared(self.files, self.history)
 
     def _tell_problem(self) -> None:
         if self.journal.problem != self._problem:
@@ -571,6 +583,7 @@ class SupervisorLoop:
                 files=self.files,
                 attempt=state.attempt,
                 home=self.home,
+                hosts=self._member_hosts,
                 variables=handlers.variables(self.spec, self.history) if task.handler else {},
                 tries=state.tries,
             )

@@ -26,6 +26,7 @@ POINTS: Final = (
     "attempt.folder",
     "attempt.plan",
     "attempt.locked",
+    "attempt.waiting",
     "attempt.spawned",
     "attempt.submitted",
     "attempt.over",

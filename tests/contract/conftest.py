@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def containers(home: Path) -> list[str]:
-    """The containers of experiments under a home."""
-    return of_this_session().containers(home)
+def objects(home: Path) -> list[str]:
+    """The containers and networks of experiments under a home."""
+    return [*of_this_session().containers(home), *of_this_session().networks(home)]
 
 
 def inspected(home: Path) -> str:
@@ -42,7 +42,7 @@ SUBJECTS = [
         name="docker",
         options={"type": "docker", "image": "exp-test/python"},
         needs="docker_engine",
-        left=containers,
+        left=objects,
         shown=inspected,
     ),
     Subject(
@@ -50,6 +50,7 @@ SUBJECTS = [
         options={"type": "slurm"},
         needs="slurm",
         left=Slurm(CLUSTER).jobs,
+        host="127.0.0.1",  # both nodes of the cluster are this machine, which has other names
         shown=Slurm(CLUSTER).shown,
     ),
     Subject(
@@ -59,6 +60,7 @@ SUBJECTS = [
         left=Far(FAR).left,
         shown=Far(FAR).shown,
         work=Far(FAR).work,
+        host="127.0.0.1",
         cannot={
             "test_a_task_knows_its_place": "its places are those of the far side",
             "test_files_belong_to_who_calls": "its files belong to the user of the far side",

@@ -74,6 +74,12 @@ class Dockerd:
             found = client.api.containers(all=True, filters={"label": f"nemorun.home={home}"})
             return [container["Names"][0].removeprefix("/") for container in found]
 
+    def networks(self, home: Path) -> list[str]:
+        """The names of the networks that belong to experiments under a home."""
+        with contextlib.closing(self.client) as client:
+            found = client.api.networks(filters={"label": f"nemorun.home={home}"})
+            return [network["Name"] for network in found]
+
 
 def missing() -> str | None:
     """Why no engine can be had here; None if one can."""

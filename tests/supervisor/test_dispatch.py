@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,8 @@ tasks:
   there: {command: ["true"], executor: odd}
   after: {command: ["true"], dependencies: [there]}
 """
+IDLE = 'here: {command: ["sleep", "0.6"]}'
+BUSY = 0.4  # seconds of the processor that a supervisor uses if it does not sleep meanwhile
 SIBLINGS = SPEC.replace("  after:", "  sibling: {command: ['true'], executor: odd}\n  after:")
 
 
@@ -201,6 +204,23 @@ class Returning(LocalExecutor):
         yield from super().poll({key: job for key, job in jobs.items() if key not in returned})
 
 
+class Restless(LocalExecutor):
+    """An executor whose engine always has news, of whatever attempts."""
+
+    def __init__(self) -> None:
+        super().__init__("odd", {}, {})
+        self.ends = os.pipe()
+        os.write(self.ends[1], b"!")
+
+    def wakeup(self) -> int:
+        """Always readable."""
+        return self.ends[0]
+
+    def due(self) -> float:
+        """Always in the past."""
+        return 0.0
+
+
 def supervise(
     tmp_path: Path, executor: LocalExecutor, text: str = SPEC
 ) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
@@ -344,6 +364,16 @@ def test_a_process_that_cannot_be_examined_is_not_taken_for_gone(monkeypatch: py
         process_tree.scan()
     with pytest.raises(OSError, match="Too many open files"):
         process_tree.mark_of(os.getpid())
+
+
+def test_an_executor_without_attempts_wakes_nobody(tmp_path: Path) -> None:
+    """While only tasks of others run, the news of an engine cost no time of the processor."""
+    executor = Restless()
+    begin = time.process_time()
+    _, status, _ = supervise(tmp_path, executor, SPEC.replace('here: {command: ["true"]}', IDLE))
+    assert (status, time.process_time() - begin < BUSY) == (ExperimentStatus.COMPLETED, True)
+    for end in executor.ends:
+        os.close(end)
 
 
 def test_what_a_queue_gives_back_is_decided_by_its_parents(tmp_path: Path) -> None:

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
 from nemorun_cli.errors import EngineError, UsageError
-from nemorun_cli.executors.docker.container import secrets_text
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import user
+from nemorun_cli.system import crashpoints, user
 from nemorun_cli.system.files import descriptor_to_append, is_regular, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.storage.paths import AttemptFiles
 
@@ -172,17 +171,23 @@ class Engine:
             except DockerException as error:  # the SDK itself refuses an argument, such as a size
                 raise RefusedError(str(error)) from None
 
-    def start(self, container: str, secrets: Mapping[str, str]) -> None:
-        """Start a container and send the secrets that it waits for."""
+    def start(
+        self, container: str, text: bytes | None, *, before_text: Callable[[], None] | None = None
+    ) -> None:
+        """Start a container; then call `before_text`, and send the text that the container waits for."""
         with self._sdk() as docker, contextlib.ExitStack() as stack:
-            if secrets:
-                # Attached first: if this process dies, the container reads the end of its input.
-                stream = docker.api.attach_socket(container, params={"stdin": 1, "stream": 1})
-                stack.callback(_close, stream)
+            if text is None:
                 docker.api.start(container)
-                stream._sock.sendall(secrets_text(secrets))  # noqa: SLF001 - the SDK has no other way to write
-            else:
-                docker.api.start(container)
+                return
+            # Attached first: if this process dies, the container reads the end of its input.
+            stream = docker.api.attach_socket(container, params={"stdin": 1, "stream": 1})
+            stack.callback(_close, stream)
+            docker.api.start(container)
+            crashpoints.point("attempt.waiting")
+            if before_text is not None:
+                before_text()
+            with contextlib.suppress(ConnectionError):  # it has ended in the meantime
+                stream._sock.sendall(text)  # noqa: SLF001 - the SDK has no other way to write
 
     def list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """The containers that have all these labels, running or not."""
@@ -190,6 +195,39 @@ class Engine:
         with self._sdk() as docker:
             containers: list[dict[str, Any]] = docker.api.containers(all=True, filters={"label": wanted})
         return containers
+
+    def networks(
+        self, labels: Mapping[str, str], *, called: str = "", is_unused: bool = False
+    ) -> Sequence[dict[str, Any]]:
+        """The networks that have all these labels.
+
+        With `called` only those of this name, with `is_unused` only those that no container is part of.
+        """
+        wanted = {"label": [f"{label}={value}" for label, value in labels.items()]}
+        if called:
+            wanted["name"] = [called]  # the engine also finds longer names
+        if is_unused:
+            wanted["dangling"] = ["true"]
+        networks: Sequence[dict[str, Any]] = self._get(f"/networks?filters={quote(json.dumps(wanted))}")
+        return [entry for entry in networks if called in ("", entry["Name"])]
+
+    def create_network(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Create a network; False if its name is in use."""
+        from docker.errors import APIError  # noqa: PLC0415 - heavy
+
+        with self._sdk() as docker:
+            try:
+                docker.api.create_network(name, check_duplicate=True, labels=dict(labels))
+            except APIError as error:
+                if error.status_code == CONFLICT:
+                    return False
+                raise
+        return True
+
+    def remove_network(self, network: str) -> None:
+        """Remove a network that no container is part of."""
+        with self._sdk() as docker:
+            docker.api.remove_network(network)
 
     def inspect(self, container: str) -> dict[str, Any]:
         """The engine's description of a container."""
@@ -247,7 +285,7 @@ class Engine:
     def _stream(self, path: str) -> Stream:
         return Stream(self.socket_path, path)
 
-    def _get(self, path: str) -> dict[str, Any]:
+    def _get(self, path: str) -> Any:
         """GET a short answer without the SDK, whose import takes longer than all these requests together."""
         with self._stream(path) as stream:
             body = b"".join(stream.read_all())
@@ -255,8 +293,7 @@ class Engine:
                 raise NoSuchObjectError(path)
             if stream.status != OK:
                 raise RefusedError(f"{path}: status {stream.status}")
-        answer: dict[str, Any] = json.loads(body)
-        return answer
+        return json.loads(body)
 
     @contextlib.contextmanager
     def _sdk(self) -> Iterator[Any]:

@@ -6,13 +6,12 @@ import hashlib
 import os
 import re
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.executors.docker import mounts
+from nemorun_cli.executors.docker import mounts, networks
+from nemorun_cli.executors.docker.labels import LABEL, of_experiment
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import units
-from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
-LABEL: Final = "nemorun."  # the prefix of our labels
 NO_PROGRAM: Final = 124  # exit code of a container whose image lacks the task's program
 NO_SECRETS: Final = 125  # exit code of a container that did not receive all secrets: the task was not started
 NO_SHELL: Final = 127  # exit code of docker-init for a program that does not exist
@@ -46,13 +44,14 @@ _SAME_LIMITS: Final = {  # arguments in `extra` that set the same limit as a res
 _PASSED_ON: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "init")
 
 # Redirects output to the attempt's log, so that no process has to copy it. Secrets arrive on standard
-# input and are exported without being written to a file. Variables begin with EXP_, which no variable of the
-# task may: assigning to a variable of the task would change the environment that the task sees.
+# input and are exported without being written to a file; a task without secrets waits for the last line.
+# Variables begin with EXP_, which no variable of the task may: assigning to a variable of the task
+# would change the environment that the task sees.
 START_SCRIPT: Final = f"""\
 exec >>"$1" 2>&1
 [ -z "$3" ] || exec 2>>"$3"
 unset TINI_KILL_PROCESS_GROUP
-if [ "$2" = secrets ]; then
+if [ "$2" = input ]; then
     EXP_SHIM_TEXT= EXP_SHIM_LAST= EXP_SHIM_END='
 '
     while IFS= read -r EXP_SHIM_LINE; do
@@ -168,6 +167,11 @@ def needs_shell(plan: Plan) -> bool:
     return plan.kind != "command" or bool(plan.secrets)
 
 
+def waits_for_input(plan: Plan) -> bool:
+    """Whether its container waits for its secrets, or for those of other members to start."""
+    return bool(plan.secrets) or (needs_shell(plan) and "network" in plan.details)
+
+
 def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, Any]:
     """The arguments of the SDK's `create`, without the command and its environment.
 
@@ -191,7 +195,9 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
     create |= _limits(plan.resources)
     named = [mounts.volume_mount(text) for text in texts if text not in create["volumes"]]
     create["mounts"] = [mounts.argument(mount) for mount in (*mounts.of_plan(plan, texts), *named)]
-    return {"host": host, "create": {**create, **options.get("extra", {})}}
+    joined = networks.details(plan, options)
+    network = {"network": joined} if joined else {}
+    return {"host": host, "create": {**create, **options.get("extra", {})}, **network}
 
 
 def _limits(wanted: Resources) -> dict[str, Any]:
@@ -222,6 +228,9 @@ def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
 def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     """All arguments of the SDK's `create` for an attempt."""
     create = dict(plan.details["create"])
+    if network := plan.details.get("network"):
+        create.pop("network_mode", None)
+        create |= networks.arguments(network)
     create["mounts"] = [*create["mounts"], *map(mounts.argument, mounts.of_earlier(job))]
     if job.allocation and job.allocation.gpus:  # reserved for this attempt on this machine
         create["device_requests"] = [_gpus(list(job.allocation.gpus))]
@@ -231,9 +240,10 @@ def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     create["labels"] = {**create.get("labels", {}), **labels(job, plan.executor)}
     if needs_shell(plan):
         shim = shim_line(job.files.directory, plan, plan.argv[0])[1:]
+        is_waiting = waits_for_input(plan)
         error = "" if plan.stderr_to_stdout else str(job.files.stderr)
-        script = ["-c", START_SCRIPT, "exp", str(job.files.log), "secrets" if plan.secrets else "", error]
-        create |= {"entrypoint": ["sh"], "command": [*script, *shim], "stdin_open": bool(plan.secrets)}
+        script = ["-c", START_SCRIPT, "exp", str(job.files.log), "input" if is_waiting else "", error]
+        create |= {"entrypoint": ["sh"], "command": [*script, *shim], "stdin_open": is_waiting}
     else:
         create |= {"entrypoint": [plan.argv[0]], "command": list(plan.argv[1:]), "working_dir": plan.workdir}
         create["labels"][LABEL + "timeout"] = f"{plan.timeout or 0:g}"
@@ -261,8 +271,7 @@ def labels(job: Job, executor: str) -> dict[str, str]:
 
 def shared_labels(job: Job) -> dict[str, str]:
     """The labels that all containers of an experiment have in common."""
-    files = ExperimentFiles(Path(os.path.realpath(job.experiment_files.directory)))
-    return {LABEL + "experiment": job.experiment, LABEL + "home": str(files.home)}
+    return of_experiment(job.experiment_files)
 
 
 def secrets_text(values: Mapping[str, str]) -> bytes:

@@ -30,10 +30,20 @@ from nemorun_cli.executors import (
     answer_each,
 )
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker import lifecycle, mounts
+from nemorun_cli.executors.docker import lifecycle, mounts, networks
 from nemorun_cli.executors.docker.check import diagnose
-from nemorun_cli.executors.docker.client import ContainerLog, DownError, Engine, RefusedError, Stream, host
+from nemorun_cli.executors.docker.client import (
+    ContainerLog,
+    DownError,
+    Engine,
+    NoSuchObjectError,
+    RefusedError,
+    Stream,
+    host,
+)
+from nemorun_cli.executors.docker.labels import LABEL
 from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
+from nemorun_cli.executors.docker.meeting import Meeting, attend
 from nemorun_cli.executors.docker.orphans import Orphans
 from nemorun_cli.executors.escalation import KILL, Escalation
 from nemorun_cli.model import attempt_end
@@ -53,12 +63,15 @@ if TYPE_CHECKING:
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 WORKERS: Final = 4  # threads that start containers, and as many that finish them
+MOST_MEETING: Final = 128  # threads that start containers of members, which wait for each other
 LIST_TIMEOUT: Final = 10.0  # seconds that the engine may take to list its containers
 OVERLAP: Final = 2.0  # seconds of past events that are requested, so that none is missed
 FIRST_PAUSE: Final = 0.5  # seconds until the first retry of an engine that does not answer
 LONGEST_PAUSE: Final = 10.0  # the same, after several retries
+CLAIM_PAUSE: Final = 0.1  # seconds between looks whether an adopted container's task has begun
 KILL_AGAIN: Final = 5.0  # seconds between KILLs of a container that does not terminate
 START_PATIENCE: Final = 2.0  # seconds that `close` waits for containers being started
 END_PATIENCE: Final = 10.0  # the same, for containers being finished
@@ -76,11 +89,18 @@ class _Tracked:
     work: Future[Any] | None = None  # the start or finish in progress
     gate: threading.Lock = field(default_factory=threading.Lock)  # see `lifecycle.start`
     is_unconfirmed: bool = False  # the connection was lost, and possibly events of this attempt
-    died_with: int | None = None  # the exit code, if the engine has reported the end
-    saw_oom: bool = False
+    # What the engine reported, by container: one of an earlier start may have had the same name.
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    out_of_memory: set[str] = field(default_factory=set)
     is_late: bool = False  # it exceeded its timeout
     deadline: float | None = None  # monotonic time of the timeout, if it runs without the shim
     log: ContainerLog | None = None
+    meeting: Meeting | None = None  # of the members of its group that start with it
+
+    def end_meeting(self) -> None:
+        """Let it begin, if it waits for other members."""
+        if self.meeting is not None:
+            self.meeting.end()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,13 +135,15 @@ class DockerExecutor:
     @classmethod
     def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
         """Tasks share the capacity of this machine, and see the folders of their image."""
-        del options
+        network = networks.of_members(options)
         return Capabilities(
             has_remote_paths=True,
             has_machine=True,
             checks_requests=True,
             leaves_objects=True,
             is_container=True,
+            member_network=network,
+            shares_objects=network is not None and network.name == networks.OWN,
             separates_stderr=True,
             names_files=True,
         )
@@ -133,7 +155,7 @@ class DockerExecutor:
 
     @classmethod
     def leftovers(cls, home: Path) -> Iterable[Leftover]:
-        """Containers of a home's experiments that do not run."""
+        """Containers of a home's experiments that do not run, and their networks that are not used."""
         from nemorun_cli.executors.docker import leftovers  # noqa: PLC0415 - only `exp gc` needs it
 
         return leftovers.leftovers(home)
@@ -144,6 +166,13 @@ class DockerExecutor:
         from nemorun_cli.executors.docker import leftovers  # noqa: PLC0415 - only `exp gc` needs it
 
         return leftovers.remove(name)
+
+    @classmethod
+    def remove_shared(cls, files: ExperimentFiles, jobs: Sequence[Job]) -> str | None:
+        """Remove the experiment's network; returns why it stays, if it does."""
+        from nemorun_cli.executors.docker import leftovers  # noqa: PLC0415 - only few experiments have one
+
+        return leftovers.remove_shared(files, next(filter(None, map(_recorded_host, jobs)), None))
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
@@ -163,10 +192,12 @@ class DockerExecutor:
         self._tracked: dict[Key, _Tracked] = {}
         self._names: dict[str, Key] = {}
         self._stops: dict[Key, _Stop] = {}
+        self._unclaimed: set[Key] = set()  # their containers run, and their tasks have not begun
         self._orphans = Orphans()
         self._reports: list[AttemptStatus] = []
         self._done: deque[tuple[Key, Future[Any]]] = deque()
         self._starters = Workers(WORKERS, "docker-start")
+        self._meeting_starters = Workers(MOST_MEETING, "docker-meet")
         self._enders = Workers(WORKERS, "docker-end")
         self._selector = selectors.DefaultSelector()
         self._wakeup_read, self._wakeup_write = os.pipe()
@@ -190,17 +221,26 @@ class DockerExecutor:
         tracked.is_bare = not containers.needs_shell(plan)
         if job.allocation:  # a container cannot inherit it
             job.allocation.keep_until(job.files.exit)
-        work = self._starters.submit(
+        self._await_work(tracked, self._start(engine, tracked, plan))
+        return AttemptStatus(key=job.key, state="queued")
+
+    def _start(self, engine: Engine, tracked: _Tracked, plan: Plan) -> Future[Any]:
+        attendance = None
+        if "network" in plan.details:
+            group = tracked.job.task.partition("/")[0]
+            attendance = attend(f"{plan.env['EXP_DIR']}/{group}")
+            tracked.meeting = attendance.meeting
+        starters = self._starters if attendance is None else self._meeting_starters
+        return starters.submit(
             lifecycle.start,
             engine,
-            job,
+            tracked.job,
             plan,
             images=self._images,
             secrets=self._secrets,
             gate=tracked.gate,
+            attendance=attendance,
         )
-        self._await_work(tracked, work)
-        return AttemptStatus(key=job.key, state="queued")
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """Events since the last call, and the status of attempts that are not tracked yet.
@@ -219,6 +259,7 @@ class DockerExecutor:
         self._advance()
         self._collect()
         self._poll_orphans(jobs)
+        self._report_claimed()
         self._is_first = False
         reports, self._reports = self._reports, []
         return reports
@@ -228,6 +269,8 @@ class DockerExecutor:
         for job in jobs:
             name = attempt_end.short_signal(signal or job.stop_signal)
             seconds = job.stop_grace if grace is None else grace
+            if tracked := self._tracked.get(job.key):
+                tracked.end_meeting()
             if job.key in self._orphans:
                 self._orphans.cancel(job, name, seconds)
             elif stop := self._stops.get(job.key):
@@ -251,6 +294,8 @@ class DockerExecutor:
             times.append(self._next_retry)
         elif self._tracked:
             times.append(self._next_check)
+        if self._unclaimed:
+            times.append(time.monotonic() + CLAIM_PAUSE)
         if (scan := self._orphans.due()) is not None:
             times.append(scan)
         return min(times, default=None)
@@ -273,7 +318,9 @@ class DockerExecutor:
         """Finish the results in progress and disconnect; running containers continue."""
         for tracked in self._tracked.values():
             tracked.gate.acquire(blocking=False)  # starts that have not passed their gate are abandoned
+            tracked.end_meeting()
         self._starters.close(patience=START_PATIENCE)
+        self._meeting_starters.close(patience=START_PATIENCE)
         self._enders.close(patience=END_PATIENCE)
         for tracked in self._tracked.values():
             self._unfollow(tracked)
@@ -353,7 +400,7 @@ class DockerExecutor:
             tracked.work = None
             try:
                 outcome = work.result()
-            except RefusedError as refusal:
+            except (RefusedError, NoSuchObjectError) as refusal:
                 self._report_end(AttemptStatus(key=key, state="over", ending=failed_launch(str(refusal))))
             except DownError as error:
                 self._report_unknown(key, error.message)
@@ -368,7 +415,12 @@ class DockerExecutor:
     def _apply(self, tracked: _Tracked, outcome: StartedContainer | AttemptStatus) -> None:
         key = tracked.job.key
         if isinstance(outcome, AttemptStatus):
-            self._report_end(outcome)
+            if outcome.state == "running":  # it has not ended after all: the next poll adopts it again
+                self._untrack(key)
+                self._reports.append(outcome)
+                self._wake_up()
+            else:
+                self._report_end(outcome)
             return
         if tracked.is_unconfirmed:
             self._report_unknown(key, "the Docker engine became unreachable during the start")
@@ -377,7 +429,7 @@ class DockerExecutor:
         self._reports.append(AttemptStatus(key=key, state="running", job_id=short, since=since))
         timeout = tracked.job.plan.timeout if tracked.job.plan and tracked.is_bare else None
         self._watch(tracked, outcome.container, since=since, timeout=timeout)
-        if tracked.died_with is not None or outcome.has_ended:
+        if outcome.container in tracked.exit_codes or outcome.has_ended:
             self._finish(tracked)
 
     def _report_end(self, status: AttemptStatus) -> None:
@@ -430,10 +482,10 @@ class DockerExecutor:
             self._engine,
             tracked.job,
             tracked.container,
-            saw_oom=lambda: tracked.saw_oom,
+            saw_oom=lambda: tracked.container in tracked.out_of_memory,
             is_stopped=tracked.job.key in self._stops,
             is_late=tracked.is_late,
-            died_with=tracked.died_with,
+            died_with=tracked.exit_codes.get(tracked.container),
         )
         self._await_work(tracked, work)
 
@@ -536,7 +588,7 @@ class DockerExecutor:
         if entry is None:
             self._reports.append(lifecycle.without_container(job))
             return None
-        timeout = entry["Labels"].get(containers.LABEL + "timeout")
+        timeout = entry["Labels"].get(LABEL + "timeout")
         if entry["State"] == "created":
             self._reports.append(
                 self._orphans.adopt(job) or lifecycle.never_started(job, is_bare=timeout is not None)
@@ -550,10 +602,13 @@ class DockerExecutor:
             self._finish(tracked)
             return tracked.work
         since = lifecycle.claimed(job)
+        is_begun = tracked.is_bare or since is not None
+        if not is_begun:  # it waits for its input, which a process that was killed never sent
+            self._unclaimed.add(job.key)
         self._reports.append(
             AttemptStatus(
                 key=job.key,
-                state="running",
+                state="running" if is_begun else "queued",
                 job_id=entry["Id"][:12],
                 since=since,
                 evidence="its container runs",
@@ -563,6 +618,17 @@ class DockerExecutor:
             self._reports.append(_paused(job, is_paused=True))
         self._watch(tracked, entry["Id"], since=since or time.time(), timeout=float(timeout or 0))
         return None
+
+    def _report_claimed(self) -> None:
+        """Report the attempts that have begun since their containers were adopted."""
+        for key in list(self._unclaimed):
+            tracked = self._tracked.get(key)
+            since = lifecycle.claimed(tracked.job) if tracked else None
+            if tracked is None or since is not None:
+                self._unclaimed.discard(key)
+            if tracked is not None and tracked.container is not None and since is not None:
+                short = tracked.container[:12]
+                self._reports.append(AttemptStatus(key=key, state="running", job_id=short, since=since))
 
     def _poll_orphans(self, jobs: Mapping[Key, Job]) -> None:
         for status in self._orphans.poll():
@@ -574,8 +640,8 @@ class DockerExecutor:
         """Remove stopped containers of finished attempts; a running one was abandoned and is not touched."""
         for entry in listed:
             labels = entry["Labels"]
-            key = labels[containers.LABEL + "task"], int(labels[containers.LABEL + "attempt"])
-            is_ours = labels[containers.LABEL + "executor"] == self.name
+            key = labels[LABEL + "task"], int(labels[LABEL + "attempt"])
+            is_ours = labels[LABEL + "executor"] == self.name
             if (
                 is_ours
                 and key not in jobs
@@ -607,16 +673,16 @@ class DockerExecutor:
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
         key = self._names.get(event["Actor"]["Attributes"].get("name", ""))
-        tracked = self._tracked.get(key) if key else None
-        if tracked is None or (tracked.container and tracked.container != event["Actor"]["ID"]):
+        tracked, container = self._tracked.get(key) if key else None, event["Actor"]["ID"]
+        if tracked is None or (tracked.container and tracked.container != container):
             return
         if event["Action"] == "oom":
-            tracked.saw_oom = True
+            tracked.out_of_memory.add(container)
         elif event["Action"] in ("pause", "unpause"):
             if tracked.work is None:
                 self._reports.append(_paused(tracked.job, is_paused=event["Action"] == "pause"))
         else:
-            tracked.died_with = int(event["Actor"]["Attributes"].get("exitCode", 0))
+            tracked.exit_codes[container] = int(event["Actor"]["Attributes"].get("exitCode", 0))
             if tracked.container and tracked.work is None:
                 self._finish(tracked)
 

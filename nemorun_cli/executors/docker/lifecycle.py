@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker import mounts
+from nemorun_cli.executors.docker import experiment_network, mounts
 from nemorun_cli.executors.docker.client import Engine, LogFile, NoSuchObjectError, RefusedError
+from nemorun_cli.executors.docker.labels import LABEL
 from nemorun_cli.executors.shim_call import unrecorded_end
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
@@ -29,10 +30,11 @@ from nemorun_cli.system.files import make_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nemorun_cli.executors.docker.meeting import Attendance
     from nemorun_cli.model.plan import Plan
 
 TRIES: Final = 5  # attempts to create a container whose name another process is releasing
-PROGRAM_POSITION: Final = 12  # after -c, the script, exp, log, secrets, and seven arguments of the shim
+PROGRAM_POSITION: Final = 13  # after -c, the script, exp, log, input, error, and seven arguments of the shim
 INIT_COMPLAINS: Final = "[FATAL tini"  # start of the message of docker-init when it cannot run a program
 KILLED: Final = attempt_end.SIGNAL_BASE + 9  # exit code after KILL
 INSPECTIONS: Final = 4  # of a killed container, to learn the reason
@@ -83,17 +85,42 @@ class Images:
 
 
 def start(
-    engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapping[str, str], gate: threading.Lock
+    engine: Engine,
+    job: Job,
+    plan: Plan,
+    *,
+    images: Images,
+    secrets: Mapping[str, str],
+    gate: threading.Lock,
+    attendance: Attendance | None,
 ) -> StartedContainer:
     """Create and start the container of an attempt, or return the one that was already started.
 
     Either this function, after its slow steps, or a cancel acquires `gate`; the other does nothing more.
+    With an `attendance` the task begins when the members that start with it have started.
 
     Raises:
         RefusedError: the container cannot be started; the message has the reason.
         DownError: the engine does not answer.
         OSError: this machine could not prepare it; there is no container.
     """
+    try:
+        return _start(engine, job, plan, images=images, secrets=secrets, gate=gate, attendance=attendance)
+    finally:
+        if attendance is not None:
+            attendance.arrive()
+
+
+def _start(
+    engine: Engine,
+    job: Job,
+    plan: Plan,
+    *,
+    images: Images,
+    secrets: Mapping[str, str],
+    gate: threading.Lock,
+    attendance: Attendance | None,
+) -> StartedContainer:
     if not engine.is_local:
         raise RefusedError(
             f"the Docker engine at {engine.address} is on another machine and cannot mount local folders"
@@ -109,28 +136,37 @@ def start(
     images.ensure(engine, image)
     if not gate.acquire(blocking=False):
         raise RefusedError(CANCELLED_BEFORE_START)
+    experiment_network.ensure(engine, plan)
     since = time.time()
     container, existing = _create(engine, job, plan)
     if existing is not None:
         return StartedContainer(container, claimed(job) or since, has_ended=not existing["State"]["Running"])
     crashpoints.point("attempt.locked")
     try:
-        if containers.needs_shell(plan):
-            attempts.put(job.files.usage, "container\n")  # so that the shim records the container's usage
-        else:
-            if not plan.stderr_to_stdout and not job.files.stderr.exists():
-                attempts.put(job.files.stderr, "")
-            attempts.put(job.files.claim, container)
+        _prepare_files(job, plan, container)
     except OSError:
         engine.remove(container)
         raise
+    text = None
+    if containers.waits_for_input(plan):
+        text = containers.secrets_text({name: secrets[name] for name in plan.secrets})
     try:
-        engine.start(container, {name: secrets[name] for name in plan.secrets})
+        engine.start(container, text, before_text=attendance.arrive_and_wait if attendance else None)
     except (RefusedError, NoSuchObjectError) as error:
         engine.remove(container)
         raise RefusedError(_explain_refusal(str(error), image, plan)) from None
     crashpoints.point("attempt.spawned")
-    return StartedContainer(container, since)
+    return StartedContainer(container, since if text is None else time.time())
+
+
+def _prepare_files(job: Job, plan: Plan, container: str) -> None:
+    """Write what has to be in the folder of an attempt before its container starts."""
+    if containers.needs_shell(plan):
+        attempts.put(job.files.usage, "container\n")  # so that the shim records the container's usage
+        return
+    if not plan.stderr_to_stdout and not job.files.stderr.exists():
+        attempts.put(job.files.stderr, "")
+    attempts.put(job.files.claim, container)
 
 
 def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] | None]:
@@ -185,7 +221,7 @@ def finish(
     except NoSuchObjectError:
         return without_container(job)
     state, short = description["State"], description["Id"][:12]
-    is_bare = containers.LABEL + "timeout" in description["Config"]["Labels"]
+    is_bare = LABEL + "timeout" in description["Config"]["Labels"]
     is_restarted = state["Running"] and is_bare and died_with is not None
     if is_restarted:  # with the shim it runs nothing, and the first end is in its record
         state["ExitCode"] = died_with

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import (
@@ -24,7 +24,7 @@ from nemorun_cli.executors import (
     job_error,
 )
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
-from nemorun_cli.executors.slurm import het_job, sbatch_answer
+from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
 from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
@@ -308,6 +308,7 @@ class SlurmExecutor:
     def _write(self, batch: Batch) -> Submission:
         texts = {}
         parts = len(het_job.components(batch.each)) if batch.each else 0
+        slices, others = member_places.nodes(batch), self._company_elsewhere(batch)
         for index, job in enumerate(batch.jobs):
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
@@ -317,7 +318,13 @@ class SlurmExecutor:
             if batch.each:
                 id_file = str(self._access.cluster_path(job.files.directory / het_job.STEP))
                 component = index if parts > 1 else None
-                step = het_job.step(batch.each[index], plan.argv, id_file=id_file, component=component)
+                step = het_job.step(
+                    batch.each[index],
+                    plan.argv,
+                    id_file=id_file,
+                    component=component,
+                    first_node=slices[index].first,
+                )
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
             env = _inherited(plan)
@@ -330,10 +337,23 @@ class SlurmExecutor:
                 env=env | plan.env,
                 arguments=line[1:],
                 upstream=upstream,
+                peers=member_places.words(batch, index, slices, others),
             )
         submissions = self._jobs.of_experiment(batch.jobs[0])
         by_steps = uses_srun(self._options) or any(job.plan and job.plan.company for job in batch.jobs)
         return submissions.make(batch, texts, by_steps=by_steps, cluster_path=self._access.cluster_path)
+
+    def _company_elsewhere(self, batch: Batch) -> dict[str, PurePath]:
+        """The folders of attempts of a co-scheduled group that run in other jobs, by task."""
+        plan = batch.jobs[0].plan
+        if plan is None or not plan.company:
+            return {}
+        own = {job.task for job in batch.jobs}
+        return {
+            tracked.job.task: self._access.cluster_path(tracked.job.files.directory)
+            for tracked in self._tracked.values()
+            if tracked.job.task in plan.peers.keys() - own
+        }
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
         return {job.files.directory: self._values(job.plan) for job in jobs if job.plan and job.plan.secrets}

@@ -24,6 +24,8 @@ _PER_NODE: Final = frozenset(
 )
 _PER_JOB: Final = ("ntasks", "gpus")
 _PER_STEP: Final = ("cpus-per-task", "gpus", "gpus-per-task", "mem-per-cpu", "mem-per-gpu")
+_PLACING: Final = ("nodes", "nodelist", "nodefile", "exclude", "relative")  # of srun
+_PLACING_LETTERS: Final = frozenset(["-N", "-w", "-F", "-x", "-r"])  # the same
 _SPREAD: Final = frozenset(["nodes", "ntasks", "ntasks-per-node"])
 _COUNT: Final = re.compile(r"((?:[A-Za-z]\w*:)?)(\d+)")  # 4, or a100:4
 _GPUS: Final = re.compile(r"(?:gres/)?gpu((?::[A-Za-z]\w*)?)((?::\d+)?)")  # in the syntax of `gres`
@@ -56,7 +58,35 @@ def components(requests: Sequence[Request]) -> list[tuple[str, ...]]:
     return [tuple(f"--{name}={value}" if value else f"--{name}" for name, value in options.items())]
 
 
-def step(request: Request, argv: Sequence[str], *, id_file: str, component: int | None) -> tuple[str, ...]:
+def nodes_of_each(requests: Sequence[Request], argv: Sequence[str]) -> int | None:
+    """How many nodes of a single component each member has for itself; None if steps may share nodes.
+
+    `argv` is the command line of a member, whose arguments for srun may choose the nodes.
+    """
+    parts, first = components(requests), _per_task(_by_name(requests[0].options))
+    if len(parts) > 1 or "nodes" not in _by_name(parts[0]) or "ntasks" in first:
+        return None
+    if any(map(_chooses_nodes, argv[1 : argv.index(END_OF_FLAGS)])):
+        return None
+    return int(first.get("nodes", "1"))
+
+
+def _chooses_nodes(argument: str) -> bool:
+    """Whether an argument of srun, which takes abbreviations, conflicts with `--relative`."""
+    name = argument.removeprefix("--").partition("=")[0]
+    if argument.startswith("--"):
+        return len(name) > 1 and any(option.startswith(name) for option in _PLACING)
+    return argument[:2] in _PLACING_LETTERS
+
+
+def step(
+    request: Request,
+    argv: Sequence[str],
+    *,
+    id_file: str,
+    component: int | None,
+    first_node: int | None = None,
+) -> tuple[str, ...]:
     """The command line of a member's step.
 
     Args:
@@ -64,6 +94,7 @@ def step(request: Request, argv: Sequence[str], *, id_file: str, component: int 
         argv: its command line, which begins with srun and its flags.
         id_file: where the step writes its id.
         component: its number in a heterogeneous job; None if the job has one component.
+        first_node: the number of its first node in the allocation; None if srun chooses its nodes.
     """
     options = _by_name(request.options)
     if component is None:
@@ -75,6 +106,7 @@ def step(request: Request, argv: Sequence[str], *, id_file: str, component: int 
     flags = [f"--nodes={nodes}"] if "nodes" in options or "ntasks" not in options else []
     flags += [f"--ntasks={tasks}"] if tasks else []
     flags += [f"--{name}={options[name]}" for name in _PER_STEP if name in options]
+    flags += [] if first_node is None else [f"--relative={first_node}"]
     flags.append("--exact" if component is None else f"--het-group={component}")
     job_id = "SLURM_JOB_ID" if component is None else f"SLURM_JOB_ID_HET_GROUP_{component}"
     end = argv.index(END_OF_FLAGS)

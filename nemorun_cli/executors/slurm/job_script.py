@@ -23,12 +23,14 @@ from nemorun_cli.executors.slurm.job_script_templates import (
     LED_JOB,
     LED_START,
     LOGIN,
+    MEMBER_HOSTS,
     NO_LOGIN,
     SHEBANG,
     STEPS,
 )
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
+from nemorun_cli.model.group_hosts import HOSTS, LONGEST_TEXT
 from nemorun_cli.storage.paths import AttemptFiles
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ BODY: Final = "body"  # in a submission's folder: the script that runs one membe
 STDERR: Final = AttemptFiles(Path()).stderr.name
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
+HOSTS_FILE: Final = "hosts"  # in an attempt's folder: where it runs, for members of its group in other jobs
 RUNNING: Final = "running"  # in an attempt's folder, while its job script supervises the task
 KILL_NOTICE: Final = "URG"  # the signal that makes a job script kill the task and all that it started
 END_NOTICE: Final = "WINCH"  # the signal between the scripts of a job that its group has ended; else ignored
@@ -219,6 +222,7 @@ def member_text(
     env: Mapping[str, str],
     arguments: Sequence[str],
     upstream: Sequence[str] = (),
+    peers: Sequence[str] = (),
 ) -> str:
     """The variables of one member, for the job script to read.
 
@@ -229,6 +233,7 @@ def member_text(
         env: its environment, without secrets.
         arguments: the shim and its arguments.
         upstream: the parents whose records have to permit it, as `dependency.arguments` returns them.
+        peers: the members of its group in its job, as `member_places.words` returns them.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
     reason = "it could not be started (exit code 126): its log has the reason"
@@ -255,7 +260,16 @@ def member_text(
         values["behind"] = _array(upstream)
     if plan.ends_company is not None:
         values["ends"] = shlex.quote(" ".join(plan.ends_company))
-    return "".join(f"_exp_{name}={value}\n" for name, value in values.items())
+    text = "".join(f"_exp_{name}={value}\n" for name, value in values.items())
+    if peers:
+        text += MEMBER_HOSTS.format(
+            variable=HOSTS,
+            longest=LONGEST_TEXT,
+            running=RUNNING,
+            hosts=HOSTS_FILE,
+            peers=_array([plan.peers[plan.task], *peers])[1:-1],
+        )
+    return text
 
 
 def secrets_text(values: Mapping[str, str]) -> str:

@@ -245,6 +245,62 @@ FORWARD: Final = """\
 trap '_exp_note {marker}; _exp_forward {signal}' {notice}
 """
 
+# The hosts of the members in this job: variables of the task, with the values that only the job knows.
+MEMBER_HOSTS: Final = """\
+_exp_expand() {{ # ITEM: add the hosts of one item of a list of nodes, such as gpu[03-05,9]-ib, to _exp_hosts
+    local range number first text lead tail IFS=,
+    if [[ $1 =~ ^([^[]*)\\[([^]]*)\\](.*)$ ]]; then
+        lead=${{BASH_REMATCH[1]}} tail=${{BASH_REMATCH[3]}}
+        for range in ${{BASH_REMATCH[2]}}; do
+            first=${{range%-*}}
+            for ((number = 10#$first; number <= 10#${{range#*-}}; number++)); do
+                printf -v text "%0${{#first}}d" "$number"
+                _exp_expand "$lead$text$tail"
+            done
+        done
+    else
+        _exp_hosts+=("$1")
+    fi
+}}
+_exp_hosts_of() {{ # DIRECTORY: print the hosts of an attempt that runs in another job
+    local hosts=''
+    [ -e "$1/{running}" ] && [ -f "$1/{hosts}" ] && [ ! -h "$1/{hosts}" ] || return 0
+    read -r hosts 2>/dev/null <"$1/{hosts}"
+    [[ ! $hosts =~ ^[A-Za-z0-9_.,-]+$ ]] || printf '%s\\n' "$hosts"
+}}
+_exp_meet() {{ # OWN MEMBER VARIABLE LIST-OR-DIRECTORY FIRST LENGTH; the last five for each further member
+    local own=$1 json='' pairs=() rest host text number
+    shift
+    while [ "$#" -gt 0 ]; do
+        case $3 in
+        /*) rest=$(_exp_hosts_of "$3") ;;
+        *) rest=${{!3-}} ;;
+        esac
+        _exp_hosts=() text=''
+        while [[ $rest =~ ^(([^][,]|\\[[^]]*\\])+),?(.*)$ ]]; do
+            rest=${{BASH_REMATCH[3]}}
+            _exp_expand "${{BASH_REMATCH[1]}}"
+        done
+        [ -z "$4" ] || _exp_hosts=("${{_exp_hosts[@]:$4:$5}}")
+        number=${{#_exp_hosts[@]}}
+        if [ -z "$rest" ] && [ "$number" -gt 0 ] && [ "$number" -eq "${{5:-$number}}" ]; then
+            for host in "${{_exp_hosts[@]}}"; do text+=${{text:+, }}\\"$host\\"; done
+            json+=${{json:+, }}\\"$1\\":\\ [$text]
+            pairs+=("$2=${{_exp_hosts[0]}}")
+            if [ "$1" = "$own" ]; then # for attempts in other jobs, as that of a retry
+                (IFS=, && set -C && echo "${{_exp_hosts[*]}}" >"$_exp_attempt/{hosts}") 2>/dev/null
+            fi
+        fi
+        shift 5
+    done
+    if [ -n "$json" ] && [ "${{#json}}" -lt {longest} ]; then
+        _exp_environment+=("{variable}={{$json}}" "${{pairs[@]}}")
+    fi
+}}
+_exp_meet {peers}
+unset -f _exp_expand _exp_hosts_of _exp_meet
+"""
+
 # For the members of a co-scheduled group that ends with its leader. The member whose end is the end of the
 # group signals the script of the job, which signals the others: they stop also without a supervisor.
 LED_JOB: Final = """\

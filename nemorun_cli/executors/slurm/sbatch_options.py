@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.container_mounts import Mount, of_attempt, of_earlier
 from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.model import group_hosts
 from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.model.resources import NOTHING
 from nemorun_cli.storage.paths import ExperimentFiles
@@ -268,7 +269,7 @@ def argv(options: Mapping[str, Any], plan: Plan, *, earlier: Sequence[int] = ())
             f"--container-mounts={_joined([*_mounts(options, plan, earlier)])}",
             f"--container-workdir={plan.workdir}",
             # Without this, the variables of the image have precedence.
-            f"--container-env={_joined([*plan.env, *plan.secrets])}",
+            f"--container-env={_joined([*plan.env, *plan.secrets, *group_hosts.names(plan.peers.values())])}",
         ]
     flags = ("srun", *container, *(str(part) for part in options.get("srun_args", ())))
     return (*flags, END_OF_FLAGS, *plan.argv) if plan.company else (*flags, *plan.argv)

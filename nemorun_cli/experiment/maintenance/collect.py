@@ -32,7 +32,16 @@ GC_FORMAT: Final = "exp.gc/1"
 SHARED_AGE: Final = 3600.0  # seconds: on a shared file system, a pid may be that of another host
 
 RemovableKind = Literal[
-    "experiment", "collected", "unfinished", "wake", "rebuilt", "key", "fault", "code", "container"
+    "experiment",
+    "collected",
+    "unfinished",
+    "wake",
+    "rebuilt",
+    "key",
+    "fault",
+    "code",
+    "container",
+    "network",
 ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nemorun_cli.model import units
+from nemorun_cli.model import group_hosts, units
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.resources import NOTHING
@@ -16,6 +16,7 @@ from nemorun_cli.model.spec import (
     DEFAULT_STOP_SIGNAL,
     PYTHON,
     STRICT_BASH,
+    Group,
     Kind,
     Retry,
     Task,
@@ -489,6 +490,22 @@ class TaskBuilder:
             )
         elif "together" in entry and "group" not in entry:
             self._report(("tasks", name, "together"), "applies only to groups")
+        self._check_member_names(name, entry, ids)
+
+    def _check_member_names(self, name: str, entry: Mapping[str, Any], ids: Sequence[str]) -> None:
+        """Report members that find each other and would have one variable for their hosts."""
+        until = leaders.until_of(name, entry)
+        group = Group(id=name, members=tuple(ids), together=entry.get("together", False), until=until)
+        if "group" not in entry or "matrix" in entry or not group.members_meet:
+            return
+        names = [group_hosts.member_name(name, member) for member in ids]
+        for earlier, member in group_hosts.same_variables(names):
+            self._report(
+                ("tasks", name, "group", names.index(member), "name"),
+                f"cannot be {member!r} next to {earlier!r}:"
+                f" both would have their host in {group_hosts.variable(member)}",
+                "choose names that differ in letters or digits, not only in case and punctuation",
+            )
 
     def _check_simultaneous(self, name: str, entry: Mapping[str, Any], tasks: Sequence[Task]) -> None:
         """Check that the members of a group can run at the same time, as far as they have to."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
 from nemorun_cli.executors import planning
+from nemorun_cli.executors.member_hosts import MemberHosts
 from nemorun_cli.model import code_package
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
@@ -55,9 +56,9 @@ def document(
         queues = {
             name: executors.queue(name, options, by_name[name]) for name, options in _used(spec).items()
         }
-        rules = Rules(spec, queues)
+        rules, hosts = Rules(spec, queues), MemberHosts(spec, files)
         tasks = [
-            _entry(task, spec, files, home, by_name[task.executor]) | _early(task, rules)
+            _entry(task, spec, files, home, by_name[task.executor], hosts=hosts) | _early(task, rules)
             for task in in_order(spec)
         ]
     finally:
@@ -121,9 +122,17 @@ def _used(spec: Spec) -> dict[str, dict[str, Any]]:
 
 
 def _entry(
-    task: Task, spec: Spec, files: ExperimentFiles, home: Home, executor: executors.Executor
+    task: Task,
+    spec: Spec,
+    files: ExperimentFiles,
+    home: Home,
+    executor: executors.Executor,
+    *,
+    hosts: MemberHosts,
 ) -> dict[str, Any]:
-    task_plan = executor.plan(planning.make(task, spec=spec, files=files, attempt=1, home=home.directory))
+    task_plan = executor.plan(
+        planning.make(task, spec=spec, files=files, attempt=1, home=home.directory, hosts=hosts)
+    )
     return {
         "id": task.id,
         "index": task.index,

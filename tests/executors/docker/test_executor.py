@@ -111,7 +111,7 @@ def test_a_paused_container_is_told_and_a_restarted_one_is_removed(
     assert engine.containers(workspace.home.directory) == []
 
 
-def test_a_container_of_a_finished_experiment_is_garbage(workspace: ExpWorkspace, engine: Dockerd) -> None:
+def test_what_is_left_of_a_finished_experiment_is_garbage(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """`exp gc` removes what an engine still has of finished experiments, and nothing else."""
     over, other = workspace.run({"one": "true"}, **box()), workspace.start({"one": until("go")}, **box())
     eventually(lambda: status(other, "one") == "RUNNING")
@@ -122,12 +122,19 @@ def test_a_container_of_a_finished_experiment_is_garbage(workspace: ExpWorkspace
             client.api.create_container(
                 "exp-test/busybox", ["true"], labels=labels, name=f"{name}-{files.id}"
             )
+            client.api.create_network(f"net-{name}-{files.id}", labels=labels)
+        client.api.create_network(f"net-foreign-{over.files.id}", labels={"nemorun.home": f"{home}x"})
         kept = sorted(engine.containers(workspace.home.directory))
         assert f"  left-{over.files.id}\n" in workspace.exp("gc", "--dry-run").stdout
         removed = json.loads(workspace.exp("gc", "--json").stdout)["removed"]
-        assert [(item["kind"], item["path"]) for item in removed] == [("container", f"left-{over.files.id}")]
+        assert [(item["kind"], item["path"]) for item in removed] == [
+            ("container", f"left-{over.files.id}"),
+            ("network", f"net-left-{over.files.id}"),
+        ]
         assert set(kept) - set(engine.containers(workspace.home.directory)) == {f"left-{over.files.id}"}
         client.api.remove_container(f"needed-{other.files.id}")
+        for name in (f"net-needed-{other.files.id}", f"net-foreign-{over.files.id}"):
+            client.api.remove_network(name)  # which fails if it does not exist
     workspace.touch("go")
     other.wait(timeout=60)
 

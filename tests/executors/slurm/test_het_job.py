@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from nemorun_cli.executors.slurm.sbatch_options import Request
 if TYPE_CHECKING:
     from engines.slurm_cluster import Slurm
     from support.workspace import ExpWorkspace
+
+    from nemorun_cli.experiment.run import Run
 
 
 def asks(*options: str) -> Request:
@@ -93,6 +96,16 @@ def group(*scripts: str, **fields: Any) -> dict[str, Any]:
     return {"group": [{"inline": script} for script in scripts], "together": True, **fields}
 
 
+PLACES = 'echo "$EXP_GROUP_HOSTS $SLURM_STEP_NODELIST"'
+
+
+def places(run: Run, task: str, attempt: int = 1) -> tuple[dict[str, list[str]], str]:
+    """What a member printed by PLACES: the hosts that it knows, and the one of its own step."""
+    line = next(line for line in log(run, task, attempt).splitlines() if line.startswith("{"))
+    known, _, own = line.rpartition(" ")
+    return json.loads(known), own
+
+
 def meets(own: str, other: str) -> str:
     """Shell text that waits until another member does the same."""
     return f"touch {own}; {until(other)}"
@@ -117,7 +130,7 @@ def test_members_are_steps_of_one_job(workspace: ExpWorkspace) -> None:
 @pytest.mark.usefixtures("slurm")
 def test_members_that_differ_are_components_of_one_job(workspace: ExpWorkspace) -> None:
     """Each has what it asked for; they meet, and one of them alone is cancelled."""
-    tells = 'echo "$SLURM_HET_SIZE components, $SLURM_CPUS_PER_TASK CPUs"'
+    tells = 'echo "$SLURM_HET_SIZE components, $SLURM_CPUS_PER_TASK CPUs"; ' + PLACES
     members = [
         {"inline": f"{tells}; {meets('a', 'b')}; {until('go')}; exit 3", "resources": {"cpus": 1}},
         {"inline": f"{tells}; {meets('b', 'a')}; {until('never')}", "resources": {"cpus": 2}},
@@ -133,8 +146,23 @@ def test_members_that_differ_are_components_of_one_job(workspace: ExpWorkspace) 
     assert (found.status, found.exit_code) == ("FAILED", 3)
     assert log(run, "duo/0").startswith("2 components, 1 CPUs")
     assert log(run, "duo/1").startswith("2 components, 2 CPUs")
+    (known, first), (same, second) = (places(run, name) for name in ("duo/0", "duo/1"))
+    assert known == same == {"0": [first], "1": [second]}
     (script,) = scripts(run)
     assert script.read_text(encoding="utf-8").count("#SBATCH hetjob\n") == 1
+
+
+@pytest.mark.usefixtures("slurm")
+def test_members_with_nodes_of_their_own_know_them(workspace: ExpWorkspace) -> None:
+    """Each runs on the part of the allocation that the others find it at, also those of a retry."""
+    again = f"{PLACES}; [ $EXP_ATTEMPT = 1 ] || touch done; {meets('b', 'a')}; [ $EXP_ATTEMPT = 2 ]"
+    pair = group(f"{PLACES}; {meets('a', 'b')}; {until('done')}", again, retry={"limit": 1})
+    run = workspace.start({"pair": pair}, **header(cluster={**QUICK, "partition": "pair", "nodes": 1}))
+    assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
+    (known, first), (same, second) = (places(run, name) for name in ("pair/0", "pair/1"))
+    assert known == same == {"0": [first], "1": [second]}
+    assert first != second
+    assert places(run, "pair/1", 2)[0] == {"0": [first], "1": [second]}
 
 
 @pytest.mark.usefixtures("slurm")

@@ -248,6 +248,8 @@ def test_containers_are_flags_of_pyxis() -> None:
         "python",
         "train.py",
     )
+    member = argv({"container_image": "x"}, plan(peers={"g/a.b": "a.b"}))
+    assert "NEMORUN_HOME,A,EXP_GROUP_HOSTS,EXP_HOST_A_B" in next(f for f in member if "container-env" in f)
 
 
 def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
