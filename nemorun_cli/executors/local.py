@@ -35,7 +35,7 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, files, hardware, locks, owners
+from nemorun_cli.system import children, crashpoints, environment, files, hardware, locks, owners
 from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class LocalExecutor:
         is_due = now >= self._next_poll
         if is_due:
             self._next_poll = now + POLL_INTERVAL
-            self._reap_strays()
+            children.reap_orphans(but=self._shims)
         unseen = {key for key in jobs if key not in self._children and key not in self._unwatched}
         self._unexamined |= unseen | self._settling.keys() | (self._unwatched if is_due else set())
         wanted = [jobs[key] for key in self._unexamined if key in jobs]
@@ -403,7 +403,7 @@ class LocalExecutor:
         if child is None or not child.is_own:
             return self._is_marked(job)
         wanted = _mark(job)
-        return any(process_tree.mark_of(pid) == wanted for pid in _own_children() - self._shims)
+        return any(process_tree.mark_of(pid) == wanted for pid in children.all_pids() - self._shims)
 
     def _is_marked(self, job: Job) -> bool:
         """Whether a process carries the attempt's marker; each poll scans once."""
@@ -417,7 +417,7 @@ class LocalExecutor:
         now = time.monotonic()
         if not any(stop.due <= now for stop in self._stops.values()):
             return []
-        self._reap_strays()
+        children.reap_orphans(but=self._shims)
         try:
             seen = process_tree.scan()
         except OSError:  # a shortage: nothing is known now
@@ -467,13 +467,6 @@ class LocalExecutor:
             ending = replace(ending, usage=child.usage)
         self._forget(job.key)
         return AttemptStatus(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
-
-    def _reap_strays(self) -> None:
-        """Reap orphans that this process, as a subreaper, inherited from tasks."""
-        for pid in _own_children() - self._shims:
-            with contextlib.suppress(ChildProcessError, ProcessLookupError):
-                if os.getsid(pid) != os.getsid(0):  # other executors reap their own processes
-                    os.waitpid(pid, os.WNOHANG)
 
 
 def _opened(path: Path) -> int:
@@ -556,17 +549,3 @@ def _mark(job: Job) -> process_tree.Mark:
 
 def _job_id(job: Job, child: _Child | None) -> str | None:
     return str(child.pid) if child else job.job_id
-
-
-def _own_children() -> set[int]:
-    try:
-        descriptor = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # exists only on Linux, and only with CONFIG_PROC_CHILDREN
-        return set()
-    try:
-        text = b""
-        while chunk := os.read(descriptor, 65536):
-            text += chunk
-    finally:
-        os.close(descriptor)
-    return {int(pid) for pid in text.split()}

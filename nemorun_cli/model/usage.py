@@ -1,4 +1,4 @@
-"""The measured usage of an attempt: peak memory and CPU time."""
+"""The measured usage of an attempt: peak memory, CPU time and peak GPU memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.resources import Resources
 
 LARGEST: Final = 1000  # bytes that are read of a usage file
+NAMES: Final = ("memory", "cpu", "gpu_memory")
 _UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes per unit of `ru_maxrss`
 _TIMES: Final = re.compile(r"(\d+)m([\d.]+)s (\d+)m([\d.]+)s", re.ASCII)
 _MINUTE: Final = 60.0
@@ -27,10 +28,11 @@ _SHORT: Final = 60.0  # seconds below which tenths of a second are shown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Peak `memory` in bytes and `cpu` time in seconds; None if not measured."""
+    """Peak `memory` in bytes, `cpu` time in seconds, peak `gpu_memory` in bytes; None if not measured."""
 
     memory: int | None = None
     cpu: float | None = None
+    gpu_memory: int | None = None
 
     @classmethod
     def of_child(cls, measured: resource.struct_rusage) -> Self:
@@ -49,12 +51,19 @@ class Usage:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Usage from the output of `to_json`; keys of a later version are ignored."""
-        return cls(memory=values.get("memory"), cpu=values.get("cpu"))
+        return cls(**{name: values.get(name) for name in NAMES})
 
     def to_json(self) -> dict[str, float | int]:
         """The measured values, by name."""
-        values = {"memory": self.memory, "cpu": self.cpu}
+        values = {name: getattr(self, name) for name in NAMES}
         return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def combined(cls, usage: Self | None, other: Self | None) -> Self | None:
+        """The usage, with the values of `other` where it has none."""
+        if usage is None or other is None:
+            return usage or other
+        return cls.from_json({**other.to_json(), **usage.to_json()})
 
 
 def _own_peak() -> int:
@@ -79,7 +88,10 @@ def _high_water() -> int | None:
 
 
 def summary(wanted: Resources, used: Mapping[str, Any] | None, wall: float | None) -> str:
-    """The requested and the used resources: `requested 64G, peak 9G; 12.5s of CPU time in 20s`."""
+    """The requested and the used resources, each as far as it is known.
+
+    For example, `requested 64G and 1 GPU, peak 9G and 12G of GPU memory; 12.5s of CPU time in 20s`.
+    """
     usage = Usage.from_json(used or {})
     requested = [
         size_text(wanted.memory) if wanted.memory else "",
@@ -88,7 +100,9 @@ def summary(wanted: Resources, used: Mapping[str, Any] | None, wall: float | Non
     ]
     listed = " and ".join(part for part in requested if part)
     memory = [f"requested {listed}"] if listed else []
-    memory += [f"peak {size_text(usage.memory)}"] if usage.memory is not None else []
+    peaks = [size_text(usage.memory)] if usage.memory is not None else []
+    peaks += [f"{size_text(usage.gpu_memory)} of GPU memory"] if usage.gpu_memory is not None else []
+    memory += [f"peak {' and '.join(peaks)}"] if peaks else []
     parts = [", ".join(memory)] if memory else []
     if usage.cpu is not None:
         within = f" in {_seconds(wall)}" if wall is not None else ""

@@ -93,8 +93,8 @@ def _is_time(value: Any) -> bool:
 def _is_usage(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    memory, cpu = value.get("memory"), value.get("cpu")
-    return (memory is None or COUNT.fits(memory)) and (cpu is None or AMOUNT.fits(cpu))
+    forms = {"memory": COUNT, "cpu": AMOUNT, "gpu_memory": COUNT}
+    return all(value.get(name) is None or form.fits(value[name]) for name, form in forms.items())
 
 
 def _is_signal(value: Any) -> bool:

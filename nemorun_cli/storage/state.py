@@ -67,6 +67,7 @@ class TaskState:
     reason: str | None = None
     message: str | None = None
     submitted: str | None = None
+    gpus: str | None = None  # of this machine, assigned to the attempt, as in CUDA_VISIBLE_DEVICES
     started: str | None = None
     ended: str | None = None
     duration: float | None = None  # seconds, if the clock was set between the start and the end
@@ -220,6 +221,7 @@ def _submitted(history: ExperimentState, state: TaskState, event: Event) -> None
         state.submitted = event["time"]
         state.job_id = event.get("job_id")
         state.holder = history.supervisor
+        state.gpus = event.get("gpus")
         state.reason = event.get("reason")
         state.message = None
 
@@ -233,7 +235,7 @@ def _queued(history: ExperimentState, state: TaskState, event: Event) -> None:
 
 def _returned(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_current(history, state, event) and history.move(state, TaskStatus.PENDING, event):
-        state.submitted = state.job_id = state.reason = state.evidence = state.holder = None
+        state.submitted = state.job_id = state.reason = state.evidence = state.holder = state.gpus = None
         state.message = event.get("message")
 
 
@@ -291,7 +293,7 @@ def _reset(state: TaskState, attempt: int) -> None:
     state.attempt = attempt
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
-    state.holder = state.usage = state.symptom = state.duration = None
+    state.holder = state.usage = state.symptom = state.duration = state.gpus = None
     state.outputs = {}
 
 

@@ -99,6 +99,8 @@ def needed(spec: Spec) -> Iterator[str]:
     yield from ALWAYS
     if any(task.metrics for task in spec.tasks):
         yield "nemorun_cli.supervisor.output_metrics"
+    if any(task.resources.gpus for task in spec.tasks):
+        yield "nemorun_cli.system.gpu_query"
     if any(task.late or task.when is not None for task in spec.tasks):
         yield from EXPRESSIONS
     for kind in sorted(_types(spec)):

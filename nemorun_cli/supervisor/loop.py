@@ -21,6 +21,7 @@ from nemorun_cli.model.attempt_end import AttemptEnd, lost
 from nemorun_cli.model.clock import Moment, stamp, steady
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.usage import Usage
 from nemorun_cli.scheduler import handlers
 from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.decisions import Decisions
@@ -33,6 +34,7 @@ from nemorun_cli.storage.ledger_writer import LedgerWriter
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.supervisor.admission import Admission
 from nemorun_cli.supervisor.dispatch import Dispatcher
+from nemorun_cli.supervisor.gpu_peaks import GpuPeaks
 from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
@@ -127,6 +129,7 @@ class SupervisorLoop:
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
+        self._gpu_peaks = GpuPeaks()
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -134,8 +137,12 @@ class SupervisorLoop:
         """Read the ledger and adopt the live attempts."""
         self.journal.open()
         for task in self.spec.tasks:
-            if self.history.tasks[task.id].is_live:
-                self._dispatcher.add(self._job(task))
+            state = self.history.tasks[task.id]
+            if state.is_live:
+                job = self._job(task)
+                self._dispatcher.add(job)
+                if state.status is TaskStatus.RUNNING:
+                    self._sample_gpus(job)
 
     def look(self) -> None:
         """Record the statuses of all attempts that may still be live, without deciding anything."""
@@ -172,6 +179,7 @@ class SupervisorLoop:
         self._dispatcher.close()
         self._evaluations.close()
         self._admission.close()
+        self._gpu_peaks.close()
         if self._externals is not None:
             self._externals.close()
         if self._listeners is not None:
@@ -238,6 +246,7 @@ class SupervisorLoop:
         self._admission.keep()
         self._take_requests()
         self._observe()
+        self._gpu_peaks.look()
         if not self._decisions.has_begun:
             self.begin()
         self._look_outside()
@@ -293,6 +302,7 @@ class SupervisorLoop:
             starts,
             self._late_imports.due,
             self._evaluations.due,
+            self._gpu_peaks.due,
             outside,
         ):
             if check_at is not None:
@@ -397,6 +407,18 @@ class SupervisorLoop:
         )
         if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
             self._starts[job.task] = Moment.now()
+        self._sample_gpus(job)
+
+    def _sample_gpus(self, job: Job) -> None:
+        """Sample the memory of the GPUs that a running attempt has for itself, if it runs on this host."""
+        task, state = self.schedule.tasks[job.task], self.history.tasks[job.task]
+        if self.can_submit and state.gpus and state.holder and state.holder.is_here:
+            self._gpu_peaks.begin(
+                job,
+                state.gpus.split(","),
+                is_container=self._dispatcher.capabilities(task.executor).is_container,
+                variables=task.env if job.plan is not None else None,
+            )
 
     def _on_queued(self, job: Job, state: TaskState, reported: AttemptStatus) -> None:
         """Record the backend's job id and message of an attempt that has not started, if they are new."""
@@ -415,6 +437,7 @@ class SupervisorLoop:
         """Decide again about an attempt that never started, unless it was cancelled or ran."""
         task = self.schedule.tasks[job.task]
         self._admission.release(job.task)
+        self._gpu_peaks.end(job.key)
         if state.cancel:
             self._decisions.cancel_unstarted(job.task, state, state.cancel)
         elif state.status is TaskStatus.RUNNING:
@@ -438,6 +461,7 @@ class SupervisorLoop:
             are_known=self._secrets_are_known,
         )
         self._dispatcher.drop(job)
+        gpu_usage = self._gpu_peaks.end(job.key)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
             self._admission.release(job.task)
         task = self.schedule.tasks[job.task]
@@ -447,6 +471,7 @@ class SupervisorLoop:
         ending = replace(
             ending,
             symptom=self._symptom(task, job) if ending.status is TaskStatus.FAILED else None,
+            usage=Usage.combined(ending.usage, gpu_usage),
             job_id=reported.job_id,
             evidence=reported.evidence,
         )

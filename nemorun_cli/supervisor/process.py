@@ -27,7 +27,7 @@ from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import crashpoints, environment, locks, process_limits, signals, user
+from nemorun_cli.system import children, crashpoints, environment, locks, process_limits, signals, user
 from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.system.masked_stream import masked_output
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.assignment import ResumeRequest
 
 
-PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
 HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
 
 PREDECESSOR_WAIT: Final = 2.0  # seconds: the previous supervisor may exit shortly after its last event
@@ -88,7 +87,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
     held = HeldLock(files.supervisor_lock, lock, me)
     crashpoints.point("supervisor.locked")
-    _become_subreaper()
+    children.inherit_orphans()
     process_limits.allow_many_files()
     request = assignment.resume
     spec = _current_spec(files, request)
@@ -214,14 +213,6 @@ def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
         line = f"{stamp()} {escaped(masking.mask_known(text), kept=LAYOUT)}\n"
         os.write(2, line.encode(errors="backslashreplace"))
-
-
-def _become_subreaper() -> None:
-    if sys.platform != "linux":
-        return
-    import ctypes  # noqa: PLC0415 - only on systems with prctl
-
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def resume(loop: SupervisorLoop, request: ResumeRequest) -> None:

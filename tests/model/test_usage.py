@@ -115,6 +115,23 @@ def test_what_a_shim_wrote_is_read(tmp_path: Path, text: str, found: Usage | Non
     assert attempts.read_usage(tmp_path / "usage") == found
 
 
+@pytest.mark.parametrize(
+    ("measured", "other", "combined"),
+    [
+        (Usage(memory=1), Usage(memory=2, gpu_memory=3), Usage(memory=1, gpu_memory=3)),
+        (Usage(cpu=1.0, gpu_memory=0), Usage(gpu_memory=3), Usage(cpu=1.0, gpu_memory=0)),
+        (None, Usage(gpu_memory=3), Usage(gpu_memory=3)),
+        (Usage(cpu=1.0), None, Usage(cpu=1.0)),
+        (None, None, None),
+    ],
+)
+def test_measuredof_two_sources_is_combined(
+    measured: Usage | None, other: Usage | None, combined: Usage | None
+) -> None:
+    """What an executor measured counts, also zero; what it did not is taken from the other source."""
+    assert Usage.combined(measured, other) == combined
+
+
 def test_no_file_is_no_usage(tmp_path: Path) -> None:
     """Where nobody wrote anything, nothing is known."""
     assert attempts.read_usage(tmp_path / "usage") is None
@@ -142,6 +159,13 @@ def test_shim_in_a_job_writes_down_what_it_used(workspace: ExpWorkspace) -> None
             "requested 2 CPUs and 1 GPU; 12.3s of CPU time in 20.0s",
         ),
         (Resources(), {"memory": 300 * MEGA, "cpu": 600.0}, 310.0, "peak 300M; 10m of CPU time in 5m10s"),
+        (
+            Resources(memory=64 << 30, gpus=1),
+            {"memory": 9 << 30, "cpu": 812.4, "gpu_memory": 12 << 30},
+            900.0,
+            "requested 64G and 1 GPU, peak 9G and 12G of GPU memory; 13m32s of CPU time in 15m",
+        ),
+        (Resources(gpus=1), {"gpu_memory": 0}, None, "requested 1 GPU, peak 0B of GPU memory"),
         (Resources(), None, 3.0, ""),
         (Resources(gpus=0), {}, None, ""),
     ],

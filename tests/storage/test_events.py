@@ -119,7 +119,7 @@ def test_the_end_of_an_attempt_goes_to_the_ledger_and_back_whole() -> None:
         reason=Reason.EXIT,
         message="a message",
         ended=1_795_000_000.5,
-        usage=Usage(memory=1, cpu=0.5),
+        usage=Usage(memory=1, cpu=0.5, gpu_memory=2),
         outputs={"a": 1},
         symptom="lost",
         job_id="17",

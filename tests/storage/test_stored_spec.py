@@ -135,6 +135,7 @@ def test_values_are_not_nested_without_end(tmp_path: Path) -> None:
         ({"status": "DONE"}, "status"),
         ({"outputs": []}, "outputs"),
         ({"usage": {"memory": "all"}}, "usage"),
+        ({"usage": {"gpu_memory": -1}}, "usage"),
         ({"duration": float("nan")}, "duration"),
         ({"started": "0001-01-01T00:00:00+14:00"}, "started"),
         ({"exit_code": "1"}, "exit_code"),

@@ -22,6 +22,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.executors import launchers
 from nemorun_cli.experiment import create
 from nemorun_cli.experiment.run import find
+from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.scheduler.evaluations import Evaluations
 from nemorun_cli.spec import load
@@ -205,9 +206,8 @@ def test_every_late_import_is_known(workspace: ExpWorkspace) -> None:
     document = load.read(workspace.folder / "spec.yaml")
     spec = create.resolve(document, create.tentative(document, workspace.home))
     first, late = (next(task for task in spec.tasks if task.id == name) for name in ("first", "late"))
-    spec = replace(
-        spec, tasks=(first, late, *(replace(first, executor=kind) for kind in ("docker", "slurm")))
-    )
+    other = [replace(first, executor=kind, resources=Resources(gpus=1)) for kind in ("docker", "slurm")]
+    spec = replace(spec, tasks=(first, late, *other))
     names = [*late_imports.needed(spec), "psutil", "filelock", "nemorun_cli.executors.local", *LAUNCHERS]
     program = [sys.executable, "-P", "-c", PROGRAM, *names]
     loaded = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout.split()

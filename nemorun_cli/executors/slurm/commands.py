@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from nemorun_cli.system import children
 from nemorun_cli.system.process_limits import callers_limits
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class LocalCommand:
                 env=env,
                 start_new_session=True,
             )
+        children.keep(self._process.pid)
         if hasattr(os, "pidfd_open"):
             self.pidfd = os.pidfd_open(self._process.pid)
 
@@ -157,8 +159,11 @@ class LocalCommand:
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
+        if self._files:
+            children.release(self._process.pid)
         for file in self._files:
             file.close()
+        self._files = ()
         if self._answer is None:
             self._process.returncode = 0  # otherwise Popen warns that the process still runs
 

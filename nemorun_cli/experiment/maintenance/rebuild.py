@@ -11,6 +11,7 @@ from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.usage import Usage
 from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.spec import secret_values
@@ -132,7 +133,7 @@ class _LedgerBuilder:
             exit_code=ending.exit_code,
             reason=ending.reason,
             message=ending.message,
-            usage=ending.usage or recorded.usage,
+            usage=Usage.combined(ending.usage, recorded.usage),
         )
         return self.ended(event["task"], event["attempt"], replace(ending, ended=ending.ended))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.spec.expressions import limits, wire
 from nemorun_cli.spec.expressions.syntax import TemplateError
+from nemorun_cli.system import children
 
 if TYPE_CHECKING:
     import socket
@@ -137,6 +138,7 @@ class Helper:
                         cwd="/",
                         start_new_session=True,
                     )
+                    children.keep(self._process.pid)
                 except BaseException:
                     self._channel.close()
                     self._channel = None
@@ -159,6 +161,7 @@ class Helper:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            children.release(self._process.pid)
             self._process = None
 
     def _outcome(self) -> Outcome:
