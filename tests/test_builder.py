@@ -540,6 +540,8 @@ def test_an_error_of_a_program_has_its_line(exp: Exp, line: str, told: str) -> N
         assert f"{path}:4" in stderr
         assert told in stderr
         assert "Traceback" not in stderr
+    relative = path.relative_to(exp.folder)
+    assert f"{relative}:4" in exp("validate", relative, code=2).stderr
 
 
 def test_another_error_of_a_program_keeps_its_traceback(exp: Exp) -> None:

@@ -184,6 +184,11 @@ def say_lines(lines: Iterable[str]) -> None:
     say_unchanged("".join(f"{piece}\n" for line in lines for piece in _fitted(line, columns)))
 
 
+def ask(question: str) -> None:
+    """Write a question to standard error, escaped; the answer is typed on the same line."""
+    say_unchanged(f"{PROGRAM}: {escaped(question)} ")
+
+
 def say_unchanged(text: str) -> None:
     """Write text as it is to standard error; a failure is ignored."""
     if sys.stderr is None:

@@ -38,7 +38,7 @@ def resolved(spec: Spec, document: Document, home: Home, known: Mapping[str, str
         try:
             found.append(_resolved(external, spec, document, home, known))
         except ExpError as error:
-            place = next(entries.places(document.data.get("tasks"), external.key), ("tasks",))
+            place = entries.place_of(document.data.get("tasks"), external)
             findings.append(Finding(place=place, message=error.message, hint=error.hint))
     if findings:
         attributed = [document.attributed(finding) for finding in findings]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from nemorun_cli import arguments
-from nemorun_cli.nemo import calls
+from nemorun_cli.nemo import calls, printing
 from nemorun_cli.nemo.scripts import Script
 
 
@@ -23,7 +22,7 @@ def dryrun_fn(task: Any, executor: Any = None, build: bool = False) -> None:  # 
     """
     if not isinstance(task, (calls.MutableCall, Script)):
         raise TypeError(f"{task!r} is no task: give a Partial or a Script")
-    sys.stdout.write("\n".join([*_lines(task), *_executor_lines(executor)]) + "\n")
+    printing.lines([*_lines(task), *_executor_lines(executor)])
     if build:
         calls.build(task)
 

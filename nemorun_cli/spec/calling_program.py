@@ -81,7 +81,7 @@ def end_import_by_task() -> None:
         return
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
     while frame is not None:
-        if frame.f_code.co_filename == str(program.path) and frame.f_code.co_name == "<module>":
+        if _is_of(frame, program.path) and frame.f_code.co_name == "<module>":
             raise EndedImport(program.path, sys.modules[frame.f_globals["__name__"]])
         frame = frame.f_back
 
@@ -97,7 +97,7 @@ def imported_by_task(program: Path) -> UsageError:
 def line_at_work(path: Path) -> int | None:
     """The line of a program that is at work now; None if it called nothing of this."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the same
-    while frame is not None and frame.f_code.co_filename != str(path):
+    while frame is not None and not _is_of(frame, path):
         frame = frame.f_back
     return None if frame is None else frame.f_lineno
 
@@ -107,6 +107,11 @@ def own_python() -> str | None:
     found = shutil.which("python3")
     is_same = found is not None and Path(found).parent == Path(sys.executable).parent
     return None if is_same else sys.executable
+
+
+def _is_of(frame: FrameType, path: Path) -> bool:
+    """Whether a frame is of this file, which a command may have run by a relative path."""
+    return os.path.abspath(frame.f_code.co_filename) == str(path)  # noqa: PTH100 - keeps links
 
 
 def _is_own(frame: FrameType) -> bool:

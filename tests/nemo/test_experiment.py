@@ -166,7 +166,6 @@ def test_a_task_is_found_by_the_name_that_was_given(
         ((Partial(helper, a=object()), None, "a"), "tasks.a.args.a: a task cannot get a value of", "Config"),
         (([TRUE, Partial(helper, a=object())], None, "a"), "tasks.a.group.1.args.a", "Config"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_added_is_refused_when_it_is_added(
     arguments: tuple[Any, ...], message: str, hint: str

@@ -225,8 +225,9 @@ def test_a_pointer_of_lfs_is_a_problem(tmp_path: Path, dirty: str) -> None:
     """A pointer is shipped only if the spec allows it; what merely quotes one is an ordinary file."""
     files = {"big.bin": POINTER, "about.md": f"# Pointers\n\n{POINTER}", "windows.bin": POINTER}
     repo = repositories.make(tmp_path / "repo", files)
-    with pytest.raises(PackagerError, match=r"files: big\.bin, windows\.bin$") as refused:
+    with pytest.raises(PackagerError) as refused:
         look(repo.folder, dirty=dirty)
+    assert refused.value.message.endswith("files: big.bin, windows.bin")
     assert "lfs: pointers" in str(refused.value.hint)
     assert shipped(look(repo.folder, dirty=dirty, lfs="pointers"))["big.bin"] == POINTER
     assert "big.bin" not in shipped(look(repo.folder, dirty=dirty, exclude=["*.bin"]))

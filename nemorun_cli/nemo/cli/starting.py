@@ -101,7 +101,7 @@ def _is_confirmed(context: RunContext, call: calls.MutableCall[Any]) -> bool:
         return True
     dryrun.dryrun_fn(call, context.executor)
     terminal.flush()
-    terminal.say_unchanged(f"{terminal.PROGRAM}: start {context.name}? [y/N] ")
+    terminal.ask(f"start {context.name}? [y/N]")
     try:
         answer = sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:

@@ -62,9 +62,12 @@ def is_external(entry: Any) -> bool:
     return isinstance(entry, dict) and ("experiment" in entry or "slurm_job" in entry)
 
 
-def places(tasks: Any, key: str) -> Iterator[Place]:
-    """Where a spec names something outside of its experiment."""
-    return (place for _, place, entry in _entries(tasks) if _external(entry).key == key)
+def place_of(tasks: Any, external: External) -> Place:
+    """Where a spec names something outside of its experiment, also if a key of the entry was wrong."""
+    named = [(place, _external(entry)) for _, place, entry in _entries(tasks)]
+    same = [place for place, other in named if other.key == external.key]
+    alike = [place for place, other in named if other.given == external.given]
+    return next(iter([*same, *alike]), ("tasks",))
 
 
 def key_of(alias: str, task: str | None) -> str:
