@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,26 @@ def test_a_detached_run_gives_a_handle(workspace: ExpWorkspace) -> None:
 def _twice(name: str) -> list[str]:
     exp = built()
     return [exp.add(Command("true"), name=name) for _ in range(2)]
+
+
+def test_a_thread_may_run_an_experiment(workspace: ExpWorkspace) -> None:
+    """It is watched to its end, though only the main thread can handle Ctrl-C; a direct run is refused."""
+    ended: list[object] = []
+
+    def work() -> None:
+        exp = built()
+        exp.add(Partial("os:getcwd"), name="t")
+        ended.append(exp.run(quiet=True).status().exit_code)
+        try:
+            exp.run(direct=True)
+        except UsageError as error:
+            ended.append(error.message)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert ended == [0, "direct runs tasks in the main thread only"]
+    assert len(list(workspace.home.ids("study"))) == 1
 
 
 class Loud:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import executors
@@ -71,7 +73,11 @@ def _watch(started: Run, *, quiet: bool) -> Snapshot:
 
     if not quiet:
         terminal.warn(f"{started.id} started")
-    with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
+    has_signals = (
+        threading.current_thread() is threading.main_thread()
+    )  # Python lets no other one handle them
+    handling = Interrupts() if has_signals else contextlib.nullcontext()
+    with handling as interrupts, Watch(started.files, started.home) as watching:
         return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=quiet)
 
 

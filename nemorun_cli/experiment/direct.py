@@ -11,12 +11,13 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.errors import ExpError
+from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.executors import AttemptStatus, Job, run_partial
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
@@ -111,7 +112,10 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
 
     Raises:
         SpecError: a secret is missing.
+        UsageError: this is not the main thread, which alone can be interrupted.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("direct runs tasks in the main thread only", hint="run it there, or without direct")
     key = document.key if key is None else key
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)

@@ -16,7 +16,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.nemo.statuses import JobStatus
@@ -25,6 +25,10 @@ LEVELS: Final = {
     "NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50, "CRITICAL": 50,
 }  # fmt: skip
 QUIET_FROM: Final = 30
+ARGUMENTS: Final = (
+    "title", "executor", "log_level", "base_dir", "clean_mode", "enable_goodbye_message",
+    "threadpool_workers", "skip_status_at_exit", "serialize_metadata_for_scripts", "check",
+)  # fmt: skip
 
 
 class Experiment(TaskCollection):
@@ -61,6 +65,8 @@ class Experiment(TaskCollection):
         **keys: Any,
     ) -> None:
         del enable_goodbye_message, threadpool_workers, skip_status_at_exit, serialize_metadata_for_scripts
+        if keys:
+            _refuse_misspelt(keys)
         is_quiet = clean_mode or _level(log_level) >= QUIET_FROM
         home = None if base_dir is None else Home(user.expanded(os.fspath(base_dir)).absolute())
         super().__init__(title, executor, home=home, check=check, quiet=is_quiet, **keys)
@@ -246,6 +252,15 @@ def _reference(run: Run, name: str) -> str:
     spec, wanted = run.spec(), added.valid_id(name)
     known = {task.id for task in spec.tasks} | {group.id for group in spec.groups}
     return wanted if wanted in known else name
+
+
+def _refuse_misspelt(keys: Iterable[str]) -> None:
+    """Refuse what is nearly an argument of NeMo-Run's: as a key of a spec it would get no good hint."""
+    import difflib  # noqa: PLC0415 - only for programs that give keys of a spec
+
+    for key in set(keys) - {"executors"}:
+        if near := difflib.get_close_matches(key, ARGUMENTS, n=1, cutoff=0.8):
+            raise UsageError(f"Experiment has no argument {key!r}", hint=f"did you mean {near[0]}?")
 
 
 def _level(level: str | int) -> int:

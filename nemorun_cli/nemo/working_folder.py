@@ -21,8 +21,16 @@ def placed(
     """
     current = Path.cwd()
     is_elsewhere = executor.options["type"] != "local" or "packager" in executor.options
-    if is_elsewhere or current == program or {"workdir", "packager"} & keys.keys():
+    if is_elsewhere or _is_same(current, program) or {"workdir", "packager"} & keys.keys():
         return task, dict(keys)
     if isinstance(task, parts.Script) and task.path is not None and (current / task.path).is_file():
         task = replace(task, path=current / task.path)
     return task, {"workdir": str(current), **keys}
+
+
+def _is_same(folder: Path, other: Path) -> bool:
+    """Whether these are one folder, also by a link; one that no longer exists is another."""
+    try:
+        return folder.samefile(other)
+    except OSError:
+        return False

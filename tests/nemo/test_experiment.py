@@ -219,6 +219,14 @@ def test_plugins_change_copies_and_own_ones_change_the_spec(workspace: ExpWorksp
     assert not workspace.home.names()
 
 
+def test_a_misspelt_argument_is_refused() -> None:
+    """Keys of a spec are arguments too, but not what is nearly one of NeMo-Run's."""
+    with pytest.raises(UsageError, match="has no argument 'threadpol_workers'") as caught:
+        Experiment("misspelt", threadpol_workers=3)
+    assert caught.value.hint == "did you mean threadpool_workers?"
+    assert Experiment("keys", executors={}, tags=["a"]).spec["tags"] == ["a"]
+
+
 def test_a_log_level_that_is_none_is_refused() -> None:
     """It is one of those of `logging`."""
     with pytest.raises(UsageError, match="there is no log_level 'WARM'") as caught:
