@@ -238,7 +238,7 @@ def test_hanging_query_holds_nothing_up(gpus: Gpus, tmp_path: Path, monkeypatch:
         assert peaks.due > time.monotonic()
     query = peaks._query
     assert query is not None
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 10  # a query that hangs takes 20
     assert peaks.end(first.key) is None
     peaks.close()
     assert query._process.returncode == -signal.SIGKILL
