@@ -88,7 +88,7 @@ def prepared(
 
 def export(context: RunContext, call: calls.MutableCall[Any]) -> None:
     """Write a call to the files that the command line names."""
-    config_files.export(call, [path for path in (context.to_yaml, context.to_json) if path])
+    config_files.export(call, to_yaml=context.to_yaml, to_json=context.to_json)
 
 
 def _context(entrypoint: Entrypoint, fields: Mapping[str, Any]) -> RunContext:

@@ -16,10 +16,11 @@ from nemorun_cli.nemo import calls
 from nemorun_cli.nemo.cli import literals
 from nemorun_cli.nemo.cli.assignments import WrittenValue, path_of
 from nemorun_cli.nemo.cli.literals import Items, Name, Pairs, Scalar, Written
+from nemorun_cli.spec.yaml import writer
 from nemorun_cli.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from nemorun_cli.nemo.calls import MutableCall
     from nemorun_cli.nemo.cli.assignments import Step
@@ -148,19 +149,24 @@ def _written(value: Any) -> Written:
     return Written(source, form, is_typed=True)
 
 
-def export(call: MutableCall[Any], paths: Iterable[str]) -> None:
+def export(call: MutableCall[Any], *, to_yaml: str | None, to_json: str | None) -> None:
     """Write the values of a call, with the defaults that were resolved, to files.
 
     Raises:
         UsageError: a value has no form in a file, or a file cannot be written.
     """
     content = _content(call, "")
-    # Each JSON document is one of YAML too, and has no text that a reader takes for a number.
-    for path in paths:
-        try:
-            files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    if to_yaml:
+        _write(to_yaml, writer.document(content))
+    if to_json:
+        _write(to_json, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        files.write(path, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _content(value: Any, place: str) -> Any:
