@@ -244,9 +244,10 @@ def test_hanging_query_holds_nothing_up(gpus: Gpus, tmp_path: Path, monkeypatch:
     assert query._process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.skipif(not IS_LONG, reason="waits for samples at their usual times")
-def test_samples_at_their_usual_times(workspace: ExpWorkspace, gpus: Gpus) -> None:
-    """An attempt of three seconds has a sample, whose supervisor is an ordinary one."""
-    gpus.use(10, 200)
-    run = workspace.start({"a": {"inline": "sleep 3", "resources": {"gpus": 2}}})
-    assert run.wait(timeout=60).history.tasks["a"].usage["gpu_memory"] == 210 * MEGA  # type: ignore[index]
+if IS_LONG:  # it waits for samples at their usual times
+
+    def test_samples_at_their_usual_times(workspace: ExpWorkspace, gpus: Gpus) -> None:
+        """An attempt of three seconds has a sample, whose supervisor is an ordinary one."""
+        gpus.use(10, 200)
+        run = workspace.start({"a": {"inline": "sleep 3", "resources": {"gpus": 2}}})
+        assert run.wait(timeout=60).history.tasks["a"].usage["gpu_memory"] == 210 * MEGA  # type: ignore[index]

@@ -1,1 +1,2 @@
+#!/bin/bash
 echo "from a file: $1"
