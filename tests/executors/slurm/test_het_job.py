@@ -162,7 +162,8 @@ def test_members_with_nodes_of_their_own_know_them(workspace: ExpWorkspace) -> N
     (known, first), (same, second) = (places(run, name) for name in ("pair/0", "pair/1"))
     assert known == same == {"0": [first], "1": [second]}
     assert first != second
-    assert places(run, "pair/1", 2)[0] == {"0": [first], "1": [second]}
+    known, again_at = places(run, "pair/1", 2)  # on any node with room
+    assert known == {"0": [first], "1": [again_at]}
 
 
 @pytest.mark.usefixtures("slurm")
