@@ -293,25 +293,27 @@ def test_logs_are_complete_and_in_order(workspace: Workspace) -> None:
     assert log(run, "one").decode() == wanted
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_standard_error_can_be_apart(workspace: Workspace, kind: str) -> None:
+def test_standard_error_can_be_apart(workspace: Workspace) -> None:
     """With `stderr_to_stdout: false` each has a file, and messages about errors come from the latter."""
     script = 'echo out; echo "error: link is down" >&2; echo more; exit 3'
-    task: dict[str, Any] = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    task |= {"stderr_to_stdout": False, "retry": {"limit": 1, "on": [{"log": "link is d[a-z]+n$"}]}}
+    retry = {"limit": 1, "on": [{"log": "link is d[a-z]+n$"}]}
+    tasks: dict[str, Any] = {"command": {"command": ["sh", "-c", script]}, "inline": {"inline": script}}
+    tasks = {name: {**task, "stderr_to_stdout": False, "retry": retry} for name, task in tasks.items()}
     if not executors.capabilities(EXECUTOR, workspace.subject.options).separates_stderr:
         with pytest.raises(SpecError, match="file of its own"):
-            workspace.start({"one": task})
+            workspace.start(tasks)
         return
-    run = workspace.start({"one": task})
-    assert run.wait(timeout=60).history.tasks["one"].attempt == 2
-    for attempt in (1, 2):
-        files = run.files.attempt("one", attempt)
-        assert files.stderr.read_text() == "error: link is down\n"
-        assert files.log.read_text() == "out\nmore\n"
-    assert workspace.command("logs", run.id, "one") == "out\nmore\n"
-    assert workspace.command("logs", run.id, "--stderr") == "error: link is down\n"
-    assert "error: link is down" in workspace.command("why", run.id, "one")
+    run = workspace.start(tasks)
+    states = run.wait(timeout=60).history.tasks
+    for name in tasks:
+        assert states[name].attempt == 2
+        for attempt in (1, 2):
+            files = run.files.attempt(name, attempt)
+            assert files.stderr.read_text() == "error: link is down\n"
+            assert files.log.read_text() == "out\nmore\n"
+        assert workspace.command("logs", run.id, name) == "out\nmore\n"
+        assert workspace.command("logs", run.id, name, "--stderr") == "error: link is down\n"
+        assert "error: link is down" in workspace.command("why", run.id, name)
 
 
 def test_the_log_of_a_command_is_complete(workspace: Workspace) -> None:
