@@ -158,6 +158,12 @@ def test_wrong_dependencies_have_their_place(exp: Exp) -> None:
             "command": ["true"],
         },
         "knows nothing of the job 4711": {"dependencies": [{"slurm_job": 4711}], "command": ["true"]},
+        "dependencies.0.as: must be a name of letters": waits(**{"as": "1 2"}),
+        "dependencies.0.slurm_job: must be the id of a job": {
+            "dependencies": [{"slurm_job": "x"}],
+            "command": ["true"],
+        },
+        "dependencies.0.tsk: unknown key 'tsk' (did you mean task?": waits(tsk="train"),
         "experiments: no dependency on another experiment is called 'first'": use,
         "no dependency is on 'train' of first": {**use, "dependencies": [{"experiment": "first"}]},
     }

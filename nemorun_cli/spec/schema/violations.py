@@ -145,15 +145,24 @@ def _kinds(error: ValidationError, place: Place) -> Finding:
 
 
 def _branches(error: ValidationError, place: Place, base: Place) -> Iterator[Finding]:
-    """Yield the violations of the probably intended alternative: the first with the type of the value."""
-    for inners in _alternatives(error):
-        if not any(_misses_type(inner) for inner in inners):
-            is_within = any(inner.relative_path or _about_keys(inner) for inner in inners)
-            if is_within or "title" not in _schema(error):
-                for inner in sorted(inners, key=_rank):
-                    yield from _translate(inner, base)
-                return
+    """Yield the violations of the probably intended alternative: of the same type, with most of the keys."""
+    of_type = [inners for inners in _alternatives(error) if not any(map(_misses_type, inners))]
+    for inners in sorted(of_type, key=_wrong_keys):
+        is_within = any(inner.relative_path or _about_keys(inner) for inner in inners)
+        if is_within or "title" not in _schema(error):
+            for inner in sorted(inners, key=_rank):
+                yield from _translate(inner, base)
+            return
     yield _value_finding(error, place, str(error.validator))
+
+
+def _wrong_keys(errors: Sequence[ValidationError]) -> int:
+    """How many keys a mapping lacks, or has too many, by the errors of an alternative."""
+    own = [error for error in errors if not error.relative_path]
+    unknown = [error for error in own if error.validator == "additionalProperties"]
+    return sum(error.validator == "required" for error in own) + sum(
+        key not in known_keys(_schema(error)) for error in unknown for key in _instance(error)
+    )
 
 
 def _alternatives(error: ValidationError) -> list[list[ValidationError]]:
