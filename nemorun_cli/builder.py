@@ -55,10 +55,11 @@ class Builder:
         program = calling_program.calling()
         self.path = program.path
         self._is_imported = program.is_imported
+        self._is_program = program.is_main
         self._checks = program.is_main if check is None else check
         self._is_quiet = quiet
         if self._checks:
-            program_errors.report_from(self.path)
+            program_errors.report_from(str(self.path))
         self._home: Home | None = None  # instead of the one from the environment
         self._run: Run | None = None  # the last one
         self._codes: list[int] = []  # of each open block the first exit code of its waited runs but 0
@@ -82,10 +83,14 @@ class Builder:
 
     def __enter__(self) -> Self:
         self._codes.append(0)
+        if self._starts_by_itself():
+            client.prepare()  # a run is likely, and a supervisor takes as long to start as what comes before
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         code = self._codes.pop()
+        if not self._codes and self._starts_by_itself():
+            client.dismiss()
         if kind is None and code:
             raise SystemExit(code)
 
@@ -224,6 +229,10 @@ class Builder:
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
         """The plugins, each with the ids of its tasks; None means all tasks."""
         return list(self._plugins)
+
+    def _starts_by_itself(self) -> bool:
+        """Whether it belongs to a program that starts its runs, not to a task, a notebook or `exp run`."""
+        return self._is_program and not os.environ.get("EXP_TASK") and not python_specs.is_building()
 
     def _with_python(self, entry: dict[str, Any], executor: Any) -> dict[str, Any]:
         """A task or a member whose partial runs here, with the Python of this program."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.workspace import events, is_running
 
 from nemorun_cli import (
     Builder,
@@ -22,6 +23,7 @@ from nemorun_cli import (
     run,
 )
 from nemorun_cli.errors import SpecError, UsageError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import python_specs
 from nemorun_cli.storage.paths import Home
 
@@ -255,6 +257,49 @@ def test_a_program_runs_by_itself(exp: Exp) -> None:
         "after",
     ]
     assert exp.status()["status"] == "COMPLETED"
+
+
+def test_what_a_program_changes_in_its_block_reaches_its_tasks(exp: Exp) -> None:
+    """Its supervisor starts at `with`; one that would not have the environment of now is replaced."""
+    body = """
+import os
+from nemorun_cli.supervisor import client
+with run.Builder("late") as exp:
+    early = client._prepared[0].pid
+    os.environ["LATE"] = "yes"
+    os.umask(0o027)
+    exp.add(run.Script(inline='echo "$LATE $(umask)"'), name="t")
+    exp.run()
+print(early)
+"""
+    early = int(python(exp, program(exp, body)).stdout.splitlines()[-1])
+    assert exp("logs", "late", "t").stdout == "yes 0027\n"
+    assert not is_running(early)
+
+
+def test_a_process_forked_in_the_block_holds_nothing_up(exp: Exp) -> None:
+    """It has the pipes of the supervisor open, and neither its run nor its end waits for it."""
+    body = """
+import os, time
+from nemorun_cli.supervisor import client
+with run.Builder("forks") as exp:
+    early = client._prepared[0].pid
+    child = os.fork()
+    if not child:
+        assert not client._prepared
+        os.setsid()
+        time.sleep(600)
+    exp.add(run.Command("true"), name="t")
+    exp.run(quiet=True)
+with run.Builder("none"):
+    unused = client._prepared[0].pid
+os.kill(child, 9)
+print(early, unused)
+"""
+    early, unused = map(int, python(exp, program(exp, body)).stdout.split())
+    started = next(event for event in events(find("forks", home=Home(exp.home))) if "pid" in event)
+    assert started["pid"] == early
+    assert not is_running(unused)
 
 
 def test_exp_runs_a_program(exp: Exp) -> None:

@@ -5,10 +5,8 @@ The head of `shim.sh` describes its usage and the files it writes.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +14,7 @@ from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
+from nemorun_cli.system import process_limits
 
 if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
@@ -34,7 +33,7 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
         str(shim or Path(plan.env["EXP_DIR"]) / "shim"),
         str(attempt),
         plan.workdir,
-        f"{_umask():03o}",
+        f"{process_limits.umask():03o}",
         _seconds(plan.timeout or 0),
         attempt_end.short_signal(plan.stop_signal),
         _seconds(plan.stop_grace),
@@ -69,10 +68,3 @@ def with_note(ending: AttemptEnd, note: str) -> AttemptEnd:
 def _seconds(value: float) -> str:
     """A time that every `sleep` accepts: an integer if possible, never with an exponent."""
     return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-@cache
-def _umask() -> int:
-    value = os.umask(0o077)
-    os.umask(value)
-    return value

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import builtins
 import os
-import shutil
 import sys
-import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType, ModuleType
 
 _OF_TASK: Final = "EXP_TASK"  # a variable of each task
 _PACKAGE: Final = __name__.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallingProgram:
+class CallingProgram(NamedTuple):
     """The module that called this package.
 
     Attributes:
@@ -39,6 +35,8 @@ class CallingProgram:
 
 def calling() -> CallingProgram:
     """The module that called this package."""
+    from pathlib import Path  # noqa: PLC0415 - a program that only imports the package needs none of it
+
     frame = sys._getframe(1)  # noqa: SLF001 - paths are relative to the calling program
     while _is_own(frame) and frame.f_back is not None:
         frame = frame.f_back
@@ -52,10 +50,10 @@ def calling() -> CallingProgram:
     )
 
 
-def main_program() -> Path | None:
+def main_program() -> str | None:
     """The program that runs in this process; None for a notebook, a prompt, a test or a task."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)
-    return None if file is None or _is_interactive() or os.environ.get(_OF_TASK) else Path(file).absolute()
+    return None if file is None or _is_interactive() or os.environ.get(_OF_TASK) else os.path.abspath(file)  # noqa: PTH100 - keeps links
 
 
 class EndedImport(BaseException):
@@ -104,8 +102,10 @@ def line_at_work(path: Path) -> int | None:
 
 def own_python() -> str | None:
     """The interpreter of this program; None if `python3` on PATH is of the same environment."""
+    import shutil  # noqa: PLC0415 - the same
+
     found = shutil.which("python3")
-    is_same = found is not None and Path(found).parent == Path(sys.executable).parent
+    is_same = found is not None and os.path.dirname(found) == os.path.dirname(sys.executable)  # noqa: PTH120 - the same
     return None if is_same else sys.executable
 
 
@@ -121,4 +121,6 @@ def _is_own(frame: FrameType) -> bool:
 def _is_interactive() -> bool:
     is_watched = sys.flags.interactive or hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
     is_tested = "pytest" in sys.modules
-    return bool(is_watched or is_tested) or threading.current_thread() is not threading.main_thread()
+    threading = sys.modules.get("threading")  # without it, there is one thread
+    is_in_main_thread = threading is None or threading.current_thread() is threading.main_thread()
+    return bool(is_watched or is_tested) or not is_in_main_thread

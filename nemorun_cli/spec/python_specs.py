@@ -74,9 +74,14 @@ def building() -> Iterator[None]:
             del sys.modules[name]
 
 
+def is_building() -> bool:
+    """Whether the program is run by a command that only needs the built spec."""
+    return _only_build.get()
+
+
 def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
     """Leave the program by raising Built, if the command only needs the built spec."""
-    if _only_build.get():
+    if is_building():
         raise Built(builder, sets)
 
 

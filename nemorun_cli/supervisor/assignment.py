@@ -55,8 +55,11 @@ class Assignment:
     resume: ResumeRequest | None = None
 
     def encode(self) -> bytes:
-        """The JSON document that `decode` reads."""
-        return json.dumps(asdict(self), default=str).encode()
+        """The JSON document that `decode` reads, on one line.
+
+        Its newline is its end: a process that was forked meanwhile may keep the pipe open.
+        """
+        return json.dumps(asdict(self), default=str).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

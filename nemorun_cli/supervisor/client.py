@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError, LockHeldError
+from nemorun_cli.system import process_limits
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class SupervisorHandle:
     def __init__(self) -> None:
         self._is_assigned = self._is_abandoned = False
         _reap()
+        self._inherited = process_limits.inherited()
         environ = {name: value for name, value in os.environ.items() if name not in MARK}
         self._later = {name: environ.pop(name) for name in list(environ) if _LIKE_A_SECRET.search(name)}
         self._environ = {**environ, SUPERVISOR_VARIABLE: "1"}
@@ -124,6 +126,17 @@ class SupervisorHandle:
         """Whether the assignment was sent."""
         return self._is_assigned
 
+    @property
+    def is_current(self) -> bool:
+        """Whether a process that this one starts now would have the same environment, umask and limits."""
+        return self._inherited == process_limits.inherited()
+
+    def forget(self) -> None:
+        """Close the pipes in a forked process: the supervisor is its parent's."""
+        self._is_abandoned = True
+        os.close(self._order_writer)
+        os.close(self._answer_reader)
+
     def abandon(self) -> None:
         """Kill the process because nothing needs supervising; does nothing if the assignment was sent."""
         if self._is_assigned or self._is_abandoned:
@@ -168,7 +181,8 @@ _prepared: list[SupervisorHandle] = []
 
 def prepare() -> None:
     """Start a supervisor before its order is known, as the command line does while its imports load."""
-    _prepared.append(SupervisorHandle())
+    if not _prepared:
+        _prepared.append(SupervisorHandle())
 
 
 def _reap() -> None:
@@ -181,11 +195,24 @@ def _reap() -> None:
 
 
 def take() -> SupervisorHandle:
-    """The prepared supervisor, or a new one."""
-    return _prepared.pop() if _prepared else SupervisorHandle()
+    """The prepared supervisor, or a new one if it has not what it would inherit now."""
+    if _prepared:
+        prepared = _prepared.pop()
+        if prepared.is_current:
+            return prepared
+        prepared.abandon()
+    return SupervisorHandle()
 
 
 def dismiss() -> None:
-    """Kill the prepared supervisors that were not taken."""
+    """Kill the prepared supervisor if it was not taken."""
     while _prepared:
         _prepared.pop().abandon()
+
+
+def _forget() -> None:
+    while _prepared:
+        _prepared.pop().forget()
+
+
+os.register_at_fork(after_in_child=_forget)

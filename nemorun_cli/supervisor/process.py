@@ -1,13 +1,14 @@
 """The supervisor process, `python -m nemorun_cli.supervisor.process`; its order arrives on standard input.
 
 It is started while the spec is being checked, so that its own start costs no time, and waits for one JSON
-document; if the input ends without one, it exits. Secrets are passed only in this document.
+document on one line; if the input ends without one, it exits. Secrets are passed only in this document.
 It answers with one line on standard output, then closes everything it inherited.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -41,6 +42,15 @@ if TYPE_CHECKING:
 
 HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
 
+PRELOADED: Final = (
+    "filelock",
+    "ctypes",
+    "getpass",
+    "datetime",
+    "nemorun_cli.executors.local",
+    "nemorun_cli.tracking.access.supervisor_api",
+)
+
 PREDECESSOR_WAIT: Final = 2.0  # seconds: the previous supervisor may exit shortly after its last event
 
 
@@ -53,8 +63,8 @@ def main() -> int:
     os.chdir("/")
     os.closerange(3, HIGHEST_INHERITED)
     _preload()
-    document = sys.stdin.buffer.read()
-    if not document:
+    document = sys.stdin.buffer.readline()
+    if not document.endswith(b"\n"):
         return 0
     assignment = Assignment.decode(document)
     os.environ.update(assignment.environ)
@@ -164,9 +174,11 @@ def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec
 
 
 def _preload() -> None:
-    """Import what is needed after the first tasks have started, unless the order has already arrived."""
-    if not select.select([0], [], [], 0)[0]:
-        from nemorun_cli.tracking.access import supervisor_api  # noqa: F401, PLC0415 - see the docstring
+    """Import what most experiments need soon after the order, one after the other until it arrives."""
+    for name in PRELOADED:
+        if select.select([0], [], [], 0)[0]:
+            return
+        importlib.import_module(name)
 
 
 def describe(error: BaseException) -> str:

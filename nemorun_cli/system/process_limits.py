@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import resource
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,21 @@ def are_files_scarce(descriptor: int) -> bool:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft != resource.RLIM_INFINITY and descriptor >= soft - RESERVED_FILES
+
+
+def umask() -> int:
+    """The umask of this process."""
+    value = os.umask(0o077)
+    os.umask(value)
+    return value
+
+
+def inherited() -> object:
+    """What a process inherits that this one starts now; equal if nothing was changed in between."""
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    limits = [resource.getrlimit(getattr(resource, name)) for name in names]
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None  # not on macOS
+    return dict(os.environ), umask(), limits, os.getpriority(os.PRIO_PROCESS, 0), cpus
 
 
 def allow_many_files() -> None:

@@ -44,7 +44,7 @@ def test_supervisor_and_shim_leave_with_their_home(workspace: ExpWorkspace) -> N
     """They look after what is not there any more no longer than its task runs, and make nothing new there."""
     run = workspace.start({"a": f"touch up; {until('gate')}"})
     eventually((workspace.folder / "up").exists)
-    eventually(lambda: list(workspace.home.directory.glob("dash/**/openings/*")))  # made after a task has begun
+    eventually(lambda: list(workspace.home.directory.glob("dash/**/openings/*")))  # made last
     holder, shim = run.status(observe=False).holder, shim_pid(run, "a")
     assert holder is not None
     shutil.rmtree(workspace.home.directory)

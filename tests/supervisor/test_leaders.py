@@ -76,6 +76,7 @@ def test_a_cancel_ends_what_a_leader_left(workspace: ExpWorkspace) -> None:
     members = [{"name": name, "inline": WAITS[name]} for name in ("server", "client")]
     run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 2})
     eventually((workspace.folder / "up").exists)
+    shim_pid(run, "g/server")
     kill_supervisor(run)
     workspace.touch("go")
     eventually(lambda: status(run, "g/client") == S)
@@ -86,10 +87,11 @@ def test_ends_are_recorded_in_the_order_in_which_they_happened(workspace: ExpWor
     """Of a failure and the leader's success, seen at once, the first one decides what the others are."""
     members = [{"name": name, "inline": script} for name, script in WAITS.items()]
     for first, other in (("go", (S, "until")), ("fail", (C, "dependency"))):
-        for name in ("up", "go", "fail"):
+        for name in ("go", "fail"):
             (workspace.folder / name).unlink(missing_ok=True)
         run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 3})
-        eventually((workspace.folder / "up").exists)
+        for name in WAITS:
+            shim_pid(run, f"g/{name}")
         holder = run.status(observe=False).holder
         assert holder is not None
         os.kill(holder.pid, signal.SIGSTOP)
