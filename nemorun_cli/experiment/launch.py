@@ -11,6 +11,7 @@ from nemorun_cli.experiment.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from nemorun_cli.experiment.start import IfRunning
@@ -29,7 +30,7 @@ def run(
     options: Mapping[str, Any] | None = None,
     key: str | None = None,
     if_running: IfRunning | None = None,
-    home: Home | None = None,
+    home: Home | str | PathLike[str] | None = None,
     plugins: Sequence[object] = (),
 ) -> Run:
     """Start an experiment in its own supervisor and return as soon as that has started.
@@ -44,7 +45,7 @@ def run(
         key: the name of the logical run.
         if_running: what to do if an experiment with the same key (or name) is running: `fail` (the default
             with a key), `skip` (return that one) or `replace` it.
-        home: instead of `$NEMORUN_HOME`.
+        home: a folder, instead of `$NEMORUN_HOME`.
         plugins: in addition to those of the spec, as instances or as `{"uses": …, "with": …}`.
 
     Raises:

@@ -13,6 +13,7 @@ from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from os import PathLike
 
     from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -74,14 +75,16 @@ def _by_title(title: str, home: Home) -> ExperimentFiles | None:
     return find_files(names[0], home) if names else None
 
 
-def trusted(home: Home | None) -> Home:
-    """The home that was given, or else `$NEMORUN_HOME`.
+def trusted(home: Home | str | PathLike[str] | None) -> Home:
+    """The home that was given, itself or by its folder, or else `$NEMORUN_HOME`.
 
     Raises:
-        UsageError: another user, or everybody, may change it.
+        UsageError: it is no folder, or another user, or everybody, may change it.
     """
     if home is None:
         return Home.from_environment()
+    if not isinstance(home, Home):
+        home = Home.at(home)
     home.require_trusted()
     return home
 

@@ -20,6 +20,7 @@ from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from nemorun_cli.experiment.change_spec import SpecChange
@@ -384,7 +385,7 @@ class Run:
         return path
 
 
-def find(which: str = LATEST, *, home: Home | None = None) -> Run:
+def find(which: str = LATEST, *, home: Home | str | PathLike[str] | None = None) -> Run:
     """Find an experiment by id, name (its latest), unique prefix of an id, or `latest` for the newest of all.
 
     If nothing else matches, it may be the title of experiments of one name.
@@ -407,7 +408,7 @@ def runs(
     tag: str | Sequence[str] = (),
     since: str | None = None,
     limit: int | None = None,
-    home: Home | None = None,
+    home: Home | str | PathLike[str] | None = None,
 ) -> list[Run]:
     """The experiments that match all filters, newest first, as `exp list` shows them.
 
@@ -419,7 +420,7 @@ def runs(
         tag: a tag, or several which it has all.
         since: only those created within a duration (`2h`) or since a date (`2026-11-22`).
         limit: at most so many.
-        home: instead of `$NEMORUN_HOME`.
+        home: a folder, instead of `$NEMORUN_HOME`.
 
     Raises:
         UsageError: there is no such status, `since` is neither, or the home cannot be read or trusted.

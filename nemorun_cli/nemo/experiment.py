@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import UsageError
@@ -13,9 +12,9 @@ from nemorun_cli.nemo import jobs as added
 from nemorun_cli.nemo.task_collection import TaskCollection
 from nemorun_cli.spec import calling_program, python_specs
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.system import user
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator
 
     from nemorun_cli.experiment.run import Run
@@ -68,7 +67,7 @@ class Experiment(TaskCollection):
         if keys:
             _refuse_misspelt(keys)
         is_quiet = clean_mode or _level(log_level) >= QUIET_FROM
-        home = None if base_dir is None else Home(user.expanded(os.fspath(base_dir)).absolute())
+        home = None if base_dir is None else Home.at(base_dir)
         super().__init__(title, executor, home=home, check=check, quiet=is_quiet, **keys)
         self.key = id
         self.clean_mode, self.log_level = clean_mode, log_level

@@ -393,7 +393,23 @@ class Home:
         """
         value = os.environ.get(HOME_VARIABLE)
         directory = user.expanded(value).absolute() if value else user.home() / ".nemo_run"
-        origin = f"${HOME_VARIABLE}" if value else "the home of exp"
+        return cls._usable(
+            directory,
+            origin=f"${HOME_VARIABLE}" if value else "the home of exp",
+            remedy=f"point {HOME_VARIABLE} to",
+        )
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Home:
+        """The home in this folder, which need not exist yet; a leading `~` is the user's folder.
+
+        Raises:
+            UsageError: it exists and is not a folder, or cannot be found out.
+        """
+        return cls._usable(user.expanded(os.fspath(path)).absolute(), origin="the home", remedy="name")
+
+    @classmethod
+    def _usable(cls, directory: Path, *, origin: str, remedy: str) -> Home:
         try:
             is_usable = directory.is_dir() or not directory.exists()
         except OSError as error:
@@ -401,7 +417,7 @@ class Home:
         if not is_usable:
             raise UsageError(
                 f"{origin} is {directory}, which is not a folder",
-                hint=f"point {HOME_VARIABLE} to a folder; a missing folder is created",
+                hint=f"{remedy} a folder; a missing folder is created",
             )
         return cls(directory)
 

@@ -32,8 +32,7 @@ tasks:
 
 def test_a_handle_gives_what_the_commands_print(exp: Exp) -> None:
     """Metrics, params and reasons are the JSON documents; a failure ends no program."""
-    home = Home(exp.home)
-    run = nemorun_cli.run(exp.spec(STUDY), home=home)
+    run = nemorun_cli.run(exp.spec(STUDY), home=exp.home)
     assert run.wait(timeout=30).exit_code == 1
 
     assert run.metrics() == exp("metrics", run.id, "--json").json
@@ -57,9 +56,21 @@ def test_a_handle_gives_what_the_commands_print(exp: Exp) -> None:
     assert again.wait(timeout=30).exit_code == 0
     assert again.metrics()["series"][0]["rows"][0]["loss"] == 0.25
     assert again.status().history.created["rerun_of"] == run.id
-    assert (again.home, again.secrets) == (home, set())
+    assert (again.home, again.secrets) == (Home(exp.home), set())
     with pytest.raises(SpecError, match="no param is called 'rl'"):
         run.rerun(params={"rl": 1})
+
+
+def test_a_home_can_be_named_by_its_folder(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a text or a path, relative or with `~`; a file is refused."""
+    run = nemorun_cli.run(exp.spec("tasks: {t: {command: 'true'}}"), home=str(exp.home))
+    run.wait(timeout=30)
+    monkeypatch.chdir(exp.home.parent)
+    monkeypatch.setenv("HOME", str(exp.home.parent))
+    for home in (exp.home, exp.home.name, f"~/{exp.home.name}"):
+        assert [find(home=home).id, *(each.id for each in runs(home=home))] == [run.id, run.id]
+    with pytest.raises(UsageError, match=r"the home is .*spec\.yaml, which is not a folder"):
+        find(home=exp.folder / "spec.yaml")
 
 
 def test_a_list_of_runs_is_that_of_the_command(exp: Exp) -> None:
