@@ -33,7 +33,7 @@ tasks:
   well: {inline: echo once >> "$EXP_DIR/well"}
   flaky: {inline: test "$EXP_ATTEMPT" = 2, dependencies: [well]}
 """
-GUIDE = Path(__file__).parents[2] / "docs" / "executors.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "extend" / "packagers.md"
 KEY = "nightly-2026-11-22"
 
 
@@ -105,7 +105,7 @@ def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> N
     )
     (metadata / "entry_points.txt").write_text("".join(groups))
     guide = GUIDE.read_text(encoding="utf-8")
-    (section,) = re.findall(r"## Writing a packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)
+    (section,) = re.findall(r"# Writing a packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)
     (site / "extra.py").write_text(section)
     (exp.folder / "one.txt").write_text("one\n")
     (exp.folder / "two.txt").write_text("two\n")
