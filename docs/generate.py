@@ -92,7 +92,8 @@ def _command(name: str) -> list[str]:
     command = app.build(name)
     context = command.make_context(name, [], resilient_parsing=True)
     usage = " ".join(["exp", name, *command.collect_usage_pieces(context)])
-    text, _, examples = inspect.cleandoc(command.help).partition(f"\n\n\b\n{app.EXAMPLES}\n")
+    text, _, rest = inspect.cleandoc(command.help).partition(f"\n\n\b\n{app.EXAMPLES}\n")
+    examples, _, note = rest.partition("\n\n")
     parameters = [each for each in command.get_params(context) if not each.is_eager]
     arguments = [each for each in parameters if each.param_type_name == "argument"]
     options = [each for each in parameters if each.param_type_name == "option" and not each.hidden]
@@ -100,11 +101,13 @@ def _command(name: str) -> list[str]:
         f"## exp {name}",
         "",
         *fenced("text", usage),
-        text,
+        prose(text),
         "",
         *table(("argument", "meaning"), [(code(each.metavar), prose(each.help or "")) for each in arguments]),
         *table(("option", "meaning", "default"), map(_option, options)),
         *(fenced("text", textwrap.dedent(examples)) if examples else []),
+        prose(note),
+        "",
     ]
 
 
