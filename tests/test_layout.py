@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(nemorun_cli.__file__).parent
-PICTURE = PACKAGE.parent / "docs" / "architecture.md"
+PICTURE = PACKAGE.parent / "docs" / "internals" / "architecture.md"
 MODULE = re.compile(r"nemorun_cli(\.[a-z_]+)+(:\w+)?")  # or a class in one
 QUOTED = re.compile(r"[\"']nemorun_cli")
 GROUPS = {f"nemorun_cli.{kind}" for kind in ("executors", "launchers", "packagers", "plugins")}
@@ -46,7 +46,7 @@ def part(module: str) -> str:
 
 
 def test_the_picture_of_the_packages_is_true() -> None:
-    """docs/architecture.md shows each package with exactly those that it imports."""
+    """docs/internals/architecture.md shows each package with exactly those that it imports."""
     graph = grimp.build_graph("nemorun_cli", cache_dir=None)
     found: dict[str, set[str]] = {part(module): set() for module in graph.modules if "." in module}
     for module in graph.modules - {"nemorun_cli"}:

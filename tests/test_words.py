@@ -20,7 +20,7 @@ MODULES: Final = sorted((ROOT / "nemorun_cli").rglob("*.py"))
 
 # File, as a glob relative to the root; expression; reason. Text that the expression matches is not searched.
 EXCEPTIONS: Final = (
-    ("docs/executors-matrix.md", r".+", "generated from the docstrings of the contract tests"),
+    ("docs/extend/executors-matrix.md", r".+", "generated from the docstrings of the contract tests"),
     ("*", r"--(?:no-)?host-is-gone\b|\bhost_is_gone\b", "an option of `exp resume`, and its name in Python"),
     ("*", r"--(?:no-)?engines\b", "an option of `exp validate`"),
     ("*", r"\bsupervisor_gone\b", "an event that plugins receive"),

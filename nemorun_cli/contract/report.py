@@ -19,8 +19,8 @@ SHOWN: Final = {"failed": "**no**", "error": "**error**", "skipped": "cannot", "
 HEAD: Final = """\
 # The contract of executors, as it was run
 
-Made by a run of the tests, with `EXP_CONTRACT_MATRIX=docs/executors-matrix.md`; [executors.md](executors.md)
-describes it.
+Made by a run of the tests, with `EXP_CONTRACT_MATRIX=docs/extend/executors-matrix.md`.
+[Executors](../reference/spec/executors.md) describes it.
 
 """
 

@@ -1,7 +1,7 @@
 """ML-Dash's names over this package's tracking, for records on this machine.
 
 In a program that tracks with ML-Dash, replace `ml_dash` by `nemorun_cli.dash`: `Experiment`,
-`ml_dash_experiment`, `RUN`, `dxp`, `LogLevel` and the errors. docs/from-nemo-run-and-ml-dash.md lists what
+`ml_dash_experiment`, `RUN`, `dxp`, `LogLevel` and the errors. docs/coming-from/ml-dash-calls.md lists what
 differs.
 """
 

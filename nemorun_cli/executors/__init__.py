@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nemorun_cli.system.slots import Allocation
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
-PROTOCOL_PAGE: Final = "docs/executors.md"
+PROTOCOL_PAGE: Final = "docs/extend/executors.md"
 
 ELSEWHERE: Final = "elsewhere"  # the evidence for an attempt that only another host can observe
 

@@ -27,7 +27,9 @@ class Absent(type):
         raise UsageError(f"{cls.__name__}.{name} has no counterpart: {cls.why}", hint=cls.instead)
 
 
-_PACKAGE = "use LocalExecutor, DockerExecutor or SlurmExecutor, or write an executor (docs/executors.md)"
+_PACKAGE = (
+    "use LocalExecutor, DockerExecutor or SlurmExecutor, or write an executor (docs/extend/executors.md)"
+)
 _RAY = "exp starts no Ray cluster"
 _OWN_RAY = "start Ray in the task's own script: `ray start --head`, then the program"
 

@@ -54,7 +54,8 @@ def _file(given: str | os.PathLike[str] | None) -> Path:
     if not path.is_file():
         raise UsageError(
             f"there is no file of executors {path}",
-            hint="write a function in it for each executor, or use executors.yaml (docs/executors.md)",
+            hint="write a function in it for each executor, or use executors.yaml"
+            " (docs/reference/spec/executors.md)",
         )
     if (distrust := executors_distrust(path)) is not None:
         raise UsageError(distrust.message, hint=distrust.remedy)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.events import Event
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
-PAGE: Final = "docs/plugins.md"
+PAGE: Final = "docs/extend/plugins.md"
 HOOKS: Final = ("change", "on_event")
 SUPERVISOR_GONE: Final = "supervisor_gone"  # sent by the process of the plugin, not in the ledger
 
@@ -148,7 +148,7 @@ def has_hook(plugin: object, name: str) -> bool:
 def hook_problem(plugin: object) -> tuple[str, str] | None:
     """Why an object would do nothing as a plugin, as the predicate of its name, and the remedy; else None."""
     if hasattr(plugin, "hear") and not has_hook(plugin, "on_event"):
-        remedy = "see 'Names of earlier versions' in docs/executors.md"
+        remedy = "see 'Names of earlier versions' in docs/extend/executors.md"
         return "implements an earlier protocol: `hear` is now `on_event`", remedy
     if any(has_hook(plugin, name) for name in HOOKS):
         return None

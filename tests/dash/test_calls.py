@@ -22,7 +22,7 @@ from nemorun_cli.tracking import record
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "from-nemo-run-and-ml-dash.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "coming-from" / "ml-dash-calls.md"
 
 
 class Call(NamedTuple):
@@ -442,8 +442,7 @@ CALLS: Final[dict[str, dict[str, Call]]] = {
 
 def rows() -> dict[str, list[str]]:
     """The calls in the first column of each table of the page."""
-    section = PAGE.read_text(encoding="utf-8").partition("\n## ML-Dash\n")[2]
-    tables = (part.partition("\n") for part in section.split("\n### ")[1:])
+    tables = (part.partition("\n") for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:])
     return {title: re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE) for title, _, table in tables}
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from support.workspace import Exp
 
+SPEC_PAGES = ROOT / "docs" / "reference" / "spec"
 SCHEMA = json.loads((ROOT / "schemas" / "experiment.schema.json").read_text())
 MOST_LINES = 120  # of the architecture page: what somebody new reads at one sitting
 
@@ -43,7 +44,9 @@ def test_every_spec_in_the_documents_is_valid(exp: Exp) -> None:
         block.text
         for path in DOCUMENTS
         for block in blocks(path)
-        if block.language == "yaml" and "\ntasks:" in block.text and not block.mark.startswith("plugin: ")
+        if block.language == "yaml"
+        and "\ntasks:" in block.text
+        and not block.mark.startswith(("plugin: ", "package: "))
     ]
     assert len(found) > 10
     home = Home(exp.home)
@@ -55,16 +58,18 @@ def test_every_spec_in_the_documents_is_valid(exp: Exp) -> None:
 
 
 def test_every_key_is_explained() -> None:
-    """Each key of the schema stands in docs/spec.md as code."""
-    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    code = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", prose))))
+    """Each key of the schema stands in a page of docs/reference/spec/ as code."""
+    code: set[str] = set()
+    for page in sorted(SPEC_PAGES.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        code.update(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", prose))))
     assert sorted(set(keys(SCHEMA)) - code) == []
 
 
 def test_problems_look_as_the_document_shows_them(exp: Exp) -> None:
-    """The problems in docs/spec.md are what the command says of such a spec."""
-    page = blocks(ROOT / "docs" / "spec.md")
+    """The problems in the reference of the spec are what the command says of such a spec."""
+    page = blocks(SPEC_PAGES / "index.md")
     wanted = next(block.text for block in page if block.text.startswith("exp: the spec has"))
     exp.spec(
         "name: training\ntasks:\n  train:\n    comand: python3 train.py\n  report:\n"
@@ -75,8 +80,8 @@ def test_problems_look_as_the_document_shows_them(exp: Exp) -> None:
 
 
 def test_every_word_of_the_json_is_explained() -> None:
-    """The scripting page lists every status, every reason and every exit code there is."""
-    text = (ROOT / "docs" / "scripting.md").read_text(encoding="utf-8")
+    """The reference of JSON lists every status, every reason and every exit code there is."""
+    text = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
     assert [word for word in (*TaskStatus, *Reason) if f"`{word}`" not in text] == []
     kinds = [ExpError]
     for kind in kinds:
@@ -87,7 +92,7 @@ def test_every_word_of_the_json_is_explained() -> None:
 
 def test_the_architecture_names_modules_that_are_there() -> None:
     """The architecture page is short; each module that it names exists, except those that a reader adds."""
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "internals" / "architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"[\w/]+\.(?:py|sh)\b", text)) - {
         "partial.py",  # in an experiment's folder
         "executors/NAME.py",
@@ -98,7 +103,7 @@ def test_the_architecture_names_modules_that_are_there() -> None:
     assert len(text.splitlines()) <= MOST_LINES
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     """A link to a file or to a heading has a target."""
     text = path.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -33,7 +34,8 @@ tasks:
   well: {inline: echo once >> "$EXP_DIR/well"}
   flaky: {inline: test "$EXP_ATTEMPT" = 2, dependencies: [well]}
 """
-GUIDE = Path(__file__).parents[2] / "docs" / "executors.md"
+EXTEND = ROOT / "docs" / "extend"
+GUIDE = EXTEND / "packagers.md"
 KEY = "nightly-2026-11-22"
 
 
@@ -54,6 +56,15 @@ def test_an_installed_executor_runs_tasks(exp: Exp, installed: dict[str, str]) -
     assert (task["executor"], task["type"], task["status"]) == ("background", "nice", "SUCCEEDED")
     assert task["outputs"] == {"niceness": min(19, os.nice(0) + 3)}
     assert exp("logs", "latest", "look", env=installed).stdout == "a 'b' $c\n"
+
+
+def test_the_page_builds_this_package(exp: Exp, installed: dict[str, str]) -> None:
+    """The page on an executor shows the files of the package, and its spec runs at the niceness it shows."""
+    page = {block.mark: block.text for block in blocks(EXTEND / "executor-example.md") if block.mark}
+    for name in ("exp_nice_executor.py", "pyproject.toml"):
+        assert page[f"package: {name}"] == (HERE / "exp_nice_executor" / name).read_text(encoding="utf-8")
+    exp("run", exp.spec(page["package: spec.yaml"]), env=installed)
+    assert exp("logs", "latest", "train", env=installed).stdout == f"niceness {min(19, os.nice(0) + 15)}\n"
 
 
 def test_its_options_are_checked_with_ours(exp: Exp, installed: dict[str, str]) -> None:
@@ -105,7 +116,7 @@ def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> N
     )
     (metadata / "entry_points.txt").write_text("".join(groups))
     guide = GUIDE.read_text(encoding="utf-8")
-    (section,) = re.findall(r"## Writing a packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)
+    (section,) = re.findall(r"# Writing a packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)
     (site / "extra.py").write_text(section)
     (exp.folder / "one.txt").write_text("one\n")
     (exp.folder / "two.txt").write_text("two\n")

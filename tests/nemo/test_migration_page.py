@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.nemo.field_rules import Rules
 
-PAGE: Final = ROOT / "docs" / "from-nemo-run-and-ml-dash.md"
+PAGE: Final = ROOT / "docs" / "coming-from" / "nemo-run-executors.md"
 SPAN: Final = re.compile(r"(task: )?`([^`]+)`")
 BASES: Final[dict[str, Executor]] = {
     "LocalExecutor": LocalExecutor(),
@@ -47,9 +47,7 @@ NAMES: Final = {"run": Run, "Launcher": launchers.Launcher, "SlurmJobDetails": S
 
 def tables() -> Iterator[tuple[str, list[list[str]]]]:
     """The first cell of each table's head, and the cells of its rows."""
-    section = (
-        PAGE.read_text(encoding="utf-8").partition("\n### Fields of executors\n")[2].partition("\n## ")[0]
-    )
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Fields of executors\n")[2]
     for block in section.split("\n\n"):
         lines = [line for line in block.strip().split("\n") if line.startswith("|")]
         cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]

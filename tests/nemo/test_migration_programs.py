@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.workspace import ExpWorkspace
 
-PAGE: Final = ROOT / "docs" / "from-nemo-run-and-ml-dash.md"
+PAGE: Final = ROOT / "docs" / "coming-from" / "nemo-run.md"
 CHECKS: dict[str, Callable[[Tried], None]] = {}
 
 

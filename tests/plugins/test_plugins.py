@@ -465,8 +465,8 @@ def test_secret_of_a_plugin_goes_to_it_alone(exp: Exp) -> None:
 
 
 def test_the_plugin_of_the_page_works(exp: Exp) -> None:
-    """The example of docs/plugins.md, as it stands there, changes a task and hears of the end."""
-    page = {block.mark: block.text for block in blocks(ROOT / "docs" / "plugins.md") if block.mark}
+    """The example of docs/extend/plugins.md, as it stands there, changes a task and hears of the end."""
+    page = {block.mark: block.text for block in blocks(ROOT / "docs" / "extend" / "plugins.md") if block.mark}
     (exp.folder / "timing.py").write_text(page["plugin: timing.py"])
     assert len(page["plugin: timing.py"].splitlines()) <= 20
     spec = exp.spec(page["plugin: spec.yaml"])
@@ -477,8 +477,8 @@ def test_the_plugin_of_the_page_works(exp: Exp) -> None:
 
 
 def test_the_page_explains_what_built_in_plugins_take() -> None:
-    """Each key of each schema stands in docs/plugins.md as code, in the section of the plugin."""
-    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    """Each key of each schema stands in docs/extend/plugins.md as code, in the section of the plugin."""
+    text = (ROOT / "docs" / "extend" / "plugins.md").read_text(encoding="utf-8")
     for name in BUILT_IN:
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         keys = discovery.find(name).schema["properties"]
@@ -494,7 +494,7 @@ def test_a_plugin_of_an_earlier_protocol_is_refused(workspace: ExpWorkspace) -> 
 
     with pytest.raises(UsageError, match="`hear` is now `on_event`") as refused:
         experiment.run(workspace.spec({"a": "true"}), home=workspace.home, plugins=[Old()])
-    assert "docs/executors.md" in str(refused.value.hint)
+    assert "docs/extend/executors.md" in str(refused.value.hint)
 
 
 class Setup:
@@ -509,9 +509,9 @@ class Setup:
     ("plugin", "message", "hint"),
     [
         (Setup(), "Setup has no hook", "nemorun_cli.nemo"),
-        (object(), "object has no hook", "docs/plugins.md"),
+        (object(), "object has no hook", "docs/extend/plugins.md"),
         (Setup, "Setup is a class", "Setup("),
-        (3, "int has no hook", "docs/plugins.md"),
+        (3, "int has no hook", "docs/extend/plugins.md"),
     ],
 )
 def test_a_plugin_without_a_hook_is_refused(plugin: object, message: str, hint: str) -> None:

@@ -420,4 +420,4 @@ def test_an_executor_of_an_earlier_protocol_is_refused(
     monkeypatch.setitem(executors._TYPES.built_in, "old", "earlier_executor:Old")
     with pytest.raises(UsageError, match="implements an earlier protocol") as refused:
         executors.make("old", {"type": "old"}, {})
-    assert "docs/executors.md" in str(refused.value.hint)
+    assert "docs/extend/executors.md" in str(refused.value.hint)

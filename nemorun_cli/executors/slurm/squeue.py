@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Phase = Literal["queued", "running", "ending", "over"]
 
-# Every state in squeue's manual, and its phase for exp; docs/slurm.md has the same table.
+# Every state in squeue's manual, and its phase for exp; docs/guides/slurm.md has the same table.
 PHASES: Final[dict[str, Phase]] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "RESV_DEL_HOLD"), "queued"),
     **dict.fromkeys(("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "queued"),

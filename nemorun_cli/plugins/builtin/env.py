@@ -22,7 +22,7 @@ THREADS: Final = (
 
 
 class Env(Plugin):
-    """Sets variables for each task. See docs/plugins.md."""
+    """Sets variables for each task. See docs/extend/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",

@@ -16,7 +16,7 @@ _TEXT = {"type": "string", "minLength": 1}
 
 
 class Mlflow(Plugin):
-    """Sets the variables that `mlflow.start_run()` reads. See docs/plugins.md."""
+    """Sets the variables that `mlflow.start_run()` reads. See docs/extend/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",

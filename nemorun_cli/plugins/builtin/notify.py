@@ -48,7 +48,7 @@ class _UselessError(NotifyError):
 
 
 class Notify(Plugin):
-    """Notifies people or programs of an experiment. See docs/plugins.md."""
+    """Notifies people or programs of an experiment. See docs/extend/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",

@@ -16,7 +16,7 @@ _DURATION = {"title": "a duration such as 30s", "type": ["string", "number"]}
 
 
 class Nsys(Plugin):
-    """Puts `nsys profile` in front of commands. See docs/plugins.md."""
+    """Puts `nsys profile` in front of commands. See docs/extend/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",

@@ -16,7 +16,10 @@ _CAUSES = ("timeout", "preempted", "node_fail", "lost", "oom")
 
 
 class Preemption(Plugin):
-    """Sets the stop signal, the grace period, the retries and the checkpoint folder. See docs/plugins.md."""
+    """Sets the stop signal, the grace period, the retries and the checkpoint folder.
+
+    See docs/extend/plugins.md.
+    """
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",

@@ -15,7 +15,7 @@ _TEXT = {"type": "string", "minLength": 1}
 
 
 class Wandb(Plugin):
-    """Sets the variables that `wandb.init()` reads. See docs/plugins.md."""
+    """Sets the variables that `wandb.init()` reads. See docs/extend/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",

@@ -478,8 +478,8 @@ def test_every_last_state_is_an_end(state: str) -> None:
 
 
 def test_every_state_is_in_the_table_of_the_docs() -> None:
-    """docs/slurm.md tells what each of Slurm's states is to `exp`."""
-    text = (Path(__file__).parents[3] / "docs" / "slurm.md").read_text(encoding="utf-8")
+    """docs/guides/slurm.md tells what each of Slurm's states is to `exp`."""
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "slurm.md").read_text(encoding="utf-8")
     assert [state for state in PHASES if f"`{state}`" not in text] == []
 
 
