@@ -1,0 +1,59 @@
+"""What the pages for newcomers tell them to type is typed here, the tutorial in a fresh environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.document_session import DocumentSession
+from support.documents import ROOT, blocks
+
+if TYPE_CHECKING:
+    from support.workspace import Exp
+
+DOCS = ROOT / "docs"
+PAGES = ()
+
+
+def test_the_tutorial_works_as_written(exp: Exp, tmp_path: Path) -> None:
+    """After the installation of a clone, each block of the tutorial works, and prints what the page shows."""
+    commands = [line for block in blocks(DOCS / "start/install.md") for line in block.text.splitlines()]
+    assert "pip install ." in commands
+    programs = installed(tmp_path / "venv")
+    assert DocumentSession(exp, programs).follow(DOCS / "start/tutorial.md") > 15
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_blocks_of_a_page_work(exp: Exp, page: str) -> None:
+    """Each marked block of the page works, and prints what the page shows."""
+    assert DocumentSession(exp, Path(sys.executable).parent).follow(DOCS / page)
+
+
+def installed(venv: Path) -> Path:
+    """The folder of programs of a new environment, in which this clone is installed and nothing else.
+
+    The wheel is the one that `pip install .` builds. Dependencies come from the environment of the tests,
+    because there may be no network. The environment has no pip of its own, which would take seconds.
+    """
+    python = venv / "bin" / "python3"
+    wheels = venv.with_name("wheels")
+    run(sys.executable, "-m", "venv", "--without-pip", venv)
+    run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", wheels)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    run(*pip, "install", "--no-index", "--no-deps", "--no-compile", *wheels.glob("*.whl"))
+    packages = Path(run(python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    module = run(python, "-I", "-c", "import nemorun_cli; print(nemorun_cli.__file__)")
+    assert Path(module).is_relative_to(packages)
+    return python.parent
+
+
+def run(*argv: str | Path) -> str:
+    """The standard output of a program that succeeds, run in the clone."""
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
