@@ -37,13 +37,13 @@ class DocumentSession:
     exp: Exp
     programs: Path
 
-    def follow(self, page: Path) -> int:
-        """Run each marked block of the page in order; the number of blocks."""
+    def follow(self, *pages: Path) -> int:
+        """Run each marked block of the pages in order; the number of blocks."""
         user = self.exp.home.parent
         self.exp.home.mkdir(exist_ok=True)
         (user / ".nemo_run").symlink_to(self.exp.home)
         self._variables.touch()
-        marked = [block for block in blocks(page) if block.mark]
+        marked = [block for page in pages for block in blocks(page) if block.mark]
         for block in marked:
             self._run(block)
         return len(marked)
