@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from support.workspace import Exp
 
 DOCS = ROOT / "docs"
-PAGES = ("concepts/overview.md", "concepts/states.md", "guides/notifications.md", "guides/sweeps.md", "guides/troubleshooting.md")
+PAGES = (
+    "concepts/overview.md",
+    "concepts/states.md",
+    "guides/sweeps.md",
+    "guides/notifications.md",
+    "guides/troubleshooting.md",
+    "coming-from/wandb.md",
+    "coming-from/workflow-tools.md",
+)
 
 
 def test_the_tutorial_works_as_written(exp: Exp, tmp_path: Path) -> None:
