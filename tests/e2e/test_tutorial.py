@@ -38,7 +38,7 @@ def test_the_tutorial_works_as_written(exp: Exp, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_blocks_of_a_page_work(exp: Exp, page: str) -> None:
     """Each marked block of the page works, and prints what the page shows."""
-    assert DocumentSession(exp, Path(sys.executable).parent).follow(DOCS / page)
+    assert DocumentSession(exp).follow(DOCS / page)
 
 
 def installed(venv: Path) -> Path:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from support import in_process
 from support.documents import blocks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.documents import Block
     from support.workspace import Exp
 
 
+OWN_PROGRAMS: Final = Path(sys.executable).parent  # those of the environment of the tests
+
+_EXP_ALONE: Final = re.compile(r"exp ([^;&|<>$`]+)(; echo \"exit code \$\?\")?")
+
+
 def matches(wanted: str, printed: str) -> bool:
-    """Whether an output is the one of a page, where `...` is any text in a line, or alone any number of lines."""
+    """Whether an output is that of a page, where `...` is any text, and a line `...` any number of lines."""
     lines = (
         "(?:.*\n)*" if line == "...\n" else re.escape(line).replace(r"\.\.\.", ".*")
         for line in wanted.splitlines(keepends=True)
@@ -30,12 +37,13 @@ def matches(wanted: str, printed: str) -> bool:
 class DocumentSession:
     """Runs the blocks of a document in one folder; the variable `id` of the shell is kept between blocks.
 
-    `programs` is the folder with the `exp` and the `python3` that the document's commands run.
+    `programs` is the folder with the `exp` and the `python3` that the document's commands run. If it is
+    that of the tests, a command that is `exp` alone runs in the process of the test, which is quicker.
     The user's folder has a link `.nemo_run` to the home, where a document expects it.
     """
 
     exp: Exp
-    programs: Path
+    programs: Path = OWN_PROGRAMS
 
     def follow(self, *pages: Path) -> int:
         """Run each marked block of the pages in order; the number of blocks."""
@@ -67,8 +75,19 @@ class DocumentSession:
     def _compare(self, text: str) -> None:
         for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, _, wanted = part.partition("\n")
-            printed = self._shell(f"exec 2>&1; set +e; {command}")
+            printed = self._printed(command)
             assert matches(wanted, printed), f"$ {command}\n{printed}\nthe page has:\n{wanted}"
+
+    def _printed(self, command: str) -> str:
+        """What a command of a console prints on both outputs."""
+        alone = _EXP_ALONE.fullmatch(command)
+        if alone is None or self.programs != OWN_PROGRAMS:
+            return self._shell(f"exec 2>&1; set +e; {command}")
+        argv, program = shlex.split(alone[1]), self.exp.argv[0]
+        code, text, _ = in_process.run(
+            argv, program=program, folder=self.exp.folder, env=self.exp.env, is_merged=True
+        )
+        return text + (f"exit code {code}\n" if alone[2] else "")
 
     def _shell(self, text: str) -> str:
         keep = f"declare -p id > {self._variables} 2>/dev/null || true"
