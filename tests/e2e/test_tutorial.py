@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.document_session import DocumentSession
+from support.document_session import DocumentSession, matches
 from support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ DOCS = ROOT / "docs"
 PAGES = (
     "concepts/overview.md",
     "concepts/states.md",
-    "guides/sweeps.md",
+    "guides/docker.md",
     "guides/notifications.md",
+    "guides/sweeps.md",
     "guides/troubleshooting.md",
     "coming-from/wandb.md",
     "coming-from/workflow-tools.md",
@@ -39,6 +40,24 @@ def test_the_tutorial_works_as_written(exp: Exp, tmp_path: Path) -> None:
 def test_the_blocks_of_a_page_work(exp: Exp, page: str) -> None:
     """Each marked block of the page works, and prints what the page shows."""
     assert DocumentSession(exp).follow(DOCS / page)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "printed", "is_same"),
+    [
+        ("loss 0.1\n", "loss 0.1\n", True),
+        ("loss 0.1\n", "loss 0.2\n", False),
+        ("loss ... of 3\n", "loss 0.2 of 3\n", True),
+        ("loss ... of 3\n", "loss 0.2\nof 3\n", False),
+        ("first\n...\nlast\n", "first\nlast\n", True),
+        ("first\n...\nlast\n", "first\n1\n2\nlast\n", True),
+        ("first\n...\nlast\n", "first\n1\n", False),
+        ("first\n", "first\nlast\n", False),
+    ],
+)
+def test_an_output_that_differs_from_the_page_is_noticed(wanted: str, printed: str, *, is_same: bool) -> None:
+    """A page has to show what was printed, except for what its dots leave out."""
+    assert matches(wanted, printed) is is_same
 
 
 def installed(venv: Path) -> Path:
