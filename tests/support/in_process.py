@@ -26,15 +26,23 @@ REMEMBERING: Final = (
 
 
 def run(
-    argv: Sequence[str], *, program: str, folder: Path, env: Mapping[str, str], on_terminal: bool = False
+    argv: Sequence[str],
+    *,
+    program: str,
+    folder: Path,
+    env: Mapping[str, str],
+    on_terminal: bool = False,
+    is_merged: bool = False,
 ) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of the command, run in a folder and environment.
 
     Everything that belongs to the process is restored afterwards. With `on_terminal` both outputs are
-    terminals for the command, as wide as COLUMNS; nothing is drawn unless TERM names their type.
+    terminals for the command, as wide as COLUMNS; nothing is drawn unless TERM names their type. With
+    `is_merged`, both texts are that of one stream, as with `2>&1`.
     """
     _forget()
     out, err = (_Terminal() if on_terminal else _stream() for _ in range(2))
+    err = out if is_merged else err
     faulthandler.dump_traceback_later(LIMIT, exit=True)
     try:
         with _state_of_process(folder, env):
