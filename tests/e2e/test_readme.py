@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import html
 import os
 import re
 import shutil
@@ -18,6 +19,9 @@ from support.documents import ROOT, Block, blocks
 if TYPE_CHECKING:
     from support.workspace import Exp
 
+PICTURES = ROOT / "docs" / "pictures"
+LARGEST_PICTURE = 60_000  # bytes
+STATUS_WORDS = ["$ exp status study train", "DURATION", "train/lr=1 ", "FAILED", "SUCCEEDED", "exit code 1"]
 STUDY = """
 name: study
 params: {lr: 0.1}
@@ -71,6 +75,8 @@ class Session:
 def test_what_the_readme_says_works(exp: Exp) -> None:
     """The files of the README are written, its commands run, and their output is what stands there."""
     session = Session(exp)
+    for program in ("data.py", "train.py"):
+        shutil.copy(PICTURES / "study" / program, session.folder)
     marked = [block for block in blocks(ROOT / "README.md") if block.mark]
     assert {block.language for block in marked} == {"yaml", "sh", "console", "python"}
     for block in marked:
@@ -86,7 +92,15 @@ def test_the_recipes_work(exp: Exp) -> None:
             session.run(block)
 
 
-@pytest.mark.parametrize("name", ["resume-rerun-diff.md", "from-nemo-run-and-ml-dash.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resume-rerun-diff.md",
+        "from-nemo-run-and-ml-dash.md",
+        "guides/python.md",
+        "reference/exit-codes.md",
+    ],
+)
 def test_what_other_pages_say_works(exp: Exp, name: str) -> None:
     """What these pages mark is written and run, and the output is what stands there."""
     session = Session(exp)
@@ -108,10 +122,51 @@ def test_the_line_that_installs_names_what_there_is() -> None:
 
 
 def test_the_exit_codes_are_told_alike() -> None:
-    """The table of exit codes in the README is the one of the scripting page, row by row."""
+    """The page of exit codes has the table of the scripting page, row by row."""
 
     def rows(path: Path) -> list[str]:
         return re.findall(r"^\| \d+ \|.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert rows(ROOT / "README.md") == rows(ROOT / "docs" / "scripting.md")
-    assert len(rows(ROOT / "README.md")) == 12
+    page = ROOT / "docs" / "reference" / "exit-codes.md"
+    assert rows(page) == rows(ROOT / "docs" / "scripting.md")
+    assert len(rows(page)) == 12
+
+
+def test_the_pictures_are_of_the_spec_in_the_readme() -> None:
+    """The README shows the spec that the script for the pictures runs, in ten lines."""
+    shown = next(block.text for block in blocks(ROOT / "README.md") if block.mark == "file: study.yaml")
+    assert shown == (PICTURES / "study" / "study.yaml").read_text(encoding="utf-8")
+    assert shown.count("\n") == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("live", ["$ exp run study.yaml", "FAILED", "RUNNING", "train 2/5 done", "4 of 7 finished"]),
+        ("status", STATUS_WORDS),
+        ("metrics", ["$ exp metrics study --plot", "━ train/lr=0.003", "(epoch)", "⣀"]),
+    ],
+)
+def test_a_picture_shows_its_command(name: str, words: list[str]) -> None:
+    """Each picture of the README has the words of its command, is small and loads nothing."""
+    assert f"](docs/pictures/{name}.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    check_picture(PICTURES / f"{name}.svg", words)
+
+
+def test_a_picture_is_made_from_a_run(tmp_path: Path) -> None:
+    """The script runs the study in a terminal, and writes what the terminal shows."""
+    script = [sys.executable, PICTURES / "make.py", "--out", tmp_path, "--pause", "0", "status"]
+    subprocess.run(script, check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["status.svg"]
+    check_picture(tmp_path / "status.svg", STATUS_WORDS)
+
+
+def check_picture(path: Path, words: list[str]) -> None:
+    """Check that an SVG has these words, is small, and that its only URL is the name of its format."""
+    picture = path.read_text(encoding="utf-8")
+    text = "\n".join(html.unescape(part) for part in re.findall(r">([^<]*)</text>", picture))
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
+    assert [word for word in words if word not in text] == []
+    assert re.findall(r"\w+://[^\s\"']+", picture) == ["http://www.w3.org/2000/svg"]
+    assert re.findall(r"url\(|@import|@font-face|href|<script|<image", picture) == []
+    assert len(picture.encode()) < LARGEST_PICTURE
