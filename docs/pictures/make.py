@@ -22,7 +22,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from pyte.screens import Char
 
@@ -100,11 +100,11 @@ class Terminal:
             "TERM": "xterm-256color",
         }
 
-    def run(self, argv: list[str], *, until: str | None = None) -> Iterator[None]:
-        """Run a command on the empty screen; yields when it shows `until`, and ends with the command."""
+    def start(self, argv: list[str]) -> None:
+        """Start a command on the empty screen."""
         self._screen.reset()
         self._stream.feed(f"\x1b[1m$ {' '.join(argv)}\x1b[0m\r\n")
-        command = pexpect.spawn(
+        self._command = pexpect.spawn(
             argv[0],
             argv[1:],
             cwd=str(self._folder),
@@ -112,16 +112,24 @@ class Terminal:
             dimensions=(ROWS, COLUMNS),
             encoding="utf-8",
         )
+
+    def wait_for(self, text: str) -> None:
+        """Show what the command writes, until the screen has this text and the frame is complete."""
+        while text not in self.text:
+            self._read(PATIENCE)
+        with contextlib.suppress(pexpect.TIMEOUT):
+            while True:
+                self._read(FRAME_GAP)
+
+    def finish(self) -> None:
+        """Show what the command writes until it ends."""
         with contextlib.suppress(pexpect.EOF):
             while True:
-                self._stream.feed(command.read_nonblocking(65536, PATIENCE))
-                if until is not None and until in self.text:
-                    with contextlib.suppress(pexpect.TIMEOUT):
-                        while True:
-                            self._stream.feed(command.read_nonblocking(65536, FRAME_GAP))
-                    yield
-                    until = None
-        command.close()
+                self._read(PATIENCE)
+        self._command.close()
+
+    def _read(self, seconds: float) -> None:
+        self._stream.feed(self._command.read_nonblocking(65536, seconds))
 
     @property
     def text(self) -> str:
@@ -157,11 +165,14 @@ def pictures(names: Collection[str], *, pause: float) -> dict[str, str]:
         folder = Path(scratch)
         shutil.copytree(HERE / "study", folder, dirs_exist_ok=True)
         terminal = Terminal(folder, pause=pause)
-        for _ in terminal.run(COMMANDS["live"], until=MOMENT if "live" in names else None):
+        terminal.start(COMMANDS["live"])
+        if "live" in names:
+            terminal.wait_for(MOMENT)
             made["live"] = terminal.picture("live")
-        for name in (name for name in COMMANDS if name in names and name != "live"):
-            for _ in terminal.run(COMMANDS[name]):
-                pass
+        terminal.finish()
+        for name in sorted({*names} - {"live"}):
+            terminal.start(COMMANDS[name])
+            terminal.finish()
             made[name] = terminal.picture(name)
     return made
 
@@ -175,6 +186,8 @@ def main() -> None:
         "--pause", type=float, default=PAUSE, help=f"seconds after each epoch (default: {PAUSE})"
     )
     options = parser.parse_args()
+    if unknown := set(options.names) - set(COMMANDS):
+        parser.error(f"there is no picture {', '.join(unknown)}")
     for name, picture in pictures(options.names or COMMANDS, pause=options.pause).items():
         (options.out / f"{name}.svg").write_text(picture, encoding="utf-8")
 
