@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pexpect
+import psutil
 import pyte
 from rich.console import Console
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
+
+from nemorun_cli import find
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from pyte.screens import Char
 
 HERE: Final = Path(__file__).parent
+HOME: Final = "runs"
 COLUMNS: Final = 108
 ROWS: Final = 24
 PATIENCE: Final = 60.0  # seconds in which a command shows something new
@@ -94,7 +99,7 @@ class Terminal:
         self._stream = pyte.Stream(self._screen)
         self._env = {
             "HOME": str(folder),
-            "NEMORUN_HOME": str(folder / "runs"),
+            "NEMORUN_HOME": str(folder / HOME),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PAUSE": str(pause),
             "TERM": "xterm-256color",
@@ -174,6 +179,9 @@ def pictures(names: Collection[str], *, pause: float) -> dict[str, str]:
             terminal.start(COMMANDS[name])
             terminal.finish()
             made[name] = terminal.picture(name)
+        pid = find("study", home=Home(folder / HOME)).status().to_json()["supervisor"]["pid"]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(PATIENCE)  # it uses the folder until it ends
     return made
 
 
