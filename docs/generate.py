@@ -75,7 +75,7 @@ def commands() -> str:
         "",
         "Made by `docs/generate.py` from the help of the commands, which `exp COMMAND --help` prints.",
         "",
-        "Every command ends with 0 or with one of the [exit codes](json.md#exit-codes). Each flag has",
+        "Every command ends with 0 or with one of the [exit codes](exit-codes.md). Each flag has",
         "a form with `--no-` that takes it back, such as `--no-json`. `EXP` is an id, a name (its latest",
         "experiment), the beginning of an id that only one has, or `latest`.",
         "",
@@ -308,7 +308,7 @@ def python() -> str:
             for name in names:
                 lines += _object(_module(file)[name])
         if heading == "Errors":
-            lines += ["The errors and their [exit codes](json.md#exit-codes):", "", *_errors()]
+            lines += ["The errors and their [exit codes](exit-codes.md):", "", *_errors()]
     return _page(lines)
 
 

@@ -80,9 +80,11 @@ def test_problems_look_as_the_document_shows_them(exp: Exp) -> None:
 
 
 def test_every_word_of_the_json_is_explained() -> None:
-    """The reference of JSON lists every status, every reason and every exit code there is."""
-    text = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
+    """The reference lists every status, every reason and every exit code there is."""
+    reference = ROOT / "docs" / "reference"
+    text = (reference / "json.md").read_text(encoding="utf-8")
     assert [word for word in (*TaskStatus, *Reason) if f"`{word}`" not in text] == []
+    text = (reference / "exit-codes.md").read_text(encoding="utf-8")
     kinds = [ExpError]
     for kind in kinds:
         kinds += kind.__subclasses__()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import doctest
-import os
+import html
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.documents import ROOT, Block, blocks
+from support.document_session import DocumentSession
+from support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.workspace import Exp
 
+PICTURES = ROOT / "docs" / "pictures"
+LARGEST_PICTURE = 60_000  # bytes
+STATUS_WORDS = ["$ exp status study train", "DURATION", "train/lr=1 ", "FAILED", "SUCCEEDED", "exit code 1"]
 STUDY = """
 name: study
 params: {lr: 0.1}
@@ -26,82 +30,36 @@ tasks:
 """
 
 
-class Session:
-    """Runs the blocks of one document in one folder; variables of the shell live on from block to block."""
-
-    def __init__(self, exp: Exp) -> None:
-        self.folder = exp.folder
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.env = {**exp.env, "PATH": programs, "HOME": str(exp.home.parent)}
-        self._variables = self.folder / ".variables"
-        self._variables.touch()
-
-    def run(self, block: Block) -> None:
-        """Do what the block's mark says."""
-        if block.mark.startswith("file: "):
-            (self.folder / block.mark.removeprefix("file: ")).write_text(block.text)
-        elif block.language == "console":
-            self._compare(block.text)
-        elif block.language == "sh":
-            self._shell(block.text)
-        elif block.language == "python":
-            self._call([sys.executable, "-c", block.text])
-
-    def _shell(self, text: str) -> str:
-        script = (
-            f"set -eu\n. {self._variables}\n{text}\ndeclare -p id > {self._variables} 2>/dev/null || true\n"
-        )
-        return self._call(["bash", "-c", script])
-
-    def _call(self, argv: list[str]) -> str:
-        done = subprocess.run(
-            argv, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, f"{argv[-1]}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def _compare(self, text: str) -> None:
-        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-            command, _, wanted = part.partition("\n")
-            given = self._shell(f"exec 2>&1; set +e; {command}")
-            is_same = doctest.OutputChecker().check_output(wanted, given, doctest.ELLIPSIS)
-            assert is_same, f"$ {command}\n{given}"
-
-
 def test_what_the_readme_says_works(exp: Exp) -> None:
     """The files of the README are written, its commands run, and their output is what stands there."""
-    session = Session(exp)
+    for program in ("data.py", "train.py"):
+        shutil.copy(PICTURES / "study" / program, exp.folder)
     marked = [block for block in blocks(ROOT / "README.md") if block.mark]
     assert {block.language for block in marked} == {"yaml", "sh", "console", "python"}
-    for block in marked:
-        session.run(block)
+    assert DocumentSession(exp).follow(ROOT / "README.md") == len(marked)
 
 
 def test_the_recipes_work(exp: Exp) -> None:
     """The recipes for scripts run as they stand; those that need jq where there is one."""
     exp.spec(STUDY)
-    session = Session(exp)
-    for block in blocks(ROOT / "docs" / "guides" / "scripting.md"):
-        if block.mark == "run" or (block.mark == "run: jq" and shutil.which("jq")):
-            session.run(block)
+    assert DocumentSession(exp).follow(ROOT / "docs" / "guides" / "scripting.md")
 
 
 @pytest.mark.parametrize(
     "name",
     [
+        "guides/python.md",
         "guides/resume-rerun-diff.md",
         "coming-from/nemo-run.md",
         "coming-from/nemo-run-functions.md",
         "coming-from/nemo-run-executors.md",
         "coming-from/ml-dash.md",
+        "reference/exit-codes.md",
     ],
 )
 def test_what_other_pages_say_works(exp: Exp, name: str) -> None:
     """What these pages mark is written and run, and the output is what stands there."""
-    session = Session(exp)
-    for block in blocks(ROOT / "docs" / name):
-        if block.mark and not block.mark.startswith("ml-dash: "):  # see test_tracking_docs.py
-            session.run(block)
+    assert DocumentSession(exp).follow(ROOT / "docs" / name)
 
 
 def test_the_line_that_installs_names_what_there_is() -> None:
@@ -116,11 +74,41 @@ def test_the_line_that_installs_names_what_there_is() -> None:
     assert (ROOT / spec[1]).is_file()
 
 
-def test_the_exit_codes_are_told_alike() -> None:
-    """The table of exit codes in the README is the one of the reference, row by row."""
+def test_the_pictures_are_of_the_spec_in_the_readme() -> None:
+    """The README shows the spec that the script for the pictures runs, in ten lines."""
+    shown = next(block.text for block in blocks(ROOT / "README.md") if block.mark == "file: study.yaml")
+    assert shown == (PICTURES / "study" / "study.yaml").read_text(encoding="utf-8")
+    assert shown.count("\n") == 10
 
-    def rows(path: Path) -> list[str]:
-        return re.findall(r"^\| \d+ \|.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert rows(ROOT / "README.md") == rows(ROOT / "docs" / "reference" / "json.md")
-    assert len(rows(ROOT / "README.md")) == 12
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("live", ["$ exp run study.yaml", "FAILED", "RUNNING", "train 2/5 done", "4 of 7 finished"]),
+        ("status", STATUS_WORDS),
+        ("metrics", ["$ exp metrics study --plot", "━ train/lr=0.003", "(epoch)", "⣀"]),
+    ],
+)
+def test_a_picture_shows_its_command(name: str, words: list[str]) -> None:
+    """Each picture of the README has the words of its command, is small and loads nothing."""
+    assert f"](docs/pictures/{name}.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    check_picture(PICTURES / f"{name}.svg", words)
+
+
+def test_a_picture_is_made_from_a_run(tmp_path: Path) -> None:
+    """The script runs the study in a terminal, and writes what the terminal shows."""
+    script = [sys.executable, PICTURES / "make.py", "--out", tmp_path, "--pause", "0", "status"]
+    subprocess.run(script, check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["status.svg"]
+    check_picture(tmp_path / "status.svg", STATUS_WORDS)
+
+
+def check_picture(path: Path, words: list[str]) -> None:
+    """Check that an SVG has these words, is small, and that its only URL is the name of its format."""
+    picture = path.read_text(encoding="utf-8")
+    text = "\n".join(html.unescape(part) for part in re.findall(r">([^<]*)</text>", picture))
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
+    assert [word for word in words if word not in text] == []
+    assert re.findall(r"\w+://[^\s\"']+", picture) == ["http://www.w3.org/2000/svg"]
+    assert re.findall(r"url\(|@import|@font-face|href|<script|<image", picture) == []
+    assert len(picture.encode()) < LARGEST_PICTURE

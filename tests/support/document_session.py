@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,14 +47,18 @@ class DocumentSession:
     programs: Path = OWN_PROGRAMS
 
     def follow(self, *pages: Path) -> int:
-        """Run each marked block of the pages in order; the number of blocks."""
+        """Run each marked block of the pages in order; the number of blocks.
+
+        Those marked `run: PROGRAM` run where there is this program. ML-Dash's calls have a test of their own.
+        """
         user = self.exp.home.parent
         self.exp.home.mkdir(exist_ok=True)
         (user / ".nemo_run").symlink_to(self.exp.home)
         self._variables.touch()
         marked = [block for page in pages for block in blocks(page) if block.mark]
         for block in marked:
-            self._run(block)
+            if not block.mark.startswith("ml-dash: "):
+                self._run(block)
         return len(marked)
 
     @property
@@ -63,6 +68,9 @@ class DocumentSession:
     def _run(self, block: Block) -> None:
         if block.mark.startswith("file: "):
             (self.exp.folder / block.mark.removeprefix("file: ")).write_text(block.text)
+        elif block.mark.startswith("run: "):
+            if shutil.which(block.mark.removeprefix("run: ")):
+                self._run(replace(block, mark="run"))
         elif block.mark == "run" and block.language == "console":
             self._compare(block.text)
         elif block.mark == "run" and block.language == "sh":
