@@ -20,6 +20,8 @@ import griffe
 import nemorun_cli
 from nemorun_cli import executors
 from nemorun_cli.cli import app
+from nemorun_cli.errors import EngineError, LedgerError, NotOverError
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus
 from nemorun_cli.spec.schema import reference, walk
 
 if TYPE_CHECKING:
@@ -67,6 +69,25 @@ def fenced(language: str, text: str) -> list[str]:
 
 # -- commands -------------------------------------------------------------------------------------------
 
+RESULT: Final = ", ".join(
+    f"{code} {status}" for status, code in EXIT_CODES.items() if code != NotOverError.exit_code
+)
+STARTED: Final = f"that of the experiment: {RESULT}. With `--detach` or `--dry-run`: 0"
+CODES: Final = {
+    "validate": f"{EngineError.exit_code} if the spec has no problem, but `--engines` found one of an engine",
+    "run": STARTED,
+    "resume": STARTED,
+    "rerun": STARTED,
+    "status": f"with `--exit-code` that of the experiment: {RESULT}; {NotOverError.exit_code} while it runs",
+    "attach": f"that of the experiment: {RESULT}",
+    "logs": f"with `--follow` {EXIT_CODES[ExperimentStatus.INTERRUPTED]} if the experiment is INTERRUPTED",
+    "wait": f"that of the experiment: {RESULT}. {NotOverError.exit_code} after the `--timeout`",
+    "metrics": f"with `--follow` {EXIT_CODES[ExperimentStatus.INTERRUPTED]} if the experiment is INTERRUPTED",
+    "doctor": f"{EngineError.exit_code} for problems of engines alone, {LedgerError.exit_code} for others",
+    "fsck": f"{LedgerError.exit_code} if the experiment is damaged, and was not repaired",
+}
+"""The exit codes that commands return; those of errors are alike everywhere."""
+
 
 def commands() -> str:
     """The page with every command."""
@@ -105,6 +126,7 @@ def _command(name: str) -> list[str]:
         "",
         *table(("argument", "meaning"), [(code(each.metavar), prose(each.help or "")) for each in arguments]),
         *table(("option", "meaning", "default"), map(_option, options)),
+        *([f"Exit code: {CODES[name]}.", ""] if name in CODES else []),
         *(fenced("text", textwrap.dedent(examples)) if examples else []),
         prose(note),
         "",

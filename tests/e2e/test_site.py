@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import importlib
 import importlib.util
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 from support.documents import ROOT
 
 import nemorun_cli
+from nemorun_cli.cli import app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +86,15 @@ def test_every_public_name_is_in_the_reference(generator: Any) -> None:
         assert [
             name for name in hidden if not re.search(rf"(?:def |^    ){name}\b", text, re.MULTILINE)
         ] == []
+
+
+def test_every_exit_code_is_in_the_reference(generator: Any) -> None:
+    """The commands whose exit code is not only 0 or that of an error are those that return one."""
+    modules = {name: importlib.import_module(f"nemorun_cli.cli.commands.{name}") for name in app.COMMANDS}
+    returning = {
+        name for name, module in modules.items() if module.command.__annotations__["return"] == "int"
+    }
+    assert set(generator.CODES) == returning
 
 
 def test_pages_are_short() -> None:
