@@ -38,7 +38,7 @@ def a_function_becomes_what_builds_its_result() -> None:
         return Model(hidden)
 
     assert_type(small(hidden=2), run.Config[Model])
-    small(hiden=2)  # type: ignore[call-arg]
+    small(width=2)  # type: ignore[call-arg]
 
 
 def an_experiment_takes_tasks() -> None:
