@@ -165,3 +165,13 @@ def test_a_page_links_to_files_that_exist(path: Path) -> None:
     """A relative link has a target."""
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not link.startswith(MOVING) and not (ROOT / link).exists()] == []
+
+
+def test_the_guide_names_tests_that_exist() -> None:
+    """Each test that a recipe names as the one that fails is a test of this suite."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert named
+    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    defined = {name for module in modules for name in re.findall(r"^def (test_\w+)\(", module, re.MULTILINE)}
+    assert named - defined == set()
