@@ -15,7 +15,10 @@ import pytest
 from support.documents import DOCUMENTS, ROOT
 
 LIST: Final = Path(__file__).with_name("banned_words.txt")
-PAGES: Final = (*DOCUMENTS, ROOT / "CHANGELOG.md")
+PAGES: Final = tuple(
+    dict.fromkeys((*DOCUMENTS, *sorted(ROOT.glob("*.md")), *sorted((ROOT / ".github").rglob("*.md"))))
+)
+FORMS: Final = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 MODULES: Final = sorted((ROOT / "nemorun_cli").rglob("*.py"))
 
 # File, as a glob relative to the root; expression; reason. Text that the expression matches is not searched.
@@ -119,7 +122,14 @@ ENTRIES: Final = entries()
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_document_uses_plain_words(path: Path) -> None:
-    """README, changelog and docs contain no banned word outside of code."""
+    """The docs, and the pages at the root and in .github, contain no banned word outside of code."""
+    prose = markdown_prose(path.read_text(encoding="utf-8"))
+    assert findings(path.relative_to(ROOT).as_posix(), prose) == []
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_a_form_uses_plain_words(path: Path) -> None:
+    """The titles, labels and descriptions of a form for issues contain no banned word."""
     prose = markdown_prose(path.read_text(encoding="utf-8"))
     assert findings(path.relative_to(ROOT).as_posix(), prose) == []
 

@@ -25,6 +25,7 @@ ParametersBuilder: Final = Params
 _REMOTE: Final = ("job_lifecycle", "managed")
 
 Owner = TypeVar("Owner", bound="Experiment")
+Result = TypeVar("Result")
 
 
 class OperationMode(Enum):
@@ -222,7 +223,7 @@ def _warn(text: str) -> None:
 
 def ml_dash_experiment(
     prefix: str | os.PathLike[str] | None = None, *, params: bool = False, **options: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Return a decorator that opens a new record for each call of the function.
 
     The function receives it as `experiment` if it has a parameter of that name. For coroutines and
@@ -235,7 +236,7 @@ def ml_dash_experiment(
     """
     _check_names(options, ARGUMENTS)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
         return wrap(function, lambda: Experiment(prefix, **options).run, params=params)

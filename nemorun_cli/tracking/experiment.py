@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from nemorun_cli.errors import StateError, UsageError
 from nemorun_cli.tracking import foreign_calls
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.files import Files
     from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.tracking.tracks import Tracks
+
+Result = TypeVar("Result")
 
 DEFAULT_ROOT: Final = ".dash"
 ARGUMENTS: Final = (
@@ -296,7 +298,7 @@ def unknown_argument(name: str, known: Sequence[str]) -> TypeError:
 
 def ml_dash_experiment(
     prefix: str | os.PathLike[str] | None = None, *, params: bool = False, **options: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Return a decorator that opens a new record for each call of the function.
 
     The function receives it as `experiment` if it has a parameter of that name. For coroutines and
@@ -311,7 +313,7 @@ def ml_dash_experiment(
         if name not in ARGUMENTS:
             raise unknown_argument(name, ARGUMENTS)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
         return wrap(function, lambda: Experiment(prefix=prefix, **options).run, params=params)

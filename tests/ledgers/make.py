@@ -35,6 +35,10 @@ from engines.sshd import LOGIN
 from support.patience import eventually
 
 import nemorun_cli
+from nemorun_cli.executors.slurm import submissions
+from nemorun_cli.executors.slurm.dependency import DECLINED
+from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT
+from nemorun_cli.executors.slurm.remote import remote_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -187,7 +191,7 @@ class Experiment:
     @property
     def remote(self) -> Path | None:
         """Where its files are on the remote host, if there is one."""
-        note = self.directory / "slurm" / "there"
+        note = self.directory / submissions.FOLDER / remote_paths.NOTE
         return Path(json.loads(note.read_bytes())["folder"]) if note.exists() else None
 
     def status(self, *, is_renamed: bool = True) -> dict[str, Any]:
@@ -473,7 +477,7 @@ def stood_back(engine: str) -> Recipe:
         experiment.kill_supervisor()
         experiment.open("early")
         for task in ("train", "clean"):
-            experiment.await_file(task, "stood-back")
+            experiment.await_file(task, DECLINED)
 
     wanted = {"prepare": "RUNNING", "train": "SUBMITTED", "clean": "SUBMITTED"}
     return Recipe(f"{engine}-stood-back", {**ENGINES[engine], "tasks": tasks}, wanted, drive)
@@ -492,7 +496,7 @@ def near_its_limit(engine: str, end: str) -> Recipe:
         experiment.await_statuses(fails="RUNNING", saves="RUNNING")
         experiment.kill_supervisor()
         for task in tasks:
-            experiment.await_file(task, "near-its-limit")
+            experiment.await_file(task, NEAR_LIMIT)
             experiment.await_file(task, "exit.json")
 
     document = {**ENGINES[engine], "executors": {"cluster": cluster}, "tasks": tasks}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError
 from nemorun_cli.model import forms
-from nemorun_cli.model.spec import Group, PluginUse, Spec, Task
-from nemorun_cli.storage import events, ledger, spec_copies
+from nemorun_cli.model.spec import Group, PluginUse, RunOptions, Spec, Task
+from nemorun_cli.storage import events, ledger, spec_copies, stored_spec
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 TIME = "2026-11-22T03:11:33.120Z"
@@ -46,6 +48,21 @@ def stored(folder: Path, **changes: Any) -> ExperimentFiles:
         parent[last] = value
     files.resolved.write_text(json.dumps(document))
     return files
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        (Task, stored_spec.TASK),
+        (Group, stored_spec.GROUP),
+        (RunOptions, stored_spec.RUN),
+        (PluginUse, stored_spec.PLUGIN),
+    ],
+    ids=["Task", "Group", "RunOptions", "PluginUse"],
+)
+def test_every_stored_field_has_a_form(kind: Any, known: Mapping[str, forms.Form]) -> None:
+    """No field of a spec is read back without a check of what it holds."""
+    assert {field.name for field in fields(kind)} == set(known)
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
