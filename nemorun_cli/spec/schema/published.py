@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 ID: Final = "urn:nemorun-cli:experiment.schema.json"
 # These sections are read before expressions are filled in, or hold texts of their own.
 _LITERAL: Final = frozenset(("version", "folder", "extends", "include", "name", "params"))
-# These have to be mappings or lists before expressions are filled in; what is in them may be expressions.
-_WRITTEN_OUT: Final = ("env", "defaults", "tasks", "on_success", "on_failure", "on_exit")
+_WITH_WORDS: Final = ("script", "inline", "command")  # what tasks run whose arguments are words
 _SIMPLE: Final = frozenset(
     ("type", "title", "description", "examples", "properties", "required", "additionalProperties", "$defs")
 )
@@ -156,8 +155,8 @@ class _Maker:
             "plugin": self._plugin,
             "task": lambda: self._task("task"),
             "handler": lambda: self._task("handler"),
-            "member": lambda: self._task("member", is_written_out=True),
-            "defaults": lambda: self._task("defaults", is_written_out=True),
+            "member": lambda: self._task("member"),
+            "defaults": lambda: self._task("defaults"),
         }
 
     def schema(self) -> dict[str, Any]:
@@ -165,8 +164,7 @@ class _Maker:
             key: part if key in _LITERAL else self._values.value(part)
             for key, part in self._source["properties"].items()
         }
-        for key in _WRITTEN_OUT:
-            properties[key] = self._written_out(key)
+        properties["env"]["type"] = "object"  # other expressions use its variables, so it is no expression
         whole = {"properties": properties, "additionalProperties": False}
         document = {
             **{
@@ -185,32 +183,26 @@ class _Maker:
         document["$defs"] = in_definitions(document, self._definitions)
         return document
 
-    def _written_out(self, key: str) -> dict[str, Any]:
-        part: dict[str, Any] = self._source["properties"][key]
-        if "$ref" in part:
-            return {**self._values.value(part), "type": "object"}
-        return self._values.children(part)
-
     # -- tasks --------------------------------------------------------------------------------------
 
-    def _task(self, name: str, *, is_written_out: bool = False) -> dict[str, Any]:
+    def _task(self, name: str) -> dict[str, Any]:
         """Return a task, a handler, a member or `defaults` as one mapping with all its keys."""
         part = self._source["$defs"][name]
-        keys = {key: self._values.value(entry) for key, entry in walk.properties(part).items()}
-        if "group" in keys:
-            group = walk.properties(part)["group"]
-            keys["group"] = self._values.children(group)
-        mapping = {
-            **({"description": part["description"]} if "description" in part else {}),
+        mapping: dict[str, Any] = {
+            **{key: part[key] for key in ("description", "oneOf") if key in part},
             "type": "object",
-            "properties": keys,
+            "properties": {key: self._values.value(entry) for key, entry in walk.properties(part).items()},
             "additionalProperties": False,
         }
-        kinds = {"oneOf": part["oneOf"]} if "oneOf" in part else {}
-        if is_written_out:
-            return {**mapping, **kinds}
-        guarded = {"if": {"type": "object"}, "then": kinds} if kinds else {}
-        return {**mapping, **EXPRESSION, "type": ["object", "string"], **guarded}
+        if "oneOf" in part:
+            mapping["allOf"] = [
+                {"if": {"required": ["partial"]}, "then": _narrowed("args", "object")},
+                {"if": _has_one_of(_WITH_WORDS), "then": _narrowed("args", "array")},
+            ]
+        if "group" in mapping["properties"]:
+            alone = {"not": {"required": ["group"]}}
+            mapping["allOf"].append({"if": alone, "then": _narrowed("executor", "string")})
+        return with_expression(mapping)
 
     # -- what other packages can add to ---------------------------------------------------------------
 
@@ -371,6 +363,15 @@ class _Maker:
 
 def _described(part: Mapping[str, Any]) -> dict[str, Any]:
     return {key: part[key] for key in ("description", "default", "examples") if key in part}
+
+
+def _narrowed(key: str, kind: str) -> dict[str, Any]:
+    """Return the schema of a mapping with a value of this type, or an expression, under a key."""
+    return {"properties": {key: {"type": list(dict.fromkeys([kind, "string"]))}}}
+
+
+def _has_one_of(keys: Iterable[str]) -> dict[str, Any]:
+    return {"anyOf": [{"required": [key]} for key in keys]}
 
 
 def _names(part: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:

@@ -136,8 +136,9 @@ WRONG = [
     task(retry={"limits": 1}),
     task(when="x ${{ params.a }}"),
     {"tasks": {"a": {"group": [{"comand": "echo"}]}}},
-    {"tasks": "${{ params.tasks }}"},
-    {"tasks": {"a": {"group": "${{ params.members }}"}}},
+    task(args={"a": 1}),
+    task(executor=["local", "local"]),
+    {"tasks": {"a": {"partial": "m:f", "args": ["x"]}}},
     spec(env="${{ params.env }}"),
     spec(defaults={"timeuot": "1h"}),
     spec(on_exit={"h": {"command": "echo", "matrix": {"a": [1]}}}),
@@ -163,6 +164,9 @@ RIGHT = [
     task(when="${{ params.a }}", stop_signal="${{ params.signal }}", allow_failure="${{ params.b }}"),
     task(matrix={"lr": "${{ params.rates }}", "max_parallel": "${{ params.most }}"}),
     {"tasks": {"a": "${{ params.task }}"}},
+    {"tasks": {"a": {"group": "${{ params.members }}", "executor": ["local", "${{ params.b }}"]}}},
+    {"tasks": {"a": {"partial": "m:f", "args": {"a": [1, None, {"b": 2}]}}}},
+    {"tasks": "${{ params.tasks }}", "defaults": "${{ params.defaults }}"},
     {
         "extends": "base.yaml",
         "defaults": {"timeout": None},
@@ -187,7 +191,7 @@ def test_expressions_and_short_forms_are_allowed(data: Any) -> None:
 # -- the same verdicts as `exp validate` ----------------------------------------------------------------
 
 # Of the first mistake that `exp validate` reports: it is about a key or about the type of a value.
-OF_KEYS_AND_TYPES = ("unknown key ", "must be ", "must not be empty", "contains a value twice")
+OF_KEYS_AND_TYPES = ("unknown key ", "must be ", "must not be empty", "contains a value twice", "is a list")
 # A value of each type that a mutation puts in place of another one.
 OTHERS: Sequence[Any] = ("zzz", 7, 0.5, True, None, [], ["zzz"], {}, {"zzz": 1}, -1, "", "2h")
 
