@@ -434,16 +434,7 @@ class LogsDocument(TypedDict):
     text: str
 
 
-class MetricsSerieRowFields(TypedDict):
-    """A row: its fields, and `_ts`, the Unix time at which it was logged.
-
-    NaN and infinities are the strings NaN, Infinity and -Infinity.
-    """
-
-    _ts: float
-
-
-class MetricsSerieFields(TypedDict):
+class MetricsSeriesFields(TypedDict):
     """One series of one record."""
 
     prefix: str
@@ -454,7 +445,7 @@ class MetricsSerieFields(TypedDict):
     name: str | None
     count: int
     statistics: dict[str, StatisticsFields]
-    rows: list[MetricsSerieRowFields]
+    rows: list[dict[str, Any]]
 
 
 class MetricsDocument(TypedDict):
@@ -464,7 +455,7 @@ class MetricsDocument(TypedDict):
     """
 
     schema: Literal["exp.metrics/1"]
-    series: list[MetricsSerieFields]
+    series: list[MetricsSeriesFields]
 
 
 class NotifyFailedFields(TypedDict):

@@ -63,9 +63,12 @@ class _Module:
 
     def _of_type(self, kind: str, schema: Any, name: str) -> str:
         if kind == "array":
-            return f"list[{self._type(schema.get('items', {}), name.removesuffix('s'))}]"
+            singular = name if name.endswith("Series") else name.removesuffix("s")
+            return f"list[{self._type(schema.get('items', {}), singular)}]"
         if kind != "object":
             return _PLAIN[kind]
+        if isinstance(schema.get("additionalProperties"), dict) and "properties" in schema:
+            return "dict[str, Any]"  # a TypedDict would refuse the keys that are not known beforehand
         if "properties" in schema:
             return self._make_class(f"{name}Fields", schema, name)
         values = schema.get("additionalProperties")

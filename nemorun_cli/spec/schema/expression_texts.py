@@ -63,7 +63,7 @@ class Rewriter:
         return {**_annotations(rewritten), "anyOf": [constraints, dict(self._secret)]}
 
     def children(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a schema in which values inside of the value may be expressions, but not the value itself."""
+        """Return a schema in which what a value contains may be expressions, but not the value itself."""
         inner = {
             key: item for key, item in schema.items() if key not in ("$defs", "$id", "$schema", "$anchor")
         }
@@ -103,7 +103,7 @@ class Rewriter:
         if self._foreign is not None:
             owner, own = self._foreign
             if name == target or name not in own:
-                return {}  # it leads out of this file: nothing is known of the value
+                return {}  # it points outside of this file: nothing is known of the value
             key, source = f"{owner}.{name}", own
         else:
             key, source = f"{name}OrExpression" if name in self._plain else name, self._source
@@ -180,12 +180,26 @@ def _references(schema: Any) -> Iterator[str]:
                 yield from _references(item)
 
 
+def resolved(definitions: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """Return what a reference leads to: a definition, or a key of it."""
+    found: Any = definitions
+    for step in target.removeprefix(_PREFIX).split("/"):
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    schema: dict[str, Any] = found
+    return schema
+
+
+def property_of(reference: str, key: str) -> str:
+    """Return a reference to a key of a definition."""
+    return f"{reference}/properties/{key.replace('~', '~0').replace('/', '~1')}"
+
+
 def in_definitions(document: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """Return the definitions that a document needs, in the order of their first use."""
     needed: dict[str, Any] = {}
     waiting = list(_references(document))
     while waiting:
-        name = waiting.pop(0)
+        name = waiting.pop(0).partition("/")[0]
         if name not in needed:
             needed[name] = definitions[name]
             waiting += _references(definitions[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.spec.schema import reference
+from nemorun_cli.spec.schema.expression_texts import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ def _pieces(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator
     """Yield a part and the schemas that apply to the same value; those of overriding files last."""
     yield part
     if "$ref" in part:
-        yield from _pieces(definitions[part["$ref"].removeprefix("#/$defs/")], definitions)
+        yield from _pieces(resolved(definitions, part["$ref"]), definitions)
     for keyword in ("allOf", "anyOf", "oneOf"):
         for inner in part.get(keyword, ()):
             yield from _pieces(inner, definitions)

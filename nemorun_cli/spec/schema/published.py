@@ -22,6 +22,7 @@ from nemorun_cli.spec.schema.expression_texts import (
     in_definitions,
     or_expression,
     plain_definitions,
+    property_of,
     with_expression,
 )
 from nemorun_cli.spec.schema.overriding_files import Relaxer
@@ -255,7 +256,7 @@ class _Maker:
             branches.append({"if": _has_type([name]), "then": {"$ref": definition}})
             for key, entry in mapping.get("properties", {}).items():
                 if key not in shared:
-                    any_type["properties"].setdefault(key, []).append(entry)
+                    any_type["properties"].setdefault(key, []).append((entry, property_of(definition, key)))
             if mapping.get("additionalProperties", True) is not False:
                 any_type["additionalProperties"] = True
         any_type["properties"] = {
@@ -384,8 +385,10 @@ def _has_type(names: list[str]) -> dict[str, Any]:
     return {"properties": {"type": {"enum": names}}, "required": ["type"]}
 
 
-def _either(entries: list[Any]) -> Any:
-    different = [entry for index, entry in enumerate(entries) if entry not in entries[:index]]
+def _either(entries: list[tuple[Any, str]]) -> Any:
+    """Return the schema of a key that several types may have, each with a reference to its schema."""
+    first = {json.dumps(entry): reference for entry, reference in reversed(entries)}
+    different = [{"$ref": reference} for reference in reversed(first.values())]
     return different[0] if len(different) == 1 else {"anyOf": different}
 
 
