@@ -69,6 +69,9 @@ class PluginUses:
                     self._report((*place, "secret"), f"no secret is called {source!r}", hint)
                 return {"secret": source}
             name = dotted(place)
+            if findings := checks.check_secret(source, (*place, "secret")):
+                self.findings += findings
+                return {"secret": name}
             self._secrets[name] = self._env_layering.source(source, (*place, "secret"))
             return {"secret": name}
         if isinstance(value, dict):

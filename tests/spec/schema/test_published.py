@@ -118,6 +118,7 @@ WRONG = [
     spec(executors={"c": {"type": "${{ params.type }}", "tim": "1:00"}}),
     spec(plugins=[{"uses": "notify", "with": {"onn": ["end"]}}]),
     spec(plugins=[{"uses": "notyfy"}]),
+    spec(plugins=[{"uses": "notify", "with": {"webhook": {"secret": {"en": "HOOK"}}}}]),
     spec(plugins=[{"use": "notify"}]),
     spec(plugins=[{"uses": "env", "with": {"threads": "many"}}]),
     task(plugins=[{"uses": "env", "with": {"sett": {"A": 1}}}]),
