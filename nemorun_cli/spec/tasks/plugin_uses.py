@@ -104,7 +104,11 @@ def check(plugin: type[Any], use: PluginUse) -> list[Finding]:
     """
     options, place = use.options_with(dict.fromkeys(use.secrets, MASK)), (*use.place, "with")
     findings = _check_options(plugin, options, place)
-    return [finding for finding in findings if not is_secret(_at(use.options, finding.place[len(place) :]))]
+    return [
+        finding
+        for finding in findings
+        if finding.on_key or not is_secret(_at(use.options, finding.place[len(place) :]))
+    ]
 
 
 def _at(value: Any, place: Place) -> Any:

@@ -17,6 +17,7 @@ from support.documents import DOCUMENTS, ROOT, blocks
 from support.extent import amount
 
 from nemorun_cli.errors import SpecError
+from nemorun_cli.model.status import RETRIED_AS
 from nemorun_cli.spec import load
 from nemorun_cli.spec.schema import published, walk
 from nemorun_cli.spec.yaml import parser
@@ -36,6 +37,12 @@ def validator(name: str) -> Draft202012Validator:
 
 
 EXPERIMENT = validator("experiment")
+
+
+def test_causes_of_retries_are_those_of_the_code() -> None:
+    """`retry.on` lists each cause that a reason counts as, and `any`."""
+    causes = walk.experiment()["$defs"]["retryCause"]["anyOf"][0]["enum"]
+    assert set(causes) == {"any", *RETRIED_AS.values()}
 
 
 def test_what_is_published_is_made_of_its_sources() -> None:
