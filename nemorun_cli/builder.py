@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.json_documents import PlanDocument
     from nemorun_cli.parts import Task
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
@@ -208,11 +209,11 @@ class Builder:
             self._codes[-1] = self._codes[-1] or code
         return runs[0]
 
-    def dryrun(self) -> dict[str, Any]:
+    def dryrun(self) -> PlanDocument:
         """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
         return self._plans(is_quiet=False)
 
-    def _plans(self, *, is_quiet: bool) -> dict[str, Any]:
+    def _plans(self, *, is_quiet: bool) -> PlanDocument:
         python_specs.hand_over(self, [])
         self._python = calling_program.own_python()
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import

@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 import typer.core
@@ -29,6 +29,8 @@ from nemorun_cli.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from nemorun_cli.json_documents import ErrorDocument
 
 # The commands under their headings in `exp --help`; each line is the first line of the command's own help.
 SECTIONS: Final = {
@@ -393,16 +395,19 @@ def describe(error: ExpError) -> str:
     return "\n".join(parts)
 
 
-def error_document(error: ExpError) -> dict[str, Any]:
+def error_document(error: ExpError) -> ErrorDocument:
     """The document `exp.error/1`."""
     problems = [problem.to_json() for problem in error.problems] if isinstance(error, SpecError) else []
-    return {
-        "schema": ERROR_FORMAT,
-        "code": error.exit_code,
-        "message": error.message,
-        "hint": error.hint,
-        "problems": problems,
-    }
+    return cast(
+        "ErrorDocument",
+        {
+            "schema": ERROR_FORMAT,
+            "code": error.exit_code,
+            "message": error.message,
+            "hint": error.hint,
+            "problems": problems,
+        },
+    )
 
 
 def _fault(error: BaseException) -> ExpError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nemorun_cli import executors
 from nemorun_cli.cli import terminal
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.json_documents import PlanDocument
     from nemorun_cli.spec.document import Document
     from nemorun_cli.spec.python_specs import BuiltSpec
     from nemorun_cli.views.snapshot import Snapshot
@@ -98,7 +99,7 @@ def report(error: ExpError, program: Path) -> None:
     terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
-def show(document: Document, *, quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
+def show(document: Document, *, quiet: bool = False, home: Home | None = None) -> PlanDocument:
     """Print what would run, unless quiet, and give it; nothing is created."""
     from nemorun_cli.experiment import preview  # noqa: PLC0415 - only for a dry run
     from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same

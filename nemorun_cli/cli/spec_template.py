@@ -5,7 +5,12 @@ from __future__ import annotations
 from string import Template
 from typing import Final
 
+SCHEMA_FILE: Final = ".exp.schema.json"  # next to the spec; editors take the path as relative to the spec
+
 _TEXT: Final = Template("""\
+# yaml-language-server: $$schema=$schema
+# That file is for editors, and can be shared. Renew it after an upgrade: exp schema --json > $schema
+#
 # Check it:       exp validate $file
 # See its graph:  exp graph $file
 # Run it:         exp run $file
@@ -49,4 +54,4 @@ tasks:
 
 def text(name: str, *, file: str) -> str:
     """The spec for an experiment of this name, as the content of `file`."""
-    return _TEXT.substitute(name=name, file=file)
+    return _TEXT.substitute(name=name, file=file, schema=SCHEMA_FILE)

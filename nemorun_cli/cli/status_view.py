@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
 from nemorun_cli.views import sweeps
@@ -10,10 +10,11 @@ from nemorun_cli.views import sweeps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.json_documents import StatusDocument
     from nemorun_cli.views.snapshot import Snapshot
 
 
-def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, Any]:
+def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> StatusDocument:
     """The document `exp.status/1`, with only the named tasks if names are given."""
     document = snapshot.to_json()
     if names is not None:

@@ -799,10 +799,10 @@ def test_a_task_runs_with_what_it_asks_for(workspace: Workspace) -> None:
     tasks = {name: {"inline": "true", "resources": wanted} for name in ("one", "two")}
     run = workspace.start(tasks)
     run.wait(timeout=60)
-    tasks = run.status().to_json()["tasks"]
-    assert [task["status"] for task in tasks] == ["SUCCEEDED", "SUCCEEDED"]
-    assert all(task["resources"] == {"cpus": 1, "memory": 64 << 20} for task in tasks)
-    assert all(task["usage"] is None or task["usage"]["cpu"] >= 0 for task in tasks)
+    ended = run.status().to_json()["tasks"]
+    assert [task["status"] for task in ended] == ["SUCCEEDED", "SUCCEEDED"]
+    assert all(task.get("resources") == {"cpus": 1, "memory": 64 << 20} for task in ended)
+    assert all(usage is None or usage["cpu"] >= 0 for task in ended for usage in [task.get("usage")])
 
 
 def test_what_can_never_be_had_is_refused(workspace: Workspace) -> None:
@@ -837,8 +837,12 @@ def test_the_status_tells_where_a_task_runs(workspace: Workspace) -> None:
         assert task["job_id"]
         assert task["evidence"]
     assert running["job_id"] == ended["job_id"]
-    assert ended["started"] <= ended["ended"]
-    assert 0 <= ended["duration"] < time.time() - began
+    started, duration = ended["started"], ended["duration"]
+    assert started is not None
+    assert ended["ended"] is not None
+    assert started <= ended["ended"]
+    assert duration is not None
+    assert 0 <= duration < time.time() - began
 
 
 def test_the_dry_run_shows_what_will_run(workspace: Workspace) -> None:

@@ -327,6 +327,11 @@ def types() -> list[str]:
     return _TYPES.names()
 
 
+def built_in() -> list[str]:
+    """The executor types that come with this package."""
+    return sorted(_TYPES.built_in)
+
+
 def known(*, ask: bool) -> ExecutorTypes:
     """The executor types that a spec is checked against; `ask` also queries this machine and the engines."""
     return ExecutorTypes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nemorun_cli.experiment import create
 from nemorun_cli.spec import secret_warnings
@@ -12,12 +12,13 @@ from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
+    from nemorun_cli.json_documents import PlanDocument
     from nemorun_cli.model.problems import Problem
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
 
 
-def plans(document: Document, home: Home) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+def plans(document: Document, home: Home) -> tuple[PlanDocument, tuple[Problem, ...]]:
     """The plans of the tasks, and the warnings about secrets; packagers are asked what they would ship.
 
     Raises:

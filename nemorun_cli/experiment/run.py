@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.change_spec import SpecChange
     from nemorun_cli.experiment.start import IfRunning
+    from nemorun_cli.json_documents import MetricsDocument, ParamsDocument, WhyDocument
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
@@ -304,7 +305,7 @@ class Run:
 
     def metrics(
         self, task: str | None = None, *, keys: Sequence[str] = (), last: int | None = None
-    ) -> dict[str, Any]:
+    ) -> MetricsDocument:
         """The metrics that its tasks logged: the document `exp.metrics/1`.
 
         Its `series` is a list with an entry for each series of each record: `name`, `task`, `prefix`,
@@ -327,7 +328,7 @@ class Run:
         chosen = Target(files=self.files, home=self.home, task=task).choose()
         return documents.metrics(documents.read_series(chosen, wanted=keys, tail=last))
 
-    def params(self, task: str | None = None) -> dict[str, Any]:
+    def params(self, task: str | None = None) -> ParamsDocument:
         """The params that the experiment and its tasks recorded: the document `exp.params/1`.
 
         Its `records` is a list with an entry for each record: `task` (None for the experiment itself),
@@ -345,7 +346,7 @@ class Run:
 
         return documents.params(Target(files=self.files, home=self.home, task=task).choose())
 
-    def why(self, task: str | None = None, *, others: bool = False) -> dict[str, Any]:
+    def why(self, task: str | None = None, *, others: bool = False) -> WhyDocument:
         """Why a task is waiting, failed, was skipped or was cancelled: the document `exp.why/1`.
 
         Its `tasks` is a list with an entry for each task, as in `exp.status/1`, plus `causes`, `chain`,

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 from nemorun_cli.model import units
 
@@ -83,7 +86,7 @@ class Package:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Self:
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
         """A package from the output of `to_json`; unknown fields of a later version are ignored."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.json_documents import PlanDocument
     from nemorun_cli.nemo.statuses import JobStatus
 
 LEVELS: Final = {
@@ -146,7 +147,7 @@ class Experiment(TaskCollection):
         log: bool = True,  # noqa: FBT001, FBT002 - NeMo-Run's order
         exist_ok: bool = False,  # noqa: FBT001, FBT002 - the same
         delete_exp_dir: bool = True,  # noqa: FBT001, FBT002 - the same
-    ) -> dict[str, Any]:
+    ) -> PlanDocument:
         """Print what would run unless `log` is false; return it as the document `exp.plan/1`.
 
         Nothing is created, so that `exist_ok` and `delete_exp_dir` have no effect.

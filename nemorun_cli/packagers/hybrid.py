@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _PART: Final = {
     "title": "a packager's name, or a mapping with its type and options",
     "type": ["string", "object"],
+    "format": "packager",
 }
 
 

@@ -125,15 +125,19 @@ def _texts(data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
 
 
 def _entries(data: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Place]]:
-    """Yield `defaults`, tasks, handlers and members, with their places."""
-    yield data.get("defaults", {}), ("defaults",)
+    """Yield `defaults`, tasks, handlers and members, with their places; each may also be an expression."""
+    if isinstance(defaults := data.get("defaults"), dict):
+        yield defaults, ("defaults",)
     for section in ("tasks", *RUN_AFTER):
-        for name, entry in data.get(section, {}).items():
+        entries = data.get(section)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
             if not isinstance(entry, dict):
                 continue
             yield entry, (section, name)
-            for index, member in enumerate(entry.get("group", ())):
-                yield member, (section, name, "group", index)
+            group = entry.get("group")
+            for index, member in enumerate(group if isinstance(group, list) else ()):
+                if isinstance(member, dict):
+                    yield member, (section, name, "group", index)
 
 
 def _of_task(entry: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
@@ -155,6 +159,7 @@ def _argument_lists(data: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
 
 
 def _secret_commands(entry: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
-    for name, source in entry.get("secrets", {}).items():
+    secrets = entry.get("secrets")
+    for name, source in secrets.items() if isinstance(secrets, dict) else ():
         if isinstance(source, dict) and isinstance(text := source.get("command"), str):
             yield (*place, "secrets", name, "command"), text

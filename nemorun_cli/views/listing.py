@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
 from nemorun_cli.model import units
@@ -29,6 +29,7 @@ from nemorun_cli.views import observe
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from nemorun_cli.json_documents import ListExperimentFields
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import Home
 
@@ -65,23 +66,26 @@ class Summary:
     not_observed: str | None = None
     title: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ListExperimentFields:
         """An entry of `experiments` in `exp.list/1`."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "title": self.title,
-            "status": self.status,
-            "created": self.created,
-            "ended": self.ended,
-            "active": self.active,
-            "counts": dict(self.counts),
-            "tags": list(self.tags),
-            "key": self.key,
-            "problem": self.problem,
-            "responding": self.is_responding,
-            "not_observed": self.not_observed,
-        }
+        return cast(
+            "ListExperimentFields",
+            {
+                "id": self.id,
+                "name": self.name,
+                "title": self.title,
+                "status": self.status,
+                "created": self.created,
+                "ended": self.ended,
+                "active": self.active,
+                "counts": dict(self.counts),
+                "tags": list(self.tags),
+                "key": self.key,
+                "problem": self.problem,
+                "responding": self.is_responding,
+                "not_observed": self.not_observed,
+            },
+        )
 
 
 def newest_first(

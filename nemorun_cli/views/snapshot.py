@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from nemorun_cli.errors import (
     AmbiguousError,
@@ -22,6 +22,7 @@ from nemorun_cli.views import sweeps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.json_documents import StatusDocument, TaskFields
     from nemorun_cli.model.capacity import PendingRequest
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -123,38 +124,41 @@ class Snapshot:
         """Whether the experiment is finished."""
         return self.history.finished is not None
 
-    def task_json(self, task_id: str, index: int) -> dict[str, Any]:
+    def task_json(self, task_id: str, index: int) -> TaskFields:
         """One entry of `tasks` in `exp.status/1`."""
         task = self.spec.tasks[index]
         state = self.history.tasks[task_id]
         attempt = self.files.attempt(task_id, state.attempt).directory if state.submitted else None
-        return {
-            "id": task_id,
-            "index": index,
-            "status": state.status,
-            "executor": task.executor,
-            "type": self.spec.executors.get(task.executor, {}).get("type", task.executor),
-            "job_id": state.job_id,
-            "directory": str(attempt) if attempt else None,
-            "attempt": state.attempt,
-            "exit_code": state.exit_code,
-            "group": task.group,
-            "reason": state.reason,
-            "message": self.message(task_id),
-            "created": self.history.created.get("time"),
-            "started": state.started,
-            "ended": state.ended,
-            "duration": self.duration(state),
-            "active": self.active_duration(state),
-            "dependencies": list(task.dependencies),
-            "external": [self._external(key) for key in task.external],
-            "outputs": state.outputs,
-            "evidence": self._evidence(state),
-            "matrix": task.matrix,
-            "handler": task.handler,
-            "resources": task.resources.to_json(),
-            "usage": state.usage,
-        }
+        return cast(
+            "TaskFields",
+            {
+                "id": task_id,
+                "index": index,
+                "status": state.status,
+                "executor": task.executor,
+                "type": self.spec.executors.get(task.executor, {}).get("type", task.executor),
+                "job_id": state.job_id,
+                "directory": str(attempt) if attempt else None,
+                "attempt": state.attempt,
+                "exit_code": state.exit_code,
+                "group": task.group,
+                "reason": state.reason,
+                "message": self.message(task_id),
+                "created": self.history.created.get("time"),
+                "started": state.started,
+                "ended": state.ended,
+                "duration": self.duration(state),
+                "active": self.active_duration(state),
+                "dependencies": list(task.dependencies),
+                "external": [self._external(key) for key in task.external],
+                "outputs": state.outputs,
+                "evidence": self._evidence(state),
+                "matrix": task.matrix,
+                "handler": task.handler,
+                "resources": task.resources.to_json(),
+                "usage": state.usage,
+            },
+        )
 
     def _external(self, key: str) -> dict[str, Any]:
         """Something outside of the experiment that a task waits for, and how it ended."""
@@ -232,38 +236,41 @@ class Snapshot:
         """The id, with the title if there is one."""
         return f"{self.files.id} ({self.spec.title})" if self.spec.title else self.files.id
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> StatusDocument:
         """The document `exp.status/1`."""
         created, finished = self.history.created, self.history.finished
-        return {
-            "schema": STATUS_FORMAT,
-            "id": self.files.id,
-            "name": self.spec.name,
-            "title": self.spec.title,
-            "status": self.status,
-            "outcome": self.history.outcome or self.history.status,
-            "directory": str(self.files.directory),
-            "created": created.get("time"),
-            "started": self.history.started,
-            "ended": finished["time"] if finished else None,
-            "active": self.active,
-            "key": created.get("key"),
-            "prefix": created.get("prefix"),
-            "description": self.spec.description,
-            "tags": list(self.spec.tags),
-            "bindrs": list(self.spec.bindrs),
-            "not_observed": self.not_observed,
-            "supervisor": {
-                "state": self.supervisor,
-                "pid": self.holder.pid if self.holder else None,
-                "host": self.holder.host if self.holder else None,
-                "responding": self.is_responding,
-                "problem": self.problem,
+        return cast(
+            "StatusDocument",
+            {
+                "schema": STATUS_FORMAT,
+                "id": self.files.id,
+                "name": self.spec.name,
+                "title": self.spec.title,
+                "status": self.status,
+                "outcome": self.history.outcome or self.history.status,
+                "directory": str(self.files.directory),
+                "created": created.get("time"),
+                "started": self.history.started,
+                "ended": finished["time"] if finished else None,
+                "active": self.active,
+                "key": created.get("key"),
+                "prefix": created.get("prefix"),
+                "description": self.spec.description,
+                "tags": list(self.spec.tags),
+                "bindrs": list(self.spec.bindrs),
+                "not_observed": self.not_observed,
+                "supervisor": {
+                    "state": self.supervisor,
+                    "pid": self.holder.pid if self.holder else None,
+                    "host": self.holder.host if self.holder else None,
+                    "responding": self.is_responding,
+                    "problem": self.problem,
+                },
+                "counts": {status: count for status, count in self.history.counts.items() if count},
+                "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
+                "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
             },
-            "counts": {status: count for status, count in self.history.counts.items() if count},
-            "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
-            "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
-        }
+        )
 
     def members(self, group: Group) -> list[TaskState]:
         """The states of a group's members, in the order of the spec."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment import create
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.spec import load
+from nemorun_cli.spec.schema import walk
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from support.workspace import Exp
 
 SPEC_PAGES = ROOT / "docs" / "reference" / "spec"
-SCHEMA = json.loads((ROOT / "schemas" / "experiment.schema.json").read_text())
+SCHEMA = walk.experiment()
 MOST_LINES = 120  # of the architecture page: what somebody new reads at one sitting
 
 

@@ -206,7 +206,8 @@ def test_schemas_say_what_the_package_says(path: Path) -> None:
     for name, words in (
         ("taskStatus", [*TaskStatus]),
         ("experimentStatus", [*ExperimentStatus]),
-        ("reason", [*Reason]),
+        ("reasonWord", [*Reason]),
+        ("recordStatus", [status for status in ExperimentStatus if status != "INTERRUPTED"]),
     ):
         for found in enums(form.get("$defs", {}), name):
             assert set(found) - {None} == set(words)

@@ -87,7 +87,8 @@ class Specs:
     def tasks(self) -> Iterator[dict[str, Any]]:
         """Yield tasks, with the text in each of their keys, launchers, packagers and plugins."""
         definitions = self._schema["$defs"]
-        keys = {**definitions["taskKeys"]["properties"], **definitions["task"]["properties"]}
+        names = ("ownKeys", "commonKeys", "task")
+        keys = {key: part for name in names for key, part in definitions[name]["properties"].items()}
         for key, part in keys.items():
             for value in distinct(self._places.values(part)) if key not in COMPOSED else ():
                 yield {key: value} if key in BODIES else {**RUN, key: value}

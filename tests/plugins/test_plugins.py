@@ -214,6 +214,9 @@ def test_plugin_cannot_touch_what_waits_for_outputs(workspace: ExpWorkspace) -> 
         ("{uses: 'yours:Greeting'}", "there is no module 'yours'"),
         ("{use: notify}", "unknown key 'use'"),
         ("{uses: notify, with: {webhook: {secret: NONE}}}", "no secret is called 'NONE'"),
+        ("{uses: notify, with: {webhook: {secret: {en: HOOK}}}}", "unknown key 'en'"),
+        ("{uses: notify, with: {webhook: {secret: {file: 3}}}}", "must be text"),
+        ("{uses: notify, with: {webhok: {secret: {env: HOOK}}}}", "unknown key 'webhok'"),
     ],
 )
 @pytest.mark.usefixtures("plugins")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -765,3 +766,34 @@ def test_a_group_names_its_leader(read: Read, until: str, selected: tuple[str, .
     """By its name, its number or its id; a group whose leader is left out has none."""
     text = f"tasks: {{g: {{until: {until}, group: [{{inline: x, name: client}}, {{inline: y}}]}}}}"
     assert read(text, only=list(selected)).groups[0].until == found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"tasks": "${{ {'a': {'command': 'echo'}} }}"},
+        {"tasks": {"a": {"group": "${{ [{'command': 'echo'}] }}"}}},
+        {"tasks": {"a": {"group": ["${{ {'command': 'echo'} }}"]}}},
+        {"tasks": {"a": {"command": "echo"}}, "defaults": "${{ {'timeout': 3} }}"},
+        {"tasks": {"a": {"command": "echo"}}, "on_exit": "${{ {'h': {'command': 'echo'}} }}"},
+        {"tasks": {"a": {"command": "echo"}}, "secrets": "${{ {'S': {'env': 'HOME'}} }}"},
+    ],
+    ids=str,
+)
+def test_a_section_may_be_an_expression(data: dict[str, Any]) -> None:
+    """An expression that gives a mapping or a list is valid in place of one."""
+    assert load.validate(data).tasks
+
+
+@pytest.mark.parametrize("kind", [3, True, [], {}])
+def test_the_type_of_a_part_must_be_text(kind: object) -> None:
+    """A packager within another one is checked like any other."""
+    data = {
+        "tasks": {"a": {"command": "echo"}},
+        "packager": {"type": "hybrid", "parts": {".": {"type": kind}}},
+    }
+    with pytest.raises(SpecError) as refused:
+        load.validate(data)
+    assert [problem.message for problem in refused.value.problems] == [
+        f"must be text that is not empty, not {json.dumps(kind)}"
+    ]

@@ -25,7 +25,9 @@ def command(
         ),
     ] = DEFAULT_NAME,
 ) -> None:
-    """Create a starter spec.
+    """Create a starter spec, and next to it the JSON Schema that editors use (.exp.schema.json).
+
+    An existing schema is not changed; after an upgrade, write it again with: exp schema --json
 
     Examples:
       exp init                       create experiment.yaml
@@ -43,5 +45,17 @@ def command(
         raise UsageError(f"{path} already exists", hint="nothing was written; choose another name") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    _write_schema(path.with_name(spec_template.SCHEMA_FILE))
     terminal.write_line(str(path))
     terminal.suggest(f"exp validate {path} · exp graph {path} · exp run {path}", is_wanted=True)
+
+
+def _write_schema(path: Path) -> None:
+    """Write the schema that the spec names for editors; a file that exists is kept."""
+    try:
+        with path.open("xb") as stream:
+            stream.write((walk.folder() / "experiment.schema.json").read_bytes())
+    except FileExistsError:
+        return
+    except OSError as error:
+        terminal.warn(f"warning: cannot write {path}, which editors use: {error.strerror}")

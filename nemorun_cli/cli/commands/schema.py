@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,12 +30,15 @@ def command(
     Examples:
       exp schema                    list the top-level keys
       exp schema tasks.retry        explain a key and the keys below it
-      exp schema --json > experiment.schema.json
+      exp schema executors.slurm    explain the options of a type of executor
+      exp schema --json > .exp.schema.json   write the JSON Schema for editors
+
+    With --json, the options of installed executors, launchers, packagers and plugins are part of it.
     """
     from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - not for the help
 
     if is_json:
-        terminal.write_json(reference.part(path))
+        terminal.write_json(_installed(path))
     else:
         text = reference.describe(path, width=terminal.width(sys.stdout))
         terminal.write_lines(text.splitlines())
@@ -42,3 +46,14 @@ def command(
             terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
         example = reference.example(path)
         terminal.suggest(f"exp schema {example} · exp init" if example else "exp init", is_wanted=True)
+
+
+def _installed(path: str) -> dict[str, Any]:
+    """The schema of this installation, or a part of it."""
+    from nemorun_cli.spec.schema import lookup, published  # noqa: PLC0415 - imports every executor
+
+    with contextlib.redirect_stdout(sys.stderr):  # what other packages print is not part of the document
+        parts = published.installed()
+    for problem in parts.problems:
+        terminal.warn(f"warning: {problem}")
+    return lookup.part(published.whole(parts), path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.json_documents import ShowDocument
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.views.snapshot import Snapshot
@@ -114,32 +115,38 @@ def _uses(spec: Spec) -> frozenset[str]:
 
 def _document(
     snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]], steps: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> ShowDocument:
     """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps."""
     created, finished = snapshot.history.created, snapshot.history.finished
     document = snapshot.to_json()
-    for task in document["tasks"]:
-        task["attempts"] = [attempt.to_json() for attempt in past[task["id"]]]
+    tasks = [
+        {**task, "attempts": [attempt.to_json() for attempt in past[task["id"]]]}
+        for task in document["tasks"]
+    ]
     begin, end = snapshot.history.started, finished["time"] if finished else snapshot.seen
-    return {
-        **document,
-        "schema": SHOW_FORMAT,
-        "duration": round(seconds_between(begin, end), 3) if begin else None,
-        "version": created.get("version"),
-        "lineage": {
-            "rerun_of": created.get("rerun_of"),
-            "revision": snapshot.spec.revision,
-            "removed": list(snapshot.spec.removed),
+    return cast(
+        "ShowDocument",
+        {
+            **document,
+            "schema": SHOW_FORMAT,
+            "tasks": tasks,
+            "duration": round(seconds_between(begin, end), 3) if begin else None,
+            "version": created.get("version"),
+            "lineage": {
+                "rerun_of": created.get("rerun_of"),
+                "revision": snapshot.spec.revision,
+                "removed": list(snapshot.spec.removed),
+            },
+            "params": snapshot.spec.params,
+            "packages": [package.to_json() for package in snapshot.spec.packages],
+            "environment": created.get("environment") or {},
+            "spec": snapshot.spec.to_json(),
+            "steps": list(steps),
+            "plugins": [use.to_json() for use in snapshot.spec.plugins],
+            "plugin_faults": [fault.to_json() for fault in _plugin_faults(snapshot)],
+            "files": _files(snapshot),
         },
-        "params": snapshot.spec.params,
-        "packages": [package.to_json() for package in snapshot.spec.packages],
-        "environment": created.get("environment") or {},
-        "spec": snapshot.spec.to_json(),
-        "steps": list(steps),
-        "plugins": [use.to_json() for use in snapshot.spec.plugins],
-        "plugin_faults": [fault.to_json() for fault in _plugin_faults(snapshot)],
-        "files": _files(snapshot),
-    }
+    )
 
 
 def _plugins(snapshot: Snapshot) -> list[str]:

@@ -78,7 +78,10 @@ _ARGUMENTS: Final = {
 
 
 def _fields(schema: Mapping[str, Any], names: str) -> dict[str, Mapping[str, Any]]:
-    return dict.fromkeys(names.split(), schema)
+    return {
+        name: {"description": f"The option --{name.replace('_', '-')} of sbatch.", **schema}
+        for name in names.split()
+    }
 
 
 # The long options in sbatch's manual, without those that `exp` sets itself (job-name, output, array, export,
@@ -102,10 +105,9 @@ FIELDS: Final[Mapping[str, Any]] = {
     ),
     **_fields(_FLAG, "contiguous overcommit oversubscribe reboot spread_job use_min_nodes"),
     **_fields(_CHOICE, "exclusive no_kill"),
-    "nice": _NUMBER,
-    "signal": _SIGNAL,
-    "time": _TIME,
-    "time_min": _TIME,
+    **_fields(_NUMBER, "nice"),
+    **_fields(_SIGNAL, "signal"),
+    **_fields(_TIME, "time time_min"),
 }
 _OWN: Final = re.findall(
     r"\S+",

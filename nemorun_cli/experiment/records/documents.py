@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import series as measures
@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.json_documents import MetricsDocument, ParamsDocument
 
 METRICS_FORMAT: Final = "exp.metrics/1"
 PARAMS_FORMAT: Final = "exp.params/1"
 MOST_NAMED: Final = 20  # metrics that the error about an unknown one lists
 
 
-def params(chosen: Sequence[TargetRecord]) -> dict[str, Any]:
+def params(chosen: Sequence[TargetRecord]) -> ParamsDocument:
     """The document `exp.params/1`."""
     values = [(record, record.params()) for record in chosen]
     records = [{**record.to_json(), "params": flat, "nested": nested(flat)} for record, flat in values]
-    return {"schema": PARAMS_FORMAT, "records": records}
+    return cast("ParamsDocument", {"schema": PARAMS_FORMAT, "records": records})
 
 
-def metrics(all_series: Sequence[Series]) -> dict[str, Any]:
+def metrics(all_series: Sequence[Series]) -> MetricsDocument:
     """The document `exp.metrics/1`."""
     entries = [{**series.of.to_json(), **series.to_json()} for series in all_series]
-    return {"schema": METRICS_FORMAT, "series": entries}
+    return cast("MetricsDocument", {"schema": METRICS_FORMAT, "series": entries})
 
 
 def read_series(

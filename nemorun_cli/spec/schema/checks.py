@@ -66,6 +66,12 @@ def check_task(entry: Any, place: Place) -> list[Finding]:
     return [] if _part("#/$defs/task")(entry) else _violations(entry, part, place)
 
 
+def check_secret(source: Any, place: Place) -> list[Finding]:
+    """Return the violations in the source of a secret."""
+    part = {"$ref": "#/$defs/secret", "$defs": experiment()["$defs"]}
+    return [] if _part("#/$defs/secret")(source) else _violations(source, part, place)
+
+
 def check_files(entry: Any, place: Place) -> list[Finding]:
     """Return the violations in an `extends` or an `include`."""
     part = {"$ref": "#/$defs/files", "$defs": experiment()["$defs"]}

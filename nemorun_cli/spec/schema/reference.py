@@ -86,13 +86,39 @@ def _part(path: str) -> Mapping[str, Any]:
     part: Mapping[str, Any] = walk.experiment()
     walked: list[str] = []
     for key in filter(None, path.split(".")):
-        inner = _below(part, key)
+        inner = _with_options(key) if walked == ["executors"] else _below(part, key)
+        is_executor = walked[:1] == ["executors"] and len(walked) == len(("executors", "name"))
+        options = _options() if inner is None and is_executor else {}
+        inner = inner or options.get(key)
         if inner is None:
             where = ".".join(walked) or "a spec"
-            raise NotFoundError(f"{where} has no key {key!r}", hint=_hint(part, path, key))
+            hint = choices(key, [*walk.properties(part), *options]) if options else _hint(part, path, key)
+            raise NotFoundError(f"{where} has no key {key!r}", hint=hint)
         part = inner
         walked.append(key)
     return part
+
+
+def _with_options(name: str) -> Mapping[str, Any] | None:
+    """Return what an executor can have; with the options of a type if it is named like the type."""
+    from nemorun_cli import executors  # noqa: PLC0415 - imports executors only for paths that need it
+
+    entry = _below(walk.experiment()["properties"]["executors"], name)
+    if entry is None or name not in executors.built_in():
+        return entry
+    shared, options = walk.properties(entry), executors.find(name).options_schema["properties"]
+    description = f"An executor of the type {name}, and its options."
+    return {"description": description, "type": "object", "properties": {**shared, **options}}
+
+
+def _options() -> dict[str, Mapping[str, Any]]:
+    """Return the options of the built-in types of executors; of several types, those of the first one."""
+    from nemorun_cli import executors  # noqa: PLC0415 - the same
+
+    options: dict[str, Mapping[str, Any]] = {}
+    for name in reversed(executors.built_in()):
+        options |= executors.find(name).options_schema["properties"]
+    return options
 
 
 def _hint(part: Mapping[str, Any], path: str, key: str) -> str:

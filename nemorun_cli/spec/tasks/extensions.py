@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model import units
-from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.model.problems import Finding, choices, shown
 from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Extensions:
         kind = options.get("type")
         if kind is None:
             self.findings.append(Finding(place=place, message="needs the key 'type'", on_key=True))
+        elif not isinstance(kind, str):
+            message = f"must be text that is not empty, not {shown(kind)}"
+            self.findings.append(Finding(place=(*place, "type"), message=message))
         elif not packagers.REGISTRY.has(kind):
             known = packagers.REGISTRY.names()
             type_place = (*place, "type") if len(options) > 1 else place

@@ -69,6 +69,9 @@ class PluginUses:
                     self._report((*place, "secret"), f"no secret is called {source!r}", hint)
                 return {"secret": source}
             name = dotted(place)
+            if findings := checks.check_secret(source, (*place, "secret")):
+                self.findings += findings
+                return {"secret": name}
             self._secrets[name] = self._env_layering.source(source, (*place, "secret"))
             return {"secret": name}
         if isinstance(value, dict):
@@ -101,7 +104,11 @@ def check(plugin: type[Any], use: PluginUse) -> list[Finding]:
     """
     options, place = use.options_with(dict.fromkeys(use.secrets, MASK)), (*use.place, "with")
     findings = _check_options(plugin, options, place)
-    return [finding for finding in findings if not is_secret(_at(use.options, finding.place[len(place) :]))]
+    return [
+        finding
+        for finding in findings
+        if finding.on_key or not is_secret(_at(use.options, finding.place[len(place) :]))
+    ]
 
 
 def _at(value: Any, place: Place) -> Any:

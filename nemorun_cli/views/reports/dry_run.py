@@ -8,7 +8,7 @@ import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nemorun_cli import executors
 from nemorun_cli.executors import planning
@@ -25,6 +25,12 @@ from nemorun_cli.system.files import read_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nemorun_cli.json_documents import (
+        PlanDocument,
+        PlanTaskFields,
+        PlanTaskQueuedEarlyFields,
+        UsedPluginFields,
+    )
     from nemorun_cli.model.problems import Problem
     from nemorun_cli.model.spec import Identity, Spec, Task
     from nemorun_cli.spec.compose.executor_files import ExecutorOrigin
@@ -44,7 +50,7 @@ def document(
     home: Home,
     origins: Mapping[str, ExecutorOrigin],
     warnings: Sequence[Problem] = (),
-) -> dict[str, Any]:
+) -> PlanDocument:
     """The document `exp.plan/1`, with each task after its dependencies.
 
     The id is the one that the experiment would get now; `origins` names the file that describes each
@@ -64,19 +70,22 @@ def document(
     finally:
         for executor in by_name.values():
             executor.close()
-    return {
-        "schema": PLAN_FORMAT,
-        "id": identity.id,
-        "name": spec.name,
-        "directory": identity.directory,
-        "run": asdict(spec.run),
-        "params": spec.params,
-        "plugins": [use.to_json() for use in spec.plugins],
-        "executors": places(spec, origins),
-        "packages": [package.to_json() for package in spec.packages],
-        "warnings": [warning.to_json() for warning in warnings],
-        "tasks": tasks,
-    }
+    return cast(
+        "PlanDocument",
+        {
+            "schema": PLAN_FORMAT,
+            "id": identity.id,
+            "name": spec.name,
+            "directory": identity.directory,
+            "run": asdict(spec.run),
+            "params": spec.params,
+            "plugins": [use.to_json() for use in spec.plugins],
+            "executors": places(spec, origins),
+            "packages": [package.to_json() for package in spec.packages],
+            "warnings": [warning.to_json() for warning in warnings],
+            "tasks": tasks,
+        },
+    )
 
 
 def places(spec: Spec, origins: Mapping[str, ExecutorOrigin]) -> list[dict[str, Any]]:
@@ -179,7 +188,7 @@ def _source(task: Task, folder: Path) -> str | None:
     return data.decode(errors="replace") if is_script else None
 
 
-def lines(plans: dict[str, Any]) -> list[str]:
+def lines(plans: PlanDocument) -> list[str]:
     """The document as lines for people."""
     text = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
     text += [*place_lines(plans["executors"]), ""]
@@ -196,7 +205,7 @@ def lines(plans: dict[str, Any]) -> list[str]:
     return text[:-1]
 
 
-def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
+def _task_lines(number: int, task: PlanTaskFields) -> list[str]:
     needs = ", ".join(task["dependencies"])
     retry = task["retry"]["limit"]
     fields = [
@@ -243,7 +252,7 @@ def _early(task: Task, rules: Rules) -> dict[str, Any]:
     return {"queued_early": {"behind": behind, "after": after} if behind else None}
 
 
-def _early_text(queued: dict[str, list[str]]) -> str:
+def _early_text(queued: PlanTaskQueuedEarlyFields) -> str:
     """The tasks that a task waits for in the backend's queue."""
     text = f"queued early, with a dependency on {_named(queued['behind'])}"
     return f"{text}, once {_named(queued['after'])} has finished" if queued["after"] else text
@@ -255,7 +264,7 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _plugin_text(use: dict[str, Any]) -> str:
+def _plugin_text(use: UsedPluginFields) -> str:
     scope = "" if use["tasks"] is None else f" for {len(use['tasks'])} task(s)"
     return f"{use['uses']}{scope}{', listens to events' if use['hears'] else ''}"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
@@ -15,6 +15,7 @@ from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from nemorun_cli.json_documents import TaskFields, WhyDocument, WhyTaskFields
     from nemorun_cli.model.spec import Group, Task
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.storage.events import Event
@@ -55,21 +56,24 @@ class Explanation:
     backend_output: Excerpt | None = None
     attempts: tuple[PastAttempt, ...] = ()
     resume: Decision | None = None
-    entry: dict[str, Any] = field(default_factory=dict)
+    entry: TaskFields
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> WhyTaskFields:
         """An entry of `tasks` in `exp.why/1`: that of `exp.status/1` plus the explanation."""
-        return {
-            **self.entry,
-            "signal": signal_of(self.state),
-            "causes": [asdict(cause) for cause in self.causes],
-            "chain": [asdict(cause) for cause in self.chain],
-            "failed_line": asdict(self.failed_line) if self.failed_line else None,
-            "log": _excerpt_json(self.excerpt),
-            "backend_output": _excerpt_json(self.backend_output),
-            "attempts": [attempt.to_json() for attempt in self.attempts],
-            "resume": asdict(self.resume) if self.resume else None,
-        }
+        return cast(
+            "WhyTaskFields",
+            {
+                **self.entry,
+                "signal": signal_of(self.state),
+                "causes": [asdict(cause) for cause in self.causes],
+                "chain": [asdict(cause) for cause in self.chain],
+                "failed_line": asdict(self.failed_line) if self.failed_line else None,
+                "log": _excerpt_json(self.excerpt),
+                "backend_output": _excerpt_json(self.backend_output),
+                "attempts": [attempt.to_json() for attempt in self.attempts],
+                "resume": asdict(self.resume) if self.resume else None,
+            },
+        )
 
 
 def _excerpt_json(excerpt: Excerpt | None) -> dict[str, Any] | None:
@@ -97,18 +101,21 @@ def sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
 
 def document(
     snapshot: Snapshot, names: Sequence[str], events: Sequence[Event], *, secrets: Collection[str]
-) -> dict[str, Any]:
+) -> WhyDocument:
     """The document `exp.why/1` about these tasks; for the arguments see `explain`."""
     is_sweep = sweep_of(snapshot, names) is not None
     kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if is_sweep else []
-    return {
-        "schema": WHY_FORMAT,
-        "id": snapshot.files.id,
-        "name": snapshot.spec.name,
-        "status": snapshot.status,
-        "failures": [kind.to_json() for kind in kinds],
-        "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
-    }
+    return cast(
+        "WhyDocument",
+        {
+            "schema": WHY_FORMAT,
+            "id": snapshot.files.id,
+            "name": snapshot.spec.name,
+            "status": snapshot.status,
+            "failures": [kind.to_json() for kind in kinds],
+            "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
+        },
+    )
 
 
 def explain(

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from jsonschema import Draft202012Validator
+
+from nemorun_cli.spec.schema import published
+from nemorun_cli.spec.yaml import parser
+from nemorun_cli.spec.yaml.source import open_source
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -15,6 +21,25 @@ def test_init_writes_a_spec_that_runs_as_it_is(exp: Exp) -> None:
     exp("run", "first.yaml", "-p", "steps=2")
     assert exp.status("first")["status"] == "COMPLETED"
     assert exp("logs", "first", "report").stdout == "small: 2\nlarge: 20\n"
+
+
+def test_init_writes_the_schema_that_the_spec_names(exp: Exp) -> None:
+    """Editors find the schema by the first line of the spec, by a path relative to it."""
+    (exp.folder / "specs").mkdir()
+    exp("init", "specs/first.yaml")
+    line, *_ = (exp.folder / "specs" / "first.yaml").read_text().splitlines()
+    assert line == "# yaml-language-server: $schema=.exp.schema.json"
+    schema = json.loads((exp.folder / "specs" / ".exp.schema.json").read_text())
+    assert schema == published.built_in()
+    spec = parser.parse(open_source(exp.folder / "specs" / "first.yaml"))
+    assert Draft202012Validator(schema).is_valid(spec)
+
+
+def test_init_keeps_a_schema_that_exists(exp: Exp) -> None:
+    """A schema with the options of installed executors, or a file of the user, is not overwritten."""
+    (exp.folder / ".exp.schema.json").write_text("mine")
+    exp("init", "first")
+    assert (exp.folder / ".exp.schema.json").read_text() == "mine"
 
 
 def test_init_needs_no_name(exp: Exp) -> None:

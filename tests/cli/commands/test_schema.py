@@ -19,6 +19,15 @@ def test_without_a_path_the_whole_is_explained(exp: Exp) -> None:
     assert "    tasks\n" in exp("schema").stdout
 
 
+def test_options_of_executors_are_explained(exp: Exp) -> None:
+    """The options of a type are below its name; below any other name are those of all types."""
+    assert "    shm_size\n" in exp("schema", "executors.docker").stdout
+    assert "    shm_size\n" not in exp("schema", "executors.slurm").stdout
+    assert "1-12:00:00" in exp("schema", "executors.cluster.time").stdout
+    assert "as ssh takes it" in exp("schema", "executors.cluster.tunnel.host").stdout
+    assert "did you mean time?" in exp("schema", "executors.cluster.tim", code=3).stderr
+
+
 def test_an_unknown_key_gets_what_is_there(exp: Exp) -> None:
     """A key that is not there is exit code 3, with the nearest."""
     assert "did you mean max_parallel" in exp("schema", "run.max_paralel", code=3).stderr

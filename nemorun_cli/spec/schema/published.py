@@ -1,0 +1,408 @@
+"""Makes the schema of specs as people write them: closed, and with expressions in place of values.
+
+It is made of the schema that a spec is checked against after its expressions are filled in, and of the
+options that the classes of executors, launchers, packagers and plugins declare.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import executors, packagers, plugins
+from nemorun_cli.executors import launchers
+from nemorun_cli.plugins import discovery
+from nemorun_cli.spec.schema import walk
+from nemorun_cli.spec.schema.expression_texts import (
+    EXPRESSION,
+    Rewriter,
+    in_definitions,
+    or_expression,
+    plain_definitions,
+    property_of,
+    with_expression,
+)
+from nemorun_cli.spec.schema.overriding_files import Relaxer
+from nemorun_cli.spec.schema.validator import UnsupportedError, compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from nemorun_cli.system.registry import Registry
+
+ID: Final = "urn:nemorun-cli:experiment.schema.json"
+# These sections are read before expressions are filled in, or hold texts of their own.
+_LITERAL: Final = frozenset(("version", "folder", "extends", "include", "name", "params"))
+_WITH_WORDS: Final = ("script", "inline", "command")  # what tasks run whose arguments are words
+_SIMPLE: Final = frozenset(
+    ("type", "title", "description", "examples", "properties", "required", "additionalProperties", "$defs")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The options of everything that a spec can name, by kind and name; None for options that are unknown.
+
+    Attributes:
+        problems: why options are unknown, one text for each.
+    """
+
+    executors: Mapping[str, Mapping[str, Any] | None]
+    launchers: Mapping[str, Mapping[str, Any] | None]
+    packagers: Mapping[str, Mapping[str, Any] | None]
+    plugins: Mapping[str, Mapping[str, Any] | None]
+    problems: tuple[str, ...] = field(default=())
+
+
+def built_in() -> dict[str, Any]:
+    """Return the schema that knows what is built in."""
+    return whole(
+        Parts(
+            executors={name: executors.find(name).options_schema for name in executors.built_in()},
+            launchers=_built_in_options(launchers.REGISTRY),
+            packagers=_built_in_options(packagers.REGISTRY),
+            plugins={name: _of_plugin(discovery.find(name)) for name in sorted(plugins.BUILT_IN)},
+        )
+    )
+
+
+def _built_in_options(registry: Registry) -> dict[str, Mapping[str, Any]]:
+    return {name: registry.find(name).options_schema for name in sorted(registry.built_in)}
+
+
+def installed() -> Parts:
+    """Return what this installation knows; imports all executors, launchers, packagers and plugins."""
+    problems: list[str] = []
+
+    def options(
+        kind: str, names: Iterable[str], find: Callable[[str], Any], declared: Callable[[Any], Any]
+    ) -> dict[str, Mapping[str, Any] | None]:
+        found: dict[str, Mapping[str, Any] | None] = {}
+        for name in names:
+            try:
+                found[name] = _checked(declared(find(name)))
+            except Exception as error:  # noqa: BLE001 - code of other packages, which may raise anything
+                found[name] = None
+                reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+                problems.append(f"the {kind} {name!r} may have any options in this schema: {reason}")
+        return found
+
+    return Parts(
+        executors=options("executor type", executors.types(), executors.find, _declared),
+        launchers=options("launcher", launchers.REGISTRY.names(), launchers.REGISTRY.find, _declared),
+        packagers=options("packager", packagers.REGISTRY.names(), packagers.REGISTRY.find, _declared),
+        plugins=options("plugin", discovery.names(), discovery.find, _of_plugin),
+        problems=tuple(problems),
+    )
+
+
+def _declared(known_class: Any) -> Any:
+    return known_class.options_schema
+
+
+def _checked(schema: Any) -> Mapping[str, Any] | None:
+    """Return a schema as JSON has it; None if it allows everything. Raises if it is no schema."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow, and not for the built-in parts
+
+    plain = json.loads(json.dumps(schema))
+    if plain is None or plain is True:
+        return None
+    Draft202012Validator.check_schema(plain)
+    return plain if isinstance(plain, dict) else {"not": {}}
+
+
+def _of_plugin(plugin: type[Any]) -> Mapping[str, Any] | None:
+    """Return the schema of a plugin's `with`: the one that it declares, or one with its arguments."""
+    if schema := getattr(plugin, "schema", None):
+        declared: Mapping[str, Any] = schema
+        return declared
+    try:
+        parameters = inspect.signature(plugin).parameters.values()
+    except ValueError:  # the class has no known signature
+        return None
+    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    return {
+        "type": "object",
+        "properties": {one.name: {} for one in named},
+        "required": [one.name for one in named if one.default is one.empty],
+        "additionalProperties": any(one.kind is one.VAR_KEYWORD for one in parameters),
+    }
+
+
+def whole(parts: Parts) -> dict[str, Any]:
+    """Return the schema of a spec that can name these parts."""
+    return _Maker(parts).schema()
+
+
+class _Maker:
+    """Makes one schema; `definitions` grows while parts are added."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._source = walk.experiment()
+        literal = [part for key, part in self._source["properties"].items() if key in _LITERAL]
+        self._definitions = plain_definitions(literal, self._source["$defs"])
+        self._values = Rewriter(self._source["$defs"], self._definitions, replaced=self._replaced())
+        self._secrets = Rewriter({}, self._definitions, secret={"$ref": "#/$defs/pluginSecret"})
+
+    def _replaced(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "executor": self._executor,
+            "launcher": self._launcher,
+            "packager": self._packager,
+            "plugin": self._plugin,
+            "task": lambda: self._task("task"),
+            "handler": lambda: self._task("handler"),
+            "member": lambda: self._task("member"),
+            "defaults": lambda: self._task("defaults"),
+        }
+
+    def schema(self) -> dict[str, Any]:
+        properties = {
+            key: part if key in _LITERAL else self._values.value(part)
+            for key, part in self._source["properties"].items()
+        }
+        properties["env"]["type"] = "object"  # other expressions use its variables, so it is no expression
+        whole = {"properties": properties, "additionalProperties": False}
+        document = {
+            **{
+                key: self._source[key]
+                for key in ("$schema", "$id", "title", "description", "$comment", "type")
+            },
+            "$id": ID,
+            # Here for editors, which complete these keys; what their values can be depends on `extends`.
+            "properties": {key: _described(part) for key, part in properties.items()},
+            "additionalProperties": False,
+            "if": {"required": ["extends"]},
+            "then": Relaxer(self._definitions).mapping(whole),
+            "else": {"properties": properties},
+        }
+        document["then"].pop("additionalProperties")
+        document["$defs"] = in_definitions(document, self._definitions)
+        return document
+
+    # -- tasks --------------------------------------------------------------------------------------
+
+    def _task(self, name: str) -> dict[str, Any]:
+        """Return a task, a handler, a member or `defaults` as one mapping with all its keys."""
+        part = self._source["$defs"][name]
+        mapping: dict[str, Any] = {
+            **{key: part[key] for key in ("description", "oneOf") if key in part},
+            "type": "object",
+            "properties": {key: self._values.value(entry) for key, entry in walk.properties(part).items()},
+            "additionalProperties": False,
+        }
+        if "oneOf" in part:
+            mapping["allOf"] = [
+                {"if": {"required": ["partial"]}, "then": _narrowed("args", "object")},
+                {"if": _has_one_of(_WITH_WORDS), "then": _narrowed("args", "array")},
+            ]
+        if "group" in mapping["properties"]:
+            alone = {"not": {"required": ["group"]}}
+            mapping["allOf"].append({"if": alone, "then": _narrowed("executor", "string")})
+        return with_expression(mapping)
+
+    # -- what other packages can add to ---------------------------------------------------------------
+
+    def _executor(self) -> dict[str, Any]:
+        part = self._source["$defs"]["executor"]
+        shared = {key: self._values.value(entry) for key, entry in part["properties"].items()}
+        shared["type"] = _names(part["properties"]["type"], self._parts.executors)
+        mappings = {
+            name: self._closed(options, shared, f"executor-{name}")
+            for name, options in self._parts.executors.items()
+        }
+        by_type = self._by_type(shared, mappings, "executor")
+        branches = {"allOf": by_type["allOf"]}
+        return {
+            "description": part["description"],
+            "type": ["object", "string"],
+            **EXPRESSION,
+            "properties": {key: _described(entry) for key, entry in shared.items()}
+            | {"type": shared["type"]},
+            "if": {"required": ["extends"]},
+            "then": Relaxer(self._definitions).mapping(branches),
+            "else": branches,
+        }
+
+    def _packager(self) -> dict[str, Any]:
+        part = self._source["$defs"]["packager"]
+        entry = walk.properties(part)
+        shared = {
+            "type": _names(entry["type"], self._parts.packagers),
+            "max_size": self._values.value(entry["max_size"]),
+        }
+        mappings = {
+            name: self._closed(options, shared, f"packager-{name}")
+            for name, options in self._parts.packagers.items()
+        }
+        mapping = {"type": "object", "required": ["type"], **self._by_type(shared, mappings, "packager")}
+        return {
+            **{key: part[key] for key in ("title", "examples")},
+            "anyOf": [{"enum": sorted(self._parts.packagers)}, or_expression(), mapping],
+        }
+
+    def _by_type(
+        self, shared: Mapping[str, Any], mappings: Mapping[str, dict[str, Any]], kind: str
+    ) -> dict[str, Any]:
+        """Return the schema of a mapping whose `type` decides about its other keys."""
+        any_type: dict[str, Any] = {"properties": {}, "additionalProperties": False}
+        branches = []
+        for name, mapping in mappings.items():
+            definition = self._define(f"{kind}-{name}", mapping)
+            branches.append({"if": _has_type([name]), "then": {"$ref": definition}})
+            for key, entry in mapping.get("properties", {}).items():
+                if key not in shared:
+                    any_type["properties"].setdefault(key, []).append((entry, property_of(definition, key)))
+            if mapping.get("additionalProperties", True) is not False:
+                any_type["additionalProperties"] = True
+        any_type["properties"] = {
+            **shared,
+            **{key: _either(entries) for key, entries in sorted(any_type["properties"].items())},
+        }
+        definition = self._define(f"{kind}-of-any-type", any_type)
+        branches.append({"if": {"not": _has_type(list(mappings))}, "then": {"$ref": definition}})
+        return {"properties": dict(shared), "allOf": branches}
+
+    def _launcher(self) -> dict[str, Any]:
+        part = self._source["$defs"]["launcher"]
+        descriptions = walk.properties(part)
+        entries: dict[str, Any] = {launchers.NONE: {"description": "No launcher."}}
+        alone = [launchers.NONE]
+        for name, options in self._parts.launchers.items():
+            own = self._values.foreign(options or {}, f"launcher-{name}")
+            entry = with_expression(own)
+            if options is None or _is_valid({}, options):
+                alone.append(name)
+                entry = _or_null(entry)
+            if description := descriptions.get(name, {}).get("description"):
+                entry["description"] = description
+            if examples := descriptions.get(name, {}).get("examples"):
+                entry["examples"] = examples
+            entries[name] = entry
+        return {
+            **{key: part[key] for key in ("title", "examples")},
+            "anyOf": [
+                {"enum": alone},
+                or_expression(),
+                {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": entries},
+            ],
+        }
+
+    def _plugin(self) -> dict[str, Any]:
+        part = self._source["$defs"]["plugin"]
+        uses, options_part = part["properties"]["uses"], part["properties"]["with"]
+        self._definitions["pluginSecret"] = {
+            "title": "{secret: …}: the name of a secret, or its source",
+            "type": "object",
+            "required": ["secret"],
+            "additionalProperties": False,
+            "properties": {
+                "secret": {
+                    "description": "A name from `secrets`, or {env: NAME}, {file: path} or {command: …}.",
+                    "anyOf": [
+                        {"type": "string", "minLength": 1},
+                        self._values.value({"$ref": "#/$defs/secret"}),
+                    ],
+                }
+            },
+        }
+        branches = []
+        for name, options in self._parts.plugins.items():
+            if options is None:
+                continue
+            own = with_expression(self._secrets.foreign(options, f"plugin-{name}"))
+            definition = self._define(f"plugin-{name}", own)
+            then: dict[str, Any] = {"properties": {"with": {"$ref": definition}}}
+            if not _is_valid({}, options):
+                then["required"] = ["with"]
+            condition = {"properties": {"uses": {"const": name}}, "required": ["uses"]}
+            branches.append({"if": condition, "then": then})
+        described = {key: text for key, text in uses.items() if key not in ("type", "pattern")}
+        module_class = {"type": "string", "pattern": f"^(?=[^:]*:){uses['pattern'].removeprefix('^')}"}
+        return {
+            **part,
+            **EXPRESSION,
+            "type": ["object", "string"],
+            "properties": {
+                "uses": {
+                    **described,
+                    "anyOf": [{"enum": list(self._parts.plugins)}, module_class, or_expression()],
+                },
+                "with": {**options_part, "type": ["object", "string"], **EXPRESSION},
+            },
+            **({"allOf": branches} if branches else {}),
+        }
+
+    def _closed(
+        self, options: Mapping[str, Any] | None, shared: Mapping[str, Any], name: str
+    ) -> dict[str, Any]:
+        """Return the mapping of options with the keys that each type has; open if it is not a plain one."""
+        if options is None or options.keys() - _SIMPLE:
+            return {"properties": dict(shared)}
+        own = self._values.foreign(options, name)
+        required = {} if name.startswith("executor-") else {"required": own.get("required", [])}
+        return {
+            "properties": {**shared, **own.get("properties", {})},
+            "additionalProperties": own.get("additionalProperties", True),
+            **(required if required.get("required") else {}),
+        }
+
+    def _define(self, name: str, schema: dict[str, Any]) -> str:
+        """Add a definition; return the reference to it."""
+        base = key = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+        number = 1
+        while self._definitions.get(key, schema) != schema:
+            number += 1
+            key = f"{base}.{number}"
+        self._definitions[key] = schema
+        return f"#/$defs/{key}"
+
+
+def _described(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: part[key] for key in ("description", "default", "examples") if key in part}
+
+
+def _narrowed(key: str, kind: str) -> dict[str, Any]:
+    """Return the schema of a mapping with a value of this type, or an expression, under a key."""
+    return {"properties": {key: {"type": list(dict.fromkeys([kind, "string"]))}}}
+
+
+def _has_one_of(keys: Iterable[str]) -> dict[str, Any]:
+    return {"anyOf": [{"required": [key]} for key in keys]}
+
+
+def _names(part: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return a part whose value is one of the names, or an expression."""
+    described = {key: text for key, text in part.items() if key in ("description", "title")}
+    return {**described, "anyOf": [{"enum": sorted(known)}, or_expression()]}
+
+
+def _has_type(names: list[str]) -> dict[str, Any]:
+    return {"properties": {"type": {"enum": names}}, "required": ["type"]}
+
+
+def _either(entries: list[tuple[Any, str]]) -> Any:
+    """Return the schema of a key that several types may have, each with a reference to its schema."""
+    first = {json.dumps(entry): reference for entry, reference in reversed(entries)}
+    different = [{"$ref": reference} for reference in reversed(first.values())]
+    return different[0] if len(different) == 1 else {"anyOf": different}
+
+
+def _or_null(entry: dict[str, Any]) -> dict[str, Any]:
+    if "type" not in entry or "anyOf" in entry:
+        return {"anyOf": [entry, {"type": "null"}]}
+    types = [entry["type"]] if isinstance(entry["type"], str) else entry["type"]
+    return {**entry, "type": [*types, "null"]}
+
+
+def _is_valid(value: Any, schema: Mapping[str, Any]) -> bool:
+    try:
+        return compiled(schema)(value)
+    except UnsupportedError:
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow, and seldom needed
+
+        return bool(Draft202012Validator(schema).is_valid(value))

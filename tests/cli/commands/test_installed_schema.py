@@ -1,0 +1,120 @@
+"""`exp schema --json` with packages that add executors, launchers, packagers and plugins."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.workspace import Exp
+
+ENTRY_POINTS = """
+[nemorun_cli.executors]
+far = extra:Far
+broken = no_such_package:Broken
+odd = extra:Odd
+
+[nemorun_cli.launchers]
+slow = extra:Slow
+
+[nemorun_cli.packagers]
+zip = extra:Zip
+
+[nemorun_cli.plugins]
+watch = extra:Watch
+count = extra:Count
+"""
+EXTRA = """
+print("loaded")
+
+
+def options(**properties):
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+class Far:
+    options_schema = {**options(size={"$ref": "#/$defs/size"}), "$defs": {"size": {"type": "integer"}}}
+
+    @classmethod
+    def capabilities(cls, options):
+        return None
+
+
+class Odd(Far):
+    options_schema = {"type": "no such type"}
+
+
+class Slow:
+    options_schema = options(by={"type": "number"})
+
+
+class Zip:
+    options_schema = options(level={"enum": [1, 9]})
+
+
+class Watch:
+    schema = options(mail={"type": "string", "format": "email"})
+
+
+class Count:
+    def __init__(self, *, limit, unit="s"):
+        pass
+"""
+
+
+def task(**keys: Any) -> dict[str, Any]:
+    return {"tasks": {"a": {"command": "echo", **keys}}}
+
+
+def executor(**options: Any) -> dict[str, Any]:
+    return {"executors": {"c": options}, **task()}
+
+
+def plugin(uses: str, **options: Any) -> dict[str, Any]:
+    return {"plugins": [{"uses": uses, "with": options}], **task()}
+
+
+def test_the_schema_is_that_of_the_installation(exp: Exp, tmp_path: Path) -> None:
+    """Installed parts are named and their options checked; what cannot be loaded is a warning."""
+    metadata = tmp_path / "site" / "extra-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "site" / "extra.py").write_text(EXTRA)
+    printed = exp("schema", "--json", env={"PYTHONPATH": str(tmp_path / "site")})
+    Draft202012Validator.check_schema(printed.json)
+    is_valid = Draft202012Validator(printed.json).is_valid
+    warned = re.findall(r"warning: the (executor type '\w+') may have any options", printed.stderr)
+    assert warned == ["executor type 'broken'", "executor type 'odd'"]
+    assert "loaded" in printed.stderr
+
+    assert is_valid(executor(type="far", size=3, env={"A": 1}))
+    assert is_valid(executor(type="far", size="${{ params.size }}"))
+    assert not is_valid(executor(type="far", size="3"))
+    assert not is_valid(executor(type="far", siz=3))
+    assert not is_valid(executor(type="farr", size=3))
+    assert is_valid(executor(type="broken", anything=1))
+    assert is_valid(executor(type="slurm", time="1:00"))
+    assert not is_valid(executor(type="slurm", tim="1:00"))
+    assert is_valid(task(launcher={"slow": {"by": 2}}, packager={"type": "zip", "level": 9}))
+    assert is_valid(task(launcher="slow", packager="zip"))
+    assert not is_valid(task(launcher={"slow": {"bye": 2}}))
+    assert not is_valid(task(packager={"type": "zip", "level": 5}))
+    assert is_valid(plugin("watch", mail="a"))
+    assert is_valid(plugin("watch", mail={"secret": {"env": "MAIL"}}))
+    assert not is_valid(plugin("watch", mails="a"))
+    assert is_valid(plugin("count", limit=3))
+    assert not is_valid(plugin("count", limits=3))
+    assert not is_valid(plugin("count", unit="m"))
+
+
+def test_a_part_is_that_of_the_installation(exp: Exp) -> None:
+    """The path of an option leads to its schema, whatever the executor is called."""
+    part = exp("schema", "executors.cluster.shm_size", "--json").json
+    assert "/dev/shm" in part["description"]  # noqa: S108 - not a file of the test
+    Draft202012Validator.check_schema(part)
+    assert not Draft202012Validator(part).is_valid("many")
