@@ -22,8 +22,6 @@ HOST: Final = ROOT / ".github"
 WORKFLOWS: Final = sorted((HOST / "workflows").glob("*.yml"))
 FORMS: Final = sorted(path for path in (HOST / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
 PAGES: Final = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md")]
-MOVING: Final = "docs/"
-"""The folder of pages that are being moved, to which no link is checked."""
 PROGRAMS: Final = {"apt-get", "chown", "pip-audit", "python", "uv"}
 """What workflows call that is not in the repository."""
 
@@ -154,9 +152,7 @@ def test_a_page_names_files_that_exist(path: Path) -> None:
     """Each path in code of a page exists, as a file or as a folder; capitals are places to fill in."""
     code = re.findall(r"`([\w.]+(?:/[\w.]*)+)`", path.read_text(encoding="utf-8"))
     roots = (ROOT, ROOT / "nemorun_cli")
-    named = [
-        name for name in code if not re.search(r"[A-Z]{2}", name) and not name.startswith((MOVING, ".venv"))
-    ]
+    named = [name for name in code if not re.search(r"[A-Z]{2}", name) and not name.startswith(".venv")]
     assert [name for name in named if not any((root / name).exists() for root in roots)] == []
 
 
@@ -164,7 +160,7 @@ def test_a_page_names_files_that_exist(path: Path) -> None:
 def test_a_page_links_to_files_that_exist(path: Path) -> None:
     """A relative link has a target."""
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
-    assert [link for link in links if not link.startswith(MOVING) and not (ROOT / link).exists()] == []
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_guide_names_tests_that_exist() -> None:
