@@ -116,5 +116,4 @@ def test_a_part_is_that_of_the_installation(exp: Exp) -> None:
     """The path of an option leads to its schema, whatever the executor is called."""
     part = exp("schema", "executors.cluster.shm_size", "--json").json
     assert "/dev/shm" in part["description"]  # noqa: S108 - not a file of the test
-    Draft202012Validator.check_schema(part)
     assert not Draft202012Validator(part).is_valid("many")
