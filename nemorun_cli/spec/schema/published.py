@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import launchers
-from nemorun_cli.spec.schema import named_parts, walk
+from nemorun_cli.spec.schema import named_parts, reference, walk
 from nemorun_cli.spec.schema.expression_texts import (
     EXPRESSION,
     Rewriter,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ID: Final = "urn:nemorun-cli:experiment.schema.json"
 # These sections are read before expressions are filled in, or hold texts of their own.
 _LITERAL: Final = frozenset(("version", "folder", "extends", "include", "name", "params"))
+_VALUES: Final = frozenset(("examples", "default", "enum", "const"))  # keywords whose values are no schemas
 _WITH_WORDS: Final = ("script", "inline", "command")  # what tasks run whose arguments are words
 _SIMPLE: Final = frozenset(
     ("type", "title", "description", "examples", "properties", "required", "additionalProperties", "$defs")
@@ -83,7 +84,7 @@ class _Maker:
             for key, part in self._source["properties"].items()
         }
         properties["env"]["type"] = "object"  # other expressions use its variables, so it is no expression
-        whole = {"properties": properties, "additionalProperties": False}
+        mapping = {"properties": properties, "additionalProperties": False}
         document = {
             **{
                 key: self._source[key]
@@ -94,12 +95,13 @@ class _Maker:
             "properties": {key: _described(part) for key, part in properties.items()},
             "additionalProperties": False,
             "if": {"required": ["extends"]},
-            "then": Relaxer(self._definitions).mapping(whole),
+            "then": Relaxer(self._definitions).mapping(mapping),
             "else": {"properties": properties},
         }
         document["then"].pop("additionalProperties")
         document["$defs"] = in_definitions(document, self._definitions)
-        return document
+        whole: dict[str, Any] = _with_messages(document)
+        return whole
 
     # -- tasks --------------------------------------------------------------------------------------
 
@@ -281,6 +283,21 @@ class _Maker:
 
 def _described(part: Mapping[str, Any]) -> dict[str, Any]:
     return {key: part[key] for key in ("description", "default", "examples") if key in part}
+
+
+def _with_messages(schema: Any) -> Any:
+    """Return a schema with a message for each pattern; language servers of YAML and JSON show it."""
+    if isinstance(schema, list):
+        return [_with_messages(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    whole = {key: item if key in _VALUES else _with_messages(item) for key, item in schema.items()}
+    types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type")
+    if isinstance(schema.get("pattern"), str) and isinstance(types, list):
+        words = [reference.TYPES[name] for name in types if name not in ("string", "null")]
+        if meant := schema.get("title") or " or ".join(words):
+            whole["patternErrorMessage"] = f"must be {meant}"
+    return whole
 
 
 def _narrowed(key: str, kind: str) -> dict[str, Any]:

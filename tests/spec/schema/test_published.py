@@ -253,6 +253,14 @@ def test_mutated_examples_get_the_same_verdict(data: st.DataObject) -> None:
         assert problems(changed) == []
 
 
+def test_editors_show_what_a_value_must_be() -> None:
+    """A text that does not match a pattern gets the words of `exp validate`, not the pattern."""
+    definitions = published.built_in()["$defs"]
+    assert definitions["duration"]["patternErrorMessage"].startswith("must be a duration: 90s, 10m")
+    assert definitions["retry"]["patternErrorMessage"] == "must be a mapping such as {limit: 2}"
+    assert definitions["run"]["patternErrorMessage"] == "must be a mapping"
+
+
 def test_options_that_are_unknown_are_open() -> None:
     """A part whose options are unknown, or refer to other files, may have any; all others are checked."""
     parts = named_parts.Parts(
