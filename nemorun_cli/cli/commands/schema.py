@@ -53,7 +53,7 @@ def _installed(path: str) -> dict[str, Any]:
     from nemorun_cli.spec.schema import lookup, published  # noqa: PLC0415 - imports every executor
 
     with contextlib.redirect_stdout(sys.stderr):  # what other packages print is not part of the document
-        parts = published.installed()
-    for problem in parts.problems:
+        schema, problems = published.installed()
+    for problem in problems:
         terminal.warn(f"warning: {problem}")
-    return lookup.part(published.whole(parts), path)
+    return lookup.part(schema, path)

@@ -14,6 +14,12 @@ PACKAGER: Final = "packager"  # the `format` of an option that is a packager its
 _ANNOTATIONS: Final = frozenset(("title", "description", "default", "examples", "deprecated", "format"))
 _OF_TEXTS: Final = frozenset(("pattern", "maxLength", "enum", "const"))
 _COMBINED: Final = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "enum", "const", "$ref"))
+_OF_RESOURCES: Final = frozenset(
+    ("$defs", "definitions", "$id", "$schema", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary")
+)
+_CONDITIONS: Final = frozenset(
+    ("not", "if", "contains", "propertyNames", "dependentSchemas", "unevaluatedItems")
+)
 _PREFIX: Final = "#/$defs/"
 _MAPS: Final = ("properties", "patternProperties")
 _LISTS: Final = ("anyOf", "oneOf", "allOf")
@@ -64,9 +70,7 @@ class Rewriter:
 
     def children(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Return a schema in which what a value contains may be expressions, but not the value itself."""
-        inner = {
-            key: item for key, item in schema.items() if key not in ("$defs", "$id", "$schema", "$anchor")
-        }
+        inner = {key: item for key, item in schema.items() if key not in self._dropped(schema)}
         for keyword in _MAPS:
             if keyword in inner:
                 inner[keyword] = {key: self.value(part) for key, part in inner[keyword].items()}
@@ -82,6 +86,16 @@ class Rewriter:
         if "prefixItems" in inner:
             inner["prefixItems"] = [self.value(part) for part in inner["prefixItems"]]
         return inner
+
+    def _dropped(self, schema: Mapping[str, Any]) -> set[str]:
+        """Return the keywords that the rewritten schema does not have.
+
+        Conditions of other packages that refer to definitions are among them, since these are rewritten.
+        """
+        if self._foreign is None:
+            return set(_OF_RESOURCES)
+        conditions = {key for key in _CONDITIONS & schema.keys() if next(_references(schema[key]), None)}
+        return {*_OF_RESOURCES, *conditions, *(("then", "else") if "if" in conditions else ())}
 
     def foreign(self, schema: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Return the schema of options that a class declares; the name is the prefix of its definitions."""

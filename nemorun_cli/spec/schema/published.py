@@ -6,16 +6,12 @@ options that the classes of executors, launchers, packagers and plugins declare.
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import executors, packagers, plugins
 from nemorun_cli.executors import launchers
-from nemorun_cli.plugins import discovery
-from nemorun_cli.spec.schema import walk
+from nemorun_cli.spec.schema import named_parts, reference, walk
 from nemorun_cli.spec.schema.expression_texts import (
     EXPRESSION,
     Rewriter,
@@ -31,105 +27,27 @@ from nemorun_cli.spec.schema.validator import UnsupportedError, compiled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from nemorun_cli.system.registry import Registry
+    from nemorun_cli.spec.schema.named_parts import Parts
 
 ID: Final = "urn:nemorun-cli:experiment.schema.json"
 # These sections are read before expressions are filled in, or hold texts of their own.
 _LITERAL: Final = frozenset(("version", "folder", "extends", "include", "name", "params"))
+_VALUES: Final = frozenset(("examples", "default", "enum", "const"))  # keywords whose values are no schemas
 _WITH_WORDS: Final = ("script", "inline", "command")  # what tasks run whose arguments are words
 _SIMPLE: Final = frozenset(
     ("type", "title", "description", "examples", "properties", "required", "additionalProperties", "$defs")
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The options of everything that a spec can name, by kind and name; None for options that are unknown.
-
-    Attributes:
-        problems: why options are unknown, one text for each.
-    """
-
-    executors: Mapping[str, Mapping[str, Any] | None]
-    launchers: Mapping[str, Mapping[str, Any] | None]
-    packagers: Mapping[str, Mapping[str, Any] | None]
-    plugins: Mapping[str, Mapping[str, Any] | None]
-    problems: tuple[str, ...] = field(default=())
-
-
 def built_in() -> dict[str, Any]:
     """Return the schema that knows what is built in."""
-    return whole(
-        Parts(
-            executors={name: executors.find(name).options_schema for name in executors.built_in()},
-            launchers=_built_in_options(launchers.REGISTRY),
-            packagers=_built_in_options(packagers.REGISTRY),
-            plugins={name: _of_plugin(discovery.find(name)) for name in sorted(plugins.BUILT_IN)},
-        )
-    )
+    return whole(named_parts.built_in())
 
 
-def _built_in_options(registry: Registry) -> dict[str, Mapping[str, Any]]:
-    return {name: registry.find(name).options_schema for name in sorted(registry.built_in)}
-
-
-def installed() -> Parts:
-    """Return what this installation knows; imports all executors, launchers, packagers and plugins."""
-    problems: list[str] = []
-
-    def options(
-        kind: str, names: Iterable[str], find: Callable[[str], Any], declared: Callable[[Any], Any]
-    ) -> dict[str, Mapping[str, Any] | None]:
-        found: dict[str, Mapping[str, Any] | None] = {}
-        for name in names:
-            try:
-                found[name] = _checked(declared(find(name)))
-            except Exception as error:  # noqa: BLE001 - code of other packages, which may raise anything
-                found[name] = None
-                reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-                problems.append(f"the {kind} {name!r} may have any options in this schema: {reason}")
-        return found
-
-    return Parts(
-        executors=options("executor type", executors.types(), executors.find, _declared),
-        launchers=options("launcher", launchers.REGISTRY.names(), launchers.REGISTRY.find, _declared),
-        packagers=options("packager", packagers.REGISTRY.names(), packagers.REGISTRY.find, _declared),
-        plugins=options("plugin", discovery.names(), discovery.find, _of_plugin),
-        problems=tuple(problems),
-    )
-
-
-def _declared(known_class: Any) -> Any:
-    return known_class.options_schema
-
-
-def _checked(schema: Any) -> Mapping[str, Any] | None:
-    """Return a schema as JSON has it; None if it allows everything. Raises if it is no schema."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow, and not for the built-in parts
-
-    plain = json.loads(json.dumps(schema))
-    if plain is None or plain is True:
-        return None
-    Draft202012Validator.check_schema(plain)
-    return plain if isinstance(plain, dict) else {"not": {}}
-
-
-def _of_plugin(plugin: type[Any]) -> Mapping[str, Any] | None:
-    """Return the schema of a plugin's `with`: the one that it declares, or one with its arguments."""
-    if schema := getattr(plugin, "schema", None):
-        declared: Mapping[str, Any] = schema
-        return declared
-    try:
-        parameters = inspect.signature(plugin).parameters.values()
-    except ValueError:  # the class has no known signature
-        return None
-    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    return {
-        "type": "object",
-        "properties": {one.name: {} for one in named},
-        "required": [one.name for one in named if one.default is one.empty],
-        "additionalProperties": any(one.kind is one.VAR_KEYWORD for one in parameters),
-    }
+def installed() -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the schema that knows what is installed, and why it does not know the options of some parts."""
+    parts = named_parts.installed()
+    return whole(parts), parts.problems
 
 
 def whole(parts: Parts) -> dict[str, Any]:
@@ -166,7 +84,7 @@ class _Maker:
             for key, part in self._source["properties"].items()
         }
         properties["env"]["type"] = "object"  # other expressions use its variables, so it is no expression
-        whole = {"properties": properties, "additionalProperties": False}
+        mapping = {"properties": properties, "additionalProperties": False}
         document = {
             **{
                 key: self._source[key]
@@ -177,12 +95,13 @@ class _Maker:
             "properties": {key: _described(part) for key, part in properties.items()},
             "additionalProperties": False,
             "if": {"required": ["extends"]},
-            "then": Relaxer(self._definitions).mapping(whole),
+            "then": Relaxer(self._definitions).mapping(mapping),
             "else": {"properties": properties},
         }
         document["then"].pop("additionalProperties")
         document["$defs"] = in_definitions(document, self._definitions)
-        return document
+        whole: dict[str, Any] = _with_messages(document)
+        return whole
 
     # -- tasks --------------------------------------------------------------------------------------
 
@@ -366,6 +285,21 @@ def _described(part: Mapping[str, Any]) -> dict[str, Any]:
     return {key: part[key] for key in ("description", "default", "examples") if key in part}
 
 
+def _with_messages(schema: Any) -> Any:
+    """Return a schema with a message for each pattern; language servers of YAML and JSON show it."""
+    if isinstance(schema, list):
+        return [_with_messages(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    whole = {key: item if key in _VALUES else _with_messages(item) for key, item in schema.items()}
+    types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type")
+    if isinstance(schema.get("pattern"), str) and isinstance(types, list):
+        words = [reference.TYPES[name] for name in types if name not in ("string", "null")]
+        if meant := schema.get("title") or " or ".join(words):
+            whole["patternErrorMessage"] = f"must be {meant}"
+    return whole
+
+
 def _narrowed(key: str, kind: str) -> dict[str, Any]:
     """Return the schema of a mapping with a value of this type, or an expression, under a key."""
     return {"properties": {key: {"type": list(dict.fromkeys([kind, "string"]))}}}
@@ -400,9 +334,14 @@ def _or_null(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_valid(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value is valid, as far as this is known without reading other files."""
     try:
         return compiled(schema)(value)
     except UnsupportedError:
         from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow, and seldom needed
-
-        return bool(Draft202012Validator(schema).is_valid(value))
+        from referencing import Registry  # noqa: PLC0415 - the same
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - the same
+    try:
+        return bool(Draft202012Validator(schema, registry=Registry()).is_valid(value))
+    except Unresolvable:
+        return True

@@ -17,7 +17,7 @@ _WIDTH = 96  # columns
 _INDENT = "  "
 _MOST_PLACES = 3  # in a hint
 _DEEPEST = 3  # keys of a path in a hint
-_TYPES = {
+TYPES = {
     "string": "text",
     "number": "a number",
     "integer": "a whole number",
@@ -197,7 +197,7 @@ def _kind(part: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(map(str, allowed))
     types = _keyword(part, "type")
     names = [types] if isinstance(types, str) else types or []
-    return " or ".join(_TYPES[name] for name in names)
+    return " or ".join(TYPES[name] for name in names)
 
 
 def _keyword(part: Mapping[str, Any], keyword: str) -> Any:

@@ -95,7 +95,7 @@ def test_the_schema_is_that_of_the_installation(exp: Exp, tmp_path: Path) -> Non
     assert is_valid(executor(type="far", size=3, env={"A": 1}))
     assert is_valid(executor(type="far", size="${{ params.size }}"))
     assert not is_valid(executor(type="far", size="3"))
-    assert not is_valid(executor(type="far", siz=3))
+    assert not is_valid(executor(type="far", sizes=3))
     assert not is_valid(executor(type="farr", size=3))
     assert is_valid(executor(type="broken", anything=1))
     assert is_valid(executor(type="slurm", time="1:00"))

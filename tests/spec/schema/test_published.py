@@ -19,7 +19,7 @@ from support.extent import amount
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.status import RETRIED_AS
 from nemorun_cli.spec import load
-from nemorun_cli.spec.schema import published, walk
+from nemorun_cli.spec.schema import named_parts, published, walk
 from nemorun_cli.spec.yaml import parser
 from nemorun_cli.spec.yaml.source import SpecSource, open_source
 
@@ -253,9 +253,17 @@ def test_mutated_examples_get_the_same_verdict(data: st.DataObject) -> None:
         assert problems(changed) == []
 
 
+def test_editors_show_what_a_value_must_be() -> None:
+    """A text that does not match a pattern gets the words of `exp validate`, not the pattern."""
+    definitions = published.built_in()["$defs"]
+    assert definitions["duration"]["patternErrorMessage"].startswith("must be a duration: 90s, 10m")
+    assert definitions["retry"]["patternErrorMessage"] == "must be a mapping such as {limit: 2}"
+    assert definitions["run"]["patternErrorMessage"] == "must be a mapping"
+
+
 def test_options_that_are_unknown_are_open() -> None:
-    """A part whose options cannot be read may have any; the names of all others are still checked."""
-    parts = published.Parts(
+    """A part whose options are unknown, or refer to other files, may have any; all others are checked."""
+    parts = named_parts.Parts(
         executors={
             "nice": None,
             "own": {
@@ -267,13 +275,23 @@ def test_options_that_are_unknown_are_open() -> None:
         },
         launchers={"start": None},
         packagers={"zip": None},
-        plugins={"watch": None},
+        plugins={
+            "watch": None,
+            "far": {
+                "properties": {"a": {"$ref": "https://example.org/a"}, "b": {"$ref": "#/definitions/b"}},
+                "definitions": {"b": {"$ref": "#/definitions/c"}},
+                "not": {"$ref": "#/definitions/b"},
+                "if": {"$ref": "#"},
+                "then": {"required": ["c"]},
+            },
+        },
     )
     form = published.whole(parts)
     Draft202012Validator.check_schema(form)
     own = Draft202012Validator(form)
     assert own.is_valid(spec(executors={"c": {"type": "nice", "x": 1}}, packager={"type": "zip", "x": 1}))
     assert own.is_valid(task(launcher="start", plugins=[{"uses": "watch", "with": {"x": 1}}]))
+    assert own.is_valid(task(plugins=[{"uses": "far", "with": {"a": 1, "b": "x"}}]))
     assert own.is_valid(spec(executors={"c": {"type": "own", "a": "${{ params.a }}"}}))
     assert not own.is_valid(spec(executors={"c": {"type": "own", "a": "x"}}))
     assert not own.is_valid(spec(executors={"c": {"type": "own", "b": 1}}))
