@@ -46,8 +46,8 @@ def test_causes_of_retries_are_those_of_the_code() -> None:
 
 
 def test_what_is_published_is_made_of_its_sources() -> None:
-    """The schemas and the types of documents are those that schema_sources/make.py makes."""
-    script = ROOT / "schema_sources" / "make.py"
+    """The schemas and the types of documents are those that schemas/sources/make.py makes."""
+    script = ROOT / "schemas/sources" / "make.py"
     checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -4,8 +4,8 @@ Each `NAME.json` is a schema that may refer to parts of `shared.json`. The publi
 itself. `experiment.schema.json` is made of `nemorun_cli/spec/schema/keys.json` and of the options that the
 built-in executors, launchers, packagers and plugins declare.
 
-    python schema_sources/make.py           write the files that differ from their sources
-    python schema_sources/make.py --check   only name them, and exit with 1 if there are any
+    python schemas/sources/make.py           write the files that differ from their sources
+    python schemas/sources/make.py --check   only name them, and exit with 1 if there are any
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import typed_documents
 from nemorun_cli.spec.schema import published
 
 SOURCES: Final = Path(__file__).parent
-ROOT: Final = SOURCES.parent
+ROOT: Final = SOURCES.parents[1]
 _SHARED: Final = "shared.json"
 
 
@@ -92,7 +92,7 @@ def main() -> int:
         print(f"{'differs from its source' if is_check else 'written'}: {path.relative_to(ROOT)}")
     if is_check:
         if wrong or surplus:
-            print("run: python schema_sources/make.py")
+            print("run: python schemas/sources/make.py")
         return 1 if wrong or surplus else 0
     for path in wrong:
         path.write_text(texts[path], encoding="utf-8")
