@@ -391,6 +391,7 @@ def test_watchdog_is_no_part_of_the_task(attempt: Path) -> None:
     process = start(attempt, "/bin/sleep", "60", timeout="1000", env=env)
     (found,) = eventually(lambda: [one for one in watchdog(attempt) if one.name() == "sh"])
     assert not {name for name in found.environ() if name.startswith("EXP_")} - {WATCHDOG_VARIABLE}
+    eventually(lambda: "sleep" in {one.name() for one in psutil.Process(process.pid).children()})
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=60)
 

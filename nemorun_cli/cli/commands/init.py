@@ -25,9 +25,10 @@ def command(
         ),
     ] = DEFAULT_NAME,
 ) -> None:
-    """Create a starter spec, and next to it the JSON Schema that editors use (.exp.schema.json).
+    """Create a starter spec.
 
-    An existing schema is not changed; after an upgrade, write it again with: exp schema --json
+    Next to it, .exp.schema.json is the JSON Schema that editors use. An existing one is not changed; after an
+    upgrade, write it again with: exp schema --json > .exp.schema.json
 
     Examples:
       exp init                       create experiment.yaml

@@ -27,13 +27,13 @@ def command(
 ) -> None:
     """Explain the keys of a spec.
 
+    With --json, the options of installed executors, launchers, packagers and plugins are part of it.
+
     Examples:
       exp schema                    list the top-level keys
       exp schema tasks.retry        explain a key and the keys below it
       exp schema executors.slurm    explain the options of a type of executor
       exp schema --json > .exp.schema.json   write the JSON Schema for editors
-
-    With --json, the options of installed executors, launchers, packagers and plugins are part of it.
     """
     from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - not for the help
 
