@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.experiment import start
-from nemorun_cli.experiment.lookup import trusted
+from nemorun_cli.experiment.lookup import listed, trusted
 from nemorun_cli.experiment.run import Run
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def run(
         from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
         document = load.read(
-            spec, arguments=arguments, executors=executors.known(ask=True), home=home, **changes.for_load()
+            spec,
+            arguments=listed(arguments),
+            executors=executors.known(ask=True),
+            home=home,
+            **changes.for_load(),
         )
         if not plugins:
             return document

@@ -75,6 +75,11 @@ def _by_title(title: str, home: Home) -> ExperimentFiles | None:
     return find_files(names[0], home) if names else None
 
 
+def listed(words: str | Sequence[str]) -> list[str]:
+    """Several texts as a list; one text is the only one in it, and not a sequence of letters."""
+    return [words] if isinstance(words, str) else list(words)
+
+
 def trusted(home: Home | str | PathLike[str] | None) -> Home:
     """The home that was given, itself or by its folder, or else `$NEMORUN_HOME`.
 

@@ -13,7 +13,7 @@ from nemorun_cli.errors import (
     NotFoundError,
     UsageError,
 )
-from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
+from nemorun_cli.experiment.lookup import LATEST, find_files, listed, trusted
 from nemorun_cli.storage import creation_mark, ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, skip
 from nemorun_cli.views.observe import look
@@ -119,7 +119,7 @@ class Run:
         from nemorun_cli.experiment.cancel import cancel  # noqa: PLC0415 - only writers pay for its imports
 
         return cancel(
-            self.files, self.home, tasks, signal=signal, grace=grace, abandon=abandon, others=others
+            self.files, self.home, listed(tasks), signal=signal, grace=grace, abandon=abandon, others=others
         )
 
     def resume(
@@ -166,7 +166,7 @@ class Run:
             from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - the same
 
             change = change_spec.order(
-                self.files, self.home, document, snapshot, below=below, accepts=accept_changes
+                self.files, self.home, document, snapshot, below=listed(below), accepts=accept_changes
             )
             if change is None:
                 return False
@@ -182,7 +182,7 @@ class Run:
                 if not self._go(request, values, change.spec):
                     raise self._is_busy()
             return True
-        names = snapshot.match_tasks(below)
+        names = snapshot.match_tasks(listed(below))
         decisions = self.plan_resume(below=names, snapshot=snapshot)
         if resume_plan.is_pointless(snapshot.history, decisions):
             return False
@@ -261,7 +261,7 @@ class Run:
         """
         from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - only for a resume
 
-        return change_spec.plan(self.files, document, below=below, snapshot=snapshot or self.status())
+        return change_spec.plan(self.files, document, below=listed(below), snapshot=snapshot or self.status())
 
     def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
         """Plan what a resume would do with each task, and why; nothing is written."""
@@ -269,7 +269,9 @@ class Run:
         from nemorun_cli.scheduler.schedule import Schedule  # noqa: PLC0415 - the same
 
         current = snapshot or self.status()
-        return resume_plan.decide(Schedule(current.spec, current.history), below=current.match_tasks(below))
+        return resume_plan.decide(
+            Schedule(current.spec, current.history), below=current.match_tasks(listed(below))
+        )
 
     def rerun(
         self,
@@ -326,7 +328,7 @@ class Run:
         from nemorun_cli.experiment.records.targets import Target  # noqa: PLC0415 - the same
 
         chosen = Target(files=self.files, home=self.home, task=task).choose()
-        return documents.metrics(documents.read_series(chosen, wanted=keys, tail=last))
+        return documents.metrics(documents.read_series(chosen, wanted=listed(keys), tail=last))
 
     def params(self, task: str | None = None) -> ParamsDocument:
         """The params that the experiment and its tasks recorded: the document `exp.params/1`.
@@ -431,9 +433,9 @@ def runs(
     home = trusted(home)
     matching = listing.matching(
         home,
-        names=_listed(name),
-        statuses=listing.statuses(_listed(status), option="status"),
-        tags=_listed(tag),
+        names=listed(name),
+        statuses=listing.statuses(listed(status), option="status"),
+        tags=listed(tag),
         since=None if since is None else listing.since(since, option="since"),
     )
     found: list[Run] = []
@@ -445,7 +447,3 @@ def runs(
         elif files := home.experiment(summary.id):  # None if it was removed meanwhile
             found.append(Run(files, home))
     return found
-
-
-def _listed(words: str | Sequence[str]) -> list[str]:
-    return [words] if isinstance(words, str) else list(words)

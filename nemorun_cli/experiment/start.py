@@ -6,10 +6,11 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from nemorun_cli.errors import RunningError, UsageError
 from nemorun_cli.executors import ask_engines
+from nemorun_cli.experiment.lookup import listed
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views import observe
 
@@ -40,10 +41,10 @@ class ChangedOptions:
         texts = (
             [f"{name}={json.dumps(value)}" for name, value in params.items()]
             if isinstance(params, Mapping)
-            else list(params)
+            else listed(params)
         )
         run = [f"run.{name}={json.dumps(value)}" for name, value in (self.options or {}).items()]
-        return {"params": texts, "sets": [*self.sets, *run], "only": self.only}
+        return {"params": texts, "sets": [*listed(self.sets), *run], "only": listed(self.only)}
 
 
 def again(
@@ -101,6 +102,8 @@ def create_and_start(
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
+    if policy is not None and policy not in get_args(IfRunning):
+        raise UsageError(f"if_running={policy!r}: must be fail, skip or replace")
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
     secrets = secret_values.resolve(spec, document)

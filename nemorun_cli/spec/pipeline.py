@@ -150,6 +150,10 @@ class Resolution:
             message = f"has no name, and the name of its file, {name!r}, is not valid for an experiment"
             hint = "write name: … with letters, digits, . _ -"
             self._findings.append(Finding(place=(), message=message, hint=hint))
+        if data.get("tracking", {}).get("dash_url"):
+            message = "there is no remote mode yet, records are stored on this machine"
+            hint = "remove it; dash_root is the folder of records"
+            self._findings.append(Finding(place=("tracking", "dash_url"), message=message, hint=hint))
         places = unfilled.union(finding.place for finding in findings if not finding.is_incomplete)
         places |= {("tasks", name) for name in expansion.unconfirmed}
         return cut(data, places) if places else data

@@ -108,6 +108,26 @@ def test_a_list_of_runs_is_that_of_the_command(exp: Exp) -> None:
     assert ids[-1] in str(caught[0].message)
 
 
+def test_one_text_is_not_a_list_of_letters(exp: Exp) -> None:
+    """Where several texts can be given, one is enough."""
+    spec = exp.spec(
+        "params: {n: 1}\n"
+        "tasks:\n"
+        "  first: {inline: 'echo \"loss ${{ params.n }}\"', metrics: {m: 'loss (?P<loss>.*)'}}\n"
+        "  second: {inline: exit 3}\n"
+    )
+    run = nemorun_cli.run(spec, params="n=2", sets="tags=[a]", only="first", home=exp.home)
+    assert run.wait(timeout=30).exit_code == 0
+    assert [row["loss"] for row in run.metrics(keys="loss")["series"][0]["rows"]] == [2]
+    assert run.spec().tags == ("a",)
+    again = run.rerun(params="n=3", only="first")
+    assert again.wait(timeout=30).exit_code == 0
+    assert again.spec().params == {"n": 3}
+    assert again.resume(below="first")
+    assert again.wait(timeout=30).history.tasks["first"].attempt == 2
+    assert again.cancel("first").exit_code == 0
+
+
 def test_a_rerun_follows_the_rules_of_keys(exp: Exp) -> None:
     """With a key, a second one is refused while the first one runs."""
     run = nemorun_cli.run(
@@ -118,6 +138,9 @@ def test_a_rerun_follows_the_rules_of_keys(exp: Exp) -> None:
     with pytest.raises(RunningError, match=run.id):
         run.rerun(key="k")
     assert run.rerun(key="k", if_running="skip") == run
+    with pytest.raises(UsageError, match="if_running='Replace': must be fail, skip or replace"):
+        run.rerun(key="k", if_running="Replace")  # type: ignore[arg-type]
+    assert run.status().status == "RUNNING", "only the word itself replaces a run"
     (exp.folder / "go").touch()
     assert find(run.id, home=Home(exp.home)).wait(timeout=30).exit_code == 0
     assert os.environ.get("EXP_TASK") is None

@@ -75,6 +75,12 @@ def test_smallest_spec_is_one_task(read: Read, folder: Path) -> None:
     assert spec.executors == {"local": {"type": "local"}}
 
 
+def test_a_server_for_records_is_refused(read: Read) -> None:
+    """Records stay on this machine, so that a spec that names a server is wrong about where they are."""
+    with pytest.raises(SpecError, match=r"tracking\.dash_url: there is no remote mode yet"):
+        read("tasks: {a: {inline: ':'}}\ntracking: {dash_url: 'https://dash.example.org'}")
+
+
 def test_kinds_have_their_bodies(read: Read, folder: Path) -> None:
     """A script is a path from the spec's folder, a command a list of words, a partial module:function."""
     tasks = by_id(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Final
@@ -46,17 +47,27 @@ def command(
         raise UsageError(f"{path} already exists", hint="nothing was written; choose another name") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    _write_schema(path.with_name(spec_template.SCHEMA_FILE))
+    schema = path.with_name(spec_template.SCHEMA_FILE)
+    is_new = _write_schema(schema)
     terminal.write_line(str(path))
+    if is_new:
+        terminal.warn(f"{schema} is the schema for editors")
     terminal.suggest(f"exp validate {path} · exp graph {path} · exp run {path}", is_wanted=True)
 
 
-def _write_schema(path: Path) -> None:
-    """Write the schema that the spec names for editors; a file that exists is kept."""
+def _write_schema(path: Path) -> bool:
+    """Write the schema that the spec names for editors, as `exp schema --json` does; one that exists is kept.
+
+    Returns:
+        Whether it was written.
+    """
+    schema = json.loads((walk.folder() / "experiment.schema.json").read_bytes())
     try:
-        with path.open("xb") as stream:
-            stream.write((walk.folder() / "experiment.schema.json").read_bytes())
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(json.dumps(schema) + "\n")
     except FileExistsError:
-        return
+        return False
     except OSError as error:
         terminal.warn(f"warning: cannot write {path}, which editors use: {error.strerror}")
+        return False
+    return True

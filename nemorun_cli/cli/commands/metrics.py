@@ -102,7 +102,10 @@ def command(
     elif form == "csv":
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
-        terminal.say('hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5)')
+        terminal.say(
+            'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
+            "key metrics, whose pattern has to match a line of their output"
+        )
     elif plot:
         terminal.write_picture(pictures(all_series))
     elif tail is not None:

@@ -210,7 +210,7 @@ def _resumption(snapshot: Snapshot, explained: Explanation) -> str:
         "keep": "keeps it",
         "adopt": "adopts it",
         "wait": "leaves it waiting",
-        "run": f"runs it again, as attempt {decision.attempt}",
+        "run": "runs it" if decision.attempt == 1 else f"runs it again, as attempt {decision.attempt}",
     }[decision.action]
     when = ", after the experiment finishes," if snapshot.supervisor == "alive" else ""
     return f"exp resume {snapshot.files.id}{when} {action}: {decision.reason}"

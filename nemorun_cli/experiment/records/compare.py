@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records.series import read
+from nemorun_cli.model.problems import choices
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec.yaml.scalars import scalar
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -228,6 +230,11 @@ def _condition(key: str, symbol: str, written: str, *, names: _Names) -> Callabl
     get: Callable[[ComparedRow], Any] = _FIELDS[key] if key in _FIELDS else names.getter(key)
     expected = scalar(written)
     compares = _OPERATORS.get(symbol)
+    if key == "status" and written not in list(ExperimentStatus):
+        raise UsageError(
+            f"--where status{symbol}{written}: records have no such status",
+            hint=choices(written, ExperimentStatus),
+        )
     if compares is None:
         is_same = symbol != "!="
         return lambda row: _equals(get(row), expected, written) is is_same

@@ -86,3 +86,11 @@ def test_a_condition_that_is_mistyped_is_refused(swept: Exp, condition: str) -> 
     told = swept("compare", "--where", condition, code=2).stderr
     assert f"--where {condition}: not a condition" in told
     assert "the operators are =, ==, !=, <, <=, > and >=" in told
+
+
+def test_a_status_that_no_record_can_have_is_refused(swept: Exp) -> None:
+    """The states of tasks are others than those of records."""
+    refused = swept("compare", "--where", "status=SUCCEEDED", code=2).stderr
+    assert "records have no such status" in refused
+    assert "there are: RUNNING, COMPLETED, FAILED" in refused
+    assert swept("compare", "--where", "status!=FAILED").stdout

@@ -192,11 +192,13 @@ def test_why_tells_of_a_dead_supervisor(workspace: ExpWorkspace) -> None:
 
 def test_why_tells_what_a_resume_would_do(exp: Exp) -> None:
     """Of what is over: whether a resume keeps it or runs it again, and as which attempt."""
-    exp("run", exp.spec("name: a\ntasks: {well: {command: [echo]}, bad: {inline: exit 1}}"), code=1)
+    tasks = "well: {command: [echo]}, bad: {inline: exit 1}, after: {command: [echo], dependencies: [bad]}"
+    exp("run", exp.spec(f"name: a\ntasks: {{{tasks}}}"), code=1)
     assert explained(exp, "well")["resume"]["action"] == "keep"
     decision = explained(exp, "bad")["resume"]
     assert (decision["action"], decision["attempt"]) == ("run", 2)
     assert "runs it again, as attempt 2" in exp("why", "latest", "bad").stdout
+    assert "runs it: " in exp("why", "latest", "after").stdout, "it never ran"
 
 
 def test_why_masks_secrets(exp: Exp) -> None:
