@@ -49,7 +49,7 @@ CALLS = {
 
 def stable(result: Result) -> tuple[int, str, str]:
     """A result without what differs from call to call: times, ids, and the name of the interpreter."""
-    out, err = (re.sub(r"(?<=/)python3?\b|[\d.]+", "N", text) for text in (result.stdout, result.stderr))
+    out, err = (re.sub(r"(?<=/)python[\d.]*|[\d.]+", "N", text) for text in (result.stdout, result.stderr))
     return result.code, out, err
 
 
