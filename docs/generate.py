@@ -330,7 +330,8 @@ def python() -> str:
             for name in names:
                 lines += _object(_module(file)[name])
         if heading == "Errors":
-            lines += ["The errors and their [exit codes](exit-codes.md):", "", *_errors()]
+            sentence = "All errors are in `nemorun_cli.errors`. Their [exit codes](exit-codes.md):"
+            lines += [sentence, "", *_errors()]
     return _page(lines)
 
 
@@ -459,8 +460,13 @@ def _summary(documented: griffe.Object) -> str:
 
 
 def _errors() -> list[str]:
+    """The tree of the errors, with their codes and meanings in columns."""
     text = (ROOT / "nemorun_cli" / "errors.py").read_text(encoding="utf-8")
-    return fenced("text", text.partition("\n\n")[2].partition('\n"""')[0])
+    tree = text.partition("\n\n")[2].partition('\n"""')[0].splitlines()
+    rows = [re.split(r"(?<=\w) {2,}", line) for line in tree]
+    width = max(len(name) for name, *_ in rows)
+    lines = [f"{name:{width}}  {number:>2}  {''.join(meaning)}" for name, number, *meaning in rows]
+    return fenced("text", "\n".join(line.rstrip() for line in lines))
 
 
 # -- files ----------------------------------------------------------------------------------------------
