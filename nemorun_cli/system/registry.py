@@ -68,7 +68,7 @@ class Registry:
             return point.load()
         except ExpError:
             raise
-        except Exception as error:  # a package may raise anything; the message names it, the cause is kept
+        except (Exception, SystemExit) as error:  # a package may raise anything; the cause is kept
             raise UsageError(
                 f"the {self.kind} {point.name!r} ({point.value}) cannot be loaded: {error}"
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.spec.schema import reference
-from nemorun_cli.spec.schema.expression_texts import resolved
+from nemorun_cli.spec.schema.subschemas import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

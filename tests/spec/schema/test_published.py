@@ -19,7 +19,7 @@ from support.extent import amount
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.status import RETRIED_AS
 from nemorun_cli.spec import load
-from nemorun_cli.spec.schema import named_parts, published, walk
+from nemorun_cli.spec.schema import named_parts, published, subschemas, walk
 from nemorun_cli.spec.yaml import parser
 from nemorun_cli.spec.yaml.source import SpecSource, open_source
 
@@ -57,16 +57,9 @@ def test_each_file_stands_alone(path: Path) -> None:
     """A schema is a valid one, and refers to nothing but its own definitions, all of which it uses."""
     form = json.loads(path.read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(form)
-    used = set(references(form))
+    used = set(subschemas.references(form))
     assert {target.split("/")[2] for target in used} == set(form.get("$defs", {}))
     assert all(target.startswith("#/$defs/") for target in used)
-
-
-def references(schema: Any) -> Iterator[str]:
-    for item in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        yield from references(item)
-    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
-        yield schema["$ref"]
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -92,13 +85,14 @@ def test_specs_of_the_documents_are_valid() -> None:
 
 def test_documents_of_the_documentation_are_valid() -> None:
     """Each JSON document in a page of the documentation is valid by the schema that it names."""
-    found = [
+    documents = [
         json.loads(block.text)
         for path in DOCUMENTS
         for block in blocks(path)
         if block.language == "json" and '"schema": "exp.' in block.text and "…" not in block.text
     ]
-    for document in found:
+    assert documents
+    for document in documents:
         name = document["schema"].removeprefix("exp.").removesuffix("/1")
         assert [error.message for error in validator(name).iter_errors(document)] == []
 
@@ -208,12 +202,12 @@ OTHERS: Sequence[Any] = ("zzz", 7, 0.5, True, None, [], ["zzz"], {}, {"zzz": 1},
 
 def whole_examples() -> list[Any]:
     """The examples that extend and include no other files."""
-    found = []
+    examples = []
     for path in SPECS:
         data = parser.parse(open_source(path))
         if isinstance(data, dict) and "tasks" in data and not {"extends", "include"} & data.keys():
-            found.append(data)
-    return found
+            examples.append(data)
+    return examples
 
 
 EXAMPLES = whole_examples()
@@ -288,7 +282,8 @@ def test_options_that_are_unknown_are_open() -> None:
             },
         },
     )
-    form = published.whole(parts)
+    form, problems_of_parts = published.whole(parts)
+    assert problems_of_parts == ()
     Draft202012Validator.check_schema(form)
     own = Draft202012Validator(form)
     assert own.is_valid(spec(executors={"c": {"type": "nice", "x": 1}}, packager={"type": "zip", "x": 1}))
