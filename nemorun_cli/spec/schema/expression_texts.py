@@ -134,7 +134,7 @@ class Rewriter:
             rewritten = self.children(self._without_reference(schema))
             own = {"": rewritten, **self._definitions}
             if any(loop(own, key) for key in ("", *self._foreign.keys.values())):
-                raise ValueError("its $ref leads back to itself")
+                raise ValueError("it refers to itself")
         finally:
             self._foreign = before
         return rewritten
@@ -145,7 +145,7 @@ class Rewriter:
         while "$ref" in schema:
             target = schema["$ref"]
             if target in seen:
-                raise ValueError(f"its $ref {target} leads back to itself")
+                raise ValueError(f"its $ref {target} refers to itself")
             seen.append(target)
             others = {key: item for key, item in schema.items() if key != "$ref"}
             referenced = self._foreign.find(target) if self._foreign else None

@@ -32,6 +32,7 @@ ID: Final = "urn:nemorun-cli:experiment.schema.json"
 # These sections are read before expressions are filled in, or hold texts of their own.
 _LITERAL: Final = frozenset(("version", "folder", "extends", "include", "name", "params"))
 _WITH_WORDS: Final = ("script", "inline", "command")  # what tasks run whose arguments are words
+_PATHS: Final = frozenset(("folder", "extends", "include"))
 # What a mapping of options can have that becomes part of one with the keys that each type has.
 _CLOSABLE: Final = frozenset(("type", "properties", "patternProperties", "required", "additionalProperties"))
 # What such a mapping loses: it is about all keys together, and there are more.
@@ -65,8 +66,13 @@ class _Maker:
         self._parts = parts
         self.problems: list[str] = []
         self._source = walk.experiment()
-        literal = [part for key, part in self._source["properties"].items() if key in _LITERAL]
-        self._definitions = plain_definitions(literal, self._source["$defs"])
+        self._literal = {
+            key: _without_expressions(part) if key in _PATHS else part
+            for key, part in self._source["properties"].items()
+            if key in _LITERAL
+        }
+        self._definitions = plain_definitions(self._literal.values(), self._source["$defs"])
+        self._definitions["files"] = _without_expressions(self._definitions["files"])
         self._values = Rewriter(self._source["$defs"], self._definitions, replaced=self._replaced())
         self._secrets = Rewriter({}, self._definitions, secret={"$ref": "#/$defs/pluginSecret"})
         self._relaxer = Relaxer(self._definitions)
@@ -81,11 +87,12 @@ class _Maker:
             "handler": lambda: self._task("handler"),
             "member": lambda: self._task("member"),
             "defaults": lambda: self._task("defaults"),
+            "timeLimit": self._time_limit,
         }
 
     def schema(self) -> dict[str, Any]:
         properties = {
-            key: part if key in _LITERAL else self._values.value(part)
+            key: self._literal[key] if key in _LITERAL else self._values.value(part)
             for key, part in self._source["properties"].items()
         }
         properties["env"]["type"] = "object"  # other expressions use its variables, so it is no expression
@@ -128,6 +135,16 @@ class _Maker:
             alone = {"not": {"required": ["group"]}}
             mapping["allOf"].append({"if": alone, "then": _narrowed("executor", "string")})
         return with_expression(mapping)
+
+    def _time_limit(self) -> dict[str, Any]:
+        """Return a duration that is not 0, which could mean no limit as well as no time."""
+        duration = {key: item for key, item in self._source["$defs"]["duration"].items() if key != "minimum"}
+        title = duration["title"].replace("a duration", "a duration longer than 0", 1)
+        pattern = f"^(?=[^1-9]*[1-9]){duration['pattern'].removeprefix('^')}"
+        limit: dict[str, Any] = self._values.value(
+            {**duration, "title": title, "exclusiveMinimum": 0, "pattern": pattern}
+        )
+        return limit
 
     # -- what other packages can add to ---------------------------------------------------------------
 
@@ -344,6 +361,15 @@ def _with_messages(schema: Any) -> Any:
         if meant := schema.get("title") or " or ".join(words):
             whole["patternErrorMessage"] = f"must be {meant}"
     return whole
+
+
+def _without_expressions(schema: Any) -> Any:
+    """Return a schema of literal paths: files are read before expressions are evaluated."""
+    if schema.get("type") == "string" or schema.get("$ref") == f"{PREFIX}text":
+        title = schema.get("title", "a path")
+        pattern = {"pattern": r"^(?![\s\S]*\$\{\{)", "title": f"{title}, without expressions"}
+        return {**schema, "type": "string", **pattern}
+    return changed(schema, _without_expressions)
 
 
 def _narrowed(key: str, kind: str) -> dict[str, Any]:

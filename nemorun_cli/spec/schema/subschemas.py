@@ -112,7 +112,7 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def loop(definitions: Mapping[str, Any], start: str) -> str | None:
-    """Return a definition that applies to the same value again and again; None if there is none.
+    """Return a definition that applies to the same value again and again, or None.
 
     Args:
         definitions: the definitions by name.

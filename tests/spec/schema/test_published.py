@@ -149,6 +149,12 @@ WRONG = [
     spec(name="${{ params.name }}"),
     spec(params={"a": {"type": "${{ params.type }}"}}),
     spec(nam="x"),
+    spec(extends="${{ params.base }}.yaml"),
+    spec(include=["base.yaml", "${{ params.base }}"]),
+    spec(folder="${{ params.folder }}"),
+    task(timeout=0),
+    task(timeout="0m"),
+    spec(run={"timeout": 0.0}),
 ]
 RIGHT = [
     spec(executors={"c": {"type": "${{ params.type }}", "time": "${{ params.time }}"}}),
@@ -197,7 +203,22 @@ def test_expressions_and_short_forms_are_allowed(data: Any) -> None:
 # Of the first mistake that `exp validate` reports: it is about a key or about the type of a value.
 OF_KEYS_AND_TYPES = ("unknown key ", "must be ", "must not be empty", "contains a value twice", "is a list")
 # A value of each type that a mutation puts in place of another one.
-OTHERS: Sequence[Any] = ("zzz", 7, 0.5, True, None, [], ["zzz"], {}, {"zzz": 1}, -1, "", "2h")
+OTHERS: Sequence[Any] = (
+    "zzz",
+    7,
+    0.5,
+    True,
+    None,
+    [],
+    ["zzz"],
+    {},
+    {"zzz": 1},
+    -1,
+    "",
+    "2h",
+    0,
+    "${{ params.x }}",
+)
 
 
 def whole_examples() -> list[Any]:

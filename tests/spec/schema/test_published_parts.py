@@ -98,7 +98,7 @@ LOOP = {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"anyOf": [{"$ref": "#/$defs/
     ids=json.dumps,
 )
 def test_one_schema_that_cannot_be_used_opens_its_part_alone(kind: str, options: Any) -> None:
-    """A schema that leads back to itself is a problem of its part; the options of others are checked."""
+    """A schema that refers to itself is a problem of its part; others are checked."""
     schema, problems = made(**{kind: options})
     (problem,) = problems
     assert "'own' may have any options in this schema: " in problem
