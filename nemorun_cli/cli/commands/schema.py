@@ -46,8 +46,9 @@ def command(
     else:
         text = reference.describe(path, width=terminal.width(sys.stdout))
         terminal.write_lines(text.splitlines())
-        if nearest := reference.meant(path):
-            terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
+    if nearest := reference.meant(path):
+        terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
+    if not is_json:
         example = reference.example(path)
         terminal.suggest(f"exp schema {example} · exp init" if example else "exp init", is_wanted=True)
 
