@@ -29,6 +29,8 @@ def part(document: Mapping[str, Any], path: str) -> dict[str, Any]:
         current = below
         walked.append(key)
     own = {key: item for key, item in current.items() if key != "$defs"}
+    for piece in _pieces(own, definitions) if "$ref" in own else ():
+        own = {**{key: piece[key] for key in ("title", "description") if key in piece}, **own}
     needed = subschemas.needed(own, definitions)
     return {**own, "$defs": needed} if needed else own
 

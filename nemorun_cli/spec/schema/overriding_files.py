@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SUFFIX: Final = "Override"
-_NULL: Final[Mapping[str, Any]] = {"type": "null", "title": "null, which removes the key"}
+NULL: Final[Mapping[str, Any]] = {"type": "null", "title": "null, which removes the key"}
 _REPEATED: Final = 120  # characters; a schema that is longer is referred to
 _APPLIED: Final = ("then", "else")
 _OF_WHOLE_MAPPINGS: Final = frozenset(("required", "minProperties", "dependentRequired"))
@@ -68,17 +68,17 @@ class Relaxer:
         if "$ref" in schema:
             target = {"$ref": self._reference(schema["$ref"])}
             others = {key: item for key, item in schema.items() if key not in (*described, "$ref")}
-            return {**described, "anyOf": [{**others, **target}, dict(_NULL)]}
+            return {**described, "anyOf": [{**others, **target}, dict(NULL)]}
         if reference and len(str(schema)) > _REPEATED and not self._has_mapping(schema, frozenset()):
-            return {"anyOf": [{"$ref": reference}, dict(_NULL)]}
+            return {"anyOf": [{"$ref": reference}, dict(NULL)]}
         relaxed = self.mapping(schema)
         if relaxed.keys() - described.keys() == {"anyOf"}:
-            return {**relaxed, "anyOf": [*relaxed["anyOf"], dict(_NULL)]}
+            return {**relaxed, "anyOf": [*relaxed["anyOf"], dict(NULL)]}
         types = [relaxed["type"]] if isinstance(relaxed.get("type"), str) else relaxed.get("type")
         if types and not relaxed.keys() & {"enum", "const", "anyOf", "oneOf", "allOf", "if"}:
             return relaxed if "null" in types else {**relaxed, "type": [*types, "null"]}
         constraints = {key: item for key, item in relaxed.items() if key not in described}
-        return {**described, "anyOf": [constraints, dict(_NULL)]} if constraints else relaxed
+        return {**described, "anyOf": [constraints, dict(NULL)]} if constraints else relaxed
 
     def _reference(self, target: str) -> str:
         name = target.removeprefix(PREFIX)

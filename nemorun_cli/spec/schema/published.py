@@ -19,7 +19,8 @@ from nemorun_cli.spec.schema.expression_texts import (
     plain_definitions,
     with_expression,
 )
-from nemorun_cli.spec.schema.overriding_files import Relaxer
+from nemorun_cli.spec.schema.overriding_files import NULL, Relaxer
+from nemorun_cli.spec.schema.repeated_schemas import defined_once
 from nemorun_cli.spec.schema.subschemas import PREFIX, changed, free_name, needed, property_of
 from nemorun_cli.spec.schema.validator import UnsupportedError, compiled
 
@@ -113,7 +114,7 @@ class _Maker:
         document["then"].pop("additionalProperties")
         document["$defs"] = needed(document, self._definitions)
         whole: dict[str, Any] = _with_messages(document)
-        return whole
+        return defined_once(whole, {"expression": _with_messages(or_expression()), "null": NULL})
 
     # -- tasks --------------------------------------------------------------------------------------
 
@@ -151,7 +152,8 @@ class _Maker:
     def _executor(self) -> dict[str, Any]:
         part = self._source["$defs"]["executor"]
         shared = {key: self._values.value(entry) for key, entry in part["properties"].items()}
-        shared["type"] = _names(part["properties"]["type"], self._parts.executors)
+        kind = _names(part["properties"]["type"], self._parts.executors)
+        shared["type"] = _described(kind)  # checked once, and not again in each branch
         mappings = {
             name: self._closed("executor", name, options, shared)
             for name, options in self._parts.executors.items()
@@ -162,8 +164,7 @@ class _Maker:
             "description": part["description"],
             "type": ["object", "string"],
             **EXPRESSION,
-            "properties": {key: _described(entry) for key, entry in shared.items()}
-            | {"type": shared["type"]},
+            "properties": {key: _described(entry) for key, entry in shared.items()} | {"type": kind},
             "if": {"required": ["extends"]},
             "then": self._relaxer.mapping(branches),
             "else": branches,
@@ -172,15 +173,18 @@ class _Maker:
     def _packager(self) -> dict[str, Any]:
         part = self._source["$defs"]["packager"]
         entry = walk.properties(part)
+        kind = _names(entry["type"], self._parts.packagers)
         shared = {
-            "type": _names(entry["type"], self._parts.packagers),
+            "type": _described(kind),
             "max_size": self._values.value(entry["max_size"]),
         }
         mappings = {
             name: self._closed("packager", name, options, shared, requires=True)
             for name, options in self._parts.packagers.items()
         }
-        mapping = {"type": "object", "required": ["type"], **self._by_type(shared, mappings, "packager")}
+        by_type = self._by_type(shared, mappings, "packager")
+        by_type["properties"]["type"] = kind
+        mapping = {"type": "object", "required": ["type"], **by_type}
         return {
             **{key: part[key] for key in ("title", "examples")},
             "anyOf": [{"enum": sorted(self._parts.packagers)}, or_expression(), mapping],

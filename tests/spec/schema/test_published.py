@@ -275,6 +275,36 @@ def test_mutated_examples_get_the_same_verdict(data: st.DataObject) -> None:
         assert problems(changed) == []
 
 
+def test_an_unknown_type_is_reported_once() -> None:
+    """An editor shows one message for the type of an executor that does not exist."""
+    (error,) = EXPERIMENT.iter_errors(spec(executors={"c": {"type": "slurmm"}}))
+    assert list(error.absolute_path) == ["executors", "c", "type"]
+
+
+def test_what_is_repeated_is_defined_once() -> None:
+    """The file is small enough to be next to each spec, and no long schema is in it twice."""
+    texts: dict[str, int] = {}
+
+    def count(schema: Any) -> None:
+        for part in subschemas.inner(schema):
+            if isinstance(part, dict):
+                texts[json.dumps(part)] = texts.get(json.dumps(part), 0) + 1
+            count(part)
+
+    count(published.built_in())
+    assert {text for text, times in texts.items() if times > 1 and len(text) >= 200} == set()
+    assert len(json.dumps(published.built_in(), separators=(",", ":"))) < 200_000
+
+
+def test_a_named_definition_has_what_editors_show() -> None:
+    """The definitions of what is repeated keep their titles and descriptions."""
+    definitions = published.built_in()["$defs"]
+    assert definitions["expression"]["title"] == "a text with an expression, ${{ … }}"
+    assert definitions["null"]["title"] == "null, which removes the key"
+    repeated = [schema for name, schema in definitions.items() if name.startswith("repeated-")]
+    assert any("description" in schema for schema in repeated)
+
+
 def test_editors_show_what_a_value_must_be() -> None:
     """A text that does not match a pattern gets the words of `exp validate`, not the pattern."""
     definitions = published.built_in()["$defs"]
