@@ -191,7 +191,7 @@ def spec_keys() -> str:
         "",
         *_keys("executors.NAME", walk.properties(_named(spec["executors"])), shown),
     ]
-    for kind in ("local", "docker", "slurm"):
+    for kind in executors.built_in():
         options = executors.options_schema(kind) or {}
         lines += [f"### Options of {kind}", "", *_keys("", options["properties"], shown)]
     return _page(lines)
