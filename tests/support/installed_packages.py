@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def installed(folder: Path, *, name: str, entry_points: str, module: str | None = None) -> Path:
+def install_package(folder: Path, *, name: str, entry_points: str, module: str | None = None) -> Path:
     """Install a package, whose module has its name; return the folder, which is to be on the search path."""
     metadata = folder / f"{name}-1.0.dist-info"
     metadata.mkdir(parents=True)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
-from support.installed_packages import installed
+from support.installed_packages import install_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,7 @@ def plugin(uses: str, **options: Any) -> dict[str, Any]:
 
 def test_the_schema_is_that_of_the_installation(exp: Exp, tmp_path: Path) -> None:
     """Installed parts are named and their options checked; what cannot be loaded is a warning."""
-    site = installed(tmp_path / "site", name="extra", entry_points=ENTRY_POINTS, module=EXTRA)
+    site = install_package(tmp_path / "site", name="extra", entry_points=ENTRY_POINTS, module=EXTRA)
     printed = exp("schema", "--json", env={"PYTHONPATH": str(site)})
     Draft202012Validator.check_schema(printed.json)
     is_valid = Draft202012Validator(printed.json).is_valid
@@ -129,7 +129,7 @@ raise SystemExit(0)
 def test_a_package_that_ends_the_program_is_a_warning(exp: Exp, tmp_path: Path) -> None:
     """A package that calls sys.exit or writes to descriptor 1 when it is imported changes no document."""
     points = "[nemorun_cli.executors]\nfar = ends:Far\n[nemorun_cli.plugins]\nwatch = ends:Watch\n"
-    site = installed(tmp_path / "site", name="ends", entry_points=points, module=ENDS)
+    site = install_package(tmp_path / "site", name="ends", entry_points=points, module=ENDS)
     printed = exp("schema", "--json", env={"PYTHONPATH": str(site)})
     is_valid = Draft202012Validator(printed.json).is_valid
     assert len(re.findall(r"warning: the (?:executor type 'far'|plugin 'watch') may", printed.stderr)) == 2
