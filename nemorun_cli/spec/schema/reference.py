@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,7 @@ def _with_options(part: Mapping[str, Any], walked: list[str], name: str) -> Mapp
     return entry
 
 
+@functools.cache
 def _options_of(kind: str, name: str) -> Mapping[str, Any] | None:
     """Return the schema of the options of a built-in part; None if none is built in with this name."""
     from nemorun_cli.spec.schema import named_parts  # noqa: PLC0415 - imports executors, as above
