@@ -137,3 +137,6 @@ def test_a_package_that_ends_the_program_is_a_warning(exp: Exp, tmp_path: Path) 
     assert "by a child" in printed.stderr
     assert is_valid(executor(type="far", anything=1))
     assert not is_valid(executor(type="slurm", tim="1:00"))
+    spec = exp.spec("executors: {c: {type: far}}\ntasks: {a: {command: 'true', executor: c}}\n")
+    refused = exp("validate", spec, env={"PYTHONPATH": str(site)}, code=2)
+    assert "cannot be loaded: it ends the program when it is imported" in refused.stderr

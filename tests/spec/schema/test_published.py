@@ -13,6 +13,7 @@ import referencing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from support import documents
 from support.documents import DOCUMENTS, ROOT, blocks
 from support.extent import amount
 
@@ -70,14 +71,7 @@ def test_examples_are_valid(path: Path) -> None:
 
 def test_specs_of_the_documents_are_valid() -> None:
     """Each spec in a page of the documentation is valid by the published file alone."""
-    texts = [
-        block.text
-        for path in DOCUMENTS
-        for block in blocks(path)
-        if block.language == "yaml"
-        and "\ntasks:" in block.text
-        and not block.mark.startswith(("plugin: ", "package: "))
-    ]
+    texts = documents.specs()
     assert len(texts) > 10
     for text in texts:
         assert problems(parser.parse(SpecSource(text, file="spec"))) == [], text
@@ -85,14 +79,14 @@ def test_specs_of_the_documents_are_valid() -> None:
 
 def test_documents_of_the_documentation_are_valid() -> None:
     """Each JSON document in a page of the documentation is valid by the schema that it names."""
-    documents = [
+    examples = [
         json.loads(block.text)
         for path in DOCUMENTS
         for block in blocks(path)
         if block.language == "json" and '"schema": "exp.' in block.text and "…" not in block.text
     ]
-    assert documents
-    for document in documents:
+    assert examples
+    for document in examples:
         name = document["schema"].removeprefix("exp.").removesuffix("/1")
         assert [error.message for error in validator(name).iter_errors(document)] == []
 
