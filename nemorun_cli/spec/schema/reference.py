@@ -86,7 +86,12 @@ def _part(path: str) -> Mapping[str, Any]:
         inner = inner or options.get(key)
         if inner is None:
             where = ".".join(walked) or "a spec"
-            hint = choices(key, [*walk.properties(part), *options]) if options else _hint(part, path, key)
+            named = options or (_plugins() if walked == ["plugins"] else ())
+            hint = (
+                choices(key, [*walk.properties(part), *_entries(part), *named])
+                if named
+                else _hint(part, path, key)
+            )
             raise NotFoundError(f"{where} has no key {key!r}", hint=hint)
         part = inner
         walked.append(key)
@@ -126,6 +131,13 @@ def _options_of(kind: str, name: str) -> Mapping[str, Any] | None:
 
     parts: Mapping[str, Mapping[str, Any] | None] = getattr(named_parts.built_in(), kind)
     return parts.get(name)
+
+
+def _plugins() -> list[str]:
+    """Return the names of the built-in plugins."""
+    from nemorun_cli.plugins import BUILT_IN  # noqa: PLC0415 - the same
+
+    return sorted(BUILT_IN)
 
 
 def _options() -> dict[str, Mapping[str, Any]]:
