@@ -48,9 +48,12 @@ def stop(problem: str, remedy: str) -> NoReturn:
     raise SystemExit(f"release: {problem}\nhint: {remedy}")
 
 
-def output(*command: str, cwd: Path = ROOT) -> str:
-    """What a command prints; a failure ends the release."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+def output(*command: str, cwd: Path = ROOT, limit: float = TIMEOUT) -> str:
+    """What a command prints; a failure, or more seconds than `limit`, ends the release."""
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        stop(f"{shlex.join(command)} did not end in {limit:g} seconds", "see what it waits for")
     if done.returncode:
         stop(f"{shlex.join(command)} failed with {done.returncode}", (done.stderr or done.stdout).strip())
     return done.stdout
@@ -203,11 +206,18 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dry-run", action="store_true", help="check the tree, and print what would be done")
     parser.add_argument("--tests-passed", action="store_true", help="do not run tests/run")
+    parser.add_argument(
+        "--today",
+        metavar="YYYY-MM-DD",
+        type=dt.date.fromisoformat,
+        default=dt.datetime.now(tz=dt.UTC).date(),
+        help="the date that the changelog must have (default: that of now, in UTC)",
+    )
     options = parser.parse_args(arguments)
     version = version_of(ROOT)
     check_tree(ROOT)
     check_new(ROOT, version)
-    check_changelog(ROOT, version, dt.datetime.now(tz=dt.UTC).date())
+    check_changelog(ROOT, version, options.today)
     has_ledgers = (ROOT / "tests" / "ledgers" / version).is_dir()
     if options.dry_run:
         print(f"release: {version} can be prepared")

@@ -191,7 +191,7 @@ def spec_keys() -> str:
         "",
         *_keys("executors.NAME", walk.properties(_named(spec["executors"])), shown),
     ]
-    for kind in ("local", "docker", "slurm"):
+    for kind in executors.built_in():
         options = executors.options_schema(kind) or {}
         lines += [f"### Options of {kind}", "", *_keys("", options["properties"], shown)]
     return _page(lines)
@@ -240,14 +240,14 @@ def _below(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _row(place: str, part: Mapping[str, Any], addition: str) -> Row:
     place = place.replace(".[]", "[]")
-    default = reference._keyword(part, "default")  # noqa: SLF001 - the words of `exp schema`
-    kind = reference._kind(part)  # noqa: SLF001 - the same
-    written = "" if default is None else code(reference._written(default))  # noqa: SLF001 - the same
+    default = reference.keyword(part, "default")
+    kind = reference.kind(part)
+    written = "" if default is None else code(reference.written(default))
     return code(place), prose(kind), written, " ".join(filter(None, (prose(_meaning(part)), addition)))
 
 
 def _meaning(part: Mapping[str, Any]) -> str:
-    return reference._keyword(part, "description") or ""  # noqa: SLF001 - the same
+    return reference.keyword(part, "description") or ""
 
 
 # -- the Python API -------------------------------------------------------------------------------------

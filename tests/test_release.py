@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from support.scripts import module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 SCRIPT: Final = ROOT / ".ci" / "release.py"
 CHANGELOG: Final = "# Changelog\n\n## HEADING\n\n### Added\n\n- A thing.\n\n## 1.2.2, 2026-01-01\n\n- Old.\n"
+TODAY: Final = "2026-02-28"  # not that of the clock, which may reach midnight during a test
 IDENTITY: Final = ("-c", "user.name=n", "-c", "user.email=n@localhost", "-c", "commit.gpgsign=false")
 
 
@@ -39,7 +39,7 @@ def repository(tmp_path: Path) -> Path:
     for folder in ("nemorun_cli", ".ci"):
         (tmp_path / folder).mkdir()
     (tmp_path / "nemorun_cli" / "version.py").write_text('__version__ = "1.2.3"\n', encoding="utf-8")
-    write_changelog(tmp_path, f"1.2.3, {dt.datetime.now(tz=dt.UTC).date()}")
+    write_changelog(tmp_path, f"1.2.3, {TODAY}")
     shutil.copy(SCRIPT, tmp_path / ".ci")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--all")
@@ -49,7 +49,7 @@ def repository(tmp_path: Path) -> Path:
 
 def prepare(repository: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the script of a repository."""
-    command = [sys.executable, str(repository / ".ci" / SCRIPT.name), *options]
+    command = [sys.executable, str(repository / ".ci" / SCRIPT.name), "--today", TODAY, *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -116,12 +116,13 @@ def test_what_is_not_ready_is_refused(repository: Path, change: Callable[[Path],
 @pytest.fixture(scope="module")
 def release() -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("release", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SCRIPT)
+
+
+def test_a_command_that_does_not_end_is_a_problem(release: ModuleType) -> None:
+    """The message names the command and how long it had."""
+    with pytest.raises(SystemExit, match=r"^release: sleep 60 did not end in 0\.1 seconds\nhint: "):
+        release.output("sleep", "60", limit=0.1)
 
 
 def test_the_packages_have_everything(release: ModuleType, tmp_path: Path) -> None:

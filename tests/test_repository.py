@@ -33,16 +33,15 @@ def document(path: Path) -> Any:
 
 def project() -> dict[str, Any]:
     """The section `project` of pyproject.toml."""
-    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return found
+    section: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return section
 
 
 def supported() -> list[str]:
     """The versions of Python that the classifiers name."""
-    found = (
-        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", one) for one in project()["classifiers"]
-    )
-    return [match[1] for match in found if match]
+    form = re.compile(r"Programming Language :: Python :: (3\.\d+)")
+    matches = map(form.fullmatch, project()["classifiers"])
+    return [match[1] for match in matches if match]
 
 
 def jobs(path: Path) -> Iterator[dict[str, Any]]:
@@ -54,6 +53,15 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
     """The steps of all jobs of a workflow."""
     for job in jobs(path):
         yield from job["steps"]
+
+
+def test_there_is_something_to_check() -> None:
+    """Workflows, with actions, and forms are where the tests search them."""
+    assert WORKFLOWS
+    assert FORMS
+    assert supported()
+    assert any("uses" in step for path in WORKFLOWS for step in steps(path))
+    assert any("`exp " in path.read_text(encoding="utf-8") for path in FORMS)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

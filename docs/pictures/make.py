@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from nemorun_cli import find
+from nemorun_cli.errors import NotFoundError
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ COMMANDS: Final = {
     "status": ["exp", "status", "study", "train"],
     "metrics": ["exp", "metrics", "study", "--plot"],
 }
+GO: Final = "go"  # a file: before it exists, the last two trainings do not go on
 MOMENT: Final = "2/5 done"  # when the picture of the live view is taken
 NO_DOTS: Final = "\u2800"  # the first and the last of the braille patterns, of which curves consist
 ALL_DOTS: Final = "\u28ff"
@@ -97,11 +100,13 @@ class Terminal:
         self._folder = folder
         self._screen = Screen(COLUMNS, ROWS)
         self._stream = pyte.Stream(self._screen)
+        self._command: pexpect.spawn | None = None
         self._env = {
             "HOME": str(folder),
             "NEMORUN_HOME": str(folder / HOME),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PAUSE": str(pause),
+            "GO": str(folder / GO),
             "TERM": "xterm-256color",
         }
 
@@ -120,20 +125,46 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Show what the command writes, until the screen has this text and the frame is complete."""
-        while text not in self.text:
-            self._read(PATIENCE)
-        with contextlib.suppress(pexpect.TIMEOUT):
-            while True:
-                self._read(FRAME_GAP)
+        try:
+            while text not in self.text:
+                self._read(PATIENCE)
+            with contextlib.suppress(pexpect.TIMEOUT):
+                while True:
+                    self._read(FRAME_GAP)
+        except (pexpect.EOF, pexpect.TIMEOUT) as error:
+            raise self._failure(f"did not show {text!r}", error) from error
 
     def finish(self) -> None:
         """Show what the command writes until it ends."""
-        with contextlib.suppress(pexpect.EOF):
-            while True:
-                self._read(PATIENCE)
-        self._command.close()
+        try:
+            with contextlib.suppress(pexpect.EOF):
+                while True:
+                    self._read(PATIENCE)
+        except pexpect.TIMEOUT as error:
+            raise self._failure("did not end", error) from error
+        if self._command is not None:
+            self._command.close()
+
+    def stop(self) -> None:
+        """End the command, if it runs, and the experiment, which otherwise goes on without it."""
+        if self._command is not None:
+            self._command.close(force=True)
+        subprocess.run(
+            [str(Path(sys.executable).with_name("exp")), "cancel", "study"],
+            cwd=self._folder,
+            env=self._env,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def _failure(self, what: str, error: Exception) -> SystemExit:
+        why = "it ended" if isinstance(error, pexpect.EOF) else f"nothing new for {PATIENCE:g} seconds"
+        return SystemExit(f"the command {what}: {why}; the screen:\n{self.text}")
 
     def _read(self, seconds: float) -> None:
+        if self._command is None:
+            raise SystemExit("no command was started")
         self._stream.feed(self._command.read_nonblocking(65536, seconds))
 
     @property
@@ -163,6 +194,13 @@ def _look(char: Char) -> tuple[Style, bool]:
     return Style(color=names.get(char.fg, char.fg), bold=char.bold), NO_DOTS < char.data <= ALL_DOTS
 
 
+def _wait_for_supervisor(folder: Path) -> None:
+    """Wait for the process that drives the study: it uses the folder until it ends."""
+    with contextlib.suppress(psutil.NoSuchProcess, NotFoundError):
+        pid = find("study", home=Home(folder / HOME)).status().to_json()["supervisor"]["pid"]
+        psutil.Process(pid).wait(PATIENCE)
+
+
 def pictures(names: Collection[str], *, pause: float) -> dict[str, str]:
     """The pictures of these names, as SVGs, of one run of the study with this pause in seconds."""
     made = {}
@@ -170,18 +208,22 @@ def pictures(names: Collection[str], *, pause: float) -> dict[str, str]:
         folder = Path(scratch)
         shutil.copytree(HERE / "study", folder, dirs_exist_ok=True)
         terminal = Terminal(folder, pause=pause)
-        terminal.start(COMMANDS["live"])
-        if "live" in names:
-            terminal.wait_for(MOMENT)
-            made["live"] = terminal.picture("live")
-        terminal.finish()
-        for name in sorted({*names} - {"live"}):
-            terminal.start(COMMANDS[name])
+        try:
+            terminal.start(COMMANDS["live"])
+            if "live" in names:
+                terminal.wait_for(MOMENT)
+                made["live"] = terminal.picture("live")
+            (folder / GO).touch()
             terminal.finish()
-            made[name] = terminal.picture(name)
-        pid = find("study", home=Home(folder / HOME)).status().to_json()["supervisor"]["pid"]
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(PATIENCE)  # it uses the folder until it ends
+            for name in sorted({*names} - {"live"}):
+                terminal.start(COMMANDS[name])
+                terminal.finish()
+                made[name] = terminal.picture(name)
+        except BaseException:
+            terminal.stop()
+            raise
+        finally:
+            _wait_for_supervisor(folder)
     return made
 
 

@@ -1,4 +1,7 @@
-"""Ships a git repository, by default that of the spec's folder: the commit, and changed and new files."""
+"""Ships a git repository, by default that of the spec's folder: the commit, and changed and new files.
+
+The schema that `exp init` writes for editors is not shipped: no task reads it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SHORT: Final = 12  # digits of a commit in messages
+FOR_EDITORS: Final = "**/.exp.schema.json"
 NAMED: Final = 100  # changed and new files that are recorded by name
 _DIFF: Final = (
     *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-renames"),
@@ -113,7 +117,7 @@ class _Collector:
         self._submodules: bool = options.get("submodules", True)
         self._pointers_allowed: bool = options.get("lfs") == "pointers"
         self._subpath = "/".join(globs.names(options.get("subpath", "")))
-        self._globs: list[str] = options.get("exclude", [])
+        self._globs: list[str] = [*options.get("exclude", []), FOR_EDITORS]
         self._exclude = [globs.compiled(pattern) for pattern in self._globs]
         self._scratch = scratch
         self._left_out: list[str] = []

@@ -39,7 +39,12 @@ def find(uses: str) -> type[Any]:
     if class_path is None:
         raise LookupError(f"no plugin is called {uses!r} ({choices(uses, names())})")
     module, _, path = class_path.partition(":")
-    plugin: Any = importlib.import_module(module)
+    try:
+        plugin: Any = importlib.import_module(module)
+    except SystemExit as error:  # it must not end this program, and the handlers of callers see errors only
+        raise ImportError(
+            f"{module} ends the program when it is imported (exit code {error.code})"
+        ) from error
     for name in path.split("."):
         plugin = getattr(plugin, name)
     if not isinstance(plugin, type):

@@ -72,22 +72,57 @@ def whole(path: Path | str, *, mode: int = FILE_MODE, is_durable: bool = False) 
         mode: the permissions of a private file, or of a private program.
         is_durable: whether it must survive a power failure once the block has ended.
     """
+    with _aside(path, mode=mode) as (stream, temporary):
+        yield stream
+        if is_durable:
+            stream.flush()
+            os.fsync(stream.fileno())
+        stream.close()
+        os.replace(temporary, path)  # noqa: PTH105 - this imports no pathlib
+    if is_durable:
+        sync(os.path.dirname(os.fspath(path)) or ".")  # noqa: PTH120 - the same
+
+
+def write_new(path: Path | str, data: bytes, *, mode: int = FILE_MODE) -> None:
+    """Write a file whole that does not exist yet; what has the path is never replaced.
+
+    Args:
+        path: the file; its folder must exist.
+        data: its content.
+        mode: its permissions, less those that the umask removes.
+
+    Raises:
+        FileExistsError: something has the path, also if it is a link to nothing.
+        OSError: it cannot be written; then there is no file.
+    """
+    with _aside(path, mode=mode) as (stream, temporary):
+        stream.write(data)
+        stream.close()
+        try:
+            os.link(temporary, path, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path)) from None
+            os.replace(temporary, path)  # noqa: PTH105 - the same
+        else:
+            os.unlink(temporary)  # noqa: PTH108 - the same
+
+
+@contextlib.contextmanager
+def _aside(path: Path | str, *, mode: int) -> Iterator[tuple[BinaryIO, str]]:
+    """A stream to a temporary file next to a file, and its path; it is removed if the block fails."""
     folder = os.path.dirname(os.fspath(path))  # noqa: PTH120 - this imports no pathlib
     temporary = os.path.join(folder, f".new-{os.getpid()}-{os.urandom(4).hex()}")  # noqa: PTH118 - the same
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - it has no path
-            yield stream
-            if is_durable:
-                stream.flush()
-                os.fsync(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105 - the same
+            yield stream, temporary
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 - the same
         raise
-    if is_durable:
-        sync(folder or ".")
 
 
 def make_folder(path: Path | str) -> None:

@@ -68,7 +68,8 @@ class Registry:
             return point.load()
         except ExpError:
             raise
-        except Exception as error:  # a package may raise anything; the message names it, the cause is kept
+        except (Exception, SystemExit) as error:  # a package may raise anything; the cause is kept
+            reason = "it ends the program when it is imported" if isinstance(error, SystemExit) else error
             raise UsageError(
-                f"the {self.kind} {point.name!r} ({point.value}) cannot be loaded: {error}"
+                f"the {self.kind} {point.name!r} ({point.value}) cannot be loaded: {reason}"
             ) from error

@@ -10,6 +10,7 @@ built-in executors, launchers, packagers and plugins declare.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Final
 import json_text
 import typed_documents
 
-from nemorun_cli.spec.schema import published
+from nemorun_cli.spec.schema import published, subschemas
 
 SOURCES: Final = Path(__file__).parent
 ROOT: Final = SOURCES.parents[1]
@@ -30,7 +31,7 @@ def bundled(name: str) -> dict[str, Any]:
     shared = json.loads((SOURCES / _SHARED).read_text(encoding="utf-8"))["$defs"]
     schema = json.loads((SOURCES / f"{name}.json").read_text(encoding="utf-8"))
     own = schema.pop("$defs", {})
-    needed = _needed([schema, own], shared)
+    needed = _needed([schema, *own.values()], shared)
     if both := own.keys() & needed:
         raise SystemExit(f"{name}.json defines what {_SHARED} also does: {', '.join(sorted(both))}")
     definitions = {**own, **{part: shared[part] for part in shared if part in needed}}
@@ -38,37 +39,25 @@ def bundled(name: str) -> dict[str, Any]:
     return whole
 
 
-def _needed(schema: Any, shared: dict[str, Any]) -> set[str]:
-    """Return the names of the shared parts that a schema refers to, also through other parts."""
-    waiting = [ref.partition(_SHARED)[2] for ref in _references(schema) if ref.startswith(_SHARED)]
+def _needed(schemas: list[Any], shared: dict[str, Any]) -> set[str]:
+    """Return the names of the shared parts that schemas refer to, also through other parts."""
+    targets = [target for schema in schemas for target in subschemas.references(schema)]
+    waiting = [target.partition(_SHARED)[2] for target in targets if target.startswith(_SHARED)]
     needed: set[str] = set()
     while waiting:
-        part = waiting.pop().removeprefix("#/$defs/")
+        part = waiting.pop().removeprefix(subschemas.PREFIX)
         if part not in needed:
             needed.add(part)
-            waiting += _references(shared[part])
+            waiting += subschemas.references(shared[part])
     return needed
-
-
-def _references(schema: Any) -> list[str]:
-    if isinstance(schema, list):
-        return [ref for item in schema for ref in _references(item)]
-    if not isinstance(schema, dict):
-        return []
-    own = [schema["$ref"]] if isinstance(schema.get("$ref"), str) else []
-    return own + [ref for item in schema.values() for ref in _references(item)]
 
 
 def _local(schema: Any) -> Any:
     """Return a schema whose references to shared parts are references to its own definitions."""
-    if isinstance(schema, list):
-        return [_local(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
-        key: item.removeprefix(_SHARED) if key == "$ref" and isinstance(item, str) else _local(item)
-        for key, item in schema.items()
-    }
+    local = subschemas.changed(schema, _local)
+    return {**local, "$ref": local["$ref"].removeprefix(_SHARED)} if "$ref" in local else local
 
 
 def outputs() -> dict[Path, str]:
@@ -83,13 +72,21 @@ def outputs() -> dict[Path, str]:
 
 def main() -> int:
     """Write or name the files that differ; return the exit code."""
-    is_check = sys.argv[1:] == ["--check"]
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Write the schemas and the types that differ from their sources."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only name them, and exit with 1 if there are any"
+    )
+    is_check = parser.parse_args().check
     texts = outputs()
     present = {ROOT / "schemas" / path.name for path in (ROOT / "schemas").glob("*.json")}
     wrong = [path for path in texts if not path.exists() or path.read_text(encoding="utf-8") != texts[path]]
     surplus = sorted(present - texts.keys())
-    for path in [*wrong, *surplus]:
+    for path in wrong:
         print(f"{'differs from its source' if is_check else 'written'}: {path.relative_to(ROOT)}")
+    for path in surplus:
+        print(f"{'has no source' if is_check else 'removed'}: {path.relative_to(ROOT)}")
     if is_check:
         if wrong or surplus:
             print("run: python schemas/sources/make.py")

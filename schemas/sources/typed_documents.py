@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from keyword import iskeyword
 from typing import Any, Final
@@ -19,6 +20,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 '''
+_TEXT: Final = r'"(?:[^"\\]|\\.)*"'
+_VALUE: Final = re.compile(rf"{_TEXT}|[^\s,]+")  # of a Literal
 _PLAIN: Final = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
@@ -79,7 +82,9 @@ class _Module:
         schema = self._definitions[name]
         if "enum" in schema:
             alias = f"{_pascal(name)}Value"
-            self._aliases[alias] = _wrapped(f"{alias}: TypeAlias = ", _literal(schema["enum"]), "")
+            text = _wrapped(f"{alias}: TypeAlias = ", _literal(schema["enum"]), "")
+            if self._aliases.setdefault(alias, text) != text:
+                raise SystemExit(f"two different lists of values would be called {alias}")
             return alias
         return self._type(schema, _pascal(name))
 
@@ -131,7 +136,7 @@ def _wrapped(lead: str, field_type: str, indent: str) -> str:
     opening, _, rest = field_type.partition("Literal[")
     listed, _, closing = rest.rpartition("]") if not opening else rest[:-1].rpartition("]")
     inner = indent + _INDENT * (2 if opening else 1)
-    items = "".join(f"{inner}{item},\n" for item in listed.split(", "))
+    items = "".join(f"{inner}{item},\n" for item in _VALUE.findall(listed))
     if opening:
         between = f"{indent}{_INDENT}"
         return f"{lead}{opening}\n{between}Literal[\n{items}{between}]{closing}\n{indent}]\n"
@@ -151,7 +156,13 @@ def _docstring(description: str) -> list[str]:
 
 
 def _literal(values: list[Any]) -> str:
-    words = [json.dumps(value, ensure_ascii=False) for value in values if value is not None]
+    words = [
+        str(value) if isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
+        for value in values
+        if value is not None
+    ]
+    if not words:
+        return "None"
     named = f"Literal[{', '.join(words)}]"
     return f"{named} | None" if None in values else named
 
@@ -165,7 +176,8 @@ def _union(types: list[str]) -> str:
 def _parts(listed: str) -> list[str]:
     """Return the alternatives of a type that are not inside of brackets."""
     parts, depth, start = [], 0, 0
-    for index, char in enumerate(listed):
+    outside = re.sub(_TEXT, lambda text: " " * len(text.group()), listed)
+    for index, char in enumerate(outside):
         depth += (char == "[") - (char == "]")
         if char == "|" and depth == 0:
             parts.append(listed[start:index].strip())

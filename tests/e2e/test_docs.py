@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import documents
 from support.documents import DOCUMENTS, ROOT, blocks
 
 from nemorun_cli import executors
@@ -40,17 +41,10 @@ def keys(schema: Any) -> Iterator[str]:
 
 def test_every_spec_in_the_documents_is_valid(exp: Exp) -> None:
     """A YAML block with tasks is a whole spec, in which nothing is wrong."""
-    found = [
-        block.text
-        for path in DOCUMENTS
-        for block in blocks(path)
-        if block.language == "yaml"
-        and "\ntasks:" in block.text
-        and not block.mark.startswith(("plugin: ", "package: "))
-    ]
-    assert len(found) > 10
+    texts = documents.specs()
+    assert len(texts) > 10
     home = Home(exp.home)
-    for number, text in enumerate(found):
+    for number, text in enumerate(texts):
         exp.spec(text, name=f"spec-{number}.yaml")
         path = exp.folder / f"spec-{number}.yaml"
         document = load.read(path, executors=executors.known(ask=False), home=home)

@@ -21,7 +21,7 @@ from nemorun_cli import executors
 from nemorun_cli.executors import launchers
 from nemorun_cli.packagers import REGISTRY as PACKAGERS
 from nemorun_cli.plugins import BUILT_IN
-from nemorun_cli.spec.schema import reference
+from nemorun_cli.spec.schema import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +81,7 @@ class Specs:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._schema = reference.part()
+        self._schema = walk.experiment()
         self._places = Places(text, self._schema["$defs"])
 
     def tasks(self) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html.parser
 import importlib
-import importlib.util
 import os
 import re
 import subprocess
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support.documents import ROOT
+from support.scripts import module_of
 
 import nemorun_cli
 from nemorun_cli.cli import app
@@ -57,12 +57,7 @@ class Loaded(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def generator() -> Any:
     """The script that makes the reference."""
-    spec = importlib.util.spec_from_file_location("generate", GENERATOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(GENERATOR)
 
 
 @pytest.mark.parametrize("name", GENERATED)

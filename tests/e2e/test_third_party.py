@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.documents import ROOT, blocks
+from support.installed_packages import install_package
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -106,18 +107,13 @@ def test_a_type_that_is_not_installed_is_a_problem(exp: Exp) -> None:
 
 def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> None:
     """What an installed package names is known beside what is built in; its faults are told as its own."""
-    site = tmp_path / "site"
-    metadata = site / "extra-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
     groups = (
         "[nemorun_cli.packagers]\none = extra:One\n",
         "[nemorun_cli.launchers]\nnice = extra:Nice\n",
     )
-    (metadata / "entry_points.txt").write_text("".join(groups))
     guide = GUIDE.read_text(encoding="utf-8")
     (section,) = re.findall(r"# Writing a packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)
-    (site / "extra.py").write_text(section)
+    site = install_package(tmp_path / "site", name="extra", entry_points="".join(groups), module=section)
     (exp.folder / "one.txt").write_text("one\n")
     (exp.folder / "two.txt").write_text("two\n")
     text = "tasks: {look: {command: 'ls', packager: {type: one, file: one.txt}, launcher: {nice: {by: 5}}}}"
@@ -139,11 +135,8 @@ def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> N
 
 def test_a_package_that_cannot_be_loaded_is_named(exp: Exp, tmp_path: Path) -> None:
     """An executor whose package is broken is an error that names it, and only for specs that use it."""
-    metadata = tmp_path / "site" / "broken-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[nemorun_cli.executors]\nnice = broken_package:Nice\n")
-    env = {"PYTHONPATH": str(tmp_path / "site")}
+    points = "[nemorun_cli.executors]\nnice = broken_package:Nice\n"
+    env = {"PYTHONPATH": str(install_package(tmp_path / "site", name="broken", entry_points=points))}
     refused = exp("validate", exp.spec(NICE), env=env, code=2)
     assert "broken_package" in refused.stderr
     exp("run", exp.spec("tasks: {well: {command: 'true'}}"), env=env)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.document_session import DocumentSession, matches
+from support.document_session import DocumentSession, matches, runnable
 from support.documents import ROOT, blocks
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def test_the_tutorial_works_as_written(exp: Exp, tmp_path: Path) -> None:
     installation, tutorial = DOCS / "start" / "install.md", DOCS / "start" / "tutorial.md"
     assert any("\npip install .\n" in block.text for block in blocks(installation))
     programs = installed(tmp_path / "venv")
-    assert DocumentSession(exp, programs).follow(installation, tutorial) > 15
+    pages = (installation, tutorial)
+    assert DocumentSession(exp, programs).follow(*pages) == runnable(*pages) > 15
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_blocks_of_a_page_work(exp: Exp, page: str) -> None:
     """Each marked block of the page works, and prints what the page shows."""
-    assert DocumentSession(exp).follow(DOCS / page)
+    assert DocumentSession(exp).follow(DOCS / page) == runnable(DOCS / page) > 0
 
 
 @pytest.mark.parametrize(

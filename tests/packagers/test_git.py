@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import repositories
 
+from nemorun_cli.cli import spec_template
 from nemorun_cli.packagers.content import PackagerError
 from nemorun_cli.packagers.git import GitPackager
 
@@ -66,6 +67,21 @@ def test_a_clean_tree_is_its_commit(repo: Repo) -> None:
         "changes": [],
     }
     assert content.diff == b""
+
+
+@pytest.mark.parametrize("folder", ["", "experiments/"])
+def test_the_schema_for_editors_is_not_shipped(repo: Repo, folder: str) -> None:
+    """What `exp init` writes next to a spec is no change of the code, whether it is committed or not."""
+    path = f"{folder}{spec_template.SCHEMA_FILE}"
+    repo.write(path, "{}\n")
+    content = look(repo, dirty="refuse")
+    assert paths(content) == COMMITTED
+    assert content.facts["new"] == 0
+    repo.git("add", "--all")
+    repo.git("commit", "--quiet", "--message", "schema")
+    repo.write(path, "{}\n\n")
+    content = look(repo, dirty="refuse")
+    assert (paths(content), content.diff) == (COMMITTED, b"")
 
 
 def test_changes_and_new_files_are_shipped(repo: Repo) -> None:

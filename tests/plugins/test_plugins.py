@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from support.documents import ROOT, blocks
+from support.installed_packages import install_package
 from support.patience import eventually
 from support.workspace import attempt, events, kill_supervisor, log, shim_pid, until
 
@@ -275,15 +276,8 @@ def test_run_without_plugins_imports_nothing_of_them(workspace: ExpWorkspace) ->
 
 def test_plugin_of_an_installed_package_has_a_name(workspace: ExpWorkspace, tmp_path: Path) -> None:
     """The entry-point group makes a plugin known by name; `validate` knows it without importing it."""
-    site = tmp_path / "site"
-    (site / "nice_one-1.0.dist-info").mkdir(parents=True)
-    (site / "nice_one-1.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: nice-one\nVersion: 1.0\n"
-    )
-    (site / "nice_one-1.0.dist-info" / "entry_points.txt").write_text(
-        "[nemorun_cli.plugins]\nnice-one = nice_one:Greeting\n"
-    )
-    (site / "nice_one.py").write_text(MODULE)
+    points = "[nemorun_cli.plugins]\nnice-one = nice_one:Greeting\n"
+    site = install_package(tmp_path / "site", name="nice_one", entry_points=points, module=MODULE)
     spec = workspace.spec({"a": "echo $WORD"}, plugins=[use("nice-one", word="hi")])
     known = {"PYTHONPATH": str(site)}
     workspace.exp("validate", spec, env=known)

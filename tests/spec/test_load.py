@@ -803,3 +803,31 @@ def test_the_type_of_a_part_must_be_text(kind: object) -> None:
     assert [problem.message for problem in refused.value.problems] == [
         f"must be text that is not empty, not {json.dumps(kind)}"
     ]
+
+
+WRONG_PACKAGER = {"type": "git", "typez": 1}
+
+
+@pytest.mark.parametrize(
+    ("sections", "place"),
+    [
+        (
+            {"packager": "git", "executors": {"s": {"type": "local", "packager": WRONG_PACKAGER}}},
+            "executors.s",
+        ),
+        (
+            {"packager": "none", "executors": {"s": {"type": "local", "packager": WRONG_PACKAGER}}},
+            "executors.s",
+        ),
+        ({"packager": WRONG_PACKAGER}, None),
+        ({"packager": "none", "defaults": {"packager": WRONG_PACKAGER}}, "defaults"),
+    ],
+    ids=str,
+)
+def test_each_packager_of_a_spec_is_checked(sections: dict[str, Any], place: str | None) -> None:
+    """A packager that another one overrides, or of an executor without tasks, is checked like one in use."""
+    with pytest.raises(SpecError) as refused:
+        load.validate({"tasks": {"a": {"command": "echo", "packager": "none"}}, **sections})
+    (problem,) = refused.value.problems
+    assert "unknown key 'typez'" in problem.message
+    assert place is None or place in str(problem)

@@ -34,6 +34,13 @@ def matches(wanted: str, printed: str) -> bool:
     return re.fullmatch("".join(lines), printed) is not None
 
 
+def runnable(*pages: Path) -> int:
+    """How many marked blocks of pages can run: not ML-Dash's calls, and not those for jq if it is missing."""
+    marks = [block.mark for page in pages for block in blocks(page) if block.mark]
+    without = {"run: jq"} if shutil.which("jq") is None else set()
+    return sum(not mark.startswith("ml-dash: ") and mark not in without for mark in marks)
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentSession:
     """Runs the blocks of a document in one folder; the variable `id` of the shell is kept between blocks.
@@ -47,7 +54,7 @@ class DocumentSession:
     programs: Path = OWN_PROGRAMS
 
     def follow(self, *pages: Path) -> int:
-        """Run each marked block of the pages in order; the number of blocks.
+        """Run each marked block of the pages in order; the number of blocks that ran.
 
         Those marked `run: PROGRAM` run where there is this program. ML-Dash's calls have a test of their own.
         """
@@ -55,22 +62,21 @@ class DocumentSession:
         self.exp.home.mkdir(exist_ok=True)
         (user / ".nemo_run").symlink_to(self.exp.home)
         self._variables.touch()
-        marked = [block for page in pages for block in blocks(page) if block.mark]
-        for block in marked:
-            if not block.mark.startswith("ml-dash: "):
-                self._run(block)
-        return len(marked)
+        return sum(self._run(block) for page in pages for block in blocks(page) if block.mark)
 
     @property
     def _variables(self) -> Path:
         return self.exp.home.parent / "variables"
 
-    def _run(self, block: Block) -> None:
+    def _run(self, block: Block) -> bool:
+        """Run a block; whether there was something to run."""
+        if block.mark.startswith("ml-dash: "):
+            return False
+        if block.mark.startswith("run: "):
+            program = block.mark.removeprefix("run: ")
+            return shutil.which(program) is not None and self._run(replace(block, mark="run"))
         if block.mark.startswith("file: "):
             (self.exp.folder / block.mark.removeprefix("file: ")).write_text(block.text)
-        elif block.mark.startswith("run: "):
-            if shutil.which(block.mark.removeprefix("run: ")):
-                self._run(replace(block, mark="run"))
         elif block.mark == "run" and block.language == "console":
             self._compare(block.text)
         elif block.mark == "run" and block.language == "sh":
@@ -79,6 +85,7 @@ class DocumentSession:
             self._call([str(self.programs / "python3"), "-c", block.text])
         else:
             raise AssertionError(f"a block of {block.language} cannot be marked {block.mark!r}")
+        return True
 
     def _compare(self, text: str) -> None:
         for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:

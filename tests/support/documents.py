@@ -27,3 +27,15 @@ def blocks(path: Path) -> list[Block]:
     """The blocks of a document in its order."""
     text = path.read_text(encoding="utf-8")
     return [Block(one["language"], one["text"], one["mark"] or "") for one in _BLOCK.finditer(text)]
+
+
+def specs() -> list[str]:
+    """The whole specs of all pages; not those that need a plugin or a package of their page."""
+    return [
+        block.text
+        for path in DOCUMENTS
+        for block in blocks(path)
+        if block.language == "yaml"
+        and "\ntasks:" in block.text
+        and not block.mark.startswith(("plugin: ", "package: "))
+    ]

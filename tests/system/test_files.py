@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -195,3 +197,25 @@ def test_what_is_copied_is_a_regular_file(tmp_path: Path) -> None:
     with limited("a FIFO"), pytest.raises(RefusedFileError):
         files.copy_file(source, target)
     assert target.read_text() == "text"
+
+
+@pytest.mark.parametrize("target", ["text", "nowhere"])
+def test_a_new_file_replaces_nothing(tmp_path: Path, target: str) -> None:
+    """What has the path stays, also a link to nothing; nothing else is left."""
+    path = tmp_path / "file"
+    files.write_new(path, b"first", mode=0o644)
+    (tmp_path / "link").symlink_to(target)
+    for taken in (path, tmp_path / "link"):
+        with pytest.raises(FileExistsError):
+            files.write_new(taken, b"second")
+    assert path.read_bytes() == b"first"
+    assert names(tmp_path) == ["file", "link"]
+
+
+def test_a_new_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A write that fails half-way leaves neither a torn file nor a temporary one."""
+    code = "import sys; from nemorun_cli.system import files; files.write_new(sys.argv[1], bytes(9000))"
+    limited_run = ["bash", "-c", 'ulimit -f 4; exec "$@"', "-", sys.executable, "-c", code, tmp_path / "file"]
+    failed = subprocess.run(limited_run, capture_output=True, text=True, check=False)
+    assert "File too large" in failed.stderr
+    assert names(tmp_path) == []

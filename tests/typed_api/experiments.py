@@ -16,6 +16,7 @@ from nemorun_cli.errors import (
     RunningError,
     UsageError,
 )
+from nemorun_cli.json_documents import MetricsDocument, ParamsDocument, StatusDocument, WhyDocument
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.status import ExperimentStatus
 
@@ -49,9 +50,13 @@ def a_run_is_looked_at(run: Run) -> None:
 
 
 def documents_are_mappings(run: Run) -> None:
-    """The documents of the commands are indexed by their fields."""
-    print(run.why("train")["tasks"], run.metrics(keys=["loss"])["series"], run.params()["records"])  # noqa: T201
-    print(run.status().to_json()["counts"])  # noqa: T201
+    """The documents of the commands are indexed by their fields, and have no others."""
+    assert_type(run.why("train"), WhyDocument)
+    assert_type(run.metrics(keys=["loss"]), MetricsDocument)
+    assert_type(run.params(), ParamsDocument)
+    assert_type(run.status().to_json(), StatusDocument)
+    assert_type(run.status().to_json()["name"], str)
+    run.status().to_json()["nane"]  # type: ignore[typeddict-item]
 
 
 def errors_are_one_family(error: ExpError, problems: SpecError) -> None:

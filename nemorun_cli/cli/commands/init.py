@@ -12,8 +12,10 @@ import typer
 from nemorun_cli.cli import completion, spec_template, terminal
 from nemorun_cli.errors import UsageError
 from nemorun_cli.spec.schema import walk
+from nemorun_cli.system import files
 
 DEFAULT_NAME: Final = "experiment"
+_MODE: Final = 0o666  # less the umask: both files are the user's, and can be shared
 
 
 def command(
@@ -40,32 +42,38 @@ def command(
     form = walk.experiment()["$defs"]["name"]
     if not re.search(form["pattern"], path.stem):
         raise UsageError(f"{path.stem!r} cannot name an experiment", hint=form["title"])
+    schema = _schema()
     try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(spec_template.text(path.stem, file=path.name))
+        files.write_new(path, spec_template.text(path.stem, file=path.name).encode(), mode=_MODE)
     except FileExistsError:
         raise UsageError(f"{path} already exists", hint="nothing was written; choose another name") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    schema = path.with_name(spec_template.SCHEMA_FILE)
-    is_new = _write_schema(schema)
+    schema_path = path.with_name(spec_template.SCHEMA_FILE)
+    is_new = _write_schema(schema_path, schema)
     terminal.write_line(str(path))
     if is_new:
-        terminal.warn(f"{schema} is the schema for editors")
+        terminal.warn(f"{schema_path} is the schema for editors")
     terminal.suggest(f"exp validate {path} · exp graph {path} · exp run {path}", is_wanted=True)
 
 
-def _write_schema(path: Path) -> bool:
-    """Write the schema that the spec names for editors, as `exp schema --json` does; one that exists is kept.
+def _schema() -> bytes:
+    """Return the schema that the spec names for editors: as `exp schema --json` prints it, but compact."""
+    schema = json.loads((walk.folder() / "experiment.schema.json").read_bytes())
+    return json.dumps(schema, separators=(",", ":")).encode() + b"\n"
+
+
+def _write_schema(path: Path, schema: bytes) -> bool:
+    """Write the schema; one that exists is kept.
 
     Returns:
         Whether it was written.
     """
-    schema = json.loads((walk.folder() / "experiment.schema.json").read_bytes())
     try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(json.dumps(schema) + "\n")
+        files.write_new(path, schema, mode=_MODE)
     except FileExistsError:
+        if not files.is_regular(path):
+            terminal.warn(f"warning: {path}, which editors use, is no file that they can read")
         return False
     except OSError as error:
         terminal.warn(f"warning: cannot write {path}, which editors use: {error.strerror}")

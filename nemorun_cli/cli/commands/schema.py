@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nemorun_cli.cli import completion, terminal
 from nemorun_cli.cli.options import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def command(
@@ -42,8 +46,9 @@ def command(
     else:
         text = reference.describe(path, width=terminal.width(sys.stdout))
         terminal.write_lines(text.splitlines())
-        if nearest := reference.meant(path):
-            terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
+    if nearest := reference.meant(path):
+        terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
+    if not is_json:
         example = reference.example(path)
         terminal.suggest(f"exp schema {example} · exp init" if example else "exp init", is_wanted=True)
 
@@ -52,8 +57,22 @@ def _installed(path: str) -> dict[str, Any]:
     """The schema of this installation, or a part of it."""
     from nemorun_cli.spec.schema import lookup, published  # noqa: PLC0415 - imports every executor
 
-    with contextlib.redirect_stdout(sys.stderr):  # what other packages print is not part of the document
+    with _printing_to_stderr():  # what other packages print is not part of the document
         schema, problems = published.installed()
     for problem in problems:
         terminal.warn(f"warning: {problem}")
     return lookup.part(schema, path)
+
+
+@contextlib.contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """Send what is written to stdout within the block to stderr, also by C code and child processes."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(own, 1)
+        os.close(own)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.spec.schema.subschemas import LISTS, PREFIX, at, free_name, inner, loop, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -12,17 +15,27 @@ EXPRESSION: Final[Mapping[str, Any]] = {"pattern": _OPENING}  # next to a type t
 PACKAGER: Final = "packager"  # the `format` of an option that is a packager itself
 
 _ANNOTATIONS: Final = frozenset(("title", "description", "default", "examples", "deprecated", "format"))
+_SHORTEST: Final = len("${{")  # characters of a text with an expression
 _OF_TEXTS: Final = frozenset(("pattern", "maxLength", "enum", "const"))
 _COMBINED: Final = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "enum", "const", "$ref"))
 _OF_RESOURCES: Final = frozenset(
-    ("$defs", "definitions", "$id", "$schema", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary")
+    [
+        "$defs",
+        "definitions",
+        "$id",
+        "$schema",
+        "$anchor",
+        "$comment",
+        "$vocabulary",
+        "$dynamicAnchor",
+        "$dynamicRef",
+        "$recursiveAnchor",
+        "$recursiveRef",
+        "dependencies",
+    ]
 )
-_CONDITIONS: Final = frozenset(
-    ("not", "if", "contains", "propertyNames", "dependentSchemas", "unevaluatedItems")
-)
-_PREFIX: Final = "#/$defs/"
-_MAPS: Final = ("properties", "patternProperties")
-_LISTS: Final = ("anyOf", "oneOf", "allOf")
+_OF_ITEMS: Final = frozenset(("contains", "minContains", "maxContains", "unevaluatedItems"))
+_OF_KEYS: Final = frozenset(("required", "minProperties", "maxProperties", "dependentRequired"))
 
 
 def or_expression() -> dict[str, Any]:
@@ -51,15 +64,25 @@ class Rewriter:
         self._source, self._definitions = source, definitions
         self._replaced, self._secret = replaced or {}, secret
         self._plain = frozenset(definitions)
-        self._foreign: tuple[str, Mapping[str, Any]] | None = None
+        self._foreign: _Foreign | None = None
         self._begun: set[str] = set()
+        self._maps = {
+            "properties": self.value,
+            "patternProperties": self.value,
+            "dependentSchemas": self._same,
+        }
+        self._lists = {**dict.fromkeys(LISTS, self._same), "prefixItems": self.value}
+        self._alone = {
+            **dict.fromkeys(("additionalProperties", "items"), self.value),
+            **dict.fromkeys(("then", "else"), self._same),
+        }
 
     def value(self, schema: Any) -> Any:
         """Return the schema of a value or an expression."""
         if not isinstance(schema, dict):
             return schema
         if schema.get("format") == PACKAGER:
-            return {**_annotations(schema, without="format"), "$ref": f"{_PREFIX}packager"}
+            return {**_annotations(schema, without="format"), "$ref": f"{PREFIX}packager"}
         if "$ref" in schema:
             return {**_annotations(schema), **self._reference(schema["$ref"])}
         rewritten = with_expression(self.children(schema))
@@ -70,40 +93,69 @@ class Rewriter:
 
     def children(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Return a schema in which what a value contains may be expressions, but not the value itself."""
-        inner = {key: item for key, item in schema.items() if key not in self._dropped(schema)}
-        for keyword in _MAPS:
-            if keyword in inner:
-                inner[keyword] = {key: self.value(part) for key, part in inner[keyword].items()}
-        for keyword in ("additionalProperties", "items"):
-            if keyword in inner:
-                inner[keyword] = self.value(inner[keyword])
-        for keyword in _LISTS:
-            if keyword in inner:
-                inner[keyword] = [self._same(part) for part in inner[keyword]]
-        for keyword in ("then", "else"):
-            if keyword in inner:
-                inner[keyword] = self._same(inner[keyword])
-        if "prefixItems" in inner:
-            inner["prefixItems"] = [self.value(part) for part in inner["prefixItems"]]
-        return inner
+        rewritten = {key: item for key, item in schema.items() if key not in self._dropped(schema)}
+        for keyword, change in self._maps.items():
+            if keyword in rewritten:
+                rewritten[keyword] = {key: change(part) for key, part in rewritten[keyword].items()}
+        for keyword, change in self._lists.items():
+            if keyword in rewritten:
+                rewritten[keyword] = [change(part) for part in rewritten[keyword]]
+        if "oneOf" in rewritten and rewritten["oneOf"] != schema["oneOf"]:
+            _widen(rewritten)
+        for keyword, change in self._alone.items():
+            if keyword in rewritten:
+                rewritten[keyword] = change(rewritten[keyword])
+        return rewritten
 
     def _dropped(self, schema: Mapping[str, Any]) -> set[str]:
         """Return the keywords that the rewritten schema does not have.
 
-        Conditions of other packages that refer to definitions are among them, since these are rewritten.
+        A condition on values is dropped from options of a class, since an expression is not yet its value.
         """
         if self._foreign is None:
             return set(_OF_RESOURCES)
-        conditions = {key for key in _CONDITIONS & schema.keys() if next(_references(schema[key]), None)}
-        return {*_OF_RESOURCES, *conditions, *(("then", "else") if "if" in conditions else ())}
+        dropped = {*_OF_RESOURCES, *_OF_ITEMS, "unevaluatedProperties"}
+        if not _is_about_keys(schema.get("not", {})):
+            dropped.add("not")
+        if not _is_about_keys(schema.get("if", {})):
+            dropped |= {"if", "then", "else"}
+        if next(names(schema.get("propertyNames")), None):
+            dropped.add("propertyNames")
+        return dropped
 
     def foreign(self, schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Return the schema of options that a class declares; the name is the prefix of its definitions."""
+        """Return the schema of options that a class declares; the name is the prefix of its definitions.
+
+        Raises ValueError if the schema refers to itself for the same value.
+        """
         before = self._foreign
-        self._foreign = (name, schema.get("$defs", {}))
-        rewritten = self.children(schema)
-        self._foreign = before
+        self._foreign = _Foreign(name, schema)
+        try:
+            rewritten = self.children(self._without_reference(schema))
+            own = {"": rewritten, **self._definitions}
+            if any(loop(own, key) for key in ("", *self._foreign.keys.values())):
+                raise ValueError("it refers to itself")
+        finally:
+            self._foreign = before
         return rewritten
+
+    def _without_reference(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the schema of options, with what its `$ref` leads to in place of it."""
+        seen = []
+        while "$ref" in schema:
+            target = schema["$ref"]
+            if target in seen:
+                raise ValueError(f"its $ref {target} refers to itself")
+            seen.append(target)
+            others = {key: item for key, item in schema.items() if key != "$ref"}
+            referenced = self._foreign.find(target) if self._foreign else None
+            if not isinstance(referenced, dict):
+                schema = {**others, **({"not": {}} if referenced is False else {})}
+            elif others.keys() - _ANNOTATIONS - _OF_RESOURCES:
+                schema = {**others, "allOf": [*others.get("allOf", ()), {"$ref": target}]}
+            else:
+                schema = {**referenced, **{key: others[key] for key in _ANNOTATIONS & others.keys()}}
+        return schema
 
     def _same(self, schema: Any) -> Any:
         """Return a schema that applies to the same value as the one around it."""
@@ -113,19 +165,72 @@ class Rewriter:
         return self.value(schema) if is_elsewhere else self.children(schema)
 
     def _reference(self, target: str) -> dict[str, Any]:
-        name = target.removeprefix(_PREFIX)
         if self._foreign is not None:
-            owner, own = self._foreign
-            if name == target or name not in own:
-                return {}  # it points outside of this file: nothing is known of the value
-            key, source = f"{owner}.{name}", own
-        else:
-            key, source = f"{name}OrExpression" if name in self._plain else name, self._source
+            return self._foreign_reference(self._foreign, target)
+        name = target.removeprefix(PREFIX)
+        key = f"{name}OrExpression" if name in self._plain else name
         if key not in self._begun:
             self._begun.add(key)
-            make = None if self._foreign else self._replaced.get(name)
-            self._definitions[key] = make() if make else self.value(source[name])
-        return {"$ref": f"{_PREFIX}{key}"}
+            make = self._replaced.get(name)
+            self._definitions[key] = make() if make else self.value(self._source[name])
+        return {"$ref": f"{PREFIX}{key}"}
+
+    def _foreign_reference(self, foreign: _Foreign, target: str) -> dict[str, Any]:
+        schema = foreign.find(target)
+        if schema is None:
+            return {}  # it points outside of this file: nothing is known of the value
+        if target not in foreign.keys:
+            name = target.rpartition("/")[2].removeprefix("#")
+            key = free_name(f"{foreign.name}.{name or 'whole'}", self._definitions)
+            foreign.keys[target] = key
+            self._definitions[key] = {}  # a definition may refer to itself
+            self._definitions[key] = self.value(schema)
+        return {"$ref": f"{PREFIX}{foreign.keys[target]}"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """The schema of options that a class declares.
+
+    Attributes:
+        name: the prefix of its definitions.
+        schema: the whole, which its references start from.
+        keys: the names of its rewritten definitions, by reference.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def find(self, target: str) -> Any:
+        """Return what a reference leads to; None if that is not in the schema."""
+        if target == "#":
+            return self.schema
+        if not target.startswith("#/"):
+            return None
+        try:
+            schema = at(self.schema, target.removeprefix("#/"))
+        except LookupError:
+            return None
+        return schema if isinstance(schema, (dict, bool)) else None
+
+
+def _is_about_keys(schema: Any) -> bool:
+    """Whether a schema is a condition on the keys of a mapping alone, not on their values."""
+    if not isinstance(schema, dict):
+        return True
+    if schema.keys() - _OF_KEYS - _ANNOTATIONS - {*LISTS, "not", "type"}:
+        return False
+    return schema.get("type", "object") == "object" and all(_is_about_keys(part) for part in inner(schema))
+
+
+def _widen(schema: dict[str, Any]) -> None:
+    """Replace `oneOf`: an expression is valid by several of its schemas."""
+    alternatives = schema.pop("oneOf")
+    if "anyOf" in schema:
+        schema["allOf"] = [*schema.get("allOf", ()), {"anyOf": alternatives}]
+    else:
+        schema["anyOf"] = alternatives
 
 
 def _annotations(schema: Mapping[str, Any], *, without: str = "") -> dict[str, Any]:
@@ -138,25 +243,33 @@ def with_expression(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else list(types)
-    if "string" in types and not _OF_TEXTS & schema.keys() and not _COMBINED & schema.keys():
+    is_limited = "maxLength" in schema or schema.get("minLength", 0) > _SHORTEST
+    if "string" in types and not _COMBINED & schema.keys() and not is_limited and "pattern" not in schema:
         return schema
-    if types and not _COMBINED & schema.keys() and "maxLength" not in schema:
+    if types and not _COMBINED & schema.keys() and not is_limited:
         pattern = f"(?:{schema['pattern']})|{_OPENING}" if "string" in types else _OPENING
         return {**schema, "type": list(dict.fromkeys([*types, "string"])), "pattern": pattern}
-    if types == ["object"] and not _COMBINED & schema.keys() - set(_LISTS):
+    if types == ["object"] and not _COMBINED & schema.keys() - set(LISTS):
         return _guarded(schema)
     constraints = {key: item for key, item in schema.items() if key not in _ANNOTATIONS}
     if constraints.keys() == {"anyOf"}:
         takes_texts = any(
-            part.get("type") == "string" and not _OF_TEXTS & part.keys() for part in schema["anyOf"]
+            isinstance(part, dict) and part.get("type") == "string" and not _limits_texts(part)
+            for part in schema["anyOf"]
         )
         return schema if takes_texts else {**schema, "anyOf": [*schema["anyOf"], or_expression()]}
     return {**_annotations(schema), "anyOf": [constraints, or_expression()]}
 
 
+def _limits_texts(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema of texts may refuse one with an expression."""
+    limits = (_OF_TEXTS | _COMBINED) & schema.keys()
+    return bool(limits) or schema.get("minLength", 0) > _SHORTEST
+
+
 def _guarded(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a mapping or an expression, whose alternatives apply to a mapping only."""
-    combined = {key: schema[key] for key in _LISTS if key in schema}
+    combined = {key: schema[key] for key in LISTS if key in schema}
     plain = {key: item for key, item in schema.items() if key not in combined}
     return {**plain, "type": ["object", "string"], **EXPRESSION, "if": {"type": "object"}, "then": combined}
 
@@ -164,57 +277,18 @@ def _guarded(schema: Mapping[str, Any]) -> dict[str, Any]:
 def plain_definitions(literal: Any, source: Mapping[str, Any]) -> dict[str, Any]:
     """Return the definitions of what is never an expression: literal sections, and keys of mappings."""
     plain: dict[str, Any] = {}
-    waiting = [*_references(literal), *_references(list(_names_of_keys(source)))]
+    parts = [*literal, *(keys for schema in source.values() for keys in _names_of_keys(schema))]
+    waiting = [name for part in parts for name in names(part)]
     while waiting:
         name = waiting.pop()
         if name not in plain:
             plain[name] = source[name]
-            waiting += _references(source[name])
+            waiting += names(source[name])
     return plain
 
 
 def _names_of_keys(schema: Any) -> Iterator[Any]:
-    for key, item in schema.items() if isinstance(schema, dict) else enumerate(schema):
-        if key == "propertyNames":
-            yield item
-        elif isinstance(item, (dict, list)):
-            yield from _names_of_keys(item)
-
-
-def _references(schema: Any) -> Iterator[str]:
-    """Yield the names of the definitions that a schema refers to."""
-    if isinstance(schema, list):
-        for item in schema:
-            yield from _references(item)
-    elif isinstance(schema, dict):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"].removeprefix(_PREFIX)
-        for key, item in schema.items():
-            if key not in ("examples", "default", "const", "enum", "$defs"):
-                yield from _references(item)
-
-
-def resolved(definitions: Mapping[str, Any], target: str) -> dict[str, Any]:
-    """Return what a reference leads to: a definition, or a key of it."""
-    found: Any = definitions
-    for step in target.removeprefix(_PREFIX).split("/"):
-        found = found[step.replace("~1", "/").replace("~0", "~")]
-    schema: dict[str, Any] = found
-    return schema
-
-
-def property_of(reference: str, key: str) -> str:
-    """Return a reference to a key of a definition."""
-    return f"{reference}/properties/{key.replace('~', '~0').replace('/', '~1')}"
-
-
-def in_definitions(document: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the definitions that a document needs, in the order of their first use."""
-    needed: dict[str, Any] = {}
-    waiting = list(_references(document))
-    while waiting:
-        name = waiting.pop(0).partition("/")[0]
-        if name not in needed:
-            needed[name] = definitions[name]
-            waiting += _references(definitions[name])
-    return needed
+    if isinstance(schema, dict) and "propertyNames" in schema:
+        yield schema["propertyNames"]
+    for part in inner(schema):
+        yield from _names_of_keys(part)

@@ -53,23 +53,29 @@ def installed() -> Parts:
     def options(
         kind: str, names: Iterable[str], find: Callable[[str], Any], declared: Callable[[Any], Any]
     ) -> dict[str, Mapping[str, Any] | None]:
-        found: dict[str, Mapping[str, Any] | None] = {}
+        schemas: dict[str, Mapping[str, Any] | None] = {}
         for name in names:
             try:
-                found[name] = _checked(declared(find(name)))
-            except Exception as error:  # noqa: BLE001 - code of other packages, which may raise anything
-                found[name] = None
-                reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-                problems.append(f"the {kind} {name!r} may have any options in this schema: {reason}")
-        return found
+                schemas[name] = _checked(declared(find(name)))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - code of other packages: it may do anything
+                schemas[name] = None
+                problems.append(problem(kind, name, error))
+        return schemas
 
     return Parts(
-        executors=options("executor type", executors.types(), executors.find, _declared),
+        executors=options("executor", executors.types(), executors.find, _declared),
         launchers=options("launcher", launchers.REGISTRY.names(), launchers.REGISTRY.find, _declared),
         packagers=options("packager", packagers.REGISTRY.names(), packagers.REGISTRY.find, _declared),
         plugins=options("plugin", discovery.names(), discovery.find, _of_plugin),
         problems=tuple(problems),
     )
+
+
+def problem(kind: str, name: str, error: BaseException) -> str:
+    """Return why a part may have any options in the schema."""
+    what = "executor type" if kind == "executor" else kind
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return f"the {what} {name!r} may have any options in this schema: {reason}"
 
 
 def _declared(known_class: Any) -> Any:
@@ -96,10 +102,11 @@ def _of_plugin(plugin: type[Any]) -> Mapping[str, Any] | None:
         parameters = inspect.signature(plugin).parameters.values()
     except ValueError:  # the class has no known signature
         return None
-    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    kinds = inspect.Parameter
+    named = [given for given in parameters if given.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     return {
         "type": "object",
-        "properties": {one.name: {} for one in named},
-        "required": [one.name for one in named if one.default is one.empty],
-        "additionalProperties": any(one.kind is one.VAR_KEYWORD for one in parameters),
+        "properties": {given.name: {} for given in named},
+        "required": [given.name for given in named if given.default is kinds.empty],
+        "additionalProperties": any(given.kind is kinds.VAR_KEYWORD for given in parameters),
     }

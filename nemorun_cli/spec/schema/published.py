@@ -15,13 +15,13 @@ from nemorun_cli.spec.schema import named_parts, reference, walk
 from nemorun_cli.spec.schema.expression_texts import (
     EXPRESSION,
     Rewriter,
-    in_definitions,
     or_expression,
     plain_definitions,
-    property_of,
     with_expression,
 )
-from nemorun_cli.spec.schema.overriding_files import Relaxer
+from nemorun_cli.spec.schema.overriding_files import NULL, Relaxer
+from nemorun_cli.spec.schema.repeated_schemas import defined_once
+from nemorun_cli.spec.schema.subschemas import PREFIX, changed, free_name, needed, property_of
 from nemorun_cli.spec.schema.validator import UnsupportedError, compiled
 
 if TYPE_CHECKING:
@@ -32,27 +32,32 @@ if TYPE_CHECKING:
 ID: Final = "urn:nemorun-cli:experiment.schema.json"
 # These sections are read before expressions are filled in, or hold texts of their own.
 _LITERAL: Final = frozenset(("version", "folder", "extends", "include", "name", "params"))
-_VALUES: Final = frozenset(("examples", "default", "enum", "const"))  # keywords whose values are no schemas
 _WITH_WORDS: Final = ("script", "inline", "command")  # what tasks run whose arguments are words
-_SIMPLE: Final = frozenset(
-    ("type", "title", "description", "examples", "properties", "required", "additionalProperties", "$defs")
-)
+_PATHS: Final = frozenset(("folder", "extends", "include"))
+# What a mapping of options can have that becomes part of one with the keys that each type has.
+_CLOSABLE: Final = frozenset(("type", "properties", "patternProperties", "required", "additionalProperties"))
+# What such a mapping loses: it is about all keys together, and there are more.
+_LOST: Final = frozenset(("minProperties", "maxProperties", "dependentRequired", "propertyNames"))
+_WITHOUT_EFFECT: Final = frozenset(("title", "description", "examples", "default", "deprecated"))
 
 
 def built_in() -> dict[str, Any]:
     """Return the schema that knows what is built in."""
-    return whole(named_parts.built_in())
+    return whole(named_parts.built_in())[0]
 
 
 def installed() -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the schema that knows what is installed, and why it does not know the options of some parts."""
     parts = named_parts.installed()
-    return whole(parts), parts.problems
+    schema, problems = whole(parts)
+    return schema, (*parts.problems, *problems)
 
 
-def whole(parts: Parts) -> dict[str, Any]:
-    """Return the schema of a spec that can name these parts."""
-    return _Maker(parts).schema()
+def whole(parts: Parts) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the schema of a spec that can name these parts, and why it does not know the options of some."""
+    maker = _Maker(parts)
+    schema = maker.schema()
+    return schema, tuple(maker.problems)
 
 
 class _Maker:
@@ -60,11 +65,18 @@ class _Maker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self.problems: list[str] = []
         self._source = walk.experiment()
-        literal = [part for key, part in self._source["properties"].items() if key in _LITERAL]
-        self._definitions = plain_definitions(literal, self._source["$defs"])
+        self._literal = {
+            key: _without_expressions(part) if key in _PATHS else part
+            for key, part in self._source["properties"].items()
+            if key in _LITERAL
+        }
+        self._definitions = plain_definitions(self._literal.values(), self._source["$defs"])
+        self._definitions["files"] = _without_expressions(self._definitions["files"])
         self._values = Rewriter(self._source["$defs"], self._definitions, replaced=self._replaced())
         self._secrets = Rewriter({}, self._definitions, secret={"$ref": "#/$defs/pluginSecret"})
+        self._relaxer = Relaxer(self._definitions)
 
     def _replaced(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -76,11 +88,12 @@ class _Maker:
             "handler": lambda: self._task("handler"),
             "member": lambda: self._task("member"),
             "defaults": lambda: self._task("defaults"),
+            "timeLimit": self._time_limit,
         }
 
     def schema(self) -> dict[str, Any]:
         properties = {
-            key: part if key in _LITERAL else self._values.value(part)
+            key: self._literal[key] if key in _LITERAL else self._values.value(part)
             for key, part in self._source["properties"].items()
         }
         properties["env"]["type"] = "object"  # other expressions use its variables, so it is no expression
@@ -95,13 +108,13 @@ class _Maker:
             "properties": {key: _described(part) for key, part in properties.items()},
             "additionalProperties": False,
             "if": {"required": ["extends"]},
-            "then": Relaxer(self._definitions).mapping(mapping),
+            "then": self._relaxer.mapping(mapping),
             "else": {"properties": properties},
         }
         document["then"].pop("additionalProperties")
-        document["$defs"] = in_definitions(document, self._definitions)
+        document["$defs"] = needed(document, self._definitions)
         whole: dict[str, Any] = _with_messages(document)
-        return whole
+        return defined_once(whole, {"expression": _with_messages(or_expression()), "null": NULL})
 
     # -- tasks --------------------------------------------------------------------------------------
 
@@ -124,14 +137,25 @@ class _Maker:
             mapping["allOf"].append({"if": alone, "then": _narrowed("executor", "string")})
         return with_expression(mapping)
 
+    def _time_limit(self) -> dict[str, Any]:
+        """Return a duration that is not 0, which could mean no limit as well as no time."""
+        duration = {key: item for key, item in self._source["$defs"]["duration"].items() if key != "minimum"}
+        title = duration["title"].replace("a duration", "a duration longer than 0", 1)
+        pattern = f"^(?=[^1-9]*[1-9]){duration['pattern'].removeprefix('^')}"
+        limit: dict[str, Any] = self._values.value(
+            {**duration, "title": title, "exclusiveMinimum": 0, "pattern": pattern}
+        )
+        return limit
+
     # -- what other packages can add to ---------------------------------------------------------------
 
     def _executor(self) -> dict[str, Any]:
         part = self._source["$defs"]["executor"]
         shared = {key: self._values.value(entry) for key, entry in part["properties"].items()}
-        shared["type"] = _names(part["properties"]["type"], self._parts.executors)
+        kind = _names(part["properties"]["type"], self._parts.executors)
+        shared["type"] = _described(kind)  # checked once, and not again in each branch
         mappings = {
-            name: self._closed(options, shared, f"executor-{name}")
+            name: self._closed("executor", name, options, shared)
             for name, options in self._parts.executors.items()
         }
         by_type = self._by_type(shared, mappings, "executor")
@@ -140,25 +164,27 @@ class _Maker:
             "description": part["description"],
             "type": ["object", "string"],
             **EXPRESSION,
-            "properties": {key: _described(entry) for key, entry in shared.items()}
-            | {"type": shared["type"]},
+            "properties": {key: _described(entry) for key, entry in shared.items()} | {"type": kind},
             "if": {"required": ["extends"]},
-            "then": Relaxer(self._definitions).mapping(branches),
+            "then": self._relaxer.mapping(branches),
             "else": branches,
         }
 
     def _packager(self) -> dict[str, Any]:
         part = self._source["$defs"]["packager"]
         entry = walk.properties(part)
+        kind = _names(entry["type"], self._parts.packagers)
         shared = {
-            "type": _names(entry["type"], self._parts.packagers),
+            "type": _described(kind),
             "max_size": self._values.value(entry["max_size"]),
         }
         mappings = {
-            name: self._closed(options, shared, f"packager-{name}")
+            name: self._closed("packager", name, options, shared, requires=True)
             for name, options in self._parts.packagers.items()
         }
-        mapping = {"type": "object", "required": ["type"], **self._by_type(shared, mappings, "packager")}
+        by_type = self._by_type(shared, mappings, "packager")
+        by_type["properties"]["type"] = kind
+        mapping = {"type": "object", "required": ["type"], **by_type}
         return {
             **{key: part[key] for key in ("title", "examples")},
             "anyOf": [{"enum": sorted(self._parts.packagers)}, or_expression(), mapping],
@@ -192,9 +218,9 @@ class _Maker:
         entries: dict[str, Any] = {launchers.NONE: {"description": "No launcher."}}
         alone = [launchers.NONE]
         for name, options in self._parts.launchers.items():
-            own = self._values.foreign(options or {}, f"launcher-{name}")
-            entry = with_expression(own)
-            if options is None or _is_valid({}, options):
+            own = self._alone("launcher", name, lambda own: self._values.foreign(*own), options)
+            entry = with_expression({} if own is None else own)
+            if own is None or options is None or _is_valid({}, options):
                 alone.append(name)
                 entry = _or_null(entry)
             if description := descriptions.get(name, {}).get("description"):
@@ -231,13 +257,9 @@ class _Maker:
         }
         branches = []
         for name, options in self._parts.plugins.items():
-            if options is None:
+            then = self._alone("plugin", name, lambda own: self._with(*own), options)
+            if then is None:
                 continue
-            own = with_expression(self._secrets.foreign(options, f"plugin-{name}"))
-            definition = self._define(f"plugin-{name}", own)
-            then: dict[str, Any] = {"properties": {"with": {"$ref": definition}}}
-            if not _is_valid({}, options):
-                then["required"] = ["with"]
             condition = {"properties": {"uses": {"const": name}}, "required": ["uses"]}
             branches.append({"if": condition, "then": then})
         described = {key: text for key, text in uses.items() if key not in ("type", "pattern")}
@@ -256,29 +278,76 @@ class _Maker:
             **({"allOf": branches} if branches else {}),
         }
 
+    def _with(self, options: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return the schema of the entry of a plugin with these options."""
+        own = with_expression(self._secrets.foreign(options, name))
+        then: dict[str, Any] = {"properties": {"with": {"$ref": self._define(name, own)}}}
+        return then if _is_valid({}, options) else {**then, "required": ["with"]}
+
     def _closed(
-        self, options: Mapping[str, Any] | None, shared: Mapping[str, Any], name: str
+        self,
+        kind: str,
+        name: str,
+        options: Mapping[str, Any] | None,
+        shared: Mapping[str, Any],
+        *,
+        requires: bool = False,
     ) -> dict[str, Any]:
-        """Return the mapping of options with the keys that each type has; open if it is not a plain one."""
-        if options is None or options.keys() - _SIMPLE:
+        """Return the mapping of options with the keys that each type has; open if it is not a plain one.
+
+        An executor requires none of its options, which may be in another file.
+        """
+        own = self._alone(kind, name, lambda given: _plain(self._values.foreign(*given)), options)
+        if own is None:
             return {"properties": dict(shared)}
-        own = self._values.foreign(options, name)
-        required = {} if name.startswith("executor-") else {"required": own.get("required", [])}
+        required = own.get("required", []) if requires else []
+        patterns = own.get("patternProperties", {})
         return {
             "properties": {**shared, **own.get("properties", {})},
+            **({"patternProperties": _except(shared, patterns)} if patterns else {}),
             "additionalProperties": own.get("additionalProperties", True),
-            **(required if required.get("required") else {}),
+            **({"required": required} if required else {}),
         }
+
+    def _alone(
+        self,
+        kind: str,
+        name: str,
+        make: Callable[[tuple[Mapping[str, Any], str]], dict[str, Any]],
+        options: Mapping[str, Any] | None,
+    ) -> dict[str, Any] | None:
+        """Return what is made of the options of one part; None, with a problem if it fails, if it is open."""
+        if options is None:
+            return None
+        before = dict(self._definitions)
+        try:
+            _is_valid({}, options)
+            return make((options, f"{kind}-{name}"))
+        except Exception as error:  # noqa: BLE001 - a schema of another package, in which anything may be
+            self._definitions.clear()
+            self._definitions.update(before)
+            self.problems.append(named_parts.problem(kind, name, error))
+            return None
 
     def _define(self, name: str, schema: dict[str, Any]) -> str:
         """Add a definition; return the reference to it."""
-        base = key = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-        number = 1
-        while self._definitions.get(key, schema) != schema:
-            number += 1
-            key = f"{base}.{number}"
+        key = free_name(name, self._definitions)
         self._definitions[key] = schema
-        return f"#/$defs/{key}"
+        return f"{PREFIX}{key}"
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping of options; raises ValueError if it is more than its keys."""
+    others = options.keys() - _CLOSABLE - _LOST - _WITHOUT_EFFECT
+    if others:
+        raise ValueError(f"it has {', '.join(sorted(others))} at its top")
+    return options
+
+
+def _except(shared: Iterable[str], patterns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return schemas by the pattern of their keys, for all keys but those that each type has."""
+    keys = "|".join(re.escape(key) for key in shared)
+    return {f"^(?!(?:{keys})$)(?=[\\s\\S]*(?:{pattern}))": entry for pattern, entry in patterns.items()}
 
 
 def _described(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,17 +356,24 @@ def _described(part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_messages(schema: Any) -> Any:
     """Return a schema with a message for each pattern; language servers of YAML and JSON show it."""
-    if isinstance(schema, list):
-        return [_with_messages(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    whole = {key: item if key in _VALUES else _with_messages(item) for key, item in schema.items()}
+    whole = changed(schema, _with_messages)
     types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type")
     if isinstance(schema.get("pattern"), str) and isinstance(types, list):
         words = [reference.TYPES[name] for name in types if name not in ("string", "null")]
         if meant := schema.get("title") or " or ".join(words):
             whole["patternErrorMessage"] = f"must be {meant}"
     return whole
+
+
+def _without_expressions(schema: Any) -> Any:
+    """Return a schema of literal paths: files are read before expressions are evaluated."""
+    if schema.get("type") == "string" or schema.get("$ref") == f"{PREFIX}text":
+        title = schema.get("title", "a path")
+        pattern = {"pattern": r"^(?![\s\S]*\$\{\{)", "title": f"{title}, without expressions"}
+        return {**schema, "type": "string", **pattern}
+    return changed(schema, _without_expressions)
 
 
 def _narrowed(key: str, kind: str) -> dict[str, Any]:

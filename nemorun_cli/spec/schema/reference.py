@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,10 @@ def describe(path: str = "", *, width: int | None = None) -> str:
     """
     part = _part(path)
     width = min(width or _WIDTH, _WIDTH)
-    lines = [path or "spec", *_wrapped(_keyword(part, "description") or "", _INDENT, width)]
-    kind = _kind(part)
-    if kind and kind != "a mapping":
-        lines += ["", *_wrapped(kind, _INDENT, width)]
+    lines = [path or "spec", *_wrapped(keyword(part, "description") or "", _INDENT, width)]
+    words = kind(part)
+    if words and words != "a mapping":
+        lines += ["", *_wrapped(words, _INDENT, width)]
     lines += [_INDENT + fact for fact in _facts(part)]
     for title, entries in (("keys", walk.properties(part)), ("of each", _entries(part))):
         if entries:
@@ -76,39 +77,67 @@ def meant(path: str) -> str | None:
     return None
 
 
-def part(path: str = "") -> dict[str, Any]:
-    """Return the JSON Schema of the part, with the definitions it refers to; raises like `describe`."""
-    schema = dict(_part(path))
-    return {**schema, "$defs": walk.experiment()["$defs"]} if path else schema
-
-
 def _part(path: str) -> Mapping[str, Any]:
     part: Mapping[str, Any] = walk.experiment()
     walked: list[str] = []
     for key in filter(None, path.split(".")):
-        inner = _with_options(key) if walked == ["executors"] else _below(part, key)
-        is_executor = walked[:1] == ["executors"] and len(walked) == len(("executors", "name"))
-        options = _options() if inner is None and is_executor else {}
+        inner = _with_options(part, walked, key)
+        options = _options() if inner is None and _is_of_any_type(walked) else {}
         inner = inner or options.get(key)
         if inner is None:
             where = ".".join(walked) or "a spec"
-            hint = choices(key, [*walk.properties(part), *options]) if options else _hint(part, path, key)
+            named = options or (_plugins() if walked == ["plugins"] else ())
+            hint = (
+                choices(key, [*walk.properties(part), *_entries(part), *named])
+                if named
+                else _hint(part, path, key)
+            )
             raise NotFoundError(f"{where} has no key {key!r}", hint=hint)
         part = inner
         walked.append(key)
     return part
 
 
-def _with_options(name: str) -> Mapping[str, Any] | None:
-    """Return what an executor can have; with the options of a type if it is named like the type."""
+def _is_of_any_type(walked: list[str]) -> bool:
+    """Whether a path leads to an executor whose name is not that of a type."""
     from nemorun_cli import executors  # noqa: PLC0415 - imports executors only for paths that need it
 
-    entry = _below(walk.experiment()["properties"]["executors"], name)
-    if entry is None or name not in executors.built_in():
-        return entry
-    shared, options = walk.properties(entry), executors.find(name).options_schema["properties"]
-    description = f"An executor of the type {name}, and its options."
-    return {"description": description, "type": "object", "properties": {**shared, **options}}
+    is_executor = walked[:1] == ["executors"] and len(walked) == len(("executors", "name"))
+    return is_executor and walked[1] not in executors.built_in()
+
+
+def _with_options(part: Mapping[str, Any], walked: list[str], name: str) -> Mapping[str, Any] | None:
+    """Return what is below a part; with its options if it is named like a built-in one that has options."""
+    entry = _below(part, name)
+    if walked == ["executors"]:
+        options = _options_of("executors", name)
+        if entry is not None and options is not None:
+            description = f"An executor of the type {name}, and its options."
+            properties = {**walk.properties(entry), **options.get("properties", {})}
+            return {"description": description, "type": "object", "properties": properties}
+    elif walked == ["plugins"]:
+        options = _options_of("plugins", name)
+        if options is not None:
+            return {"description": f"The options of the plugin {name}.", **options}
+    elif walked[-1:] == ["launcher"] and entry is not None:
+        return {**(_options_of("launchers", name) or {}), **entry}
+    return entry
+
+
+@functools.cache
+def _options_of(kind: str, name: str) -> Mapping[str, Any] | None:
+    """Return the schema of the options of a built-in part; None if none is built in with this name."""
+    from nemorun_cli.spec.schema import named_parts  # noqa: PLC0415 - imports executors, as above
+
+    parts: Mapping[str, Mapping[str, Any] | None] = getattr(named_parts.built_in(), kind)
+    return parts.get(name)
+
+
+def _plugins() -> list[str]:
+    """Return the names of the built-in plugins."""
+    from nemorun_cli.plugins import BUILT_IN  # noqa: PLC0415 - the same
+
+    return sorted(BUILT_IN)
 
 
 def _options() -> dict[str, Mapping[str, Any]]:
@@ -132,14 +161,14 @@ def _hint(part: Mapping[str, Any], path: str, key: str) -> str:
 
 def _places(name: str) -> list[str]:
     """Return the paths that end with a key of this name: the shortest first, those of tasks before others."""
-    found: list[str] = []
+    places: list[str] = []
     level = [""]
     for _ in range(_DEEPEST):
         below = [f"{path}.{key}".lstrip(".") for path in level for key in keys(path)]
         ends = [path for path in below if path.rpartition(".")[2] == name]
-        found += sorted(ends, key=lambda path: not path.startswith("tasks."))
+        places += sorted(ends, key=lambda path: not path.startswith("tasks."))
         level = below
-    return found
+    return places
 
 
 def _below(part: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
@@ -164,52 +193,53 @@ def _entries(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _entry(part: Mapping[str, Any], width: int) -> list[str]:
     if any("not" in piece for piece in walk.pieces(part)):
         return [
-            *_wrapped(_keyword(part, "description") or "", _INDENT * 4, width),
+            *_wrapped(keyword(part, "description") or "", _INDENT * 4, width),
             _INDENT * 4 + "not supported in this version",
         ]
-    kind = _kind(part)
-    lines = _wrapped(_keyword(part, "description") or "", _INDENT * 4, width)
+    words = kind(part)
+    lines = _wrapped(keyword(part, "description") or "", _INDENT * 4, width)
     return [
         *lines,
-        *(_wrapped(kind, _INDENT * 4, width) if kind else []),
+        *(_wrapped(words, _INDENT * 4, width) if words else []),
         *(_INDENT * 4 + fact for fact in _facts(part)),
     ]
 
 
 def _facts(part: Mapping[str, Any]) -> list[str]:
     facts = []
-    default = _keyword(part, "default")
+    default = keyword(part, "default")
     if default is not None:
-        facts.append(f"default: {_written(default)}")
-    examples = _keyword(part, "examples")
+        facts.append(f"default: {written(default)}")
+    examples = keyword(part, "examples")
     if examples:
-        facts.append("example: " + "   ".join(_written(example) for example in examples))
+        facts.append("example: " + "   ".join(written(example) for example in examples))
     return facts
 
 
-def _kind(part: Mapping[str, Any]) -> str:
+def kind(part: Mapping[str, Any]) -> str:
     """Describe the allowed values in words."""
-    title = _keyword(part, "title")
+    title = keyword(part, "title")
     if title:
         return str(title)
-    allowed = _keyword(part, "enum")
+    allowed = keyword(part, "enum")
     if allowed:
         return "one of " + ", ".join(map(str, allowed))
-    types = _keyword(part, "type")
+    types = keyword(part, "type")
     names = [types] if isinstance(types, str) else types or []
     return " or ".join(TYPES[name] for name in names)
 
 
-def _keyword(part: Mapping[str, Any], keyword: str) -> Any:
+def keyword(part: Mapping[str, Any], name: str) -> Any:
     """Return the value of a keyword in the part, or else in the definition that it refers to."""
-    if keyword in part:
-        return part[keyword]
+    if name in part:
+        return part[name]
     if "$ref" not in part:
         return None
-    return _keyword(walk.experiment()["$defs"][part["$ref"].removeprefix("#/$defs/")], keyword)
+    return keyword(walk.experiment()["$defs"].get(part["$ref"].removeprefix("#/$defs/"), {}), name)
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a value as a spec has it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -130,6 +130,7 @@ class TaskBuilder:
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
+        self._check_packagers()
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
             self.findings += self._metric_section.findings
@@ -387,6 +388,19 @@ class TaskBuilder:
         else:
             return None
         return self._extension_section().packager(value, place)
+
+    def _check_packagers(self) -> None:
+        """Check the packagers that no task uses: another one overrides them, or no task has the executor."""
+        sections: list[tuple[Mapping[str, Any], Place]] = [(self._data, ()), (self._defaults, ("defaults",))]
+        for name, options in self._executors.items():
+            if name not in self._outside:  # what is in files of other experiments is of no concern
+                sections.append((options, ("executors", name)))
+        for name, entry in self._data.get("tasks", {}).items():
+            if "group" in entry and "matrix" not in entry:
+                sections.append((entry, ("tasks", name)))
+        for section, place in sections:
+            if "packager" in section and OPENING not in str(section["packager"]):
+                self._extension_section().packager(section["packager"], (*place, "packager"))
 
     def _launcher(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any]:
         if "launcher" not in own:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,3 +71,29 @@ def test_init_refuses_what_cannot_be_a_name(exp: Exp, name: str) -> None:
     """Nothing is written under a name that no experiment can have."""
     exp("init", "--", name, code=2)
     assert list(exp.folder.iterdir()) == []
+
+
+def test_init_leaves_no_torn_schema(exp: Exp) -> None:
+    """Where the disk is full, there is a warning and no half of a schema, and the spec is whole."""
+    command = [
+        "bash",
+        "-c",
+        'ulimit -f 16; exec "$@"',
+        "-",
+        sys.executable,
+        "-m",
+        "nemorun_cli",
+        "init",
+        "first",
+    ]
+    done = subprocess.run(command, cwd=exp.folder, capture_output=True, text=True, check=True)
+    assert "warning: cannot write .exp.schema.json, which editors use: File too large" in done.stderr
+    assert [path.name for path in exp.folder.iterdir()] == ["first.yaml"]
+    exp("validate", "first.yaml")
+
+
+def test_init_warns_of_a_schema_that_is_no_file(exp: Exp) -> None:
+    """A folder, or a link to nothing, is kept, but editors cannot read it."""
+    (exp.folder / ".exp.schema.json").symlink_to("nowhere")
+    assert "warning: .exp.schema.json" in exp("init", "first").stderr
+    assert (exp.folder / ".exp.schema.json").is_symlink()

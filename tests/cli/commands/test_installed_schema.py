@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
+from support.installed_packages import install_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,12 +81,8 @@ def plugin(uses: str, **options: Any) -> dict[str, Any]:
 
 def test_the_schema_is_that_of_the_installation(exp: Exp, tmp_path: Path) -> None:
     """Installed parts are named and their options checked; what cannot be loaded is a warning."""
-    metadata = tmp_path / "site" / "extra-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
-    (tmp_path / "site" / "extra.py").write_text(EXTRA)
-    printed = exp("schema", "--json", env={"PYTHONPATH": str(tmp_path / "site")})
+    site = install_package(tmp_path / "site", name="extra", entry_points=ENTRY_POINTS, module=EXTRA)
+    printed = exp("schema", "--json", env={"PYTHONPATH": str(site)})
     Draft202012Validator.check_schema(printed.json)
     is_valid = Draft202012Validator(printed.json).is_valid
     warned = re.findall(r"warning: the (executor type '\w+') may have any options", printed.stderr)
@@ -117,3 +114,29 @@ def test_a_part_is_that_of_the_installation(exp: Exp) -> None:
     part = exp("schema", "executors.cluster.shm_size", "--json").json
     assert "/dev/shm" in part["description"]  # noqa: S108 - not a file of the test
     assert not Draft202012Validator(part).is_valid("many")
+
+
+ENDS = """
+import os
+import subprocess
+
+os.write(1, b"written")
+subprocess.run(["echo", "by a child"], check=True)
+raise SystemExit(0)
+"""
+
+
+def test_a_package_that_ends_the_program_is_a_warning(exp: Exp, tmp_path: Path) -> None:
+    """A package that calls sys.exit or writes to descriptor 1 when it is imported changes no document."""
+    points = "[nemorun_cli.executors]\nfar = ends:Far\n[nemorun_cli.plugins]\nwatch = ends:Watch\n"
+    site = install_package(tmp_path / "site", name="ends", entry_points=points, module=ENDS)
+    printed = exp("schema", "--json", env={"PYTHONPATH": str(site)})
+    is_valid = Draft202012Validator(printed.json).is_valid
+    assert len(re.findall(r"warning: the (?:executor type 'far'|plugin 'watch') may", printed.stderr)) == 2
+    assert "written" in printed.stderr
+    assert "by a child" in printed.stderr
+    assert is_valid(executor(type="far", anything=1))
+    assert not is_valid(executor(type="slurm", tim="1:00"))
+    spec = exp.spec("executors: {c: {type: far}}\ntasks: {a: {command: 'true', executor: c}}\n")
+    refused = exp("validate", spec, env={"PYTHONPATH": str(site)}, code=2)
+    assert "cannot be loaded: it ends the program when it is imported" in refused.stderr

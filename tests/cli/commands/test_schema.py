@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from nemorun_cli.spec.schema import subschemas
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -26,6 +32,57 @@ def test_options_of_executors_are_explained(exp: Exp) -> None:
     assert "1-12:00:00" in exp("schema", "executors.cluster.time").stdout
     assert "as ssh takes it" in exp("schema", "executors.cluster.tunnel.host").stdout
     assert "did you mean time?" in exp("schema", "executors.cluster.tim", code=3).stderr
+
+
+def test_below_a_type_are_only_its_options(exp: Exp) -> None:
+    """An option of another type is unknown below the name of a type, and so it is for a plugin."""
+    for path in ("executors.docker.time", "plugins.notfy", "plugins.notify.onn", "plugins.notify.with"):
+        assert "has no key" in exp("schema", path, code=3).stderr
+    assert "did you mean notify?" in exp("schema", "plugins.notfy", code=3).stderr
+    assert "    webhook\n" in exp("schema", "plugins.notify").stdout
+    assert "plugins.notify.on" in exp("schema", "plugins.notify.on").stdout
+    assert "launcher.torchrun.nnodes" in exp("schema", "tasks.launcher.torchrun.nnodes").stdout
+
+
+PATHS = [
+    *("", "tasks", "tasks.retry", "tasks.train.retry.limit", "tasks.retry.limt", "tasks.rtry", "retry.limit"),
+    *("plugins", "plugins.uses", "plugins.notify", "plugins.env", "plugins.notfy", "plugins.0.uses"),
+    *(
+        "executors.slurm",
+        "executors.docker.time",
+        "executors.slurm.time",
+        "executors.c.time",
+        "executors.c.tim",
+    ),
+    *("tasks.launcher.torchrun", "tasks.launcher.torchrun.nnodes", "tasks.launcher.torchrun.nnode"),
+    *("executors.cluster.tunnel.host", "run.max_paralel", "params.lr.type", "env.A", "packager.dirty"),
+    *("secrets.A.env", "defaults.timeout", "on_exit.clean.command", "tasks.matrix", "tasks.group.command"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_json_has_the_same_keys_and_hints(exp: Exp, path: str) -> None:
+    """`--json` knows the paths that the text knows, and reports the others in the same words."""
+    text, document = (exp("schema", *filter(None, [path]), *option, code=None) for option in ([], ["--json"]))
+    assert document.code == text.code
+    if text.code:
+        assert json.loads(document.stdout)["message"] in text.stderr
+    else:
+        Draft202012Validator.check_schema(document.json)
+        used = {name.removeprefix("#/$defs/").split("/")[0] for name in subschemas.references(document.json)}
+        assert used == set(document.json.get("$defs", {}))
+        assert document.stderr == "".join(
+            line for line in text.stderr.splitlines(keepends=True) if "mean" in line
+        )
+
+
+def test_json_of_a_type_has_its_options(exp: Exp) -> None:
+    """The part of a type checks an executor of this type."""
+    is_valid = Draft202012Validator(exp("schema", "executors.slurm", "--json").json).is_valid
+    assert is_valid({"type": "slurm", "time": "1:00"})
+    assert not is_valid({"type": "slurm", "tim": "1:00"})
+    is_valid = Draft202012Validator(exp("schema", "plugins.notify", "--json").json).is_valid
+    assert not is_valid({"onn": ["end"]})
 
 
 def test_an_unknown_key_gets_what_is_there(exp: Exp) -> None:
