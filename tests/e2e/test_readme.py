@@ -99,19 +99,16 @@ def test_a_picture_shows_its_command(name: str, words: list[str]) -> None:
     check_picture(PICTURES / f"{name}.svg", words)
 
 
-def test_a_picture_is_made_from_a_run(tmp_path: Path) -> None:
-    """The script runs the study in a terminal, and writes what the terminal shows."""
-    script = [sys.executable, PICTURES / "make.py", "--out", tmp_path, "--pause", "0", "status"]
-    subprocess.run(script, check=True, timeout=SCRIPT_LIMIT)
-    assert [path.name for path in tmp_path.iterdir()] == ["status.svg"]
-    check_picture(tmp_path / "status.svg", STATUS_WORDS)
+def test_pictures_are_made_from_a_run(tmp_path: Path) -> None:
+    """The script runs the study in a terminal, and writes what it shows at one moment and at the end.
 
-
-def test_the_picture_of_the_live_view_is_of_one_moment(tmp_path: Path) -> None:
-    """Two trainings wait until the picture is taken, however fast the others are."""
-    script = [sys.executable, PICTURES / "make.py", "--out", tmp_path, "--pause", "0", "live"]
+    Two trainings wait until the first picture is taken, however fast the others are.
+    """
+    script = [sys.executable, PICTURES / "make.py", "--out", tmp_path, "--pause", "0", "live", "status"]
     subprocess.run(script, check=True, timeout=SCRIPT_LIMIT)
+    assert {path.name for path in tmp_path.iterdir()} == {"live.svg", "status.svg"}
     check_picture(tmp_path / "live.svg", LIVE_WORDS)
+    check_picture(tmp_path / "status.svg", STATUS_WORDS)
 
 
 def check_picture(path: Path, words: list[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from jsonschema import Draft202012Validator
 
-from nemorun_cli.spec.schema import subschemas
+from nemorun_cli.spec.schema import published, subschemas
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -60,9 +61,13 @@ PATHS = [
 ]
 
 
+INSTALLED = functools.cache(published.installed)
+
+
 @pytest.mark.parametrize("path", PATHS)
-def test_json_has_the_same_keys_and_hints(exp: Exp, path: str) -> None:
+def test_json_has_the_same_keys_and_hints(exp: Exp, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """`--json` knows the paths that the text knows, and reports the others in the same words."""
+    monkeypatch.setattr(published, "installed", INSTALLED)  # it takes longer than all else
     text, document = (exp("schema", *filter(None, [path]), *option, code=None) for option in ([], ["--json"]))
     assert document.code == text.code
     if text.code:
