@@ -56,7 +56,7 @@ def documents_are_mappings(run: Run) -> None:
     assert_type(run.params(), ParamsDocument)
     assert_type(run.status().to_json(), StatusDocument)
     assert_type(run.status().to_json()["name"], str)
-    run.status().to_json()["nane"]  # type: ignore[typeddict-item]
+    run.status().to_json()["names_"]  # type: ignore[typeddict-item]
 
 
 def errors_are_one_family(error: ExpError, problems: SpecError) -> None:

@@ -37,9 +37,9 @@ def test_options_of_executors_are_explained(exp: Exp) -> None:
 
 def test_below_a_type_are_only_its_options(exp: Exp) -> None:
     """An option of another type is unknown below the name of a type, and so it is for a plugin."""
-    for path in ("executors.docker.time", "plugins.notfy", "plugins.notify.onn", "plugins.notify.with"):
+    for path in ("executors.docker.time", "plugins.notifi", "plugins.notify.onn", "plugins.notify.with"):
         assert "has no key" in exp("schema", path, code=3).stderr
-    assert "did you mean notify?" in exp("schema", "plugins.notfy", code=3).stderr
+    assert "did you mean notify?" in exp("schema", "plugins.notifi", code=3).stderr
     assert "    webhook\n" in exp("schema", "plugins.notify").stdout
     assert "plugins.notify.on" in exp("schema", "plugins.notify.on").stdout
     assert "launcher.torchrun.nnodes" in exp("schema", "tasks.launcher.torchrun.nnodes").stdout
@@ -47,7 +47,7 @@ def test_below_a_type_are_only_its_options(exp: Exp) -> None:
 
 PATHS = [
     *("", "tasks", "tasks.retry", "tasks.train.retry.limit", "tasks.retry.limt", "tasks.rtry", "retry.limit"),
-    *("plugins", "plugins.uses", "plugins.notify", "plugins.env", "plugins.notfy", "plugins.0.uses"),
+    *("plugins", "plugins.uses", "plugins.notify", "plugins.env", "plugins.notifi", "plugins.0.uses"),
     *(
         "executors.slurm",
         "executors.docker.time",
