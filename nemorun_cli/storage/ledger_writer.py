@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
+from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
 from nemorun_cli.system import signals
@@ -76,6 +77,8 @@ class LedgerWriter:
         entry.update((key, value) for key, value in fields.items() if value is not None)
         if self._secrets:
             entry = events.masked(entry, self._secrets)
+        if "message" in entry:
+            entry["message"] = bounded(entry["message"])
         self.history.apply(entry)
         self._batch.append(entry)
         self._on_event(entry)

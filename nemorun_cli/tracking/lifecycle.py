@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
+from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import descriptor_to_append, make_folder, write_whole
 from nemorun_cli.tracking import foreign_calls
-from nemorun_cli.tracking.process import exit_hooks, process_info
+from nemorun_cli.tracking.process import exit_hooks, failure, process_info
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import REGISTER
 from nemorun_cli.tracking.store.sessions import OpenSession
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.metrics import Metrics
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
-
-MAX_TRACEBACK: Final = 65_536  # characters kept from the end of a traceback
 
 
 class Recorded(Protocol):
@@ -123,20 +122,28 @@ class Lifecycle(Generic[Owner]):
     def fail(self, reason: str | BaseException | None = None) -> None:
         """End the record as FAILED, with a reason, an exception, or the exception being handled.
 
+        Args:
+            reason: a text to display, or the exception. In an `except` block, the exception that is handled
+                is recorded in either case.
+
         Raises:
+            TypeError: the reason is something else. The record stays open.
             StateError: it is not running.
         """
         error = reason if isinstance(reason, BaseException) else sys.exception()
-        message = reason if isinstance(reason, str) else None
-        self._end(Status.FAILED, **_failure(error), **({"message": message} if message else {}))
+        details = {} if error is None else failure.details_of(error)
+        if not isinstance(reason, BaseException) and (text := _reason("fail", reason)):
+            details["message"] = text
+        self._end(Status.FAILED, **details)
 
     def cancel(self, reason: str | None = None) -> None:
         """End the record as CANCELLED.
 
         Raises:
+            TypeError: the reason is not a text. The record stays open.
             StateError: it is not running.
         """
-        self._end(Status.CANCELLED, message=reason)
+        self._end(Status.CANCELLED, message=_reason("cancel", reason))
 
     def __enter__(self) -> Owner:
         return self.start()
@@ -146,13 +153,13 @@ class Lifecycle(Generic[Owner]):
     ) -> None:
         if self._session is None:  # the block ended the record itself
             return
-        status, details = verdict_of(error)
+        status, details = failure.verdict_of(error)
         try:
             self._end(status, **details)
-        except OSError as failure:
+        except OSError as fault:
             if error is None:
                 raise
-            error.add_note(f"the record {self._experiment.prefix!r} also could not be closed: {failure}")
+            error.add_note(f"the record {self._experiment.prefix!r} also could not be closed: {fault}")
 
     def __call__(
         self, function: Callable[..., Any] | None = None, /, *_: Any, **__: Any
@@ -191,7 +198,7 @@ class Lifecycle(Generic[Owner]):
         """Called when the interpreter exits without an explicit end of the record: record what is known."""
         if self._session is None:
             return
-        status, details = verdict_of(error) if error else (Status.COMPLETED, {})
+        status, details = failure.verdict_of(error) if error else (Status.COMPLETED, {})
         self._end(
             status,
             **details,
@@ -212,45 +219,11 @@ class Lifecycle(Generic[Owner]):
         self._experiment.metrics.forked()
 
 
-def verdict_of(error: BaseException | None) -> tuple[Status, dict[str, Any]]:
-    """The status of a record, with details, whose block was left by this exception or by none."""
-    if error is None or isinstance(error, GeneratorExit):  # the consumer closed the generator early
-        return Status.COMPLETED, {"exit_code": 0}
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        message = error.code if isinstance(error.code, str) else f"sys.exit({code})"
-        return (
-            (Status.FAILED, {"exit_code": code, "message": message})
-            if code
-            else (Status.COMPLETED, {"exit_code": 0})
-        )
-    if isinstance(error, KeyboardInterrupt):
-        return Status.CANCELLED, {"signal": "SIGINT", "message": "interrupted"}
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and isinstance(error, asyncio.CancelledError):
-        return Status.CANCELLED, {"message": "the asyncio task was cancelled"}
-    return Status.FAILED, _failure(error)
-
-
-def _failure(error: BaseException | None) -> dict[str, Any]:
-    if error is None:
-        return {}
-    import traceback  # noqa: PLC0415 - only needed after a failure
-
-    text = "".join(traceback.format_exception(error))
-    last = traceback.format_exception_only(error)[-1].strip()
-    kind = type(error)
-    return {
-        "exit_code": 1,
-        "message": last,
-        "error": {
-            "type": kind.__qualname__
-            if kind.__module__ == "builtins"
-            else f"{kind.__module__}.{kind.__qualname__}",
-            "message": last.partition(": ")[2],
-            "traceback": text[-MAX_TRACEBACK:],
-        },
-    }
+def _reason(call: str, reason: object) -> str | None:
+    """The reason that a call was given, as it is kept."""
+    if reason is not None and not isinstance(reason, str):
+        raise TypeError(f"{call}() takes a reason as a text, not {type(reason).__qualname__}: {reason!r:.80}")
+    return None if reason is None else bounded(reason)
 
 
 def _register(session: OpenSession) -> None:

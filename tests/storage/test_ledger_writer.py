@@ -12,6 +12,7 @@ import pytest
 from support.schedules import schedule, task
 
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.model.bounded_text import MAX_MESSAGE
 from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger, LedgerReader
 from nemorun_cli.storage.ledger_writer import LedgerWriter
@@ -105,3 +106,18 @@ def test_signal_during_a_write_does_not_repeat_it(ledger: Ledger, monkeypatch: p
     assert not journal
     journal.flush()
     assert [event["event"] for event in LedgerReader(ledger.path).read()] == ["created", "submitted"]
+
+
+def test_a_message_is_kept_to_a_bound(ledger: Ledger) -> None:
+    """Of a message of megabytes its beginning and end are written; a secret is masked before it is cut."""
+    secret = "s3cret-" * 4
+    journal = LedgerWriter(ledger, schedule(task("a")).history, by="test", report=print, secrets={secret})
+    journal.open()
+    filler = "y" * (MAX_MESSAGE // 2 - 10)
+    text = f"{filler}{secret}{filler * 99}end"
+    journal.note(events.CANCEL_REQUESTED, tasks=["a"], reason="cancelled", message=text)
+    journal.flush()
+    event = LedgerReader(ledger.path).read()[-1]
+    assert len(event["message"]) < 2 * MAX_MESSAGE
+    assert event["message"].endswith("end")
+    assert "s3cret" not in event["message"]

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, UsageError
+from nemorun_cli.model.bounded_text import MAX_MESSAGE
 from nemorun_cli.tracking import Experiment, close_openings, record
+from nemorun_cli.tracking.store.record_paths import Place
+from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +98,99 @@ def test_fail_keeps_the_exception_that_is_handled(root: Path) -> None:
     except RuntimeError:
         experiment.run.fail()
     assert _record(root).message == "RuntimeError: lost the GPU"
+
+
+def test_a_reason_and_the_exception_that_is_handled_are_both_kept(root: Path) -> None:
+    """`except …: experiment.run.fail("reason")` shows the reason, and keeps what was caught."""
+    experiment = Experiment("a", dash_root=root)
+    experiment.run.start()
+    try:
+        raise ExceptionGroup("two", [RuntimeError("lost the GPU"), OSError("no disk")])  # noqa: TRY301 - what is tested
+    except ExceptionGroup:
+        experiment.run.fail("the node is bad")
+    assert _record(root).message == "the node is bad"
+    end = _record(root).openings[0].end
+    assert end is not None
+    assert end["error"]["type"] == "ExceptionGroup"
+    assert "RuntimeError: lost the GPU" in end["error"]["traceback"]
+
+
+@pytest.mark.parametrize("reason", [3, b"bytes", ["a"], ValueError], ids=repr)
+def test_a_reason_is_a_text_or_an_exception(reason: object, root: Path) -> None:
+    """Another reason is refused, and the record stays open and usable."""
+    with Experiment("a", dash_root=root).run as experiment:
+        for end in (experiment.run.fail, experiment.run.cancel):
+            with pytest.raises(TypeError, match="reason as a text"):
+                end(reason)  # type: ignore[operator] # what is tested
+        experiment.metrics.log(x=1)
+    assert (_record(root).status, len(experiment.metrics().read())) == ("COMPLETED", 1)
+
+
+class UnshowableError(Exception):
+    """An exception whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise KeyError("text")
+
+
+def _noted() -> Exception:
+    error = ValueError("bad\ud800")
+    error.add_note("a remedy")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UnshowableError(), f"{__name__}.UnshowableError: <its text raised KeyError>"),
+        (_noted(), "ValueError: bad\ud800"),
+        (KeyError("name"), "KeyError: 'name'"),
+        (OSError(), "OSError"),
+        (SyntaxError("odd", ("file.py", 1, 1, "x", 1, 2)), "SyntaxError: odd"),
+        (SystemExit(True), "sys.exit(1)"),
+        (SystemExit(10**5_000), "sys.exit(255)"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_any_exception_ends_the_record(error: BaseException, message: str, root: Path) -> None:
+    """Whatever an exception says, with notes or none at all, its record is FAILED and can be read."""
+    with pytest.raises(type(error)), Experiment("a", dash_root=root).run:
+        raise error
+    assert (_record(root).status, _record(root).message) == ("FAILED", message)
+
+
+@pytest.mark.parametrize("how", ["raise", "exit", "fail", "cancel"])
+def test_a_message_is_kept_to_a_bound(how: str, root: Path) -> None:
+    """Of a message of megabytes its beginning and end are kept, and the frames of its traceback."""
+    text = f"begin{'y' * 3_000_000}end"
+    experiment = Experiment("a", dash_root=root)
+    experiment.run.start()
+    try:
+        if how in {"raise", "exit"}:
+            raise (ValueError if how == "raise" else SystemExit)(text)
+        (experiment.run.fail if how == "fail" else experiment.run.cancel)(text)
+    except (ValueError, SystemExit) as error:
+        experiment.run.__exit__(type(error), error, None)
+    told = _record(root)
+    assert told.message is not None
+    assert "begin" in told.message
+    assert told.message.endswith("end")
+    assert len(told.message) < 2 * MAX_MESSAGE
+    assert (root / f"a/.record/openings/{told.openings[0].id}.jsonl").stat().st_size < 200_000
+    if how == "raise":
+        end = told.openings[0].end
+        assert end is not None
+        assert "else SystemExit)(text)" in end["error"]["traceback"]
+
+
+def test_the_message_of_a_verdict_is_kept_to_the_same_bound(root: Path) -> None:
+    """What a supervisor writes of an attempt is bounded too, and writing it twice changes nothing."""
+    process = {"exp_id": "e", "task": "t", "attempt": 1}
+    session = OpenSession.start(Place(str(root), "a"), about={}, process=process)
+    session.release()
+    for _ in range(2):
+        close_openings(root, "a", exp_id="e", status="FAILED", message="y" * 3_000_000)
+    assert len(_record(root).message or "") < 2 * MAX_MESSAGE
 
 
 def test_illegal_moves_raise(root: Path) -> None:

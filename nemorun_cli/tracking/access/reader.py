@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemorun_cli.errors import UnreadableWarning, UsageError
 from nemorun_cli.model import clock
+from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import write_whole
 from nemorun_cli.tracking.store import json_values, record_paths, row_files
@@ -197,7 +198,7 @@ def close_openings(
     outcome = {
         "status": str(status),
         "reason": reason,
-        "message": message,
+        "message": None if message is None else bounded(message),
         "exit_code": exit_code,
         "author": "supervisor",
     }
