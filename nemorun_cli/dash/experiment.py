@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from enum import Enum
@@ -218,7 +219,8 @@ def _check_names(given: Mapping[str, Any], known: Collection[str]) -> None:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def ml_dash_experiment(

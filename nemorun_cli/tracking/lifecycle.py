@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
-from nemorun_cli.model.bounded_text import bounded
+from nemorun_cli.model.bounded_text import bounded, shown
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import descriptor_to_append, make_folder, write_whole
 from nemorun_cli.tracking import foreign_calls
@@ -222,7 +222,9 @@ class Lifecycle(Generic[Owner]):
 def _reason(call: str, reason: object) -> str | None:
     """The reason that a call was given, as it is kept."""
     if reason is not None and not isinstance(reason, str):
-        raise TypeError(f"{call}() takes a reason as a text, not {type(reason).__qualname__}: {reason!r:.80}")
+        raise TypeError(
+            f"{call}() takes a reason as a text, not {type(reason).__qualname__}: {shown(reason)}"
+        )
     return None if reason is None else bounded(reason)
 
 
@@ -258,6 +260,7 @@ def _record_environment(session: OpenSession, process: dict[str, Any]) -> None:
         if process["git"] and process["git"]["folder"]:
             git_state.take_diff(process["git"]["folder"], place.diff(session.id))
     except OSError as error:
-        warnings.warn(
-            f"packages and uncommitted changes were not recorded: {error}", RuntimeWarning, stacklevel=4
-        )
+        with contextlib.suppress(Exception):  # stderr may be closed, or warnings be errors
+            warnings.warn(
+                f"packages and uncommitted changes were not recorded: {error}", RuntimeWarning, stacklevel=4
+            )

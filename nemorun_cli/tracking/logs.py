@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import re
 import sys
 import time
@@ -16,6 +19,7 @@ from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
 if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Mapping
+    from typing import TextIO
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Row, Writer
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # lowest first
 _ALIASES: Final = {"warning": "warn", "critical": "fatal"}  # the names in Python's logging
 _TO_STDERR: Final = frozenset({"error", "fatal"})
+_PROCESS: Final = os.getpid()  # a forked child inherits what the parent's buffers hold, and must not flush it
 _FROM_LOGGING: Final = ((50, "fatal"), (40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 
 
@@ -68,11 +73,12 @@ class Logs:
 
         Raises:
             UsageError: there is no such level.
-            TypeError: a value of the metadata cannot be recorded. Nothing is written or printed.
+            TypeError: the message has no text, or a value of the metadata cannot be recorded. Nothing is
+                written or printed.
             StateError: the record is not open.
         """
         level = _level(level)
-        line: dict[str, Any] = {"level": level, "message": str(message)}
+        line: dict[str, Any] = {"level": level, "message": _text(message)}
         if metadata:
             line["metadata"] = metadata
         self._writer.append(self._folder, encode_row(time.time(), line))
@@ -127,7 +133,8 @@ class Logs:
                 try:
                     logs.take(record, self.format(record))
                 except Exception:  # noqa: BLE001 - logging expects handlers to report errors, not to raise them
-                    self.handleError(record)
+                    with contextlib.suppress(Exception):  # it prints to stderr, which may be closed
+                        self.handleError(record)
 
         return RecordHandler(level)
 
@@ -146,17 +153,55 @@ def _level(name: str) -> str:
     return level
 
 
+def _text(message: object) -> str:
+    """A message as text.
+
+    Raises:
+        TypeError: its `__str__` raises.
+    """
+    try:
+        return str(message)
+    except Exception as error:
+        kind = type(message).__qualname__
+        raise TypeError(
+            f"the message has no text: str() of {kind} raised {type(error).__qualname__}"
+        ) from error
+
+
 def _print(level: str, message: str, metadata: Mapping[str, Any] | None) -> None:
-    """Print a line in the format of ML-Dash; characters that the stream cannot encode are escaped."""
+    """Print a line in the format of ML-Dash, if the stream takes it: it is in the record already."""
     stream = sys.stderr if level in _TO_STDERR else sys.stdout
     if stream is None:  # a program without a console
         return
-    pairs = ", ".join(f"{key}={value}" for key, value in metadata.items()) if metadata else ""
-    text = f"[{level.upper()}] {message} [{pairs}]\n" if pairs else f"[{level.upper()}] {message}\n"
-    if getattr(stream, "isatty", bool)():  # a notebook's stream may not have it
-        from nemorun_cli.model.terminal_filter import filtered  # noqa: PLC0415 - slow, only for terminals
+    try:
+        pairs = ", ".join(f"{key}={value}" for key, value in metadata.items()) if metadata else ""
+        text = f"[{level.upper()}] {message} [{pairs}]\n" if pairs else f"[{level.upper()}] {message}\n"
+        if getattr(stream, "isatty", bool)():  # a notebook's stream may not have it
+            from nemorun_cli.model.terminal_filter import filtered  # noqa: PLC0415 - slow, only for terminals
 
-        text = filtered(text)  # in a file, `exp logs` does so when it shows it
+            text = filtered(text)  # in a file, `exp logs` does so when it shows it
+        _write(stream, text)
+    except Exception:  # noqa: BLE001, S110 - a closed stream, a reader that ended, a full disk: no reason to end a training
+        pass
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a text; characters that the stream cannot encode are escaped.
+
+    The standard streams of the process are flushed and bypassed. What their buffer cannot write stays in it,
+    and would fail once more when the interpreter exits, which then reports the exit code 120.
+    """
+    is_own = stream is sys.__stdout__ or stream is sys.__stderr__
+    if is_own and type(stream) is io.TextIOWrapper and os.getpid() == _PROCESS:
+        stream.flush()
+        try:
+            data = text.encode(stream.encoding, stream.errors or "strict")
+        except UnicodeEncodeError:
+            data = text.encode(stream.encoding, "backslashreplace")
+        descriptor = stream.fileno()
+        while data:
+            data = data[os.write(descriptor, data) :]
+        return
     try:
         stream.write(text)
     except UnicodeEncodeError:

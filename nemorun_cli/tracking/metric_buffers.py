@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model.bounded_text import shown
+from nemorun_cli.tracking.store.json_values import plain
 from nemorun_cli.tracking.store.row_selection import mean
 
 if TYPE_CHECKING:
@@ -20,9 +22,15 @@ CACHED: Final = ("mean", "min", "max", "count", "std")  # of the summary cache, 
 class Buffers:
     """The numbers that `metrics(name).buffer(…)` collects until `metrics.buffer.log_summary()`."""
 
-    def __init__(self, log: Callable[[str | None, Mapping[str, Any]], object]) -> None:
-        """Create buffers that pass each summary to `log`, as the name of a series and the fields of a row."""
+    def __init__(
+        self, log: Callable[[str | None, Mapping[str, Any]], object], require_open: Callable[[], None]
+    ) -> None:
+        """Create buffers that pass each summary to `log`, as the name of a series and the fields of a row.
+
+        `require_open` raises unless rows can be logged: numbers that never could be are refused at once.
+        """
         self._log = log
+        self._require_open = require_open
         self._numbers: dict[str | None, Numbers] = {}
 
     def store(self, name: str | None, fields: Mapping[str, float | None]) -> None:
@@ -30,8 +38,11 @@ class Buffers:
 
         Raises:
             TypeError: a value is not a number. None of them is kept.
+            StateError: the record is not open.
         """
-        _keep(self._numbers.setdefault(name, {}), fields)
+        self._require_open()
+        new = _as_numbers(fields)
+        _keep(self._numbers.setdefault(name, {}), new)
 
     def log_summary(self, *aggregations: str, **extra: Any) -> None:
         """Log one row to each buffered series, with fields like `loss.mean`, and clear the buffers.
@@ -43,7 +54,9 @@ class Buffers:
 
         Raises:
             ValueError: an aggregation is unknown; the message lists the known ones.
+            StateError: the record is not open.
         """
+        self._require_open()
         chosen = aggregations or DEFAULT
         for aggregation in chosen:
             if aggregation not in AGGREGATIONS:
@@ -80,27 +93,60 @@ class Buffers:
 class SummaryCache:
     """ML-Dash's older buffer of one series: `metrics("train").summary_cache`."""
 
-    def __init__(self, log: Callable[[Mapping[str, Any]], object]) -> None:
-        """Create a cache that passes each summary to `log`, as the fields of a row."""
+    def __init__(self, log: Callable[[Mapping[str, Any]], object], require_open: Callable[[], None]) -> None:
+        """Create a cache that passes each summary to `log`, as the fields of a row.
+
+        `require_open` raises unless rows can be logged.
+        """
         self._log = log
+        self._require_open = require_open
         self._numbers: Numbers = {}
         self._extra: dict[str, Any] = {}
+        self._is_summarised = True  # nothing was stored since the last summary
 
     def store(self, **fields: float | None) -> None:
-        """Keep one number of each field; None counts as NaN."""
-        _keep(self._numbers, fields)
+        """Keep one number of each field; None counts as NaN.
+
+        Raises:
+            TypeError: a value is not a number. None of them is kept.
+            StateError: the record is not open.
+        """
+        self._require_open()
+        _keep(self._numbers, _as_numbers(fields))
+        self._is_summarised = False
 
     def set(self, **extra: Any) -> None:
-        """Add fields to the next summary unchanged."""
-        self._extra.update(extra)
+        """Add fields to the next summary unchanged.
+
+        Raises:
+            TypeError: a value cannot be recorded. None of them is kept.
+            StateError: the record is not open.
+        """
+        self._require_open()
+        if "_ts" in extra:
+            raise TypeError("_ts is the time of the row: a summary has that of its call")
+        self._extra.update({name: plain(value, name) for name, value in extra.items()})
+        self._is_summarised = False
 
     def summarize(self, *, clear: bool = True) -> None:
-        """Log one row with fields like `loss.mean`; without `clear`, keep the numbers for the next one."""
+        """Log one row with fields like `loss.mean`; without `clear`, keep the numbers for the next one.
+
+        Raises:
+            StateError: the record is not open.
+        """
+        self._require_open()
         fields = {**self._extra, **_summary(self._numbers, CACHED)}
         if fields:
             self._log(fields)
+        self._is_summarised = True
         if clear:
             self.clear()
+
+    def finish(self) -> None:
+        """Log a summary, unless the last one already contains all numbers."""
+        if not self._is_summarised:
+            self.summarize()
+        self.clear()
 
     def peek(self, *keys: str, limit: int | None = 5) -> Numbers:
         """The last buffered numbers of each field; without a limit (None), all of them."""
@@ -110,15 +156,28 @@ class SummaryCache:
         """Discard the buffered numbers and extra fields."""
         self._numbers.clear()
         self._extra.clear()
+        self._is_summarised = True
 
 
-def _keep(numbers: Numbers, fields: Mapping[str, float | None]) -> None:
-    new = {}
+def _as_numbers(fields: Mapping[str, float | None]) -> dict[str, float]:
+    """The fields as numbers.
+
+    Raises:
+        TypeError: a value is not a number, or too large for one; the message names it.
+    """
+    numbers = {}
     for key, value in fields.items():
         try:
-            new[key] = math.nan if value is None else float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"{key}: only numbers can be buffered, not {value!r}") from None
+            if isinstance(value, (str, bytes, bytearray)):  # `float` would take "0.5"
+                raise TypeError  # noqa: TRY301 - one message for all
+            numbers[key] = math.nan if value is None else float(value)
+        except Exception:  # noqa: BLE001 - the value's own __float__ may raise anything
+            kind = type(value).__qualname__
+            raise TypeError(f"{key}: only numbers can be buffered, not {kind}: {shown(value)}") from None
+    return numbers
+
+
+def _keep(numbers: Numbers, new: Mapping[str, float]) -> None:
     for key, number in new.items():
         numbers.setdefault(key, []).append(number)
 
@@ -142,7 +201,13 @@ def _deviation(numbers: list[float]) -> float:
     if len(numbers) == 1:
         return 0.0
     middle = mean(numbers)
-    return math.sqrt(math.fsum((number - middle) ** 2 for number in numbers) / (len(numbers) - 1))
+    distances = [abs(number - middle) for number in numbers]
+    try:
+        return math.sqrt(math.fsum(distance**2 for distance in distances) / (len(numbers) - 1))
+    except OverflowError:  # a square exceeds the largest float, although the deviation may not
+        largest = max(distances)
+        shares = math.fsum((distance / largest) ** 2 for distance in distances)
+        return largest * math.sqrt(shares / (len(numbers) - 1))
 
 
 def _percentile(percent: int) -> Callable[[list[float]], float]:

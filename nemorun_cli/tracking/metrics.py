@@ -62,7 +62,7 @@ class Metric:
         self, name: str | None, folder: str, writer: Writer, timestamps: Timestamps, metrics: Metrics
     ) -> None:
         self.name = name
-        self.summary_cache = SummaryCache(self.log)
+        self.summary_cache = SummaryCache(self.log, writer.require_open)
         self.folder = folder
         self._append = writer.append
         self._timestamp = timestamps.take
@@ -97,7 +97,12 @@ class Metric:
         return self
 
     def buffer(self, **named: float | None) -> Self:
-        """Buffer numbers for `metrics.buffer.log_summary()`; closing the record logs the remaining ones."""
+        """Buffer numbers for `metrics.buffer.log_summary()`; closing the record logs the remaining ones.
+
+        Raises:
+            TypeError: a value is not a number. None of them is kept.
+            StateError: the record is not open.
+        """
         self._metrics.buffer.store(self.name, named)
         return self
 
@@ -211,7 +216,7 @@ class Metrics:
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
-        self.buffer = Buffers(lambda name, fields: self(name).log(fields))
+        self.buffer = Buffers(lambda name, fields: self(name).log(fields), writer.require_open)
         self._place = place
         self._writer = writer
         self._timestamps = timestamps
@@ -292,7 +297,7 @@ class Metrics:
         """Log a summary of the remaining buffered numbers, before the record closes."""
         self.buffer.finish()
         for metric in self._series.values():
-            metric.summary_cache.summarize()
+            metric.summary_cache.finish()
 
     def forked(self) -> None:
         """In a forked child, clear the buffers: the parent summarises its own numbers."""

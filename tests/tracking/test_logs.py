@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.programs import PATIENCE
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import Experiment
@@ -120,18 +122,118 @@ def test_logging_handler_sends_lines_here(experiment: Experiment) -> None:
     experiment.run.start()
 
 
-def test_closed_pipe_loses_no_line(program: Program, root: Path) -> None:
-    """A line is in the record before it is printed."""
+class BrokenStream(io.StringIO):
+    """A stream each of whose calls raises the same error."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, _: str) -> int:
+        """Take nothing."""
+        raise self.error
+
+    isatty = flush = write  # type: ignore[assignment] # what is tested
+
+
+BROKEN = [
+    BrokenStream(BrokenPipeError()),
+    BrokenStream(OSError(errno.ENOSPC, "full")),
+    BrokenStream(ValueError("I/O operation on closed file")),
+    BrokenStream(ZeroDivisionError()),
+    object(),
+    None,
+]
+
+
+@pytest.mark.parametrize("stream", BROKEN, ids=lambda stream: type(getattr(stream, "error", stream)).__name__)
+@pytest.mark.parametrize("level", ["info", "error"])
+def test_a_stream_that_takes_no_line_ends_nothing(
+    level: str, stream: object, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Printing is a courtesy: whatever a stream raises, the line is in the record and the program goes on."""
+    monkeypatch.setattr(sys, "stderr" if level == "error" else "stdout", stream)
+    with Experiment("a", dash_root=root).run as experiment:
+        experiment.log("kept", level)
+    assert [line["message"] for line in experiment.logs.read()] == ["kept"]
+    assert experiment.status == "COMPLETED"
+
+
+LOGGING = """
+e = Experiment('a', dash_root=root)
+with e.run:
+    {before}
+    for number in range(2000):
+        e.log('x' * 100, number=number)
+    e.metrics('m').log(x=1)
+    print('done', file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "before", ["pass", "sys.stdout.close()", "os.close(1)", "os.close(0)\n    os.close(1)"]
+)
+def test_a_reader_that_ended_does_not_end_the_program(before: str, program: Program, root: Path) -> None:
+    """After `| head`, and with a closed stdout, the program ends with 0 and says nothing about it."""
+    process = program.start(LOGGING.format(before=before))
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == "done\n"
+    assert process.wait(timeout=PATIENCE) == 0
+    experiment = Experiment("a", dash_root=root)
+    assert (experiment.status, len(experiment.logs.read())) == ("COMPLETED", 2000)
+    assert [row["x"] for row in experiment.metrics("m").read()] == [1]
+
+
+def test_what_the_program_prints_itself_is_its_own_matter(program: Program, root: Path) -> None:
+    """A `print` of the program still fails where its reader ended; its order among the lines is kept."""
+    text = "print('mine'); e = Experiment('a', dash_root=root); e.run.start(); e.log('line'); print('again')"
+    assert program.run(text) == "mine\n[INFO] line\nagain\n"
+    process = program.start(text)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=PATIENCE) != 0
+    assert [line["message"] for line in Experiment("a", dash_root=root).logs.read()] == ["line", "line"]
+
+
+def test_a_forked_child_prints_nothing_twice(program: Program) -> None:
+    """A line of a forked child does not print what the parent had not flushed yet."""
     text = """
     with Experiment('a', dash_root=root).run as e:
-        sys.stdout.close()
-        try:
-            e.log('kept')
-        except ValueError:
-            pass
+        sys.stdout.write('once ')
+        if os.fork() == 0:
+            e.log('child')
+            os._exit(0)
+        os.wait()
     """
-    program.run(text)
-    assert Experiment("a", dash_root=root).logs.read()[0]["message"] == "kept"
+    assert program.run(text).count("once") == 1
+
+
+class Unprintable:
+    """A value without a text."""
+
+    def __str__(self) -> str:
+        raise KeyError("text")
+
+
+def test_a_message_without_a_text_fails_the_call(experiment: Experiment) -> None:
+    """A message whose `__str__` raises is a TypeError of that call, and nothing is written."""
+    with pytest.raises(TypeError, match=r"str\(\) of Unprintable raised KeyError"):
+        experiment.log(Unprintable())
+    experiment.log("next")
+    assert [line["message"] for line in experiment.logs.read()] == ["next"]
+
+
+def test_logging_does_not_raise_where_stderr_is_closed(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A logger whose line cannot be recorded reports it on stderr, and goes on if that is closed."""
+    handler = experiment.logs.handler()
+    experiment.run.complete()
+    monkeypatch.setattr(sys, "stderr", BrokenStream(ValueError("I/O operation on closed file")))
+    handler.handle(logging.LogRecord("x", logging.INFO, "file.py", 1, "late", (), None))
+    experiment.run.start()
 
 
 def test_a_line_does_not_rewrite_a_terminal(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ it is skipped and reported. Any other damage is an error that names the line.
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import json
 import os
@@ -39,6 +40,7 @@ Row = dict[str, Any]
 
 MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
 LARGEST: Final = 1 << 29  # bytes that are read at once: some ten million rows of one writer
+LAST_STANDARD_STREAM: Final = 2  # the descriptor of stderr
 BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
 SUFFIX: Final = ".jsonl"
 
@@ -95,7 +97,7 @@ class Writer:
         except FileNotFoundError:
             make_folder(folder)
             descriptor = descriptor_to_append(path)
-        self._descriptors[folder] = descriptor
+        descriptor = self._descriptors[folder] = above_standard_streams(descriptor)
         return descriptor
 
     def close(self) -> None:
@@ -112,6 +114,19 @@ class Writer:
             os.close(self._descriptors.popitem()[1])
         if self.name is not None:
             self.name = f"{self.name.partition('.')[0]}.{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def above_standard_streams(descriptor: int) -> int:
+    """The descriptor, or a copy of it with another number if it has that of a closed standard stream.
+
+    What a program that closed its stdout still prints would otherwise be written into the record.
+    """
+    if descriptor > LAST_STANDARD_STREAM:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LAST_STANDARD_STREAM + 1)
+    finally:
+        os.close(descriptor)
 
 
 def finish(descriptor: int, line: bytes, written: int) -> None:

@@ -93,6 +93,7 @@ class OpenSession:
         make_folder(place.openings)
         path = place.opening(opening)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        descriptor = row_files.above_standard_streams(descriptor)
         event = {"event": "opened", "format": FORMAT, "id": opening, "time": clock.stamp(now)}
         try:
             locked = _lock(descriptor)
