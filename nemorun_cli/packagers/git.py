@@ -17,6 +17,7 @@ from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked
 from nemorun_cli.packagers.git_lfs import is_pointer
 from nemorun_cli.packagers.git_repository import GITLINK, Repository, find
 from nemorun_cli.packagers.git_submodules import Submodules
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -163,7 +164,7 @@ class _Collector:
 
     def _start(self, folder: Path) -> Path:
         """The folder whose repository is shipped."""
-        start = Path(os.path.normpath(folder / self._root))
+        start = Path(os.path.normpath(folder / expanded(self._root)))
         if not start.is_dir():
             raise PackagerError(f"root: there is no folder {start}")
         return start

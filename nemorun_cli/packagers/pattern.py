@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.packagers import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ class PatternPackager:
             PackagerError: a glob matches nothing, or a folder cannot be read.
         """
         del scratch
-        root = Path(os.path.normpath(folder / self._root))
+        root = Path(os.path.normpath(folder / expanded(self._root)))
         if not root.is_dir():
             raise PackagerError(f"root: there is no folder {root}")
         entries: list[Entry] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import SpecError
+from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model import units
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.plain_text import text_of
@@ -26,6 +26,7 @@ from nemorun_cli.spec.tasks.build import TaskBuilder
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.expand import Expansion
 from nemorun_cli.spec.tasks.externals import Externals
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -241,11 +242,22 @@ class Resolution:
             bindrs=tuple(data.get("bindrs", ())),
             prefix=data.get("prefix"),
             title=data.get("title"),
-            tracking=dict(data.get("tracking", {})),
+            tracking=self._tracking(data.get("tracking", {})),
             external=tuple(_used_externals(externals, tasks)),
             plugins=_uses_for(plugins, tasks),
             strict_inline=self._document.strict_inline,
         )
+
+    def _tracking(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        """The section `tracking`, with the folder that a leading `~` of `dash_root` means."""
+        tracking = dict(section)
+        if str(tracking.get("dash_root", "")).startswith("~"):
+            try:
+                tracking["dash_root"] = str(expanded(tracking["dash_root"]))
+            except UsageError as error:
+                place = ("tracking", "dash_root")
+                self._findings.append(Finding(place=place, message=error.message, hint=error.hint))
+        return tracking
 
     def _selected_ids(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:
         """Return the ids that `only` matches."""

@@ -15,7 +15,7 @@ from nemorun_cli.system.files import make_folder, open_to_read
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
 from nemorun_cli.tracking.store.json_values import dump, plain
-from nemorun_cli.tracking.store.record_paths import check_path
+from nemorun_cli.tracking.store.record_paths import absolute, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -160,7 +160,7 @@ class Files:
         Raises:
             NotFoundError: it does not exist, or is a folder.
         """
-        source = os.path.abspath(os.fspath(fpath))
+        source = absolute(fpath, what="fpath")
         if not os.path.isfile(source):
             raise NotFoundError(f"there is no file {source}")
         files = self(**about) if about else self
@@ -337,12 +337,12 @@ class Files:
             files = self.list(name)
             if not files:
                 raise NotFoundError(f"no file matches {name!r}")
-            folder = os.path.abspath(os.fspath(to) if to is not None else ".")
+            folder = absolute(to if to is not None else ".", what="to")
             return [
                 self._copy_out(file, f"{folder}/{file['filename']}", replace=to is not None) for file in files
             ]
         file = self.find(name, version=version)
-        target = os.path.abspath(os.fspath(to) if to is not None else file["filename"])
+        target = absolute(to, what="to") if to is not None else os.path.abspath(file["filename"])
         if os.path.isdir(target):
             target = f"{target}/{file['filename']}"
         return self._copy_out(file, target, replace=to is not None)

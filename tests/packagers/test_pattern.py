@@ -42,6 +42,12 @@ def test_globs_choose(folder: Path) -> None:
     assert (content.root, content.place) == (folder, ".")
 
 
+def test_a_root_may_begin_with_a_tilde(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the folder of the user, as for every path of a spec."""
+    monkeypatch.setenv("HOME", str(folder))
+    assert paths(look(folder / "data", "a.py", root="~/src")) == ["a.py"]
+
+
 def test_another_root_can_be_given(folder: Path) -> None:
     """Globs may begin at a folder above the spec's, or beside it."""
     content = look(folder / "src", "train.py", root="..")

@@ -11,6 +11,7 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.system.user import expanded
 from nemorun_cli.tracking.access import reader, supervisor_api
 from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store import sessions as opened
@@ -146,7 +147,7 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
 def root(given: str | None) -> Path:
     """The folder of records: the given one, that of the enclosing experiment, or that of the home."""
     folder = given or os.environ.get("EXP_DASH_ROOT")
-    return Path(folder).absolute() if folder else Home.from_environment().dash
+    return expanded(folder).absolute() if folder else Home.from_environment().dash
 
 
 def prefixes(folder: Path, pattern: str) -> Iterator[str]:

@@ -72,7 +72,9 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         UsageError: the prefix could leave the root.
         LedgerDamagedError: an opening cannot be read.
     """
-    place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
+    place = record_paths.Place(
+        record_paths.absolute(dash_root, what="dash_root"), record_paths.check_prefix(prefix)
+    )
     openings, torn = opened.read_all(place)
     decisive = opened.status_of(openings)
     if decisive is None:
@@ -108,7 +110,7 @@ def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[
     Raises:
         UsageError: the root cannot be read.
     """
-    root = os.path.abspath(os.fspath(dash_root))
+    root = record_paths.absolute(dash_root, what="dash_root")
 
     def report(error: OSError) -> None:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
@@ -145,7 +147,9 @@ def environment(
     dash_root: str | os.PathLike[str], prefix: str, opening: str
 ) -> tuple[dict[str, str], str | None]:
     """The packages of an opening, and its uncommitted changes if they were recorded completely."""
-    place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
+    place = record_paths.Place(
+        record_paths.absolute(dash_root, what="dash_root"), record_paths.check_prefix(prefix)
+    )
     try:
         with row_files.open_rows(place.packages(opening)) as stream:
             packages = json_values.load(row_files.read_whole(stream, place.packages(opening)).decode("ascii"))
@@ -194,7 +198,9 @@ def close_openings(
     status = Status(status)
     if status not in opened.ENDS:
         raise ValueError(f"{status} is not a final status of a record")
-    place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
+    place = record_paths.Place(
+        record_paths.absolute(dash_root, what="dash_root"), record_paths.check_prefix(prefix)
+    )
     outcome = {
         "status": str(status),
         "reason": reason,

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.process.process_info import user
 
 if TYPE_CHECKING:
@@ -127,7 +128,29 @@ def place(root: str | os.PathLike[str], prefix: str | os.PathLike[str]) -> Place
     Raises:
         UsageError: the prefix could leave the root, or contains an unknown template.
     """
-    return Place(os.path.abspath(os.fspath(root)), check_prefix(expand(os.fspath(prefix))))
+    return Place(absolute(root, what="dash_root"), check_prefix(expand(os.fspath(prefix))))
+
+
+def absolute(path: str | os.PathLike[str], *, what: str) -> str:
+    """A path of this machine as an absolute one; a leading `~` is the folder of the user.
+
+    Raises:
+        TypeError: it is not a path.
+        UsageError: the folder of the user is not known, or the path holds a NUL.
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a path as text, not {type(text).__qualname__}: {shown(text)}")
+    if "\0" in text:
+        raise UsageError(f"{what} holds a NUL, which no path can have")
+    if text.startswith("~"):
+        text = os.path.expanduser(text)
+        if text.startswith("~"):
+            raise UsageError(
+                f"{what}: the folder that ~ means in {text} is not known: there is no such user",
+                hint="write the path without ~, or as ./~name for a name that begins with ~",
+            )
+    return os.path.abspath(text)
 
 
 def check_prefix(prefix: str) -> str:

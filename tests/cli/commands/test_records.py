@@ -36,6 +36,15 @@ def prefixes(exp: Exp, *arguments: str) -> list[str]:
     return exp("records", *arguments, "-q").stdout.split()
 
 
+@pytest.mark.parametrize("name", ["EXP_DASH_ROOT", "--dash-root"])
+def test_a_tilde_is_the_folder_of_the_user(name: str, some: Exp) -> None:
+    """`--dash-root=~/dash`, in which no shell replaces it, and the variable mean the user's folder."""
+    arguments = ["--dash-root=~/dash"] if name == "--dash-root" else []
+    variables = {"HOME": str(some.home), **({} if arguments else {name: "~/dash"})}
+    listed = some("records", "bob/", "-q", *arguments, env=variables).stdout.split()
+    assert listed == ["bob/a", "bob/b"]
+
+
 def test_records_are_listed_by_prefix_status_and_tag(some: Exp) -> None:
     """All records, or those under a prefix, that fit a glob, of an experiment, in a status, with a tag."""
     exp = some

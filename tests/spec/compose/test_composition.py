@@ -206,6 +206,21 @@ def test_paths_lead_from_the_file_that_names_them(write: Write, tmp_path: Path) 
     assert spec.tracking == {"dash_root": f"{tmp_path}/team/records"}
 
 
+@pytest.mark.parametrize("spec", ["extends: ../team/base.yaml\nname: x\n", None])
+def test_a_tilde_is_the_folder_of_the_user(
+    spec: str | None, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell sees `~` in a spec: a folder of records of that name is in the user's, from a base too."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = "name: x\ntracking: {dash_root: ~/dash}\ntasks: {t: {inline: echo}}\n"
+    base = write("team/base.yaml", text)
+    path = base if spec is None else write("mine/spec.yaml", spec)
+    assert read(path).tracking == {"dash_root": f"{tmp_path}/home/dash"}
+    base.write_text(text.replace("~/dash", "~no-such-user/dash"))
+    (problem,) = problems(path)
+    assert "the folder that ~ means in ~no-such-user/dash is not known" in problem
+
+
 def test_references_cannot_be_set(write: Write) -> None:
     """`--set extends=…` comes too late, and says so."""
     spec = write("spec.yaml", "tasks: {t: {inline: echo}}\n")

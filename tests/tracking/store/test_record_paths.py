@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import stat
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking import Experiment, prefixes, record
 from nemorun_cli.tracking.store import record_paths
 
 if TYPE_CHECKING:
@@ -151,3 +152,30 @@ def test_only_the_owner_may_read(experiment: Experiment, root: Path) -> None:
     for path in root.rglob("*"):
         if not path.name.endswith(".part"):
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("how", ["argument", "path", "variable"])
+def test_a_tilde_is_the_folder_of_the_user(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` in a root of records is the user's folder, for writers and readers; no folder is called `~`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    root = {"argument": "~/dash", "path": pathlib.Path("~/dash"), "variable": None}[how]
+    if how == "variable":
+        monkeypatch.setenv("EXP_DASH_ROOT", "~/dash")
+    with Experiment("a", dash_root=root).run as experiment:
+        experiment.files.save_text("x", to="x.txt")
+    assert experiment.dash_root == str(tmp_path / "home/dash")
+    assert record("~/dash", "a") is not None
+    assert list(prefixes("~/dash")) == ["a"]
+    assert experiment.files("x.txt").download(to="~/x.txt") == str(tmp_path / "home/x.txt")
+    experiment.run.start()
+    assert experiment.files.upload("~/x.txt")["filename"] == "x.txt"
+    experiment.run.complete()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize("bad", ["~no-such-user/dash", "a\0b", b"bytes", 3, ["a"]])
+def test_what_is_no_folder_is_refused(bad: object) -> None:
+    """A user that does not exist and a value that is no path are errors of the call; nothing is made."""
+    with pytest.raises((UsageError, TypeError), match=r"~no-such-user|NUL|path|PathLike"):
+        Experiment("a", dash_root=bad)  # type: ignore[arg-type] # what is tested
+    assert Experiment("a", dash_root="./~a").dash_root.endswith("/~a")
