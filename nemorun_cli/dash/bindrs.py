@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from nemorun_cli.tracking.experiment import Experiment
     from nemorun_cli.tracking.files import Files
     from nemorun_cli.tracking.store.file_index import File
 
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 class Bindrs(list[str]):
     """The bindrs of an experiment; called with one, `experiment.bindrs("best").list()` lists its files."""
 
-    def __init__(self, bindrs: Iterable[str], files: Callable[[], Files]) -> None:
+    def __init__(self, bindrs: Iterable[str], experiment: Experiment) -> None:
         super().__init__(bindrs)
-        self._files = files
+        self._experiment = experiment
 
     def __call__(self, bindr_name: str) -> BindrFiles:
         """The files that were saved with this bindr."""
-        return BindrFiles(self._files(), bindr_name)
+        return BindrFiles(self._experiment.files, bindr_name)
 
 
 class BindrFiles:

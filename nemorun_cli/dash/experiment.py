@@ -138,7 +138,7 @@ class Experiment(tracked.Experiment):
     def _callable_bindrs(self) -> Bindrs:
         from nemorun_cli.dash.bindrs import Bindrs  # noqa: PLC0415 - the module is named after its only user
 
-        return Bindrs(self._bindrs or (), lambda: self.files)
+        return Bindrs(self._bindrs or (), self)
 
     @property
     def run(self) -> RunLifecycle[Self]:

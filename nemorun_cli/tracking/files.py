@@ -235,7 +235,7 @@ class Files:
         about = plain(
             {key: self._about.get(key) for key in ("description", "tags", "bindrs", "metadata")}, path
         )
-        self._writer.require_open()
+        self._writer.require_present()
         checksum, size = content()
         timestamp = time.time()
         file: File = {

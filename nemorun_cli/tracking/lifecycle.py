@@ -75,17 +75,21 @@ class Lifecycle(Generic[Owner]):
     @property
     def is_open(self) -> bool:
         """Whether the record accepts data."""
-        return self._session is not None
+        return self._session is not None and self._experiment.writer.name is not None
 
     @property
     def _is_child(self) -> bool:
-        """Whether this process was forked from the one that opened the record and controls its end."""
+        """Whether another process controls the end of the record, or this is a copy that does not."""
         return os.getpid() != self._pid
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy logs to the same opening, and cannot end it."""
+        return {**self.__dict__, "_pid": 0}
 
     @property
     def opening(self) -> str | None:
         """The id of the current opening, or None."""
-        return self._session.id if self._session else None
+        return self._session.id if self._session and self.is_open else None
 
     def start(self) -> Owner:
         """Open the record: it is RUNNING.
@@ -95,7 +99,7 @@ class Lifecycle(Generic[Owner]):
             NotFoundError: `resume="must"`, and the record does not exist.
             UsageError: `resume="never"`, and the record exists.
         """
-        if self._session is not None:
+        if self.is_open:
             raise StateError(f"the record {self._experiment.prefix!r} is already running")
         experiment = self._experiment
         process = process_info.of_process(os.environ)
@@ -104,7 +108,7 @@ class Lifecycle(Generic[Owner]):
         )
         self._session = session
         self._pid = os.getpid()
-        experiment.writer.open(session.id)
+        experiment.writer.open(session.id, session.presence())
         exit_hooks.watch(self)
         _register(session)
         if not process["rank"]:  # rank 0 records it for all ranks
@@ -156,7 +160,7 @@ class Lifecycle(Generic[Owner]):
         status, details = failure.verdict_of(error)
         try:
             self._end(status, **details)
-        except OSError as fault:
+        except (OSError, StateError) as fault:
             if error is None:
                 raise
             error.add_note(f"the record {self._experiment.prefix!r} also could not be closed: {fault}")
@@ -185,9 +189,17 @@ class Lifecycle(Generic[Owner]):
         try:
             self._experiment.metrics.finish()
         finally:
-            if not self._is_child:  # in a child the record is the parent's: close only this process's files
+            is_removed = False
+            if not self._is_child:  # otherwise close only the files of this process, or of this copy
+                is_removed = session.is_removed
                 session.end(status, **details)
             self._close()
+        if is_removed:
+            raise StateError(
+                f"the folder of the record {self._experiment.prefix!r} was removed while it was open:"
+                " what was logged is lost",
+                hint="remove a record when it has ended",
+            )
 
     def _close(self) -> None:
         self._session = None

@@ -33,6 +33,10 @@ class Buffers:
         self._require_open = require_open
         self._numbers: dict[str | None, Numbers] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy begins empty: the original summarises its own numbers."""
+        return {**self.__dict__, "_numbers": {}}
+
     def store(self, name: str | None, fields: Mapping[str, float | None]) -> None:
         """Keep one number of each field; None counts as NaN.
 
@@ -103,6 +107,10 @@ class SummaryCache:
         self._numbers: Numbers = {}
         self._extra: dict[str, Any] = {}
         self._is_summarised = True  # nothing was stored since the last summary
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy begins empty: the original summarises its own numbers."""
+        return {**self.__dict__, "_numbers": {}, "_extra": {}, "_is_summarised": True}
 
     def store(self, **fields: float | None) -> None:
         """Keep one number of each field; None counts as NaN.

@@ -216,11 +216,20 @@ class Metrics:
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
-        self.buffer = Buffers(lambda name, fields: self(name).log(fields), writer.require_open)
+        self.buffer = Buffers(self._log_summary, writer.require_open)
         self._place = place
         self._writer = writer
         self._timestamps = timestamps
         self._series: dict[str | None, Metric] = {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
+
+        self.__dict__.update(state)
+        copies.watch(self)
+
+    def _log_summary(self, name: str | None, fields: Mapping[str, Any]) -> None:
+        self(name).log(fields)
 
     def __call__(
         self,
@@ -239,7 +248,7 @@ class Metrics:
             folder = self._place.metric(name)
             metric = self._series[name] = Metric(name, folder, self._writer, self._timestamps, self)
         if description is not None or tags is not None or metadata is not None:
-            self._writer.require_open()
+            self._writer.require_present()
             metric.describe({"description": description, "tags": tags, "metadata": metadata})
         return metric
 
@@ -295,9 +304,15 @@ class Metrics:
 
     def finish(self) -> None:
         """Log a summary of the remaining buffered numbers, before the record closes."""
+        if self._writer.name is None:  # a copy, whose record was ended
+            return
         self.buffer.finish()
         for metric in self._series.values():
             metric.summary_cache.finish()
+
+    def exited(self) -> None:
+        """When the interpreter exits, log what a copy has buffered."""
+        self.finish()
 
     def forked(self) -> None:
         """In a forked child, clear the buffers: the parent summarises its own numbers."""

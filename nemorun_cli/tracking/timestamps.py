@@ -15,6 +15,10 @@ class Timestamps(threading.local):
 
     last: float | None = None
 
+    def __reduce__(self) -> tuple[type[Timestamps], tuple[()]]:
+        """A copy has had no row yet: those of another process have times of their own."""
+        return Timestamps, ()
+
     def take(self, given: float | None) -> float:
         """The Unix time of a row: now for None, that of the thread's last row for -1.
 

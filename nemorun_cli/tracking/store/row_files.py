@@ -34,6 +34,7 @@ from nemorun_cli.tracking.store.record_paths import parent_of_record
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from nemorun_cli.tracking.store.presence import Presence
     from nemorun_cli.tracking.store.row_forms import Kind
 
 Row = dict[str, Any]
@@ -56,10 +57,31 @@ class Writer:
         self.name: str | None = None
         self._lock = RLock()
         self._descriptors: dict[str, int] = {}
+        self.presence: Presence | None = None  # of the opening; None for one that a supervisor writes to
+        self._is_copy = False
+        self._has_ended = False  # noticed by a copy: the process that opened the record has ended it
 
-    def open(self, name: str) -> None:
-        """Start writing under a name that no other process uses."""
-        self.name = name
+    def __getstate__(self) -> dict[str, Any]:
+        """The opening, for a copy in this or in another process, which writes files of its own."""
+        return {"name": self.name, "presence": self.presence, "has_ended": self._has_ended}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Writer.__init__(self)
+        self._has_ended = state["has_ended"]
+        if state["name"] is None:
+            return
+        from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
+
+        self._is_copy = True
+        self.presence = state["presence"] and state["presence"].of_copy()
+        self.name, self._lock, self._descriptors = _shared_by_copies(state["name"].partition(".")[0])
+        self._notice_end()
+        copies.watch(self)
+
+    def open(self, name: str, presence: Presence | None = None) -> None:
+        """Start writing under a name that no other process uses, as long as the opening is present."""
+        self._is_copy = self._has_ended = False
+        self.name, self.presence = name, presence
 
     def require_open(self) -> None:
         """Raise unless lines can be appended.
@@ -67,10 +89,35 @@ class Writer:
         Raises:
             StateError: the record is not open.
         """
-        if self.name is None:
+        if self.name is not None:
+            return
+        if self._has_ended:
             raise StateError(
-                "the record is not open", hint="use `with experiment.run:` or experiment.run.start()"
+                "the record is not open: the process that opened it has ended it, and this is a copy",
+                hint="end the record after the processes that log to it, or open a record in each of them",
             )
+        raise StateError(
+            "the record is not open", hint="use `with experiment.run:` or experiment.run.start()"
+        )
+
+    def require_present(self) -> None:
+        """Raise unless files can be created for the record; costs one `stat`.
+
+        Raises:
+            StateError: the record is not open, its folder was moved or removed, or this is a copy, and the
+                process that opened the record has ended it.
+        """
+        self.require_open()
+        if self.presence is not None:
+            self.presence.require()
+        if self._is_copy:
+            self._notice_end()
+            self.require_open()
+
+    def _notice_end(self) -> None:
+        if self.presence is not None and self.presence.has_ended():
+            self.close()
+            self._has_ended = True
 
     def append(self, folder: str, line: bytes) -> None:
         """Append a line to this writer's file in a folder, which is created if needed.
@@ -88,7 +135,7 @@ class Writer:
                 finish(descriptor, line, written)
 
     def _open_file(self, folder: str) -> int:
-        self.require_open()
+        self.require_present()
         while len(self._descriptors) >= MAX_OPEN:
             os.close(self._descriptors.pop(next(iter(self._descriptors))))
         path = f"{folder}/{self.name}{SUFFIX}"
@@ -112,8 +159,42 @@ class Writer:
         self._lock = RLock()
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
+        self._descriptors = {}
         if self.name is not None:
-            self.name = f"{self.name.partition('.')[0]}.{os.getpid()}-{os.urandom(4).hex()}"
+            self.name = _name_of_process(self.name.partition(".")[0])
+
+    def exited(self) -> None:
+        """When the interpreter exits, a copy has nothing to do: each row is in its file."""
+
+
+class _Shared(NamedTuple):
+    """What all copies of an opening in this process use: a worker may get a copy with each of its tasks."""
+
+    name: str
+    lock: RLock
+    descriptors: dict[str, int]
+
+
+_shared: dict[str, _Shared] = {}
+os.register_at_fork(after_in_child=_shared.clear)
+
+
+def _shared_by_copies(opening: str) -> _Shared:
+    """The name, lock and files of the copies of an opening in this process."""
+    if opening not in _shared:
+        for earlier in list(
+            _shared.values()
+        ):  # a worker may outlive many records; a copy in use opens them again
+            with earlier.lock:
+                while earlier.descriptors:
+                    os.close(earlier.descriptors.popitem()[1])
+        _shared[opening] = _Shared(_name_of_process(opening), RLock(), {})
+    return _shared[opening]
+
+
+def _name_of_process(opening: str) -> str:
+    """A name for a further writer of an opening."""
+    return f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def above_standard_streams(descriptor: int) -> int:

@@ -20,9 +20,10 @@ from nemorun_cli.errors import LedgerDamagedError, LedgerNewerError, NotFoundErr
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
-from nemorun_cli.system.files import FILE_MODE, descriptor_to_read, make_folder
+from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.tracking.process import process_info
 from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store.presence import Presence, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +106,19 @@ class OpenSession:
             raise
         return cls(place, opening, descriptor)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy in any process knows the opening, but has no lock and no file to end it in."""
+        return {**self.__dict__, "_descriptor": -1}
+
+    def presence(self) -> Presence:
+        """The file of the opening, to notice later that it was moved."""
+        return Presence.of(self.place.opening(self.id), self._descriptor)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the file of the opening is in no folder any more."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
     def end(self, status: Status, **details: Any) -> None:
         """Record the end, and release the lock.
 
@@ -173,7 +187,7 @@ def _generation(place: Place, resume: str) -> int:
 
 def _is_over(place: Place, opening: str) -> bool:
     session = read(place, opening)
-    return session.is_over if session else not _is_held(place.opening(opening))
+    return session.is_over if session else not is_held(place.opening(opening))
 
 
 def ids(place: Place) -> list[str]:
@@ -248,29 +262,15 @@ def _state(path: str, first: Row) -> str:
         else first.get("host", process_info.host()) == process_info.host()
     )
     if not first:
-        return "alive" if _is_held(path) else "gone"
+        return "alive" if is_held(path) else "gone"
     if first.get("supervised"):
         return "supervised"
     if not same_machine:
         # the same host with another boot id was restarted since
         return "gone" if first.get("host") == process_info.host() else "elsewhere"
     if first.get("locked", True):
-        return "alive" if _is_held(path) else "gone"
+        return "alive" if is_held(path) else "gone"
     return "alive" if process_info.started(int(first["pid"])) == first.get("process_started") else "gone"
-
-
-def _is_held(path: str) -> bool:
-    """Whether the lock is held, so the process is alive. The probe takes a shared lock for an instant."""
-    descriptor = descriptor_to_read(path, follows_link=False)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # the file system does not support locks
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def read_verdict(place: Place, opening: str) -> Row | None:
