@@ -21,7 +21,12 @@ INTERACTIVE: Final = "interactive"  # the path of a program that has no file, su
 
 _FIELD: Final = r"\{(?:(EXP|RUN)\.)?(\w+)(?::([^{}]*))?\}"
 COMPUTED: Final = ("date", "datetime_str")
-_OWN_NAMES: Final = ("date", "time", "id")  # `{date}` is that of any prefix, `{EXP.date}` that of RUN
+_OWN_NAMES: Final = (
+    "date",
+    "time",
+    "id",
+    "script",
+)  # `{date}` is that of any prefix, `{EXP.date}` that of RUN
 
 
 class _Settings(type):

@@ -8,6 +8,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.model import tracking_switch
 from nemorun_cli.system import owners
 
 if TYPE_CHECKING:
@@ -70,12 +71,16 @@ def _inherited(which: str | tuple[str, ...]) -> dict[str, str]:
     if which == "all":
         return {name: value for name, value in os.environ.items() if not _is_dropped(name)}
     # A local driver inside of an allocation names SLURM_JOB_ID, by which its srun finds the allocation.
-    return {name: os.environ[name] for name in which if name in os.environ and not name.startswith("EXP_")}
+    return {
+        name: os.environ[name]
+        for name in which
+        if name in os.environ and (not name.startswith("EXP_") or name == tracking_switch.VARIABLE)
+    }
 
 
 def _is_dropped(name: str) -> bool:
-    """Whether a variable is of the enclosing experiment; trust applies to an `exp` in a task, too."""
-    return name.startswith(DROPPED) and name != owners.VARIABLE
+    """Whether a variable is of the enclosing experiment; trust and the switch of tracking are the user's."""
+    return name.startswith(DROPPED) and name not in {owners.VARIABLE, tracking_switch.VARIABLE}
 
 
 def require_fit(env: Mapping[str, str], argv: Iterable[str]) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from nemorun_cli.errors import StateError, UsageError
+from nemorun_cli.model import tracking_switch
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.foreign_calls import ForeignName
 from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.logs import Logs
 from nemorun_cli.tracking.metrics import Metrics
 from nemorun_cli.tracking.params import Params
+from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store.json_values import plain
+from nemorun_cli.tracking.store.record_paths import Place
 from nemorun_cli.tracking.store.row_files import Writer
 from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.timestamps import Timestamps
@@ -57,7 +62,9 @@ class Experiment:
 
     Args:
         path: the prefix, without its name: `Experiment("owner/project/name")`.
-        prefix: owner/project/…/name; `{user}`, `{date}`, `{time}` and `{id}` are filled in.
+        prefix: owner/project/…/name; `{user}`, `{script}`, `{date}`, `{time}` and `{id}` are filled in.
+            Default: that of the task, and outside of a task `{user}/{script}/{date}-{time}-` and four
+            hexadecimal digits, which is printed when the record is opened.
         dash_root: the folder of all records; made absolute at once. Default: `$EXP_DASH_ROOT`, else `.dash`.
         dash_url: a server; not supported yet.
         description: a text to display; `readme` is ML-Dash's name for it.
@@ -70,7 +77,7 @@ class Experiment:
     Raises:
         TypeError: an argument is unknown, and the message names the closest one; or this is a call of
             NeMo-Run's Experiment, and the message shows what to write.
-        UsageError: the prefix could leave the root, or none is given.
+        UsageError: the prefix could leave the root, or `$EXP_TRACKING` is neither `on` nor `off`.
     """
 
     add = ForeignName("nemorun_cli.nemo.Experiment(title).add(task), or Builder(title).add(task)")
@@ -112,22 +119,45 @@ class Experiment:
                 hint="omit dash_url and set the folder with dash_root",
             )
         if resume not in RESUME:
-            raise UsageError(f"resume is one of {', '.join(RESUME)}, not {resume!r}")
+            raise UsageError(f"resume is one of {', '.join(RESUME)}, not {shown(resume)}")
         if description is not None and readme is not None:
             raise TypeError("description and readme are two names of one argument: pass only one")
-        self.place = record_paths.place(
-            dash_root or os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT, prefix or task_prefix()
-        )
+        if not isinstance(print_logs, bool):
+            raise TypeError(f"print_logs is True or False, not {shown(print_logs)}")
         self.resume = resume
-        self.description = description if description is not None else readme
+        self.description = _text("description", description if description is not None else readme)
         self.tags = _texts("tags", tags)
         self.bindrs = self._bindrs = _texts("bindrs", bindrs)
         self.metadata = None if metadata is None else plain(metadata, "metadata")
-        self.writer = Writer()
+        if dash_root is None or dash_root == "":
+            dash_root = os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT
+        root = record_paths.absolute(dash_root, what="dash_root")
+        prefix = task_prefix() if prefix is None else prefix
+        self._is_announced = prefix is not None  # the program, or its task, knows it
+        kind, writer = _kinds()
+        place = record_paths.place(
+            root, record_paths.default_prefix(root) if prefix is None else prefix, kind=kind
+        )
+        self._set_up(place, writer(), prints=print_logs)
+
+    @classmethod
+    def at(cls, place: Place) -> Self:
+        """The record at a place, for commands and other readers; `EXP_TRACKING` does not matter to them."""
+        self = cls.__new__(cls)
+        self.resume = RESUME[0]
+        self.description = self.tags = self.metadata = self._bindrs = None
+        self.bindrs = self._bindrs
+        self._is_announced = True
+        self._set_up(place, Writer(), prints=True)
+        return self
+
+    def _set_up(self, place: Place, writer: Writer, *, prints: bool) -> None:
+        self.place = place
+        self.writer = writer
         timestamps = Timestamps()
-        self.metrics = Metrics(self.place, self.writer, timestamps)
-        self.params = Params(self.place, self.writer)
-        self.logs = Logs(self.place, self.writer, prints=print_logs)
+        self.metrics = Metrics(place, writer, timestamps)
+        self.params = Params(place, writer)
+        self.logs = Logs(place, writer, prints=prints)
         self._lifecycle: Lifecycle[Any] = Lifecycle(self)
         self._timestamps = timestamps
         self._tracks: Tracks | None = None
@@ -222,7 +252,8 @@ class Experiment:
                 f"the record {self.prefix!r} is open, so its prefix cannot change",
                 hint="set experiment.run.prefix before `with experiment.run` or experiment.run.start()",
             )
-        self.place.move(record_paths.expand(os.fspath(prefix)))
+        self.place.move(record_paths.expand(record_paths.as_text(prefix, what="prefix")))
+        self._is_announced = True
         self.metrics.move()
         if self._tracks is not None:
             self._tracks.move()
@@ -261,27 +292,60 @@ class Experiment:
     @property
     def status(self) -> str | None:
         """RUNNING, COMPLETED, FAILED or CANCELLED, as stored on disk; None if there is no record."""
+        if self.writer.is_off:
+            return self.run.last_status
         session = status_of(self.openings()) if ids(self.place) else None
         return str(session.status) if session else None
 
+    def announce(self) -> None:
+        """Print once where a record is whose prefix is a default, and the command that shows it."""
+        if self._is_announced or self.writer.is_off:
+            return
+        self._is_announced = True
+        console.show(sys.stderr, lambda: record_paths.as_command(self.place))
 
-def task_prefix() -> str:
-    """The prefix of the enclosing task."""
+
+def task_prefix() -> str | None:
+    """The prefix of the enclosing task; None outside of one."""
     prefix, task = os.environ.get("EXP_PREFIX"), os.environ.get("EXP_TASK")
-    if not prefix:
+    return f"{prefix}/{task}" if prefix and task else prefix or None
+
+
+def _kinds() -> tuple[type[Place], type[Writer]]:
+    """The kinds of place and writer, as `$EXP_TRACKING` chooses.
+
+    Raises:
+        UsageError: it has an unknown value.
+    """
+    switch = os.environ.get(tracking_switch.VARIABLE) or tracking_switch.VALUES[0]
+    if switch not in tracking_switch.VALUES:
         raise UsageError(
-            "a prefix is required outside of a task of `exp run`",
-            hint='Experiment(prefix="owner/project/name")',
+            f"{tracking_switch.VARIABLE} is {shown(switch)}",
+            hint=f"the values are: {', '.join(tracking_switch.VALUES)}",
         )
-    return f"{prefix}/{task}" if task else prefix
+    if switch != tracking_switch.OFF:
+        return Place, Writer
+    from nemorun_cli.tracking.store import discarded  # noqa: PLC0415 - rarely needed
+
+    return discarded.DiscardedPlace, discarded.DiscardingWriter
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a text, not {type(value).__qualname__}: {shown(value)}")
+    return value
 
 
 def _texts(name: str, values: Sequence[str] | None) -> list[str] | None:
     if values is None:
         return None
-    if isinstance(values, str) or not all(isinstance(text, str) for text in values):
-        raise TypeError(f"{name} is a list of texts, not {values!r}")
-    return list(values)
+    try:
+        texts = [*values]
+    except TypeError:
+        texts = [None]  # type: ignore[list-item] # refused like others
+    if isinstance(values, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{name} is a list of texts, not {shown(values)}")
+    return texts
 
 
 def unknown_argument(name: str, known: Sequence[str]) -> TypeError:

@@ -52,6 +52,10 @@ class Files:
 
     @property
     def _blobs(self) -> Blobs:
+        if self._writer.is_off:
+            from nemorun_cli.tracking.store.discarded import DiscardedBlobs  # noqa: PLC0415 - rarely needed
+
+            return DiscardedBlobs(self._place.blobs)
         return Blobs(self._place.blobs)
 
     def _with(self, **attributes: Any) -> Self:
@@ -96,7 +100,7 @@ class Files:
         if len(places) > 1:
             raise TypeError("dir, path, prefix and file_id are names of one argument: pass only one")
         if file_id is not None:
-            dir = full_path(self.find(file_id))  # noqa: A001 - the same
+            dir = full_path(self._saved(file_id))  # noqa: A001 - the same
         arguments = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
         about = {**self._about, **{name: value for name, value in arguments.items() if value is not None}}
         return self._with(
@@ -307,6 +311,14 @@ class Files:
             raise NotFoundError(f"there is no {which}file {path!r}", hint=f"there are: {known}")
         return matching[-1]
 
+    def _saved(self, name: str) -> File:
+        """The file that a call changes or copies; with tracking off none is stored, and any name is one."""
+        if self._writer.is_off:
+            from nemorun_cli.tracking.store.discarded import discarded_file  # noqa: PLC0415 - rarely needed
+
+            return discarded_file(join(self._folder, name))
+        return self.find(name)
+
     def read_bytes(self, name: str = "", *, version: int | None = None) -> bytes:
         """The content of a file, checked against its checksum."""
         return self._blobs.read(self.find(name, version=version)["checksum"])
@@ -385,7 +397,7 @@ class Files:
             NotFoundError: there is no such file.
             TypeError: nothing to change is given.
         """
-        file = self.find(name)
+        file = self._saved(name)
         given = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
         about = {**self._about, **{key: value for key, value in given.items() if value is not None}}
         if not about:
@@ -404,7 +416,7 @@ class Files:
         """
         self._writer.require_open()
         is_glob = any(character in name for character in "*?[")
-        files = self.list(name) if is_glob else [self.find(name)]
+        files = self.list(name) if is_glob and not self._writer.is_off else [self._saved(name)]
         if not files:
             raise NotFoundError(f"no file matches {name!r}")
         timestamp = time.time()
@@ -422,7 +434,7 @@ class Files:
         Raises:
             NotFoundError: there is no such file.
         """
-        file = self.find(source if isinstance(source, str) else source["id"])
+        file = self._saved(source if isinstance(source, str) else source["id"])
         path = self._blobs.path(file["checksum"])
         return self._with(_folder="")._store(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nemorun_cli.tracking.metrics import Metrics
+    from nemorun_cli.tracking.store.discarded import DiscardedSession
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
 
@@ -47,6 +48,9 @@ class Recorded(Protocol):
     def move(self, prefix: str) -> None:
         """Use another prefix, before the record is opened."""
 
+    def announce(self) -> None:
+        """Print where the record is, if the program did not choose its prefix."""
+
 
 Owner = TypeVar("Owner", bound=Recorded)
 
@@ -60,7 +64,8 @@ class Lifecycle(Generic[Owner]):
 
     def __init__(self, experiment: Owner) -> None:
         self._experiment = experiment
-        self._session: OpenSession | None = None
+        self._session: OpenSession | DiscardedSession | None = None
+        self.last_status: str | None = None  # of the latest opening in this process, as far as it knows
         self._pid = 0  # of the process that opened the record
 
     @property
@@ -102,17 +107,27 @@ class Lifecycle(Generic[Owner]):
         if self.is_open:
             raise StateError(f"the record {self._experiment.prefix!r} is already running")
         experiment = self._experiment
-        process = process_info.of_process(os.environ)
-        session = OpenSession.start(
-            experiment.place, resume=experiment.resume, about=experiment.about, process=process
-        )
+        process: dict[str, Any] | None = None
+        session: OpenSession | DiscardedSession
+        if experiment.writer.is_off:
+            from nemorun_cli.tracking.store.discarded import DiscardedSession  # noqa: PLC0415 - rarely needed
+
+            session = DiscardedSession(experiment.place)
+        else:
+            process = process_info.of_process(os.environ)
+            session = OpenSession.start(
+                experiment.place, resume=experiment.resume, about=experiment.about, process=process
+            )
         self._session = session
         self._pid = os.getpid()
+        self.last_status = str(session.status)
         experiment.writer.open(session.id, session.presence())
         exit_hooks.watch(self)
-        _register(session)
-        if not process["rank"]:  # rank 0 records it for all ranks
-            _record_environment(session, process)
+        if isinstance(session, OpenSession) and process is not None:
+            _register(session)
+            if not process["rank"]:  # rank 0 records it for all ranks
+                _record_environment(session, process)
+            experiment.announce()
         return experiment
 
     def complete(self) -> None:
@@ -193,6 +208,7 @@ class Lifecycle(Generic[Owner]):
             if not self._is_child:  # otherwise close only the files of this process, or of this copy
                 is_removed = session.is_removed
                 session.end(status, **details)
+                self.last_status = str(status)
             self._close()
         if is_removed:
             raise StateError(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import re
 import sys
 import time
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import foreign_calls
+from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
@@ -19,7 +18,6 @@ from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
 if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Mapping
-    from typing import TextIO
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Row, Writer
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # lowest first
 _ALIASES: Final = {"warning": "warn", "critical": "fatal"}  # the names in Python's logging
 _TO_STDERR: Final = frozenset({"error", "fatal"})
-_PROCESS: Final = os.getpid()  # a forked child inherits what the parent's buffers hold, and must not flush it
 _FROM_LOGGING: Final = ((50, "fatal"), (40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 
 
@@ -83,7 +80,8 @@ class Logs:
             line["metadata"] = metadata
         self._writer.append(self._folder, encode_row(time.time(), line))
         if self.prints:
-            _print(level, line["message"], metadata)
+            stream = sys.stderr if level in _TO_STDERR else sys.stdout
+            console.show(stream, lambda: _line(level, line["message"], metadata))
 
     def read(
         self,
@@ -168,42 +166,7 @@ def _text(message: object) -> str:
         ) from error
 
 
-def _print(level: str, message: str, metadata: Mapping[str, Any] | None) -> None:
-    """Print a line in the format of ML-Dash, if the stream takes it: it is in the record already."""
-    stream = sys.stderr if level in _TO_STDERR else sys.stdout
-    if stream is None:  # a program without a console
-        return
-    try:
-        pairs = ", ".join(f"{key}={value}" for key, value in metadata.items()) if metadata else ""
-        text = f"[{level.upper()}] {message} [{pairs}]\n" if pairs else f"[{level.upper()}] {message}\n"
-        if getattr(stream, "isatty", bool)():  # a notebook's stream may not have it
-            from nemorun_cli.model.terminal_filter import filtered  # noqa: PLC0415 - slow, only for terminals
-
-            text = filtered(text)  # in a file, `exp logs` does so when it shows it
-        _write(stream, text)
-    except Exception:  # noqa: BLE001, S110 - a closed stream, a reader that ended, a full disk: no reason to end a training
-        pass
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write a text; characters that the stream cannot encode are escaped.
-
-    The standard streams of the process are flushed and bypassed. What their buffer cannot write stays in it,
-    and would fail once more when the interpreter exits, which then reports the exit code 120.
-    """
-    is_own = stream is sys.__stdout__ or stream is sys.__stderr__
-    if is_own and type(stream) is io.TextIOWrapper and os.getpid() == _PROCESS:
-        stream.flush()
-        try:
-            data = text.encode(stream.encoding, stream.errors or "strict")
-        except UnicodeEncodeError:
-            data = text.encode(stream.encoding, "backslashreplace")
-        descriptor = stream.fileno()
-        while data:
-            data = data[os.write(descriptor, data) :]
-        return
-    try:
-        stream.write(text)
-    except UnicodeEncodeError:
-        encoding = stream.encoding or "ascii"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+def _line(level: str, message: str, metadata: Mapping[str, Any] | None) -> str:
+    """A line as ML-Dash prints it."""
+    pairs = ", ".join(f"{key}={value}" for key, value in metadata.items()) if metadata else ""
+    return f"[{level.upper()}] {message} [{pairs}]" if pairs else f"[{level.upper()}] {message}"

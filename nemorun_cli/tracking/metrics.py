@@ -200,6 +200,8 @@ class Metric:
     def describe(self, about: Mapping[str, Any]) -> None:
         """Store a description, tags and metadata."""
         text = dump(plain(about, "metrics"))
+        if self._metrics.is_off:
+            return
         make_folder(self.folder)
         write_whole(f"{self.folder}/{ABOUT}", f"{text}\n".encode("ascii"))
 
@@ -283,6 +285,11 @@ class Metrics:
         for metric, line in lines:
             self._writer.append(metric.folder, line)
         return self
+
+    @property
+    def is_off(self) -> bool:
+        """Whether tracking is off, so that nothing is written."""
+        return self._writer.is_off
 
     def move(self) -> None:
         """Follow the record to its new prefix."""

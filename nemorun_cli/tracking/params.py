@@ -78,6 +78,9 @@ class Params:
             StateError: the record is not open.
         """
         self._writer.require_open()
+        if self._writer.is_off:
+            self._cached_names = None
+            return self
         present = self.get()
         removed = [name for key in keys for name in present if name == key or name.startswith(f"{key}.")]
         for key in keys:

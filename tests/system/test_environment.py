@@ -15,7 +15,7 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
     environment._inherited.cache_clear()
     for name in ("EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "outer")
-    for name in ("EXPORTED", "SLURMY", "MINE", "EXP_TRUST_OWNER"):
+    for name in ("EXPORTED", "SLURMY", "MINE", "EXP_TRUST_OWNER", "EXP_TRACKING"):
         monkeypatch.setenv(name, "kept")
     monkeypatch.setenv("PATH", os.environ["PATH"] + ":/here")
 
@@ -28,11 +28,12 @@ def _forget() -> None:
 @pytest.mark.parametrize(
     ("which", "has", "lacks"),
     [
-        ("all", {"EXPORTED", "MINE", "EXP_TRUST_OWNER"}, {"NOT_THERE"}),
+        ("all", {"EXPORTED", "MINE", "EXP_TRUST_OWNER", "EXP_TRACKING"}, {"NOT_THERE"}),
         ("all", {"EXPORTED", "SLURMY", "MINE", "PATH"}, {"EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"}),
         ("none", set(), {"EXPORTED", "MINE", "PATH"}),
         (("MINE", "NOT_THERE"), {"MINE"}, {"EXPORTED", "PATH", "NOT_THERE"}),
         (("EXP_ID",), set(), {"EXP_ID"}),
+        (("EXP_TRACKING",), {"EXP_TRACKING"}, {"MINE"}),
     ],
 )
 def test_inherited_is_all_none_or_what_is_named(

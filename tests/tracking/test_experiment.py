@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -118,11 +119,97 @@ def test_everything_has_a_default_inside_a_task(root: Path, monkeypatch: pytest.
     assert own == ["sweep_1", "train/lr=0.1,seed=1", 2, 3]
 
 
-def test_prefix_is_needed_outside_of_a_task() -> None:
-    """Without a prefix and without a task around it, the error says what to write."""
-    with pytest.raises(UsageError, match="prefix is required") as caught:
-        Experiment()
-    assert caught.value.hint == 'Experiment(prefix="owner/project/name")'
+DEFAULT = r"(\w+)/(\w+)/\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d-[0-9a-f]{4}"
+
+
+def test_a_program_needs_no_prefix(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a task each `Experiment()` takes a new prefix in `.dash`, and prints once how to see it."""
+    monkeypatch.setenv("USER", "alice")
+    process = program.start("""
+    first, second = Experiment(print_logs=False), Experiment()
+    for experiment in (first, second, first):
+        with experiment.run:
+            experiment.metrics("m").log(x=1)
+    """)
+    out, err = process.communicate()
+    lines = err.splitlines()
+    shown = [re.fullmatch(rf"tracking: exp metrics ({DEFAULT}) --dash-root \.dash", line) for line in lines]
+    assert (out, len(shown)) == ("", 2), err
+    prefixes = [match[1] for match in shown if match]
+    assert [match.group(2, 3) for match in shown if match] == [("alice", "command")] * 2
+    assert sorted(prefixes) == sorted(tracking.prefixes(tmp_path / ".dash"))
+    assert len(set(prefixes)) == 2
+    result = subprocess.run(
+        ["exp", *lines[0].split()[2:]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "m/x" in result.stdout
+
+
+PROGRAMS = {
+    "a file": ("train.py", ["train.py"], "train"),
+    "odd characters": ("my run~1.v2.py", ["my run~1.v2.py"], "my_run_1.v2"),
+    "letters": ("größe.py", ["größe.py"], "größe"),
+    "a module": ("pkg/work.py", ["-m", "pkg.work"], "work"),
+    "a package": ("pkg/__main__.py", ["-m", "pkg"], "pkg"),
+    "a folder": ("app/__main__.py", ["app"], "app"),
+    "stdin": ("", ["-"], "stdin"),
+    "a command": ("", ["-c", "from nemorun_cli import Experiment; print(Experiment().prefix)"], "command"),
+    "at a prompt": ("", ["-i"], "interactive"),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_prefix_names_the_program(name: str, tmp_path: Path) -> None:
+    """`{script}` is the stem of the program's file, in safe characters, or how it was started without one."""
+    path, arguments, script = PROGRAMS[name]
+    calls = ("Experiment()", "Experiment('{script}')")
+    text = "\n".join(["from nemorun_cli import Experiment", *(f"print({call}.prefix)" for call in calls), ""])
+    if path:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    out = subprocess.run(
+        [sys.executable, *arguments], input="" if path else text, capture_output=True, text=True, check=True
+    ).stdout
+    assert out.split("/")[1] == script
+    assert name == "a command" or out.splitlines()[1] == script
+
+
+def test_an_empty_prefix_is_none() -> None:
+    """An empty text, as from a variable that is not set, is refused and not replaced by a default."""
+    with pytest.raises(UsageError, match="prefix is empty"):
+        Experiment(prefix="")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(
+            {"description": 3},
+            {"readme": b"x"},
+            {"tags": "word"},
+            {"tags": 3},
+            {"tags": [1]},
+            {"bindrs": {"a": 1, 2: 3}},
+        ),
+        *(
+            {"metadata": {"x": object()}},
+            {"print_logs": "no"},
+            {"prefix": 3},
+            {"prefix": b"a"},
+            {"dash_root": 0},
+        ),
+    ],
+    ids=lambda bad: next(iter(bad)),
+)
+def test_an_argument_of_another_type_is_refused(bad: dict[str, Any]) -> None:
+    """It is a TypeError that names the argument, and no record is made that nobody can read."""
+    with pytest.raises(TypeError, match=next(iter(bad)).replace("readme", "description")):
+        Experiment(**{"prefix": "a", **bad})
+
+
+def test_texts_may_come_from_any_iterable(root: Path) -> None:
+    """Tags from a generator are all kept."""
+    assert Experiment("a", dash_root=root, tags=(tag for tag in "xy")).tags == ["x", "y"]  # type: ignore[arg-type] # what is tested
 
 
 def test_import_is_light() -> None:

@@ -54,7 +54,7 @@ class Record(NamedTuple):
         """The params, metrics, logs, files and tracks, for reading."""
         from nemorun_cli.tracking.experiment import Experiment  # noqa: PLC0415 - not needed by supervisors
 
-        return Experiment(self.prefix, dash_root=self.root)
+        return Experiment.at(record_paths.Place(self.root, self.prefix))
 
 
 def belongs(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.process.process_info import user
+from nemorun_cli.tracking.process.program_name import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,13 +123,45 @@ def parent_of_record(path: str) -> str | None:
     return path[:end] if end >= 0 else None
 
 
-def place(root: str | os.PathLike[str], prefix: str | os.PathLike[str]) -> Place:
+def place(
+    root: str | os.PathLike[str], prefix: str | os.PathLike[str], *, kind: type[Place] = Place
+) -> Place:
     """The place of a prefix, with its templates filled in and the root made absolute.
 
     Raises:
+        TypeError: the root or the prefix is no path.
         UsageError: the prefix could leave the root, or contains an unknown template.
     """
-    return Place(absolute(root, what="dash_root"), check_prefix(expand(os.fspath(prefix))))
+    return kind(absolute(root, what="dash_root"), check_prefix(expand(as_text(prefix, what="prefix"))))
+
+
+def as_text(path: str | os.PathLike[str], *, what: str) -> str:
+    """A path or a prefix as text.
+
+    Raises:
+        TypeError: it is neither a text nor a path.
+    """
+    text = path.__fspath__() if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a text or a path, not {type(path).__qualname__}: {shown(path)}")
+    return text
+
+
+def as_command(place: Place) -> str:
+    """Where a record is, and the command that shows it, for people in the working folder."""
+    import shlex  # noqa: PLC0415 - only for this line
+
+    root = os.path.relpath(place.root)
+    root = place.root if root.startswith(os.pardir) else root
+    return f"tracking: exp metrics {shlex.quote(place.prefix)} --dash-root {shlex.quote(root)}"
+
+
+def default_prefix(root: str) -> str:
+    """A new prefix for a program that gives none: `{user}/{script}/{date}-{time}-{4 hexadecimal digits}`."""
+    while True:
+        prefix = f"{expand('{user}/{script}/{date}-{time}')}-{os.urandom(2).hex()}"
+        if not os.path.exists(f"{root}/{prefix}"):
+            return prefix
 
 
 def absolute(path: str | os.PathLike[str], *, what: str) -> str:
@@ -138,9 +171,7 @@ def absolute(path: str | os.PathLike[str], *, what: str) -> str:
         TypeError: it is not a path.
         UsageError: the folder of the user is not known, or the path holds a NUL.
     """
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is a path as text, not {type(text).__qualname__}: {shown(text)}")
+    text = as_text(path, what=what)
     if "\0" in text:
         raise UsageError(f"{what} holds a NUL, which no path can have")
     if text.startswith("~"):
@@ -202,7 +233,7 @@ def _part_problem(part: str) -> str | None:
 
 
 def expand(prefix: str) -> str:
-    """The prefix with `{user}`, `{date}`, `{time}` and `{id}` filled in.
+    """The prefix with `{user}`, `{script}`, `{date}`, `{time}` and `{id}` filled in.
 
     Raises:
         UsageError: an unknown template, or an unmatched brace.
@@ -233,6 +264,7 @@ TEMPLATES: Final[dict[str, Callable[[], str]]] = {
     "date": lambda: time.strftime("%Y-%m-%d"),
     "time": lambda: time.strftime("%H.%M.%S"),
     "id": unique,
+    "script": script,
 }
 
 

@@ -53,6 +53,8 @@ class Writer:
     completely or not at all. The lock is reentrant because a signal handler may append during an append.
     """
 
+    is_off = False  # whether tracking is off, so that nothing is written
+
     def __init__(self) -> None:
         self.name: str | None = None
         self._lock = RLock()

@@ -109,3 +109,14 @@ def test_records_of_one_task_are_told_apart(exp: Exp) -> None:
         "t",
         "t",
     ]
+
+
+def test_tracking_that_is_off_leaves_the_record_of_the_experiment(exp: Exp) -> None:
+    """With `EXP_TRACKING=off` local tasks write no record; the experiment's own one is complete."""
+    (exp.folder / "track.py").write_text(
+        "from nemorun_cli import Experiment\nwith Experiment().run as e:\n    e.metrics.log(x=1)\n"
+    )
+    spec = exp.spec(f"name: t\nprefix: alice/t\ntasks: {{a: {{command: [{sys.executable}, track.py]}}}}")
+    exp("run", spec, env={"EXP_TRACKING": "off"})
+    listed = exp("records", "--status", "completed", "-q", env={"EXP_TRACKING": "off"})
+    assert listed.stdout.split() == ["alice/t"]
