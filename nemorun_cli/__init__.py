@@ -76,6 +76,11 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     """The value of a public name, imported at its first use."""
     if name not in _MODULES:
+        if not name.startswith("_"):
+            from nemorun_cli.tracking import foreign_calls  # noqa: PLC0415 - only needed for an error
+
+            if error := foreign_calls.in_package(name):
+                raise error
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - not needed to read the version
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from nemorun_cli.dash.run import COMPUTED, DEFAULT_PREFIX, FIELDS, RUN
 from nemorun_cli.tracking import experiment as tracked
+from nemorun_cli.tracking.foreign_calls import refuse_name
 from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.params import Params
 
@@ -47,6 +48,7 @@ class RunLifecycle(Lifecycle[Owner], Generic[Owner]):
     def __getattr__(self, name: str) -> Any:
         if name in FIELDS or name in COMPUTED:
             return getattr(self._settings, name)
+        refuse_name(type(self), name)
         raise AttributeError(f"experiment.run has no attribute {name!r}")
 
     def start(self) -> Owner:

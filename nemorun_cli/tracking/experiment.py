@@ -50,6 +50,7 @@ _RENAMED: Final = {
 }
 
 
+@foreign_calls.refusing_names
 class Experiment:
     """The record of one program, under a prefix.
 
@@ -357,7 +358,10 @@ def unknown_argument(name: str, known: Sequence[str]) -> TypeError:
     renamed = _RENAMED.get(name)
     similar = [renamed] if renamed else difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(known)}"
-    return TypeError(f"Experiment() has no argument {name!r} ({hint})")
+    written = foreign_calls.WRITTEN_ARGUMENTS.get(name)
+    return TypeError(
+        f"Experiment() has no argument {name!r} ({hint})" + (f". Write {written}" if written else "")
+    )
 
 
 def ml_dash_experiment(

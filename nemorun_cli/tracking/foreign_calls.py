@@ -1,8 +1,10 @@
-"""Calls of NeMo-Run on a tracked experiment: each is an error that shows what to write."""
+"""Calls of NeMo-Run, wandb and MLflow on a tracked experiment: each is an error that shows what to write."""
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Any, Final, TypeVar
+
+from nemorun_cli.model.bounded_text import shown
 
 RUNS_TASKS: Final = "nemorun_cli.nemo.Experiment (as in NeMo-Run) or nemorun_cli.Builder"
 
@@ -15,25 +17,155 @@ ARGUMENTS: Final = frozenset(
 )
 
 
+Kind = TypeVar("Kind", bound=type)
+
+_PREFIX: Final = 'Experiment(prefix="owner/project/name")'
+_NUMBERS: Final = 'experiment.metrics("train").log(loss=0.5, step=1)'
+_PARAMS: Final = "experiment.params.set(lr=0.1), which also takes a mapping or a namespace"
+_FILES: Final = 'experiment.files("models").upload("model.pt")'
+_VALUES: Final = (
+    'experiment.files("outputs").save_json(value, to="value.json"), or save_text, save_image, save_fig'
+)
+_TAGS: Final = 'Experiment(tags=["baseline"]), or experiment.params.set(kind="baseline") for a value'
+_START: Final = "`with Experiment().run as experiment:`, or experiment.run.start()"
+_END: Final = "experiment.run.complete(), or leave the block of `with experiment.run`"
+_OWNERS: Final = "a name of wandb or MLflow"
+_NONE: Final = "nothing: it is not needed here"
+
+# Arguments of wandb.init, and of MLflow's runs and experiments.
+WRITTEN_ARGUMENTS: Final = {
+    "config": _PARAMS,
+    "params": _PARAMS,
+    **dict.fromkeys(("project", "name", "entity", "group", "run_name", "experiment_name"), _PREFIX),
+    "notes": 'Experiment(description="a first try")',
+    **dict.fromkeys(("dir", "tracking_uri", "artifact_location"), 'Experiment(dash_root=".dash")'),
+    **dict.fromkeys(("mode", "disabled", "offline"), "EXP_TRACKING=off in the environment to write nothing"),
+    "job_type": _TAGS,
+    **dict.fromkeys(
+        ("reinit", "nested", "run_id"), "Experiment(prefix=…) again: a prefix that exists is continued"
+    ),
+}
+
+# Names of both, on an experiment and on this package.
+WRITTEN_NAMES: Final = {
+    **dict.fromkeys(("init", "start_run", "active_run"), _START),
+    **dict.fromkeys(("finish", "end_run"), _END),
+    **dict.fromkeys(("config", "log_param", "log_params", "log_hyperparams"), _PARAMS),
+    **dict.fromkeys(("log_metric", "log_metrics", "add_scalar"), _NUMBERS),
+    "summary": 'experiment.metrics("train").stats(), or last("loss"); exp compare shows both',
+    "history": 'experiment.metrics("train").read()',
+    **dict.fromkeys(("log_artifact", "log_artifacts", "log_model", "save", "use_artifact"), _FILES),
+    **dict.fromkeys(
+        ("log_dict", "log_text", "log_image", "log_figure", "log_table", "Table", "Image"), _VALUES
+    ),
+    **dict.fromkeys(("set_tag", "set_tags"), _TAGS),
+    "define_metric": f"{_NONE}: `step`, or else `epoch`, is the x axis",
+    **dict.fromkeys(("watch", "unwatch", "autolog"), f"{_NONE}; log what you want to see: {_NUMBERS}"),
+    "log_code": f"{_NONE}: the commit and the changes are stored with each opening",
+    "alert": 'experiment.log("text", level="warn"); the plugin `notify` reports ends and failures',
+}
+
+WRITTEN_IN_THE_PACKAGE: Final = {
+    **WRITTEN_NAMES,
+    "log": f"{_NUMBERS} for numbers, experiment.log(text) for a line",
+    "login": f"{_NONE}: records are files on this machine",
+    **dict.fromkeys(("set_experiment", "set_tracking_uri"), f'{_PREFIX[:-1]}, dash_root=".dash")'),
+    **dict.fromkeys(("sweep", "agent"), "a matrix in a spec, or nemorun_cli.Builder"),
+    "Artifact": _FILES,
+    "Api": "nemorun_cli.tracking.record and prefixes, or exp compare --json",
+}
+
+
 class ForeignCallError(TypeError, AttributeError):
-    """A call of NeMo-Run's Experiment on one that tracks; `hasattr` is false for its names."""
+    """A call of another library on an Experiment; `hasattr` is false for its names."""
 
 
 class ForeignName:
-    """A name of NeMo-Run's Experiment, on the class and on its instances."""
+    """A name of NeMo-Run's Experiment, or another library's, on the class and on its instances."""
 
-    def __init__(self, replacement: str) -> None:
+    def __init__(self, replacement: str, *, of: str = "NeMo-Run's") -> None:
         self._replacement = replacement
+        self._of = of
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: object, owner: type) -> NoReturn:
-        raise ForeignCallError(
-            f"{owner.__name__}.{self._name} is NeMo-Run's: this {owner.__name__} tracks what one program"
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is not None and self._name in vars(instance):
+            return vars(instance)[self._name]
+        raise self._refused(owner)
+
+    def __set__(self, instance: object, value: object) -> None:
+        """Refuse `experiment.config = {…}`, which would be lost; a class of a user may have such a name."""
+        if type(instance).__module__.startswith(f"{__package__.partition('.')[0]}."):
+            raise self._refused(type(instance))
+        vars(instance)[self._name] = value
+
+    def _refused(self, owner: type) -> ForeignCallError:
+        return ForeignCallError(
+            f"{owner.__name__}.{self._name} is {self._of}: this {owner.__name__} tracks what one program"
             f" measures. Write {self._replacement}"
         )
+
+
+def refusing_names(kind: Kind) -> Kind:
+    """Decorate a class so that the names of wandb and MLflow are errors on it and on its instances."""
+    for name, replacement in WRITTEN_NAMES.items():
+        foreign = ForeignName(replacement, of=_OWNERS)
+        foreign.__set_name__(kind, name)
+        setattr(kind, name, foreign)
+    return kind
+
+
+def refuse_name(kind: type, name: str) -> None:
+    """Raise for a foreign name, for the `__getattr__` of a class, to which its AttributeError led."""
+    for ancestor in kind.__mro__:
+        foreign = vars(ancestor).get(name)
+        if isinstance(foreign, ForeignName):
+            foreign.__get__(None, kind)
+
+
+def in_package(name: str) -> ForeignCallError | None:
+    """The error for `nemorun_cli.init()` and the like; None for other names."""
+    replacement = WRITTEN_IN_THE_PACKAGE.get(name)
+    if replacement is None:
+        return None
+    return ForeignCallError(f"nemorun_cli.{name} is {_OWNERS}. Write {replacement}")
+
+
+def metric_given_by_position(values: tuple[object, ...]) -> ForeignCallError:
+    """The error for `metrics.log("loss", 0.5)` and the like."""
+    given = ", ".join(shown(value, 30) for value in values)
+    return ForeignCallError(f"log() takes fields by name, not log({given}): write {_NUMBERS}")
+
+
+def params_given_by_position(values: tuple[object, ...]) -> ForeignCallError:
+    """The error for `params.set("lr", 0.1)`."""
+    given = ", ".join(shown(value, 30) for value in values)
+    return ForeignCallError(f"set() takes params by name, not set({given}): write {_PARAMS}")
+
+
+def params_name(name: str) -> ForeignCallError:
+    """The error for `params.update`, `params.lr` and `params.lr = 0.1`."""
+    return ForeignCallError(
+        f"experiment.params has no attribute {name!r}: write {_PARAMS}, and"
+        f" experiment.params.get()[{name!r}] to read one"
+    )
+
+
+def params_item(key: object) -> ForeignCallError:
+    """The error for `params["lr"]` and `params["lr"] = 0.1`."""
+    return ForeignCallError(
+        f"experiment.params is no mapping: write {_PARAMS}, and experiment.params.get()[{shown(key)}] to read"
+    )
+
+
+def metrics_item(key: object) -> ForeignCallError:
+    """The error for `metrics["train"]`."""
+    return ForeignCallError(
+        f"experiment.metrics is no mapping: write experiment.metrics({shown(key)}).log(loss=0.5, step=1)"
+    )
 
 
 def is_title(path: object) -> bool:
@@ -86,8 +218,7 @@ def logs_of_a_task() -> ForeignCallError:
 
 def logged(fields: object) -> ForeignCallError:
     """The error for `log({"loss": 0.1})` and for `log(loss=0.1)`."""
-    shown = f"{fields!r:.60}"
     return ForeignCallError(
-        f"log() writes a line of text, not {shown}: write experiment.metrics.log(loss=0.1) or"
+        f"log() writes a line of text, not {shown(fields, 60)}: write experiment.metrics.log(loss=0.1) or"
         ' experiment.metrics("train").log(loss=0.1) for numbers, experiment.params.set(lr=0.1) for parameters'
     )

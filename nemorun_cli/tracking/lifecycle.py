@@ -62,6 +62,12 @@ class Lifecycle(Generic[Owner]):
     does so around each call.
     """
 
+    finish = foreign_calls.ForeignName("experiment.run.complete()", of="a name of wandb")
+    log = foreign_calls.ForeignName('experiment.metrics("train").log(loss=0.5)', of="a name of wandb")
+    config = foreign_calls.ForeignName("experiment.params.set(lr=0.1)", of="a name of wandb")
+    summary = foreign_calls.ForeignName('experiment.metrics("train").stats()', of="a name of wandb")
+    info = foreign_calls.ForeignName("experiment.run.opening, or experiment.prefix", of="a name of MLflow")
+
     def __init__(self, experiment: Owner) -> None:
         self._experiment = experiment
         self._session: OpenSession | DiscardedSession | None = None

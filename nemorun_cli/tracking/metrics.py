@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.model import clock
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, write_whole
+from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
@@ -72,7 +74,7 @@ class Metric:
         self,
         fields: Mapping[str, Any] | None = None,
         /,
-        *,
+        *foreign: Any,
         step: float | None = None,
         _ts: float | None = None,
         **named: Any,
@@ -81,6 +83,7 @@ class Metric:
 
         Args:
             fields: the fields as a mapping, a dataclass or the like.
+            foreign: nothing: `log("loss", 0.5)` of MLflow is refused.
             step: the field `step`, by which `read(step=…)` selects.
             _ts: the row's Unix time; -1 is that of the thread's last row; default now.
             named: the fields by name; they override those of the mapping.
@@ -90,7 +93,7 @@ class Metric:
             StateError: the record is not open.
         """
         if fields is not None:
-            named = {**as_fields(fields), **named}
+            named = {**as_fields(fields, *foreign), **named}
         if step is not None:
             named["step"] = step
         self._append(self.folder, encode_row(self._timestamp(_ts), named))
@@ -258,7 +261,7 @@ class Metrics:
         self,
         fields: Mapping[str, Any] | None = None,
         /,
-        *,
+        *foreign: Any,
         step: float | None = None,
         _ts: float | None = None,
         _flush: bool = False,
@@ -273,7 +276,7 @@ class Metrics:
             StateError: the record is not open.
         """
         if fields is not None:
-            named = {**as_fields(fields), **named}
+            named = {**as_fields(fields, *foreign), **named}
         if step is not None:
             named["step"] = step
         nested = {name: value for name, value in named.items() if isinstance(value, Mapping)}
@@ -285,6 +288,12 @@ class Metrics:
         for metric, line in lines:
             self._writer.append(metric.folder, line)
         return self
+
+    def __getitem__(self, name: object) -> NoReturn:
+        raise foreign_calls.metrics_item(name)
+
+    def __setitem__(self, name: object, value: object) -> NoReturn:
+        raise foreign_calls.metrics_item(name)
 
     @property
     def is_off(self) -> bool:
@@ -334,13 +343,15 @@ def _extent(rows: list[Row]) -> tuple[int, str | None, str | None]:
     return len(rows), first, last
 
 
-def as_fields(value: Any) -> Mapping[str, Any]:
+def as_fields(value: Any, *foreign: Any) -> Mapping[str, Any]:
     """The fields of a row, given as one value.
 
     Raises:
         TypeError: it has no fields.
     """
+    if foreign or isinstance(value, str):
+        raise foreign_calls.metric_given_by_position((value, *foreign))
     fields = fields_of(value)
     if fields is None:
-        raise TypeError(f"the fields of a row are a mapping, not {type(value).__qualname__}: {value!r:.80}")
+        raise TypeError(f"the fields of a row are a mapping, not {type(value).__qualname__}: {shown(value)}")
     return fields

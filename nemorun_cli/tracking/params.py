@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import attributes_of, encode_row, fields_of, plain
 
@@ -38,6 +39,22 @@ class Params:
         self._cached_names: _Names | None = None  # to detect conflicts; read once per opening
         self._cached_for: str | None = None
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of Python, which looks whether there is one
+            raise AttributeError(f"Params has no attribute {name!r}")
+        raise foreign_calls.params_name(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_"):  # it would not be recorded
+            raise foreign_calls.params_name(name)
+        super().__setattr__(name, value)
+
+    def __getitem__(self, name: object) -> NoReturn:
+        raise foreign_calls.params_item(name)
+
+    def __setitem__(self, name: object, value: object) -> NoReturn:
+        raise foreign_calls.params_item(name)
+
     @property
     def _folder(self) -> str:
         return self._place.params
@@ -56,10 +73,12 @@ class Params:
                 twice. Nothing is changed.
             StateError: the record is not open.
         """
+        if groups and isinstance(groups[0], str):
+            raise foreign_calls.params_given_by_position(groups)
         flat = flattened(*groups, **named)
+        self._writer.require_open()
         if not flat:
             return self
-        self._writer.require_open()
         names = self._names()
         names.check(flat)
         self._writer.append(self._folder, encode_row(time.time(), {"set": flat}))

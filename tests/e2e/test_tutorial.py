@@ -23,6 +23,7 @@ PAGES = (
     "guides/notifications.md",
     "guides/sweeps.md",
     "guides/troubleshooting.md",
+    "coming-from/mlflow.md",
     "coming-from/wandb.md",
     "coming-from/workflow-tools.md",
 )

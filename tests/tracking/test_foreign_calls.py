@@ -1,4 +1,4 @@
-"""Calls of NeMo-Run on a tracked experiment are refused, and show what to write."""
+"""Calls of NeMo-Run, wandb and MLflow on a tracked experiment are refused, and show what to write."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 import nemorun_cli
 from nemorun_cli import dash
+from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.foreign_calls import ARGUMENTS, ForeignCallError
 
 if TYPE_CHECKING:
@@ -88,3 +89,77 @@ def test_the_class_can_be_inspected() -> None:
     names = dict(inspect.getmembers(nemorun_cli.Experiment))
     assert "run" in names
     assert issubclass(ForeignCallError, AttributeError)
+
+
+@Classes
+@pytest.mark.parametrize("name", sorted(foreign_calls.WRITTEN_NAMES))
+def test_a_name_of_wandb_or_mlflow_is_refused(experiment: Any, name: str) -> None:
+    """On the class and on an instance, and in the package: `hasattr` is false, the message has a call."""
+    owners = [experiment, experiment("study"), nemorun_cli]
+    for owner in owners:
+        with pytest.raises(TypeError, match=rf"{name} is a name of wandb or MLflow.+ Write .+"):
+            getattr(owner, name)
+        assert not hasattr(owner, name)
+
+
+@pytest.mark.parametrize("name", sorted(foreign_calls.WRITTEN_IN_THE_PACKAGE))
+def test_a_function_of_wandb_or_mlflow_is_refused(name: str) -> None:
+    """`nemorun_cli.init()` and the like show what to write; other names are absent as ever."""
+    with pytest.raises(TypeError, match=rf"nemorun_cli\.{name} is .+ Write .+"):
+        getattr(nemorun_cli, name)
+    assert name not in dir(nemorun_cli)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        getattr(nemorun_cli, "nothing")  # noqa: B009 - mypy knows that it is absent
+
+
+@Classes
+@pytest.mark.parametrize("name", sorted(foreign_calls.WRITTEN_ARGUMENTS))
+def test_an_argument_of_wandb_or_mlflow_is_refused(experiment: Any, name: str) -> None:
+    """`config=`, `run_name=` and the others show the call that replaces them."""
+    if experiment is dash.Experiment and name == "project":
+        return  # it is an argument of ML-Dash
+    with pytest.raises(TypeError, match=rf"no argument '{name}'.+ Write .+"):
+        experiment("study", **{name: "x"})
+
+
+HABITS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "metric by position": (lambda it: it.metrics("m").log("loss", 0.5), r"not log\('loss', 0.5\): write"),
+    "metrics by position": (lambda it: it.metrics.log("loss", 0.5, step=1), r"metrics\(\"train\"\)\.log"),
+    "a name alone": (lambda it: it.metrics("m").log("loss"), "write experiment.metrics"),
+    "fields and more": (lambda it: it.metrics("m").log({"loss": 1}, 5), "write experiment.metrics"),
+    "numbers as a line": (lambda it: it.log({"loss": 0.5}, step=3), r"experiment\.metrics\.log\(loss=0\.1\)"),
+    "a series as an item": (lambda it: it.metrics["train"], r"write experiment\.metrics\('train'\)"),
+    "a series set": (lambda it: it.metrics.__setitem__("loss", 1), r"write experiment\.metrics\('loss'\)"),
+    "param by position": (lambda it: it.params.set("lr", 0.1), r"params\.set\(lr=0\.1\)"),
+    "params updated": (lambda it: it.params.update({"lr": 0.1}), r"params\.set\(lr=0\.1\)"),
+    "a param as an item": (lambda it: it.params["lr"], r"params\.get\(\)\['lr'\]"),
+    "a param set as an item": (lambda it: it.params.__setitem__("lr", 0.1), r"params\.set\(lr=0\.1\)"),
+    "a param as an attribute": (lambda it: it.params.lr, r"params\.get\(\)\['lr'\]"),
+    "a param set": (lambda it: setattr(it.params, "lr", 0.1), r"params\.set\(lr=0\.1\)"),
+    "a config set": (lambda it: setattr(it, "config", {"lr": 0.1}), r"params\.set\(lr=0\.1\)"),
+    "the run ended": (lambda it: it.run.finish(), r"Write experiment\.run\.complete\(\)"),
+    "the run logs": (lambda it: it.run.log({"loss": 1}), r"Write experiment\.metrics"),
+}
+
+
+@Classes
+@pytest.mark.parametrize("name", HABITS)
+def test_a_habit_is_answered(experiment: Any, name: str, root: Path) -> None:
+    """Each is a TypeError that shows what to write, and the record stays open and empty."""
+    act, written = HABITS[name]
+    with experiment("o/p/study", dash_root=root).run as opened:
+        with pytest.raises(TypeError, match=written):
+            act(opened)
+        assert (opened.metrics.names(), opened.params.get(), opened.logs.read()) == ([], {}, [])
+    assert opened.status == "COMPLETED"
+
+
+def test_a_class_of_a_user_may_have_such_a_name(root: Path) -> None:
+    """An attribute that a subclass sets itself is its own."""
+
+    class Own(nemorun_cli.Experiment):
+        def __init__(self) -> None:
+            super().__init__("a", dash_root=root)
+            self.config = {"lr": 0.1}
+
+    assert Own().config == {"lr": 0.1}
