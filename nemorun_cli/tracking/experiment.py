@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 from nemorun_cli.errors import StateError, UsageError
 from nemorun_cli.model import tracking_switch
 from nemorun_cli.model.bounded_text import shown
-from nemorun_cli.tracking import foreign_calls
+from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.foreign_calls import ForeignName
 from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.logs import Logs
@@ -126,9 +126,9 @@ class Experiment:
         if not isinstance(print_logs, bool):
             raise TypeError(f"print_logs is True or False, not {shown(print_logs)}")
         self.resume = resume
-        self.description = _text("description", description if description is not None else readme)
-        self.tags = _texts("tags", tags)
-        self.bindrs = self._bindrs = _texts("bindrs", bindrs)
+        self.description = arguments.text("description", description if description is not None else readme)
+        self.tags = arguments.texts("tags", tags)
+        self.bindrs = self._bindrs = arguments.texts("bindrs", bindrs)
         self.metadata = None if metadata is None else plain(metadata, "metadata")
         if dash_root is None or dash_root == "":
             dash_root = os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT
@@ -329,24 +329,6 @@ def _kinds() -> tuple[type[Place], type[Writer]]:
     from nemorun_cli.tracking.store import discarded  # noqa: PLC0415 - rarely needed
 
     return discarded.DiscardedPlace, discarded.DiscardingWriter
-
-
-def _text(name: str, value: object) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} is a text, not {type(value).__qualname__}: {shown(value)}")
-    return value
-
-
-def _texts(name: str, values: Sequence[str] | None) -> list[str] | None:
-    if values is None:
-        return None
-    try:
-        texts = [*values]
-    except TypeError:
-        texts = [None]  # type: ignore[list-item] # refused like others
-    if isinstance(values, str) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"{name} is a list of texts, not {shown(values)}")
-    return texts
 
 
 def unknown_argument(name: str, known: Sequence[str]) -> TypeError:

@@ -7,18 +7,21 @@ import fnmatch
 import mimetypes
 import os
 import time
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model import clock
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, open_to_read
+from nemorun_cli.tracking import arguments
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
 from nemorun_cli.tracking.store.json_values import dump, plain
 from nemorun_cli.tracking.store.record_paths import absolute, check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from nemorun_cli.tracking.store.blob_store import BlobContent
     from nemorun_cli.tracking.store.file_index import File
@@ -175,7 +178,13 @@ class Files:
         return self.save_with(lambda stream: stream.write(data), to=to)
 
     def save_text(self, content: str, *, to: str) -> File:
-        """Save a text as UTF-8."""
+        """Save a text as UTF-8.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        if not isinstance(content, str):
+            raise TypeError(f"save_text saves a text, not {type(content).__qualname__}: {shown(content)}")
         return self.save_blob(content.encode(), to=to)
 
     def save_json(self, content: Any, *, to: str) -> File:
@@ -236,8 +245,8 @@ class Files:
         folder, _, filename = path.rpartition("/")
         if not filename:
             raise UsageError("a file needs a name")
-        about = plain(
-            {key: self._about.get(key) for key in ("description", "tags", "bindrs", "metadata")}, path
+        about = arguments.description(
+            {key: self._about.get(key) for key in ("description", "tags", "bindrs", "metadata")}
         )
         self._writer.require_present()
         checksum, size = content()
@@ -404,7 +413,7 @@ class Files:
             raise TypeError("update() needs a description, tags, bindrs or metadata")
         self._writer.require_open()
         timestamp = time.time()
-        changes = {**plain(about, full_path(file)), "updatedAt": clock.stamp(timestamp)}
+        changes = {**arguments.description(about), "updatedAt": clock.stamp(timestamp)}
         self._index.update(file["id"], changes, timestamp=timestamp)
         return {**file, **changes}
 
@@ -434,6 +443,8 @@ class Files:
         Raises:
             NotFoundError: there is no such file.
         """
+        if not isinstance(source, str) and not (isinstance(source, Mapping) and "id" in source):
+            raise TypeError(f"source is a file that was saved, its id or its path, not {shown(source)}")
         file = self._saved(source if isinstance(source, str) else source["id"])
         path = self._blobs.path(file["checksum"])
         return self._with(_folder="")._store(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import row_files
@@ -144,10 +145,10 @@ class Logs:
 
 
 def _level(name: str) -> str:
-    level = str(name).lower()
+    level = name.lower() if isinstance(name, str) else ""
     level = _ALIASES.get(level, level)
     if level not in LEVELS:
-        raise UsageError(f"there is no log level {name!r} (there are: {', '.join(LEVELS)})")
+        raise UsageError(f"there is no log level {shown(name)} (there are: {', '.join(LEVELS)})")
     return level
 
 

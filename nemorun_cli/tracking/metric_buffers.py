@@ -65,7 +65,7 @@ class Buffers:
         for aggregation in chosen:
             if aggregation not in AGGREGATIONS:
                 known = ", ".join(AGGREGATIONS)
-                raise ValueError(f"there is no aggregation {aggregation!r} (there are: {known})")
+                raise ValueError(f"there is no aggregation {shown(aggregation)} (there are: {known})")
         for name, numbers in list(self._numbers.items()):
             fields = {**extra, **_summary(numbers, chosen)}
             if fields:

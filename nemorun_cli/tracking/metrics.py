@@ -10,10 +10,10 @@ from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, write_whole
-from nemorun_cli.tracking import foreign_calls
+from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
-from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
+from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of
 from nemorun_cli.tracking.store.record_paths import decode_name
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, Statistics, select, statistics
 
@@ -202,7 +202,7 @@ class Metric:
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Store a description, tags and metadata."""
-        text = dump(plain(about, "metrics"))
+        text = dump(arguments.description(about))
         if self._metrics.is_off:
             return
         make_folder(self.folder)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import attributes_of, encode_row, fields_of, plain
@@ -101,11 +102,11 @@ class Params:
             self._cached_names = None
             return self
         present = self.get()
-        removed = [name for key in keys for name in present if name == key or name.startswith(f"{key}.")]
+        removed = [name for key in keys for name in present if name == key or name.startswith(_below(key))]
         for key in keys:
-            if not any(name == key or name.startswith(f"{key}.") for name in removed):
+            if not any(name == key or name.startswith(_below(key)) for name in removed):
                 raise UsageError(
-                    f"there is no parameter {key!r}", hint=f"there are: {', '.join(present) or 'none'}"
+                    f"there is no parameter {shown(key)}", hint=f"there are: {', '.join(present) or 'none'}"
                 )
         self._writer.append(self._folder, encode_row(time.time(), {"unset": removed}))
         self._cached_names = None
@@ -138,6 +139,17 @@ class Params:
             self._cached_names.add(self.get())
             self._cached_for = self._writer.name
         return self._cached_names
+
+
+def _below(key: str) -> str:
+    """How the names below a parameter begin.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a parameter is named by a text, not {type(key).__qualname__}: {shown(key)}")
+    return f"{key}."
 
 
 def flattened(*groups: Any, **named: Any) -> Flat:
@@ -201,7 +213,7 @@ def _as_fields(value: Any) -> Any:
     fields = attributes_of(value) if isinstance(value, type) else fields_of(value)
     if fields is None:
         raise TypeError(
-            f"parameters are given by name or as a mapping, not as {type(value).__qualname__}: {value!r:.80}"
+            f"parameters are given by name or as a mapping, not as {type(value).__qualname__}: {shown(value)}"
         )
     return fields
 

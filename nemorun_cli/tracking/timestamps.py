@@ -7,6 +7,8 @@ import threading
 import time
 from typing import Final
 
+from nemorun_cli.model.bounded_text import shown
+
 INHERIT: Final = -1  # ML-Dash's value for the time of the previous row
 
 
@@ -45,8 +47,8 @@ def as_moment(given: object) -> float:
     """
     try:
         timestamp = float(given)  # type: ignore[arg-type] # other types raise, which is reported
-    except (TypeError, ValueError):
-        raise TypeError(f"_ts is a Unix time in seconds, not {given!r}") from None
+    except Exception:  # noqa: BLE001 - the value's own __float__ may raise anything
+        timestamp = math.nan
     if not math.isfinite(timestamp):
-        raise TypeError(f"_ts is a Unix time in seconds, not {given!r}")
+        raise TypeError(f"_ts is a Unix time in seconds, not {shown(given)}")
     return timestamp

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.metrics import as_fields
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row
@@ -102,8 +103,8 @@ class Track:
             format: `json` (Python values) or `jsonl` (bytes, one entry per line).
             openings: only entries of these openings.
         """
-        if format not in {"json", "jsonl"}:
-            raise UsageError(f"there is no format {format!r} (there are: json, jsonl)")
+        if format not in ("json", "jsonl"):
+            raise UsageError(f"there is no format {shown(format)} (there are: json, jsonl)")
         entries = self._entries(openings)
         timestamps = [entry["timestamp"] for entry in entries]
         first = 0 if start_timestamp is None else bisect.bisect_left(timestamps, start_timestamp)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from support.programs import Program
 
 
+@pytest.fixture(autouse=True)
+def _shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code is that of a commit: no git works in the background, and changes the files of a record."""
+    monkeypatch.setenv("EXP_COMMIT", "0" * 40)
+
+
 class Own(Experiment):
     """A class of a user's, with an attribute of its own."""
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.extent import amount
 
 from nemorun_cli import tracking
 from nemorun_cli.errors import UsageError
@@ -146,19 +147,19 @@ def test_a_program_needs_no_prefix(program: Program, tmp_path: Path, monkeypatch
 
 
 PROGRAMS = {
-    "a file": ("train.py", ["train.py"], "train"),
     "odd characters": ("my run~1.v2.py", ["my run~1.v2.py"], "my_run_1.v2"),
+    "a package": ("pkg/__main__.py", ["-m", "pkg"], "pkg"),
+    "a command": ("", ["-c", "from nemorun_cli import Experiment; print(Experiment().prefix)"], "command"),
+    "a file": ("train.py", ["train.py"], "train"),
     "letters": ("größe.py", ["größe.py"], "größe"),
     "a module": ("pkg/work.py", ["-m", "pkg.work"], "work"),
-    "a package": ("pkg/__main__.py", ["-m", "pkg"], "pkg"),
     "a folder": ("app/__main__.py", ["app"], "app"),
     "stdin": ("", ["-"], "stdin"),
-    "a command": ("", ["-c", "from nemorun_cli import Experiment; print(Experiment().prefix)"], "command"),
     "at a prompt": ("", ["-i"], "interactive"),
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [*PROGRAMS][: amount(3, long=len(PROGRAMS))])
 def test_the_prefix_names_the_program(name: str, tmp_path: Path) -> None:
     """`{script}` is the stem of the program's file, in safe characters, or how it was started without one."""
     path, arguments, script = PROGRAMS[name]

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     from support.programs import Program
 
+
+@pytest.fixture(autouse=True)
+def _shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code is that of a commit: no git works in the background, and changes the files of a record."""
+    monkeypatch.setenv("EXP_COMMIT", "0" * 40)
+
+
 MOVED = "moved or removed while it was open"
 NEW: dict[str, Callable[[Experiment], object]] = {
     "metric": lambda it: it.metrics("new").log(x=1),

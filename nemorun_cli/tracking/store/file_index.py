@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
-from nemorun_cli.tracking.store.record_paths import check_path
+from nemorun_cli.tracking.store.record_paths import as_text, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -90,6 +90,8 @@ def join(folder: str, name: str) -> str:
     """Join a folder of the record and a path in it; either may be empty.
 
     Raises:
+        TypeError: one is no path.
         UsageError: it could leave the record.
     """
+    folder, name = as_text(folder, what="a path in a record"), as_text(name, what="a path in a record")
     return check_path(f"{folder.strip('/')}/{name.strip('/')}", what="path")

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from nemorun_cli.model.bounded_text import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,7 +72,7 @@ def _float(value: float) -> str:
 
 def _head(key: str) -> str:
     if type(key) is not str:
-        raise TypeError(f"the name of a field must be text, not {key!r}")
+        raise TypeError(f"the name of a field must be text, not {shown(key)}")
     if key == "_ts":
         raise TypeError("_ts is the time of the row and must be a number")
     head = f",{_quote(key)}:"

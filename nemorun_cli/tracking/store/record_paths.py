@@ -278,7 +278,7 @@ def encode_name(name: str) -> str:
         UsageError: it is empty, not text, or too long.
     """
     if not isinstance(name, str) or not name:
-        raise UsageError(f"a name must be a text that is not empty, not {name!r}")
+        raise UsageError(f"a name must be a text that is not empty, not {shown(name)}")
     encoded = "".join(
         character
         if character.isalnum() or character in "_-" or (character == "." and index)

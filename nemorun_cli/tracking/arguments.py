@@ -1,0 +1,54 @@
+"""Checks of arguments that describe a record, a file or a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.model.bounded_text import shown
+from nemorun_cli.tracking.store.json_values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def text(name: str, value: object) -> str | None:
+    """A text, or None.
+
+    Raises:
+        TypeError: it is something else; the message has the name of the argument.
+    """
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a text, not {type(value).__qualname__}: {shown(value)}")
+    return None if value is None else str.__str__(value)
+
+
+def texts(name: str, values: object) -> list[str] | None:
+    """A list of texts from any iterable, or None.
+
+    Raises:
+        TypeError: it is something else; the message has the name of the argument.
+    """
+    if values is None:
+        return None
+    items = [*values] if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else [None]
+    if not all(isinstance(item, str) for item in items):
+        raise TypeError(f"{name} is a list of texts, not {shown(values)}")
+    return [str.__str__(item) for item in items]
+
+
+_CHECKS: dict[str, Callable[[str, object], Any]] = {
+    "description": text,
+    "tags": texts,
+    "bindrs": texts,
+    "metadata": lambda name, value: None if value is None else plain(value, name),
+}
+
+
+def description(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The description, tags, bindrs and metadata of something, as plain values.
+
+    Raises:
+        TypeError: one has another type; the message has its name.
+    """
+    return {name: _CHECKS[name](name, value) for name, value in values.items()}
