@@ -241,7 +241,7 @@ class Resolution:
             bindrs=tuple(data.get("bindrs", ())),
             prefix=data.get("prefix"),
             title=data.get("title"),
-            tracking=dict(data.get("tracking", {})),
+            tracking=self._tracking(data.get("tracking", {})),
             external=tuple(_used_externals(externals, tasks)),
             plugins=_uses_for(plugins, tasks),
             strict_inline=self._document.strict_inline,
@@ -276,6 +276,16 @@ class Resolution:
                 self._findings.append(Finding(place=("run", "timeout"), message=str(fault)))
                 del values["timeout"]
         return RunOptions(**values)
+
+    def _tracking(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        values = dict(section)
+        try:
+            seconds = units.sampling(values.pop("system", False))
+        except ValueError as fault:
+            self._findings.append(Finding(place=("tracking", "system"), message=str(fault)))
+        else:
+            values |= {} if seconds is None else {"system": seconds}
+        return values
 
     def _check_uses(
         self, tasks: Sequence[Task], builder: TaskBuilder, graph: dependencies.MemberGraph
