@@ -6,11 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from support.extent import IS_LONG
 from support.patience import eventually
 from support.workspace import kill_supervisor, until
 
@@ -24,8 +27,8 @@ from nemorun_cli.tracking import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from engines.far import Far
     from support.workspace import ExpWorkspace
 
 PREFIX = "alice/vision/queued"
@@ -220,10 +223,11 @@ def rows(workspace: ExpWorkspace) -> list[dict[str, Any]]:
     return [] if found is None else list(found.data().metrics("system").read())
 
 
-def is_sampled(workspace: ExpWorkspace, options: dict[str, Any]) -> None:
+def is_sampled(workspace: ExpWorkspace, options: dict[str, Any], work: Path) -> None:
     """Run a task on a cluster, under two supervisors, and compare its rows with what its job wrote."""
     run = workspace.start(
-        {"a": {"inline": until("go")}, "short": "true"},
+        {"a": {"inline": until(str(work / "go"))}, "short": "true"},
+        defaults={"workdir": str(work)},
         executors={"cluster": options},
         executor="cluster",
         prefix=PREFIX,
@@ -235,7 +239,7 @@ def is_sampled(workspace: ExpWorkspace, options: dict[str, Any]) -> None:
     before = len(rows(workspace))
     assert run.resume()
     eventually(lambda: len(rows(workspace)) > before + 1)
-    workspace.touch("go")
+    (work / "go").touch()
     assert run.wait(timeout=60).status == "COMPLETED"
     written = [json.loads(line) for line in path.read_text().splitlines()]
     fields = ("cpu", "memory", "node")
@@ -248,4 +252,13 @@ def is_sampled(workspace: ExpWorkspace, options: dict[str, Any]) -> None:
 @pytest.mark.usefixtures("slurm")
 def test_samples_of_a_slurm_job_are_rows_once(workspace: ExpWorkspace) -> None:
     """Each line that a job writes is one row, whatever happens to the supervisor."""
-    is_sampled(workspace, {"type": "slurm"})
+    is_sampled(workspace, {"type": "slurm"}, workspace.folder)
+
+
+if IS_LONG:  # the same files, but copied
+
+    def test_samples_of_a_job_behind_ssh_are_rows_once(workspace: ExpWorkspace, far: Far) -> None:
+        """Lines are fetched as they are added, and each is one row."""
+        with tempfile.TemporaryDirectory(dir=far.work) as name:
+            Path(name).chmod(0o777)
+            is_sampled(workspace, far.options(), Path(name))
