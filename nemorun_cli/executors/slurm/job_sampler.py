@@ -60,8 +60,18 @@ _exp_look_at_gpus() { # set _exp_gpus to the fields of the job's GPUs
         number=$((number + 1))
     done
 }
+_exp_pause() { # for the interval; fails once the script has ended
+    local left=$_exp_interval
+    exec 3<> <(:) # a pipe in which nothing arrives
+    while [ "$left" -gt 0 ]; do
+        read -r -t "$((left < 5 ? left : 5))" <&3
+        [ "$?" -gt 128 ] || sleep 5
+        [ -z "$_exp_script" ] || kill -0 "$_exp_script" || return
+        left=$((left - 5))
+    done
+}
 _exp_measure() { # print a line after each interval, for as long as the script with the pid _exp_script runs
-    local left time before now last used IFS=$' \\t\\n'
+    local time before now last used IFS=$' \\t\\n'
     local _exp_pool='' _exp_cpu=0 _exp_memory=0 _exp_gpus='' _exp_smi='' _exp_tick _exp_page _exp_node
     _exp_node=${SLURMD_NODENAME:-$HOSTNAME}
     if [ -z "$_exp_shares" ]; then
@@ -78,15 +88,7 @@ _exp_measure() { # print a line after each interval, for as long as the script w
     read -r before _ </proc/uptime
     [ -z "$_exp_pool" ] || _exp_used
     last=$_exp_cpu
-    exec 3<> <(:) # a pipe in which nothing arrives: to read from it is to pause
-    while :; do
-        left=$_exp_interval
-        while [ "$left" -gt 0 ]; do
-            read -r -t "$((left < 5 ? left : 5))" <&3
-            [ "$?" -gt 128 ] || sleep 5
-            [ -z "$_exp_script" ] || kill -0 "$_exp_script" || return
-            left=$((left - 5))
-        done
+    while _exp_pause; do
         _exp_used
         read -r now _ </proc/uptime
         time=${EPOCHREALTIME:-$(date +%s)}
@@ -98,6 +100,20 @@ _exp_measure() { # print a line after each interval, for as long as the script w
         before=$now last=$_exp_cpu
     done
 }
+_exp_measure_elsewhere() { # the same on the other nodes of the job, in a step of its own
+    local nodes=$((${SLURM_JOB_NUM_NODES:-1} - 1)) srun
+    # Steps share what other steps have, without asking these for it, since 22.05.
+    [ -z "$_exp_shares" ] && [ "$nodes" -gt 0 ] && srun=$(type -P srun) || return
+    [[ $("$srun" --version) =~ [[:space:]]([0-9]+)[.]([0-9]+) ]] || return
+    [ $((10#${BASH_REMATCH[1]} * 100 + 10#${BASH_REMATCH[2]})) -ge 2205 ] || return
+    _exp_pause || return # a short task has no such step
+    exec "$srun" --overlap --relative=1 --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 \\
+        --cpus-per-task=1 --mem=0 --export=PATH --input=none --quiet --job-name=exp-samples /bin/bash -c "
+            $(declare -f _exp_pids _exp_used _exp_look_at_gpus _exp_pause _exp_measure)
+            $(declare -p _exp_mark _exp_interval)
+            _exp_script='' _exp_shares=''
+            _exp_measure"
+}
 _exp_keep() { # append lines to the file of samples, which the first of them creates
     local line
     while IFS= read -r line; do
@@ -107,16 +123,18 @@ _exp_keep() { # append lines to the file of samples, which the first of them cre
 }
 """
 
-# With job control it is a process group of its own, which is killed as a whole; as no job of the shell, bash
+# With job control it is a process group of its own, which ends as a whole; as no job of the shell, bash
 # prints nothing about its end.
 _START: Final = """\
 _exp_interval={interval} _exp_shares={shares} _exp_script=$$ _exp_samples=$_exp_attempt/{samples}
-{{ _exp_measure | _exp_keep; }} </dev/null >/dev/null 2>&1 9>&- &
+_exp_ending=KILL
+[ "${{SLURM_JOB_NUM_NODES:-1}}" -eq 1 ] || _exp_ending=TERM # by which srun ends its step
+{{ {{ _exp_measure_elsewhere & _exp_measure; }} | _exp_keep; }} </dev/null >/dev/null 2>&1 9>&- &
 _exp_sampler=$!
 disown "$_exp_sampler"
 """
 END: Final = """\
-kill -s KILL -- "-$_exp_sampler" 2>/dev/null
+kill -s "$_exp_ending" -- "-$_exp_sampler" 2>/dev/null
 """
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import psutil
 import pytest
 from support.extent import IS_LONG
 from support.patience import eventually
-from support.workspace import kill_supervisor, until
+from support.workspace import kill_supervisor, log, until
 
 from nemorun_cli.executors.shim_call import SHIM, shim_line
 from nemorun_cli.executors.slurm import job_sampler
@@ -201,6 +203,15 @@ def test_a_control_group_of_the_job_counts_all_of_it(tmp_path: Path) -> None:
     assert done.stdout == "123456 3000\n"
 
 
+def test_a_script_with_samples_passes_shellcheck(tmp_path: Path) -> None:
+    """What is added to a job script is as clean as the rest."""
+    program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin") or "shellcheck"
+    text = f"#!/bin/bash\n{job_sampler.start(30.0, shares_job=False)}{job_sampler.END}"
+    (tmp_path / "script").write_text(text)
+    argv = [program, "--exclude=SC2154", str(tmp_path / "script")]  # set by the member, or measured
+    assert subprocess.run(argv, capture_output=True, text=True, check=False).stdout == ""
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -262,3 +273,19 @@ if IS_LONG:  # the same files, but copied
         with tempfile.TemporaryDirectory(dir=far.work) as name:
             Path(name).chmod(0o777)
             is_sampled(workspace, far.options(), Path(name))
+
+    @pytest.mark.usefixtures("slurm")
+    def test_each_node_of_a_job_is_sampled(workspace: ExpWorkspace) -> None:
+        """The rows name their node, the log has nothing of the samples, and the task ends as without."""
+        text = f"{until('go')}; echo over"
+        run = workspace.start(
+            {"a": {"inline": text}},
+            executors={"cluster": {"type": "slurm", "partition": "pair", "nodes": 2}},
+            executor="cluster",
+            prefix=PREFIX,
+            tracking={"system": "1s"},
+        )
+        eventually(lambda: len({row["node"] for row in rows(workspace)}) == 2)
+        workspace.touch("go")
+        ended = run.wait(timeout=60).history.tasks["a"]
+        assert (ended.exit_code, log(run, "a")) == (0, "over\nover\n")
