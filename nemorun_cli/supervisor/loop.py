@@ -186,6 +186,8 @@ class SupervisorLoop:
 
     def close(self) -> None:
         """Release all resources; running attempts continue."""
+        if self._samples is not None:
+            self._samples.close()
         self._tracker.close()
         self._dispatcher.close()
         self._evaluations.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.gpu_peaks import GpuPeaks
 
 GPU_PATIENCE: Final = 25.0  # seconds that a row waits for nvidia-smi, which may take 20; then it has no GPUs
+
+WRITE_TIME: Final = 0.02  # seconds of one turn for writing rows: the first one of a task makes its record
 
 
 @dataclass(slots=True)
@@ -58,11 +61,14 @@ class SystemSamples:
         self._dispatcher, self._gpus, self._write = dispatcher, gpus, write
         self._attempts: dict[Key, _SampledAttempt] = {}
         self._waiting: dict[Key, _SampledAttempt] = {}
+        self._rows: deque[tuple[Key, float, dict[str, Any]]] = deque()  # that are not written yet
         self._next = math.inf  # monotonic; the least `due`
 
     @property
     def due(self) -> float | None:
         """The monotonic time at which `look` has something to do; None while it has nothing."""
+        if self._rows:
+            return time.monotonic()
         ends = (attempt.asked + GPU_PATIENCE for attempt in self._waiting.values())
         due = min(self._next, *ends) if self._waiting else self._next
         return None if due == math.inf else due
@@ -81,12 +87,21 @@ class SystemSamples:
         """Write what was sampled of an attempt that has ended, and forget it."""
         if attempt := self._attempts.pop(key, None):
             self._finish(attempt, is_over=True)
+            own = [row for row in self._rows if row[0] == key]
+            for row in own:
+                self._rows.remove(row)
+                self._write_row(row)
+
+    def close(self) -> None:
+        """Write what was sampled."""
+        while self._rows:
+            self._write_row(self._rows.popleft())
 
     def look(self) -> None:
         """Ask for samples that are due, and write those that have arrived; call it after `GpuPeaks.look`."""
         if not self._attempts:
             return
-        now = time.monotonic()
+        begun = now = time.monotonic()
         if now >= self._next:
             self._ask(now)
         for key, sample in self._dispatcher.samples():
@@ -94,6 +109,12 @@ class SystemSamples:
                 self._take(attempt, sample)
         for attempt in list(self._waiting.values()):
             self._finish(attempt)
+        while self._rows and time.monotonic() < begun + WRITE_TIME:
+            self._write_row(self._rows.popleft())
+
+    def _write_row(self, row: tuple[Key, float, dict[str, Any]]) -> None:
+        key, at, fields = row
+        self._write(*key, at, fields)
 
     def _ask(self, now: float) -> None:
         due = [attempt for attempt in self._attempts.values() if attempt.due <= now]
@@ -119,7 +140,7 @@ class SystemSamples:
         self._finish(attempt)
 
     def _finish(self, attempt: _SampledAttempt, *, is_over: bool = False) -> None:
-        """Write the row of an attempt, once its GPUs are known or will not be."""
+        """Make the row of an attempt, once its GPUs are known or will not be."""
         if attempt.waiting is None:
             return
         key, sample = attempt.job.key, attempt.waiting
@@ -135,4 +156,4 @@ class SystemSamples:
         attempt.waiting = None
         self._waiting.pop(key, None)
         if fields:
-            self._write(*key, sample.time, fields)
+            self._rows.append((key, sample.time, fields))

@@ -81,7 +81,7 @@ class Tracker:
         self._outputs: dict[tuple[str, int], OutputMetrics] = {}
         self._sampled = _tasks_with_own_samples(spec)
         self._job_samples: dict[tuple[str, int], JobSamples] = {}
-        self._openings: dict[tuple[str, int], str] = {}  # of attempts that samples were written of
+        self._sample_files: dict[tuple[str, int], tuple[str, str]] = {}  # by attempt: folder, writer's name
         self._writer_name = f"{os.getpid()}-{os.urandom(4).hex()}"  # of this process, for samples
         self._next_look = 0.0
 
@@ -185,7 +185,7 @@ class Tracker:
                 self._read_rest(task, attempt)
         self._read_samples(task, attempt)
         self._job_samples.pop((task, attempt), None)
-        self._openings.pop((task, attempt), None)
+        self._sample_files.pop((task, attempt), None)
         for root, prefix in self._records(task, attempt):
             with self._logging_errors(f"the record {prefix}"):
                 from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing
@@ -256,13 +256,15 @@ class Tracker:
     def _append_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
         from nemorun_cli.tracking.store import json_values, row_files  # noqa: PLC0415 - few specs ask for samples
 
-        place, key = self._place(task), (task, attempt)
-        if key not in self._openings:
-            self._openings[key] = self._open_attempt(task, attempt, {})
+        key = (task, attempt)
+        if key not in self._sample_files:
+            opening = self._open_attempt(task, attempt, {})
+            self._sample_files[key] = self._place(task).metric(SAMPLES), f"{opening}.{self._writer_name}"
+        folder, name = self._sample_files[key]
         writer = row_files.Writer()
-        writer.open(f"{self._openings[key]}.{self._writer_name}")
+        writer.open(name)
         try:
-            writer.append(place.metric(SAMPLES), json_values.encode_row(at, fields))
+            writer.append(folder, json_values.encode_row(at, fields))
         finally:
             writer.close()
 

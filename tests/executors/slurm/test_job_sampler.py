@@ -228,9 +228,9 @@ def test_only_samples_are_read(line: bytes, expected: tuple[float, dict[str, Any
     assert parse(line) == expected
 
 
-def rows(workspace: ExpWorkspace) -> list[dict[str, Any]]:
-    """The samples of the task."""
-    found = record(workspace.home.dash, f"{PREFIX}/a")
+def rows(workspace: ExpWorkspace, task: str = "a") -> list[dict[str, Any]]:
+    """The samples of a task."""
+    found = record(workspace.home.dash, f"{PREFIX}/{task}")
     return [] if found is None else list(found.data().metrics("system").read())
 
 
@@ -289,3 +289,28 @@ if IS_LONG:  # the same files, but copied
         workspace.touch("go")
         ended = run.wait(timeout=60).history.tasks["a"]
         assert (ended.exit_code, log(run, "a")) == (0, "over\nover\n")
+
+    @pytest.mark.usefixtures("slurm")
+    def test_members_that_share_a_job_are_measured_each(workspace: ExpWorkspace) -> None:
+        """Of a co-scheduled group, each has rows of its own processes; so has each of an array."""
+        held = "python3 -c 'x = b\"x\" * (40 << 20); import sys; sys.stdin.read()' < fifo"
+        os.mkfifo(workspace.folder / "fifo")
+        large = f"({until('go')}; echo >fifo) & {held}"
+        members = [{"name": "large", "inline": large}, {"name": "small", "inline": until("go")}]
+        tasks = {
+            "pair": {"group": members, "together": True},
+            "sweep": {"inline": until("go"), "matrix": {"x": [1, 2]}},
+        }
+        run = workspace.start(
+            tasks,
+            executors={"cluster": {"type": "slurm"}},
+            executor="cluster",
+            prefix=PREFIX,
+            tracking={"system": "1s"},
+        )
+        names = ("pair/large", "pair/small", "sweep/x=1", "sweep/x=2")
+        eventually(lambda: any(row["memory"] > 40 << 20 for row in rows(workspace, "pair/large")))
+        found = {name: eventually(lambda name=name: rows(workspace, name)) for name in names[1:]}
+        workspace.touch("go")
+        assert run.wait(timeout=60).status == "COMPLETED"
+        assert all(row["memory"] < 40 << 20 for each in found.values() for row in each)
