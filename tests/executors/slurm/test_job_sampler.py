@@ -293,10 +293,9 @@ if IS_LONG:  # the same files, but copied
     @pytest.mark.usefixtures("slurm")
     def test_members_that_share_a_job_are_measured_each(workspace: ExpWorkspace) -> None:
         """Of a co-scheduled group, each has rows of its own processes; so has each of an array."""
-        held = "python3 -c 'x = b\"x\" * (40 << 20); import sys; sys.stdin.read()' < fifo"
-        os.mkfifo(workspace.folder / "fifo")
-        large = f"({until('go')}; echo >fifo) & {held}"
-        members = [{"name": "large", "inline": large}, {"name": "small", "inline": until("go")}]
+        program = 'import os, time\nx = b"x" * (40 << 20)\nwhile not os.path.exists("go"): time.sleep(0.05)'
+        large = {"name": "large", "command": ["python3", "-c", program]}
+        members = [large, {"name": "small", "inline": until("go")}]
         tasks = {
             "pair": {"group": members, "together": True},
             "sweep": {"inline": until("go"), "matrix": {"x": [1, 2]}},
