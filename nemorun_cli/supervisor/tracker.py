@@ -79,6 +79,7 @@ class Tracker:
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
         self.slow_patterns = SlowPatterns()
         self._outputs: dict[tuple[str, int], OutputMetrics] = {}
+        self._last_errors: dict[str, str] = {}
         self._sampled = _tasks_with_own_samples(spec)
         self._job_samples: dict[tuple[str, int], JobSamples] = {}
         self._sample_files: dict[tuple[str, int], tuple[str, str]] = {}  # by attempt: folder, writer's name
@@ -120,7 +121,7 @@ class Tracker:
 
     def write_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
         """Record what an attempt uses at a moment (Unix seconds)."""
-        with self._logging_errors(f"what {task} uses"):
+        with self._logging_errors(f"what {task} uses", repeats=False):
             self._append_sample(task, attempt, at, fields)
 
     def close(self) -> None:
@@ -273,7 +274,7 @@ class Tracker:
         path = self._files.attempt(task, attempt).samples
         if task not in self._sampled or not os.path.lexists(path):
             return
-        with self._logging_errors(f"what {task} uses"):
+        with self._logging_errors(f"what {task} uses", repeats=False):
             reading = self._job_samples.pop((task, attempt), None) or self._open_samples(task, attempt, path)
             reading.read()
             self._job_samples[task, attempt] = reading  # after an error the rows show how far it was read
@@ -303,14 +304,16 @@ class Tracker:
         return TrackedAttempt(self._files.id, task, attempt)
 
     @contextlib.contextmanager
-    def _logging_errors(self, subject: str) -> Iterator[None]:
-        """Log errors instead of raising them."""
+    def _logging_errors(self, subject: str, *, repeats: bool = True) -> Iterator[None]:
+        """Log errors instead of raising them; unless it `repeats`, not the same one twice in a row."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - records may contain anything, and no task depends on them
             is_known = isinstance(error, (ExpError, OSError))
             text = str(error) if is_known else "".join(traceback.format_exception(error)).rstrip()
-            self._report(f"tracking: {subject}: {text}")
+            if repeats or self._last_errors.get(subject) != text:
+                self._report(f"tracking: {subject}: {text}")
+            self._last_errors[subject] = text
 
 
 def _tasks_with_own_samples(spec: Spec) -> frozenset[str]:

@@ -67,7 +67,11 @@ class ContainerStats:
 
     def read(self, request: StatsRequest) -> None:
         """Take what the engine has sent of an answer."""
-        request.answer += request.stream.read()
+        try:
+            request.answer += request.stream.read()
+        except (ValueError, IndexError):  # its first line is none of HTTP
+            self._drop(request)
+            return
         if request.stream.has_ended:
             self._drop(request)
             if request.stream.status == OK and (values := _values(request.answer)):

@@ -1,7 +1,7 @@
 """The shell text with which a job measures what its task uses, in the background, line by line into a file.
 
 It needs bash, grep and, for GPUs, timeout and nvidia-smi. Nothing waits for it, nothing depends on it, and it
-ends with the job script, which it asks for every five seconds. Its pauses need no program.
+ends with the job script, for which it looks every five seconds. Its pauses need no program.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _exp_used() { # set _exp_cpu and _exp_memory: what the task uses on this node
 _exp_look_at_gpus() { # set _exp_gpus to the fields of the job's GPUs
     local name='' index uuid memory use number=0 rows names
     _exp_gpus=''
-    rows=$(timeout -s KILL 10 "$_exp_smi" \\
+    rows=$(timeout --foreground -s KILL 10 "$_exp_smi" \\
         --query-gpu=index,uuid,memory.used,utilization.gpu --format=csv,noheader,nounits) || return
     IFS=, read -r -a names <<<"${CUDA_VISIBLE_DEVICES-}"
     while [ "$number" -lt "${#names[@]}" ] || { [ "${#names[@]}" -eq 0 ] && [ "$number" -eq 0 ]; }; do

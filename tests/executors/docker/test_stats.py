@@ -107,6 +107,8 @@ def test_answers_are_samples(listening: Listening) -> None:
         OK + b'{"cpu_stats": {"cpu_usage": {"total_usage": 0}}, "memory_stats": {}}',
         OK + b"[]",
         OK[:20],
+        b"no HTTP\r\n\r\n",
+        b"\r\n\r\n",
     ],
 )
 def test_an_answer_without_numbers_is_no_sample(listening: Listening, answer: bytes) -> None:

@@ -191,6 +191,21 @@ def test_gpus_of_a_job_are_those_that_it_sees(
     assert found == in_bytes
 
 
+def test_a_hanging_nvidia_smi_ends_with_the_task(job: JobInBash, tmp_path: Path) -> None:
+    """It holds up neither the task nor its end, and nothing of it is left."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "nvidia-smi").write_text(f"#!/bin/sh\ntouch {folder}/asked\nexec sleep 60\n")
+    (folder / "nvidia-smi").chmod(0o755)
+    env = {"PATH": f"{folder}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "0"}
+    process = job.start(f"{until('go')}; exit 6", **env)
+    eventually((folder / "asked").exists)
+    (job.attempt / "go").touch()
+    assert process.wait(30) == 6
+    eventually(lambda: job.of_session(process) == [], within=5)
+    assert not job.samples.exists()
+
+
 def test_a_control_group_of_the_job_counts_all_of_it(tmp_path: Path) -> None:
     """With cgroup v2 its figures are used, without pages of files that the kernel can drop at once."""
     group = tmp_path / "job_7"
