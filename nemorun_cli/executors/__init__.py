@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.model.usage_sample import UsageSample
     from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.system.locks import Holder
@@ -236,6 +237,18 @@ class Leftover:
     kind: Literal["container", "network"]
     name: str
     experiment: str
+
+
+class MeasuringExecutor(Executor, Protocol):
+    """An executor with `measures`."""
+
+    def sample(self, jobs: Sequence[Job]) -> None:
+        """Begin to measure what these running attempts use; never waits, and may be called at any time."""
+        ...
+
+    def samples(self) -> Iterable[tuple[Key, UsageSample]]:
+        """What was measured since the last call; of an attempt that cannot be measured, nothing."""
+        ...
 
 
 class LeavingExecutor(Executor, Protocol):

@@ -47,6 +47,9 @@ class Capabilities:
             `leftovers` and `remove_leftover`.
         member_network: where the members of a group find each other; None if that is not known before they
             run, or if they do not.
+        measures: whether it measures what its running attempts use; it then has `sample` and `samples`.
+        records_samples: whether jobs append what they use to the file `AttemptFiles.samples`, every
+            `Plan.sampling` seconds.
         shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
             `remove_shared`.
     """
@@ -65,3 +68,5 @@ class Capabilities:
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
     shares_objects: bool = False
+    measures: bool = False
+    records_samples: bool = False

@@ -43,9 +43,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.executors.process_usage import ProcessUsage
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
+    from nemorun_cli.model.usage_sample import UsageSample
 
 SHELL: Final = "/bin/sh"
 SLOTS_DESCRIPTOR: Final = 8  # where it expects the lock of the task's slots, if it has any
@@ -103,6 +105,7 @@ class LocalExecutor:
             checks_requests=True,
             member_network=THIS_MACHINE,
             separates_stderr=True,
+            measures=True,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -122,6 +125,8 @@ class LocalExecutor:
         ] = {}  # their shim was killed just now: until when to wait (monotonic)
         self._unreported: set[Key] = set()  # their last examination failed: report them, changed or not
         self._is_polling = False  # after an error it stays set
+        self._usage: ProcessUsage | None = None  # made by the first sample
+        self._samples: dict[Key, UsageSample] = {}
 
     def plan(self, plan: Plan) -> Plan:
         """The plan without defaults of variables that the task inherits; the shim needs no parameters."""
@@ -161,6 +166,20 @@ class LocalExecutor:
             else:
                 self._stops[job.key] = _stop(job, name, seconds)
         return ()
+
+    def sample(self, jobs: Sequence[Job]) -> None:
+        """Measure the processes of these attempts; takes milliseconds."""
+        from nemorun_cli.executors.process_usage import ProcessUsage  # noqa: PLC0415 - few specs ask for samples
+
+        if self._usage is None:
+            self._usage = ProcessUsage()
+        here = [job for job in jobs if job.holder is None or job.holder.is_this_host]
+        self._samples |= self._usage.measure({job.key: job.files.directory for job in here})
+
+    def samples(self) -> Iterable[tuple[Key, UsageSample]]:
+        """What the last calls of `sample` measured."""
+        samples, self._samples = self._samples, {}
+        return samples.items()
 
     def wakeup(self) -> int | None:
         """The epoll descriptor that watches all pidfds."""
@@ -298,6 +317,7 @@ class LocalExecutor:
         self._unwatched.discard(key)
         self._unexamined.discard(key)
         self._settling.pop(key, None)
+        self._samples.pop(key, None)
         if child := self._children.pop(key, None):
             self._shims.discard(child.pid)
             if child.watch is not None:

@@ -95,6 +95,7 @@ def make(
         ends_company=_ends(task, group, tries) if group is not None and group.has_leader else None,
         peers=dict(peers.names),
         aliases=peers.aliases,
+        sampling=spec.sampling,
     )
 
 

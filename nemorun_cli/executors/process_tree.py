@@ -85,7 +85,7 @@ def scan() -> dict[int, ScannedProcess]:
             process=process,
             parent=parent,
             group=group,
-            mark=_mark(environ, process.pid),
+            mark=mark_in(environ, process.pid),
             is_supervisor=SUPERVISOR_VARIABLE in environ,
             watches=_watched(environ),
         )
@@ -97,14 +97,15 @@ def mark_of(pid: int) -> Mark | None:
     import psutil  # noqa: PLC0415 - heavy, and only needed for a scan
 
     try:
-        return _mark(psutil.Process(pid).environ(), pid)
+        return mark_in(psutil.Process(pid).environ(), pid)
     except (psutil.Error, OSError) as error:
         if is_shortage(error):
             raise
         return None
 
 
-def _mark(environ: Mapping[str, str], pid: int) -> Mark | None:
+def mark_in(environ: Mapping[str, str], pid: int) -> Mark | None:
+    """The marker in the environment of a process, or None if it has none."""
     try:
         experiment = ExperimentFiles(Path(environ["EXP_DIR"]))
         attempt = experiment.attempt(environ["EXP_TASK"], int(environ["EXP_ATTEMPT"]))

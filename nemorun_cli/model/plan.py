@@ -38,6 +38,7 @@ class Plan:
         aliases: the names by which other members find it on a network of names; the first is no other task's.
         ends_company: the kinds of its end, `success` and `failure`, with which that group ends; None if the
             group has no leader.
+        sampling: seconds between samples of what the task uses, for an executor whose jobs take them.
         details: data of the executor.
     """
 
@@ -68,6 +69,7 @@ class Plan:
     peers: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     ends_company: tuple[str, ...] | None = None
+    sampling: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def without_inherited(self, inherited: Container[str]) -> Self:

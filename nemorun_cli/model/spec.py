@@ -267,6 +267,11 @@ class Spec:
     title: str | None = None
     external: tuple[External, ...] = ()  # what tasks wait for outside of the experiment
 
+    @property
+    def sampling(self) -> float | None:
+        """Seconds between samples of what a task uses of CPU, memory and GPUs; None if none are taken."""
+        return self.tracking.get("system")
+
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None if it runs in the original folder."""
         if task.packager is None:

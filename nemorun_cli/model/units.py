@@ -11,6 +11,8 @@ DURATION = re.compile(
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0)  # seconds in d, h, m, s
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _LONGEST = 86_400.0 * 36_500  # seconds; a century, beyond which clocks and counters overflow
+SHORTEST_SAMPLING = 1.0  # seconds between samples of a task
+DEFAULT_SAMPLING = 30.0  # seconds, where a spec gives no number of them
 _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([KMGT])(?:i?B)?", re.ASCII | re.IGNORECASE)
 _LETTERS = "KMGT"
 _KILO = 1024
@@ -37,6 +39,19 @@ def timeout(value: float | str) -> float:
             "must be longer than 0; for no limit, leave the key out, or write a long one, such as 365d, "
             "where `defaults`, a group or a handler has a limit"
         )
+    return seconds
+
+
+def sampling(value: float | str | bool) -> float | None:  # noqa: FBT001 - a value of a spec
+    """Seconds between samples, None for no samples; true means 30 s.
+
+    Raises ValueError, with a message for the user, if it is no duration or shorter than 1 s.
+    """
+    if isinstance(value, bool):
+        return DEFAULT_SAMPLING if value else None
+    seconds = duration(value)
+    if seconds < SHORTEST_SAMPLING:
+        raise ValueError(f"must be at least {duration_text(SHORTEST_SAMPLING)}, not {value}")
     return seconds
 
 

@@ -289,6 +289,16 @@ class Resolution:
                 del values["timeout"]
         return RunOptions(**values)
 
+    def _tracking(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        values = dict(section)
+        try:
+            seconds = units.sampling(values.pop("system", False))
+        except ValueError as fault:
+            self._findings.append(Finding(place=("tracking", "system"), message=str(fault)))
+        else:
+            values |= {} if seconds is None else {"system": seconds}
+        return values
+
     def _check_uses(
         self, tasks: Sequence[Task], builder: TaskBuilder, graph: dependencies.MemberGraph
     ) -> None:

@@ -147,6 +147,11 @@ class AttemptFiles:
         return self.directory / "usage"
 
     @property
+    def samples(self) -> Path:
+        """What the job of the attempt used, as JSON Lines, if it measures itself."""
+        return self.directory / "samples"
+
+    @property
     def outputs(self) -> Path:
         """What the task wrote to `$EXP_OUTPUT`."""
         return self.directory / "outputs"

@@ -11,7 +11,7 @@ import contextlib
 import select
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nemorun_cli import executors
 from nemorun_cli.errors import EngineError
@@ -23,11 +23,12 @@ from nemorun_cli.system import crashpoints, process_limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from nemorun_cli.executors import Answer, Capabilities
+    from nemorun_cli.executors import Answer, Capabilities, MeasuringExecutor
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.usage_sample import UsageSample
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import Cancel, ExperimentState
 
@@ -59,6 +60,7 @@ class Dispatcher:
         self._names = {task.id: task.executor for task in spec.tasks}
         self._cancels: dict[Key, Cancel] = {}  # the cancel passed to the executor, by live attempt
         self._unanswered: dict[Key, JobError] = {}  # submitted by a call that raised this
+        self._unmeasured: set[str] = set()  # executors that raised when they were to measure
         self.shortages = Shortages()
 
     def executor(self, name: str) -> Executor:
@@ -121,6 +123,40 @@ class Dispatcher:
             self._set_wakeup(self._names[job.task], enabled=False)
         self._unanswered.pop(job.key, None)
         self._cancels.pop(job.key, None)
+
+    def can_measure(self, job: Job) -> bool:
+        """Whether the executor of an attempt measures what it uses."""
+        return self.capabilities(self._names[job.task]).measures
+
+    def sample(self, jobs: Iterable[Job]) -> None:
+        """Let the executors measure these attempts; an executor that raises is not asked again."""
+        by_executor: dict[str, list[Job]] = {}
+        for job in jobs:
+            if self.is_tracked(job):
+                by_executor.setdefault(self._names[job.task], []).append(job)
+        for name in by_executor.keys() - self._unmeasured:
+            try:
+                self._measuring(name).sample(by_executor[name])
+            except Exception as error:  # noqa: BLE001 - an executor may be third-party code
+                self._give_up_measuring(name, error)
+
+    def samples(self) -> list[tuple[Key, UsageSample]]:
+        """What the executors have measured since the last call."""
+        samples: list[tuple[Key, UsageSample]] = []
+        for name in self._executors.keys() - self._unmeasured:
+            if self.capabilities(name).measures:
+                try:
+                    samples += self._measuring(name).samples()
+                except Exception as error:  # noqa: BLE001 - an executor may be third-party code
+                    self._give_up_measuring(name, error)
+        return samples
+
+    def _measuring(self, name: str) -> MeasuringExecutor:
+        return cast("MeasuringExecutor", self.executor(name))
+
+    def _give_up_measuring(self, name: str, error: Exception) -> None:
+        self._unmeasured.add(name)
+        self._report(f"what tasks on {name} use is not recorded any more: {self._log_fault(name, error)}")
 
     def plan(self, executor: str, plan: Plan) -> Plan:
         """The plan, completed by the executor.

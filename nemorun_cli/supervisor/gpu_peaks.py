@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Job, Key
-    from nemorun_cli.system.gpu_query import MemoryQuery
+    from nemorun_cli.system.gpu_query import GpuMemory, MemoryQuery
 
 FIRST: Final = 2.0  # seconds from the start of an attempt to its first sample
 LONGEST: Final = 60.0  # seconds; the longest pause between samples
@@ -37,9 +37,14 @@ class _WatchedAttempt:
 
 
 class GpuPeaks:
-    """Samples all GPUs at once, at growing intervals, while an attempt runs that has some for itself."""
+    """Samples all GPUs at once, at growing intervals, while an attempt runs that has some for itself.
 
-    def __init__(self) -> None:
+    With `is_use_wanted` it also asks how busy they are, for `gpus_of`.
+    """
+
+    def __init__(self, *, is_use_wanted: bool = False) -> None:
+        self._is_use_wanted = is_use_wanted
+        self._answer: tuple[float, list[GpuMemory]] | None = None  # when it was requested, and the GPUs
         self._attempts: dict[Key, _WatchedAttempt] = {}
         self._query: MemoryQuery | None = None
         self._pauses = Backoff(first=FIRST, longest=LONGEST)
@@ -84,9 +89,10 @@ class GpuPeaks:
             if self._query.has_ended():
                 self._take(self._query)
         elif self._attempts and time.monotonic() >= self._next:
-            from nemorun_cli.system.gpu_query import MemoryQuery  # noqa: PLC0415 - it is loaded
+            from nemorun_cli.system import gpu_query  # noqa: PLC0415 - it is loaded
 
-            self._query = MemoryQuery.start()
+            query = gpu_query.USE_QUERY if self._is_use_wanted else gpu_query.MEMORY_QUERY
+            self._query = gpu_query.MemoryQuery.start(query)
             if self._query is None:
                 self._next = self._pauses.due()
 
@@ -95,6 +101,7 @@ class GpuPeaks:
 
         self._query = None
         found = query.gpus()
+        self._answer = query.asked, found
         for attempt in self._attempts.values():
             are_certain = attempt.are_numbers_certain
             memory = memory_in_use(attempt.gpus, found, are_numbers_certain=are_certain)
@@ -102,6 +109,28 @@ class GpuPeaks:
                 attempt.peak = max(memory, attempt.peak or 0)
         self._rests_until = time.monotonic() + REST * query.seconds
         self._next = max(self._pauses.due(), self._rests_until)
+
+    def hurry(self) -> None:
+        """Let the next query begin as soon as the pause after the last one permits."""
+        if self._query is None:
+            self._next = min(self._next, max(time.monotonic(), self._rests_until))
+
+    def gpus_of(self, key: Key, *, since: float) -> list[GpuMemory | None] | None:
+        """The GPUs of an attempt by a query of this monotonic time or later; None before it has answered.
+
+        One that is not certainly known is None in the list; an attempt without GPUs has an empty list.
+        """
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            return []
+        if self._answer is None or self._answer[0] < since:
+            return None
+        from nemorun_cli.system.gpu_query import chosen  # noqa: PLC0415 - it is loaded
+
+        asked, found = self._answer
+        if not attempt.had_gpus(asked):
+            return []
+        return chosen(attempt.gpus, found, are_numbers_certain=attempt.are_numbers_certain)
 
     def close(self) -> None:
         """End a query that is still running."""

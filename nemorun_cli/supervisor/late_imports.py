@@ -40,6 +40,11 @@ EXPRESSIONS: Final = (
     "nemorun_cli.spec.expressions.sandbox",
     "jinja2.debug",
 )
+SAMPLING: Final = (
+    "nemorun_cli.executors.process_usage",
+    "nemorun_cli.supervisor.job_samples",
+    "nemorun_cli.supervisor.system_samples",
+)
 SDK: Final = {"docker": ("docker", "docker.errors")}  # by executor type: what its modules import late
 
 
@@ -101,6 +106,8 @@ def needed(spec: Spec) -> Iterator[str]:
         yield "nemorun_cli.supervisor.output_metrics"
     if any(task.resources.gpus for task in spec.tasks):
         yield "nemorun_cli.system.gpu_query"
+    if spec.sampling is not None:
+        yield from SAMPLING
     if any(task.late or task.when is not None for task in spec.tasks):
         yield from EXPRESSIONS
     for kind in sorted(_types(spec)):

@@ -19,7 +19,7 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Job, Upstream, planning
 from nemorun_cli.executors.member_hosts import MemberHosts
 from nemorun_cli.model.attempt_end import AttemptEnd, lost
-from nemorun_cli.model.clock import Moment, stamp, steady
+from nemorun_cli.model.clock import Moment, stamp, steady, unix
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.model.usage import Usage
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
+    from nemorun_cli.supervisor.system_samples import SystemSamples
     from nemorun_cli.system.locks import HeldLock
 
 LEDGER_LOOK: Final = 1.0  # seconds between checks of the ledger's size, in case a wake-up is lost
@@ -133,7 +134,8 @@ class SupervisorLoop:
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
-        self._gpu_peaks = GpuPeaks()
+        self._gpu_peaks = GpuPeaks(is_use_wanted=spec.sampling is not None)
+        self._samples = self._sampling(spec.sampling) if can_submit and spec.sampling is not None else None
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -147,6 +149,7 @@ class SupervisorLoop:
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
+                    self._sample(job, since=unix(state.started) if state.started else None, is_adopted=True)
 
     def look(self) -> None:
         """Record the statuses of all attempts that may still be live, without deciding anything."""
@@ -183,6 +186,8 @@ class SupervisorLoop:
 
     def close(self) -> None:
         """Release all resources; running attempts continue."""
+        if self._samples is not None:
+            self._samples.close()
         self._tracker.close()
         self._dispatcher.close()
         self._evaluations.close()
@@ -261,6 +266,8 @@ class SupervisorLoop:
         self._take_requests()
         self._observe()
         self._gpu_peaks.look()
+        if self._samples is not None:
+            self._samples.look()
         if not self._decisions.has_begun:
             self.begin()
         self._look_outside()
@@ -317,6 +324,7 @@ class SupervisorLoop:
             self._late_imports.due,
             self._evaluations.due,
             self._gpu_peaks.due,
+            self._samples.due if self._samples is not None else None,
             outside,
         ):
             if check_at is not None:
@@ -447,6 +455,19 @@ class SupervisorLoop:
         if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
             self._starts[job.task] = Moment.now()
         self._sample_gpus(job)
+        self._sample(job, since=reported.since, is_adopted=job.plan is None)
+
+    def _sampling(self, interval: float) -> SystemSamples:
+        from nemorun_cli.supervisor.system_samples import SystemSamples  # noqa: PLC0415 - few specs ask for samples
+
+        return SystemSamples(
+            interval, dispatcher=self._dispatcher, gpus=self._gpu_peaks, write=self._tracker.write_sample
+        )
+
+    def _sample(self, job: Job, *, since: float | None, is_adopted: bool) -> None:
+        """Sample what a running attempt uses, if the spec asks for it."""
+        if self._samples is not None:
+            self._samples.begin(job, since=since, is_adopted=is_adopted)
 
     def _sample_gpus(self, job: Job) -> None:
         """Sample the memory of the GPUs that a running attempt has for itself, if it runs on this host."""
@@ -476,6 +497,7 @@ class SupervisorLoop:
         """Decide again about an attempt that never started, unless it was cancelled or ran."""
         task = self.schedule.tasks[job.task]
         self._admission.release(job.task)
+        self._end_samples(job)
         self._gpu_peaks.end(job.key)
         if state.cancel:
             self._decisions.cancel_unstarted(job.task, state, state.cancel)
@@ -509,6 +531,7 @@ class SupervisorLoop:
             are_known=self._secrets_are_known,
         )
         self._dispatcher.drop(job)
+        self._end_samples(job)
         gpu_usage = self._gpu_peaks.end(job.key)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
             self._admission.release(job.task)
@@ -532,6 +555,10 @@ class SupervisorLoop:
             **ending.to_event(),
         )
         self._decisions.settle(task)
+
+    def _end_samples(self, job: Job) -> None:
+        if self._samples is not None:
+            self._samples.end(job.key)
 
     def _symptom(self, task: Task, job: Job) -> str | None:
         """The first pattern of the task's `retry.on` that matches what the attempt printed."""

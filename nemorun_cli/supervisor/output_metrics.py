@@ -63,7 +63,7 @@ class OutputMetrics:
         ]
         self._writer = row_files.Writer()
         self._name = f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"  # of the files of this process
-        self._written = {folder: _written(folder, opening) for folder, _, _ in self._finders}
+        self._written = {folder: written(folder, opening) for folder, _, _ in self._finders}
         self._offset = max((at for at, _ in self._written.values()), default=0)
         self._line_start = self._offset  # where the incomplete line begins
         self._rest = b""
@@ -157,7 +157,7 @@ class OutputMetrics:
             self._writer.append(folder, json_values.encode_row(time.time(), {**fields, AT: start}))
 
 
-def _written(folder: str, opening: str) -> tuple[int, int]:
+def written(folder: str, opening: str) -> tuple[int, int]:
     """The start of the last line with rows in a series, and the number of its rows."""
     starts = [
         row[AT]

@@ -12,6 +12,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli import executors
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
@@ -19,18 +20,20 @@ from nemorun_cli.storage import events
 from nemorun_cli.system.regex_timeout import SlowPatterns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from nemorun_cli.executors import Job
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.job_samples import JobSamples
     from nemorun_cli.supervisor.output_metrics import OutputMetrics
     from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.sessions import OpenSession
 
+SAMPLES: Final = "system"  # the series of what tasks use
 LOOK_EVERY: Final = 1.0  # seconds between reads of the output of tasks with patterns
 LOOK_TIME: Final = 0.2  # seconds that one read of all tasks may take
 REST_TIME: Final = 5.0  # seconds that reading the rest of a finished task's output may take
@@ -76,6 +79,11 @@ class Tracker:
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
         self.slow_patterns = SlowPatterns()
         self._outputs: dict[tuple[str, int], OutputMetrics] = {}
+        self._last_errors: dict[str, str] = {}
+        self._sampled = _tasks_with_own_samples(spec)
+        self._job_samples: dict[tuple[str, int], JobSamples] = {}
+        self._sample_files: dict[tuple[str, int], tuple[str, str]] = {}  # by attempt: folder, writer's name
+        self._writer_name = f"{os.getpid()}-{os.urandom(4).hex()}"  # of this process, for samples
         self._next_look = 0.0
 
     # -- inputs -------------------------------------------------------------------------------------
@@ -100,13 +108,21 @@ class Tracker:
         """Open the run's record if needed and, once a second, read the output of tasks with patterns."""
         self._begin()
         now = time.monotonic()
-        if not self._patterns or now < self._next_look:
+        if not (self._patterns or self._sampled) or now < self._next_look:
             return
-        live = [(job.task, job.attempt) for job in jobs if job.task in self._patterns]
+        keys = [job.key for job in jobs]
+        for task, attempt in keys if self._sampled else ():
+            self._read_samples(task, attempt)
+        live = [(task, attempt) for task, attempt in keys if task in self._patterns]
         for task, attempt in live:
             with self._logging_errors(f"the output of {task}"):
                 self._read(task, attempt, seconds=LOOK_TIME / len(live), is_over=False)
         self._next_look = time.monotonic() + LOOK_EVERY
+
+    def write_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
+        """Record what an attempt uses at a moment (Unix seconds)."""
+        with self._logging_errors(f"what {task} uses", repeats=False):
+            self._append_sample(task, attempt, at, fields)
 
     def close(self) -> None:
         """Release the run's record; if it was not ended, it now counts as lost."""
@@ -168,6 +184,9 @@ class Tracker:
         if task in self._patterns:
             with self._logging_errors(f"the output of {task}"):
                 self._read_rest(task, attempt)
+        self._read_samples(task, attempt)
+        self._job_samples.pop((task, attempt), None)
+        self._sample_files.pop((task, attempt), None)
         for root, prefix in self._records(task, attempt):
             with self._logging_errors(f"the record {prefix}"):
                 from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing
@@ -233,6 +252,44 @@ class Tracker:
             slow=self.slow_patterns,
         )
 
+    # -- samples ------------------------------------------------------------------------------------
+
+    def _append_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
+        from nemorun_cli.tracking.store import json_values, row_files  # noqa: PLC0415 - few specs ask for samples
+
+        key = (task, attempt)
+        if key not in self._sample_files:
+            opening = self._open_attempt(task, attempt, {})
+            self._sample_files[key] = self._place(task).metric(SAMPLES), f"{opening}.{self._writer_name}"
+        folder, name = self._sample_files[key]
+        writer = row_files.Writer()
+        writer.open(name)
+        try:
+            writer.append(folder, json_values.encode_row(at, fields))
+        finally:
+            writer.close()
+
+    def _read_samples(self, task: str, attempt: int) -> None:
+        """Record what a job has measured of itself since the last call."""
+        path = self._files.attempt(task, attempt).samples
+        if task not in self._sampled or not os.path.lexists(path):
+            return
+        with self._logging_errors(f"what {task} uses", repeats=False):
+            reading = self._job_samples.pop((task, attempt), None) or self._open_samples(task, attempt, path)
+            reading.read()
+            self._job_samples[task, attempt] = reading  # after an error the rows show how far it was read
+
+    def _open_samples(self, task: str, attempt: int, path: Path) -> JobSamples:
+        from nemorun_cli.supervisor.job_samples import JobSamples  # noqa: PLC0415 - few specs ask for samples
+
+        return JobSamples(
+            path,
+            inside=self._files.directory,
+            folder=self._place(task).metric(SAMPLES),
+            opening=self._open_attempt(task, attempt, {}),
+            write=lambda at, fields: self._append_sample(task, attempt, at, fields),
+        )
+
     # -- parts --------------------------------------------------------------------------------------
 
     def _place(self, task: str | None = None) -> Place:
@@ -247,14 +304,26 @@ class Tracker:
         return TrackedAttempt(self._files.id, task, attempt)
 
     @contextlib.contextmanager
-    def _logging_errors(self, subject: str) -> Iterator[None]:
-        """Log errors instead of raising them."""
+    def _logging_errors(self, subject: str, *, repeats: bool = True) -> Iterator[None]:
+        """Log errors instead of raising them; unless it `repeats`, not the same one twice in a row."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - records may contain anything, and no task depends on them
             is_known = isinstance(error, (ExpError, OSError))
             text = str(error) if is_known else "".join(traceback.format_exception(error)).rstrip()
-            self._report(f"tracking: {subject}: {text}")
+            if repeats or self._last_errors.get(subject) != text:
+                self._report(f"tracking: {subject}: {text}")
+            self._last_errors[subject] = text
+
+
+def _tasks_with_own_samples(spec: Spec) -> frozenset[str]:
+    """The tasks whose jobs measure themselves, if the spec asks for samples."""
+    if spec.sampling is None:
+        return frozenset()
+    names = {task.executor for task in spec.tasks}
+    options = {name: spec.executors.get(name, {"type": name}) for name in names}
+    sampled = {name for name in names if executors.capabilities(name, options[name]).records_samples}
+    return frozenset(task.id for task in spec.tasks if task.executor in sampled)
 
 
 def params_of(task: Task) -> dict[str, Any]:

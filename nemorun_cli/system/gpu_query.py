@@ -18,32 +18,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MEMORY_QUERY: Final = ("--query-gpu=index,uuid,memory.used,name", "--format=csv,noheader,nounits")
+USE_QUERY: Final = ("--query-gpu=index,uuid,memory.used,utilization.gpu,name", MEMORY_QUERY[1])
 UNIT: Final = 1 << 20  # bytes per unit of `memory.used`
 FIRST_LOOK: Final = 0.05  # seconds after its start at which a query is first examined
 LOOK_GROWTH: Final = 0.5  # further examinations: whenever its age has grown by this fraction
 END_WAIT: Final = 0.5  # seconds that the end of a killed query may take when its caller closes it
 
 _LARGEST: Final = 1 << 16  # bytes that are read of an answer, which is what a pipe holds
-_COLUMNS: Final = 4
 _COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuMemory:
-    """The bytes in use on one GPU, None if that is unknown; its `number` is the index in nvidia-smi."""
+    """The bytes in use on one GPU, None if that is unknown; its `number` is the index in nvidia-smi.
+
+    `utilization` is the percentage of the last moments in which it computed, if that was asked for.
+    """
 
     number: int
     uuid: str
     memory: int | None
     model: str
+    utilization: int | None = None
 
 
-def parse(output: str) -> list[GpuMemory]:
-    """The GPUs in the output of `MEMORY_QUERY`; unknown memory is a text there, such as `[N/A]`."""
-    rows = [[part.strip() for part in line.split(",", _COLUMNS - 1)] for line in output.splitlines()]
+def parse(output: str, *, query: Sequence[str] = MEMORY_QUERY) -> list[GpuMemory]:
+    """The GPUs in the output of a query; what is unknown is a text there, such as `[N/A]`."""
+    columns = query[0].count(",") + 1
+    rows = [[part.strip() for part in line.split(",", columns - 1)] for line in output.splitlines()]
     return [
-        GpuMemory(number, uuid, None if (memory := _count(used)) is None else memory * UNIT, model)
-        for index, uuid, used, model in (row for row in rows if len(row) == _COLUMNS)
+        GpuMemory(
+            number,
+            uuid,
+            None if (memory := _count(used)) is None else memory * UNIT,
+            model,
+            _count(use[0]) if use else None,
+        )
+        for index, uuid, used, *use, model in (row for row in rows if len(row) == columns)
         if (number := _count(index)) is not None
     ]
 
@@ -60,15 +71,25 @@ def memory_in_use(
     Unless `are_numbers_certain`, numbers count only on a machine whose GPUs are all of one model: CUDA may
     number different models in another order than nvidia-smi. Parts of a GPU (MIG) are not among these rows.
     """
+    memories = [
+        None if gpu is None else gpu.memory
+        for gpu in chosen(wanted, found, are_numbers_certain=are_numbers_certain)
+    ]
+    known = [memory for memory in memories if memory is not None]
+    return sum(known) if len(known) == len(memories) else None
+
+
+def chosen(
+    wanted: Sequence[str], found: Sequence[GpuMemory], *, are_numbers_certain: bool
+) -> list[GpuMemory | None]:
+    """The GPUs of these names, each None if it is not certain which one it is; see `memory_in_use`."""
     are_numbers_certain |= len({gpu.model for gpu in found}) == 1
-    total = 0
+    gpus: list[GpuMemory | None] = []
     for name in wanted:
         matching = [gpu for gpu in found if _is_named(gpu, name)]
-        memory = matching[0].memory if len(matching) == 1 else None
-        if memory is None or (name.isdigit() and not are_numbers_certain):
-            return None
-        total += memory
-    return total
+        is_certain = len(matching) == 1 and (are_numbers_certain or not name.isdigit())
+        gpus.append(matching[0] if is_certain else None)
+    return gpus
 
 
 def _is_named(gpu: GpuMemory, name: str) -> bool:
@@ -90,13 +111,14 @@ class MemoryQuery:
     It is in this process's session, so that nobody else reaps it, and in a process group of its own.
     """
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, query: Sequence[str] = MEMORY_QUERY) -> None:
         import subprocess  # noqa: PLC0415 - only for tasks with GPUs
 
         self.asked = time.monotonic()
+        self._query = query
         self.seconds = 0.0  # that it took
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [program, *MEMORY_QUERY],
+            [program, *query],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -107,11 +129,11 @@ class MemoryQuery:
         os.set_blocking(self._answer.fileno(), False)
 
     @classmethod
-    def start(cls) -> Self | None:
+    def start(cls, query: Sequence[str] = MEMORY_QUERY) -> Self | None:
         """Start a query; None without nvidia-smi, or if no process can be started now."""
         program = shutil.which(PROGRAM)
         try:
-            return cls(program) if program else None
+            return cls(program, query) if program else None
         except OSError:
             return None
 
@@ -136,7 +158,7 @@ class MemoryQuery:
         with self._answer, contextlib.suppress(BlockingIOError):  # a child that it left keeps the pipe open
             output = os.read(self._answer.fileno(), _LARGEST)
         self._reap_group()
-        return [] if self._process.returncode else parse(output.decode(errors="replace"))
+        return [] if self._process.returncode else parse(output.decode(errors="replace"), query=self._query)
 
     def close(self) -> None:
         """End a query that is no longer needed."""

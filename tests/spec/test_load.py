@@ -81,6 +81,23 @@ def test_a_server_for_records_is_refused(read: Read) -> None:
         read("tasks: {a: {inline: ':'}}\ntracking: {dash_url: 'https://dash.example.org'}")
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("30s", 30.0), ("1h30m", 5400.0), ("1", 1.0), ("true", 30.0), ("false", None)]
+)
+def test_samples_are_taken_at_an_interval(read: Read, given: str, seconds: float | None) -> None:
+    """`tracking.system` is a duration, or whether samples are taken; the resolved spec keeps the seconds."""
+    spec = read(f"tasks: {{a: {{inline: ':'}}}}\ntracking: {{system: {given}}}")
+    assert spec.sampling == seconds
+    assert Spec.from_json(spec.to_json()).sampling == seconds
+
+
+@pytest.mark.parametrize("given", ["0", "0.5", "500ms", "0.9s", "often", "''", "null", "[1s]", "{every: 1s}"])
+def test_an_interval_of_samples_is_a_duration_of_a_second_or_more(read: Read, given: str) -> None:
+    """What is none is a problem that names the key and what it takes."""
+    with pytest.raises(SpecError, match=r"tracking\.system: must be .*at least 1s"):
+        read(f"tasks: {{a: {{inline: ':'}}}}\ntracking: {{system: {given}}}")
+
+
 def test_kinds_have_their_bodies(read: Read, folder: Path) -> None:
     """A script is a path from the spec's folder, a command a list of words, a partial module:function."""
     tasks = by_id(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Answer, Job, Key
     from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.usage_sample import UsageSample
 
 SPEC = """
 name: faulty
@@ -69,6 +70,29 @@ class Faulty(LocalExecutor):
         """Raise or do it."""
         self._fail("poll")
         return super().poll(jobs)
+
+
+class Unmeasured(LocalExecutor):
+    """A local executor that cannot measure what its tasks use."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__("odd", {}, {})
+        self._verb, self.count = verb, 0
+
+    def sample(self, jobs: Sequence[Job]) -> None:
+        """Raise or do it."""
+        self._fail("sample")
+        super().sample(jobs)
+
+    def samples(self) -> Iterable[tuple[Key, UsageSample]]:
+        """Raise or do it."""
+        self._fail("samples")
+        return super().samples()
+
+    def _fail(self, verb: str) -> None:
+        self.count += 1
+        if verb == self._verb:
+            raise RuntimeError(f"{verb} broke")
 
 
 class Refusing(Faulty):
@@ -260,6 +284,20 @@ def test_an_executor_that_cannot_start_a_task_fails_that_task_alone(tmp_path: Pa
     assert f"{verb} broke" in str(tasks["there"].message)
     assert (tasks["here"].status, tasks["after"].status) == ("SUCCEEDED", "SKIPPED")
     assert "Traceback" in told[0]
+
+
+@pytest.mark.parametrize("verb", ["sample", "samples"])
+def test_an_executor_that_cannot_measure_is_not_asked_again(tmp_path: Path, verb: str) -> None:
+    """It costs the samples of its own tasks alone, and one message; no status depends on it."""
+    text = SPEC.replace('there: {command: ["true"]', 'there: {command: ["sleep", "1.3"]')
+    text = text.replace('here: {command: ["true"]}', "here: {command: ['sleep', '1.3']}")
+    executor = Unmeasured(verb)
+    _, status, told = supervise(tmp_path, executor, f"{text}tracking: {{system: 1s}}\n")
+    assert status is ExperimentStatus.COMPLETED
+    (line,) = [line for line in told if "is not recorded any more" in line]
+    assert line.endswith(f"the executor 'odd' is at fault: RuntimeError: {verb} broke")
+    found = [path.parents[2].name for path in (tmp_path / "home").rglob("metrics/system")]
+    assert found == ["here"]
 
 
 def test_an_executor_that_cannot_look_leaves_its_tasks_unknown_for_a_while(tmp_path: Path) -> None:

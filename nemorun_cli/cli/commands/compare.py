@@ -94,7 +94,8 @@ def command(
     text_formats.require_csv("json" if is_json else format_, raw=raw)
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
-    rows = [row for target in targets for row in compare.rows(target)]
+    keys = [name for name in (*(key or ()), sort, best) if name is not None]
+    rows = [row for target in targets for row in compare.rows(target, keys=keys)]
     compared = compare.compare(
         rows,
         where=where or (),

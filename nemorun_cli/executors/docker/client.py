@@ -282,6 +282,11 @@ class Engine:
         """The output of a container so far; with `follow` also what it will write."""
         return self._stream(f"/containers/{container}/logs?stdout=1&stderr=1&follow={int(follow)}")
 
+    def stats(self, container: str) -> Stream:
+        """What a container uses now, as one JSON document; an engine that takes no connection is down."""
+        path = f"/containers/{container}/stats?stream=false&one-shot=true"
+        return Stream(self.socket_path, path, waits=False)
+
     def _stream(self, path: str) -> Stream:
         return Stream(self.socket_path, path)
 
@@ -326,14 +331,16 @@ class Engine:
 class Stream:
     """A streamed answer of the engine: `fileno` becomes readable when `read` has more data.
 
-    The request uses HTTP/1.0, in which the body follows the head without any framing.
+    The request uses HTTP/1.0, in which the body follows the head without any framing. Unless it `waits`, an
+    engine that does not take the connection at once counts as down.
     """
 
-    def __init__(self, path: str, target: str) -> None:
+    def __init__(self, path: str, target: str, *, waits: bool = True) -> None:
         self.has_ended = False  # also if the engine refuses; `status` is then its answer
         self.status: int | None = None
         self._head: bytes | None = b""
-        self._socket = _connected(path, f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        request = f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode()
+        self._socket = _connected(path, request, waits=waits)
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
@@ -473,8 +480,9 @@ class ContainerLog:
         self._file.close()
 
 
-def _connected(path: str, request: bytes = b"") -> socket.socket:
+def _connected(path: str, request: bytes = b"", *, waits: bool = True) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(waits)
     try:
         connection.connect(path)
         connection.sendall(request)

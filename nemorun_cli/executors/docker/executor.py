@@ -45,6 +45,7 @@ from nemorun_cli.executors.docker.labels import LABEL
 from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
 from nemorun_cli.executors.docker.meeting import Meeting, attend
 from nemorun_cli.executors.docker.orphans import Orphans
+from nemorun_cli.executors.docker.stats import ContainerStats, StatsRequest
 from nemorun_cli.executors.escalation import KILL, Escalation
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
+    from nemorun_cli.model.usage_sample import UsageSample
     from nemorun_cli.storage.paths import ExperimentFiles
 
 WORKERS: Final = 4  # threads that start containers, and as many that finish them
@@ -94,6 +96,7 @@ class _Tracked:
     out_of_memory: set[str] = field(default_factory=set)
     is_late: bool = False  # it exceeded its timeout
     deadline: float | None = None  # monotonic time of the timeout, if it runs without the shim
+    began: float = 0.0  # monotonic time of its start
     log: ContainerLog | None = None
     meeting: Meeting | None = None  # of the members of its group that start with it
 
@@ -146,6 +149,7 @@ class DockerExecutor:
             shares_objects=network is not None and network.name == networks.OWN,
             separates_stderr=True,
             names_files=True,
+            measures=True,
         )
 
     @classmethod
@@ -203,6 +207,7 @@ class DockerExecutor:
         self._wakeup_read, self._wakeup_write = os.pipe()
         os.set_blocking(self._wakeup_read, False)
         self._selector.register(self._wakeup_read, selectors.EVENT_READ)
+        self._stats = ContainerStats(self._selector)
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with the arguments of the container."""
@@ -249,6 +254,7 @@ class DockerExecutor:
         containers; the others do not.
         """
         self._read()
+        self._stats.expire()
         if self._down is None or time.monotonic() >= self._next_retry:
             self._down = None
             self._adopt_unseen(jobs)
@@ -280,6 +286,19 @@ class DockerExecutor:
                 self._stops[job.key] = _Stop(Escalation(name, seconds))
         return ()
 
+    def sample(self, jobs: Sequence[Job]) -> None:
+        """Ask the engine what those of these attempts use that are monitored now."""
+        for job in jobs:
+            tracked = self._tracked.get(job.key)
+            if self._engine is None or self._down is not None or tracked is None:
+                continue
+            if tracked.container is not None and tracked.work is None:
+                self._stats.ask(self._engine, job.key, tracked.container, since=tracked.began)
+
+    def samples(self) -> Iterable[tuple[Key, UsageSample]]:
+        """What the engine has answered."""
+        return self._stats.take().items()
+
     def wakeup(self) -> int | None:
         """The descriptor that watches the events, the logs and the threads."""
         return self._selector.fileno()
@@ -296,8 +315,7 @@ class DockerExecutor:
             times.append(self._next_check)
         if self._unclaimed:
             times.append(time.monotonic() + CLAIM_PAUSE)
-        if (scan := self._orphans.due()) is not None:
-            times.append(scan)
+        times += [due for due in (self._orphans.due(), self._stats.due) if due is not None]
         return min(times, default=None)
 
     def check(self) -> Iterable[Diagnosis]:
@@ -324,6 +342,7 @@ class DockerExecutor:
         self._enders.close(patience=END_PATIENCE)
         for tracked in self._tracked.values():
             self._unfollow(tracked)
+        self._stats.close()
         self._disconnect()
         if self._engine is not None:
             self._engine.close()
@@ -434,6 +453,7 @@ class DockerExecutor:
 
     def _report_end(self, status: AttemptStatus) -> None:
         self._untrack(status.key)
+        self._stats.forget(status.key)
         self._stops.pop(status.key, None)
         self._reports.append(status)
 
@@ -447,12 +467,14 @@ class DockerExecutor:
     def _untrack(self, key: Key) -> None:
         if tracked := self._tracked.pop(key, None):
             self._names.pop(containers.name(tracked.job), None)
+            self._stats.give_up(key)
             self._unfollow(tracked)
 
     def _watch(self, tracked: _Tracked, container: str, *, since: float, timeout: float | None) -> None:
         tracked.container = container
+        tracked.began = time.monotonic() - max(0.0, age(since))
         if timeout:
-            tracked.deadline = time.monotonic() + timeout - max(0.0, age(since))
+            tracked.deadline = tracked.began + timeout
         if tracked.is_bare and self._engine is not None and tracked.log is None:
             with contextlib.suppress(DownError, OSError):  # `lifecycle.finish` completes the log in any case
                 tracked.log = ContainerLog(self._engine, container, tracked.job.files)
@@ -658,6 +680,8 @@ class DockerExecutor:
                 self._read_events(self._events)
             elif isinstance(ready.data, _Tracked):
                 self._follow(ready.data)
+            elif isinstance(ready.data, StatsRequest):
+                self._stats.read(ready.data)
             else:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup_read, 4096)

@@ -111,6 +111,7 @@ class SlurmExecutor:
             ends_groups=True,
             is_container="container_image" in options,
             knows_jobs=True,
+            records_samples=True,
             separates_stderr=True,
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm import job_sampler
 from nemorun_cli.executors.slurm.commands import PATH
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED, UPSTREAM, array
 from nemorun_cli.executors.slurm.het_job import STEP, components
@@ -154,6 +155,7 @@ def body_text(
     index: str,
     is_gated: bool = False,
     is_led: bool = False,
+    shares_job: bool = False,
 ) -> str:
     """The shell text that runs one member.
 
@@ -164,7 +166,9 @@ def body_text(
         index: a shell expression for the member's index.
         is_gated: whether it checks its parents' records before it runs the task.
         is_led: whether it is a member of a group that ends with its leader.
+        shares_job: whether its job runs other members, too.
     """
+    sampling = request.sampling
     led = {
         "led": LED.format(
             kill=KILL_NOTICE,
@@ -195,6 +199,8 @@ def body_text(
         output=OUTPUT,
         running=RUNNING,
         most_looks=MOST_CHECKS,
+        sample_start="" if sampling is None else job_sampler.start(sampling, shares_job=shares_job),
+        sample_end="" if sampling is None else job_sampler.END,
         **(led if is_led else dict.fromkeys(led, "")),
     )
 

@@ -133,10 +133,10 @@ echo "$_exp_index" >>"$_exp_news"
 _exp_unexport "${{_exp_environment[@]}}" 2>/dev/null
 /usr/bin/env -- "${{_exp_environment[@]}}" /bin/sh "${{_exp_command[@]}}" 9>&- &
 _exp_task=$!
-{led_start}{forward}while kill -0 "$_exp_task" 2>/dev/null; do wait "$_exp_task"; done
+{sample_start}{led_start}{forward}while kill -0 "$_exp_task" 2>/dev/null; do wait "$_exp_task"; done
 wait "$_exp_task"
 _exp_code=$?
-_exp_unexport "${{_exp_secrets[@]}}" 2>/dev/null
+{sample_end}_exp_unexport "${{_exp_secrets[@]}}" 2>/dev/null
 # Its shim claims the attempt first of all.
 [ "$_exp_code" -ne 126 ] || _exp_record "$_exp_unstarted"
 

@@ -157,6 +157,7 @@ class Request:
         forward: the signal that the job script sends to the task shortly before the time limit.
         ends_time: whether that signal makes the end of the task a timeout, as `stop_signal` does; a signal
             that the spec sets by `signal` only announces the limit.
+        sampling: seconds between the samples that the job takes of what its task uses; None if none.
     """
 
     options: tuple[str, ...]
@@ -166,6 +167,7 @@ class Request:
     max_parallel: int | None = None
     forward: str | None = None
     ends_time: bool = True
+    sampling: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields for a dry run and the plan."""
@@ -204,6 +206,7 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
         max_parallel=options.get("max_parallel"),
         forward=forward,
         ends_time=user_signal is None,
+        sampling=plan.sampling,
     )
 
 

@@ -181,7 +181,12 @@ class Submissions:
         if batch.each:
             submission.is_coscheduled, submission.components = True, len(components(batch.each))
             body = body_text(
-                batch.request, folder=cluster_path(folder), news=news, index="$1", is_led=batch.is_led
+                batch.request,
+                folder=cluster_path(folder),
+                news=news,
+                index="$1",
+                is_led=batch.is_led,
+                shares_job=True,
             )
             files.write(folder / BODY, body)
         for key, index in submission.indices.items():

@@ -63,13 +63,14 @@ class Comparison:
     metrics: list[str]
 
 
-def rows(target: Target) -> Iterator[ComparedRow]:
-    """A row for each record of a target.
+def rows(target: Target, *, keys: Sequence[str] = ()) -> Iterator[ComparedRow]:
+    """A row for each record of a target, with its metrics; of the hidden ones only those that `keys` name.
 
     An experiment has a row for each task, with its own params as defaults; if no task recorded anything, the
     experiment itself is the row.
     """
     chosen = target.choose()
+    also = [_split(key)[0] for key in keys]
     shared: dict[str, Any] = {}
     for record in chosen:
         if record.is_of_experiment:
@@ -78,7 +79,7 @@ def rows(target: Target) -> Iterator[ComparedRow]:
     for record in of_tasks or chosen:
         fields = [
             (series.key(field), values)
-            for series in read(record)
+            for series in read(record, also=also)
             for field, values in series.statistics().items()
         ]
         if fields or record.params() or not of_tasks:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
+HIDDEN: Final = "system"  # the series that is read only for globs that begin with this name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +64,24 @@ def key_of(series: str | None, field: str) -> str:
     return field if series is None else f"{series}/{field}"
 
 
-def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
+def read(
+    chosen: TargetRecord, *, wanted: Sequence[str] = (), also: Sequence[str] = (), tail: int | None = None
+) -> Iterator[Series]:
     """The series of a record that contain a requested field.
 
     Args:
         chosen: the record.
-        wanted: globs of keys (`train/loss`), fields or series; empty for everything.
+        wanted: globs of keys (`train/loss`), fields or series; empty for everything but the hidden series.
+        also: globs of hidden fields that are read too.
         tail: only this many of the last rows of each series.
     """
     data = chosen.data
     for name in data.metrics.names():
+        globs = [*wanted, *also] if name == HIDDEN else wanted
+        if name == HIDDEN and not any(map(_is_for_hidden, globs)):
+            continue
         series_rows = data.metrics(name).read(tail=tail, openings=chosen.ids)
-        kept = only(series_rows, name, wanted)
+        kept = only(series_rows, name, globs)
         if kept:
             yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn)
 
@@ -82,6 +89,8 @@ def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None =
 def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
     """The rows with the requested fields and the axes, without internal fields."""
     kept = []
+    if series == HIDDEN and not any(map(_is_for_hidden, wanted)):
+        return []
     for row in all_rows:
         fields = {name: value for name, value in row.items() if name == TIME or not name.startswith("_")}
         if wanted:
@@ -109,7 +118,15 @@ def fields(all_series: Sequence[Series]) -> list[tuple[str | None, str]]:
 def is_wanted(series: str | None, field: str, wanted: Sequence[str]) -> bool:
     """Whether one of these globs matches a field of a series."""
     names = (key_of(series, field), field, series or "")
+    if series == HIDDEN:
+        wanted = [glob for glob in wanted if _is_for_hidden(glob)]
+        return any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
     return not wanted or any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
+
+
+def _is_for_hidden(glob: str) -> bool:
+    """Whether a glob asks for the hidden series, which `*` and the name of a field alone do not."""
+    return glob.startswith(HIDDEN)
 
 
 def text(value: Any) -> str:

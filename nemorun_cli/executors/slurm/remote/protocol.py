@@ -41,10 +41,11 @@ EVIDENCE: Final = (
     _NAMES.outputs.name,
     _NAMES.records.name,
     _NAMES.usage.name,
+    _NAMES.samples.name,
     _NAMES.failed_line.name,
     _NAMES.exit.name,
 )
-GROWING: Final = (_NAMES.log.name, _NAMES.stderr.name)  # only appended to
+GROWING: Final = (_NAMES.log.name, _NAMES.stderr.name, _NAMES.samples.name)  # only appended to
 
 _HEAD: Final = """\
 exp_trip() {{
