@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.tracking.store import json_values
 from nemorun_cli.tracking.store.row_selection import mean
 
 if TYPE_CHECKING:
@@ -116,9 +117,10 @@ def _keep(numbers: Numbers, fields: Mapping[str, float | None]) -> None:
     new = {}
     for key, value in fields.items():
         try:
-            new[key] = math.nan if value is None else float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"{key}: only numbers can be buffered, not {value!r}") from None
+            number = value if type(value) is float else json_values.only_number(value, key)
+            new[key] = math.nan if number is None else float(number)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"{key}: only numbers can be buffered, not {value!r:.80}") from None
     for key, number in new.items():
         numbers.setdefault(key, []).append(number)
 
@@ -142,7 +144,8 @@ def _deviation(numbers: list[float]) -> float:
     if len(numbers) == 1:
         return 0.0
     middle = mean(numbers)
-    return math.sqrt(math.fsum((number - middle) ** 2 for number in numbers) / (len(numbers) - 1))
+    # hypot scales the differences: the square of a large one would overflow
+    return math.hypot(*(number - middle for number in numbers)) / math.sqrt(len(numbers) - 1)
 
 
 def _percentile(percent: int) -> Callable[[list[float]], float]:
