@@ -137,16 +137,13 @@ class Files:
         """Save a copy of a file, or of all files of a folder; they are only read.
 
         The files of a folder keep their paths in it. Links are followed only to files in the folder, and
-        everything else that is no file is left out, with a warning. Empty folders are not saved.
+        everything else that is no file is left out, with a warning. Empty folders are not saved. For a
+        folder the result has its `path`, `filename` and `sizeBytes`, its `files`, and what was `skipped`.
 
         Args:
             fpath: the file or folder.
             to: the name to save it under; default its own. For a folder "." saves its files here.
             about: description, tags, bindrs, metadata.
-
-        Returns:
-            The file. For a folder its `path`, `filename` and `sizeBytes`, with its `files` and what was
-            `skipped`.
 
         Raises:
             NotFoundError: it does not exist.
