@@ -116,7 +116,7 @@ def command(
 
 
 def _matching(chosen: Sequence[TargetRecord], name: str | None, version: int | None) -> list[FileOfRecord]:
-    """The files with exactly this path or name in any of the records; if there are none, it is a glob."""
+    """The files with exactly this path or name in any of the records; without one, the name is a glob."""
     files = [(record, file) for record in chosen for file in _files(record, name, version)]
     exact = [pair for pair in files if name is not None and name.lstrip("/") in _names(pair[1])]
     return exact or files
