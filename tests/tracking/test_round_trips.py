@@ -172,8 +172,12 @@ class Readers:
         return list(csv.DictReader(io.StringIO(self._run(command, "csv", "--raw"), newline="")))
 
     def _run(self, command: str, *form: str) -> str:
-        """The output of `exp COMMAND`; `exp compare` belongs here as well once its CSV rounds nothing."""
-        argv = [command, "a", "--dash-root", str(self.root), "--format", *form]
+        """The output of a command in a format; that of `exp compare` belongs here as well."""
+        return self.run(command, "a", "--format", *form)
+
+    def run(self, *args: str) -> str:
+        """The output of `exp` with these arguments."""
+        argv = [*args, "--dash-root", str(self.root)]
         env = {"NEMORUN_HOME": str(self.folder / "home"), "PATH": ""}
         code, out, err = in_process.run(argv, program=sys.argv[0], folder=self.folder, env=env)
         assert code == 0, err
@@ -255,6 +259,35 @@ def test_metrics_come_back_equal(folder: Path, given_rows: list[dict[str, Any]],
     for cells, found in zip(rows, shown, strict=True):
         fields = {name: value for name, value in found.items() if name not in taken}
         assert all(_is_cell(cells[_written(name)], value) for name, value in fields.items())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "metrics",
+        "metrics --plot",
+        "metrics -n 1",
+        "metrics --format csv",
+        "compare --sort m/n",
+        "compare --sort m/n:mean --descending",
+        "compare --best m/n:min",
+        "compare --where m/n>1e300",
+        "compare --format csv",
+        "compare --format markdown",
+    ],
+)
+def test_integers_beyond_floats_reach_every_reader(folder: Path, command: str) -> None:
+    """No view of metrics fails for an integer larger than any float, and records are ordered by it."""
+    readers = Readers(folder)
+    for name, number in (("a", 10**400), ("b", 10**401), ("c", 5)):
+        with Experiment(name, dash_root=readers.root, print_logs=False).run as experiment:
+            experiment.metrics("m").log(n=number, step=number)
+            experiment.metrics("m").log(n=number, step=number + 1)
+    name, *options = command.split()
+    shown = readers.run(name, "*", *options)
+    order = {"m/n": "cab", "m/n:mean": "bac"}.get(command.partition("--sort ")[2].partition(" ")[0])
+    if order is not None:
+        assert "".join(line[0] for line in shown.splitlines()[1:]) == order
 
 
 FILE_NAMES = st.text("ab*[]?. ", min_size=1, max_size=5)
