@@ -82,6 +82,16 @@ Sets = Annotated[
 RawTexts = Annotated[
     bool, typer.Option("--raw", help="In CSV, leave texts as they are, also those that begin like formulas.")
 ]
+TABLE_FORMATS: Final = ("table", "csv", "json")
+TableFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="Output format: table, csv or json.",
+        autocompletion=completion.one_of(TABLE_FORMATS),
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 Observe = Annotated[
@@ -146,3 +156,14 @@ def duration(option: str, text: str) -> float:
         return units.duration(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def table_format(format_: str, *, is_json: bool) -> str:
+    """The format of a command with `--format` and `--json`.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if format_ not in TABLE_FORMATS:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(TABLE_FORMATS)}")
+    return "json" if is_json else format_

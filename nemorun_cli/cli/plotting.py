@@ -48,9 +48,9 @@ def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
 
 
 def _drawable(value: float | None) -> float:
-    if value is None or not math.isfinite(value):
+    if value is None or value in {math.inf, -math.inf}:
         return math.nan
-    return max(-LARGEST, min(LARGEST, value))
+    return float(max(-LARGEST, min(LARGEST, value)))  # before: integers may be larger than any float
 
 
 def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colours: bool) -> str:

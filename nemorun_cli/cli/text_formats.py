@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.control_characters import LAYOUT, escaped, one_line
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +28,11 @@ class NumberText(str):
 
 
 Cell: TypeAlias = "str | float | None"
+
+
+def value_cell(value: Any) -> Cell:
+    """The cell of a recorded value: texts and floats as they are, None empty, the rest as JSON."""
+    return value if isinstance(value, (str, float)) or value is None else NumberText(dump(value))
 
 
 def require_csv(form: str, *, raw: bool) -> None:

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import copy
 import fnmatch
-import mimetypes
 import os
 import time
+import warnings
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
-from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.errors import NotFoundError, UnreadableWarning, UsageError
 from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
-from nemorun_cli.system.files import make_folder, open_to_read
 from nemorun_cli.tracking import arguments
+from nemorun_cli.tracking.store import file_copies, folder_walk, save_formats
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
 from nemorun_cli.tracking.store.json_values import dump, plain
-from nemorun_cli.tracking.store.record_paths import absolute, check_path
+from nemorun_cli.tracking.store.record_paths import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from nemorun_cli.tracking.store.blob_store import BlobContent
     from nemorun_cli.tracking.store.file_index import File
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.save_formats import Format
 
     FileList = list[File]  # `list` is a method below
     PathList = list[str]
-
-TORCH_ENDINGS: Final = (".pt", ".pth", ".ckpt")
-PICKLE_ENDINGS: Final = (".pkl", ".pickle")
-IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 class Files:
@@ -115,11 +112,12 @@ class Files:
         )
 
     def save(self, content: Any = None, *, to: str | None = None, **about: Any) -> File:
-        """Save a value, or the file at a path.
+        """Save a value, or the file or folder at a path, in the format of the ending of `to`.
 
-        An existing path is uploaded. Bytes are saved unchanged, mappings and lists as JSON. The ending of
-        `to` selects other formats: arrays as images, figures as images or PDF, models and tensors with
-        PyTorch, any value as `.pkl`.
+        An existing path is uploaded, and bytes are saved unchanged. Otherwise `.json`, `.jsonl` and `.yaml`
+        take plain values, images and figures their usual endings, `.pt`, `.pth` and `.ckpt` what PyTorch
+        saves, `.pkl` anything, `.csv`, `.tsv` and `.parquet` tables of pandas and Polars, `.npy` an array,
+        `.npz` and `.safetensors` arrays by name, and other endings a text.
 
         Args:
             content: the value or path to save.
@@ -127,65 +125,63 @@ class Files:
             about: description, tags, bindrs, metadata.
 
         Raises:
+            NotFoundError: there is no file at the path.
             TypeError: no format fits the value and the ending.
+            ValueError: an image has another shape or range.
         """
         files = self(**about) if about else self
         content = self._source if content is None and self._source is not None else content
-        if isinstance(content, os.PathLike) or (isinstance(content, str) and os.path.exists(content)):
+        if isinstance(content, os.PathLike) or (isinstance(content, str) and _is_path(content, to)):
             return files.upload(content, to=to)
         if to is None:
             raise TypeError("to is required: the name under which the value is saved")
-        return files._saver(content, os.path.splitext(to)[1].lower())(content, to=to)  # noqa: SLF001 - of this class
-
-    def _saver(self, content: Any, ending: str) -> Callable[..., File]:
-        """The method that saves a value with an ending: the first that matches."""
-        candidates: tuple[tuple[bool, Callable[..., File]], ...] = (
-            (isinstance(content, (bytes, bytearray, memoryview)), self.save_blob),
-            (ending in TORCH_ENDINGS, self.save_torch),
-            (ending in PICKLE_ENDINGS, self.save_pkl),
-            (hasattr(content, "savefig"), self.save_fig),
-            (ending in IMAGE_ENDINGS and hasattr(content, "dtype"), self.save_image),
-            (isinstance(content, (dict, list, tuple)) or ending == ".json", self.save_json),
-            (isinstance(content, str) and bool(ending), self.save_text),
-        )
-        for matches, saver in candidates:
-            if matches:
-                return saver
-        raise TypeError(
-            f"no format for {type(content).__qualname__} with the ending {ending!r}: use save_json,"
-            " save_text, save_blob, save_pkl, save_torch, save_image or save_fig"
-        )
+        form = save_formats.decide(content, to)
+        saver: Callable[..., File] | None = getattr(files, f"save_{form}", None)
+        if saver is not None:
+            return saver(content, to=to)
+        return files._save_data(content, form, to=to)  # noqa: SLF001 - of this class
 
     def upload(self, fpath: str | os.PathLike[str], *, to: str | None = None, **about: Any) -> File:
-        """Save a copy of a file; the file itself is only read.
+        """Save a copy of a file, or of all files of a folder; they are only read.
+
+        The files of a folder keep their paths in it. Links are followed only to files in the folder, and
+        everything else that is no file is left out, with a warning. Empty folders are not saved. For a
+        folder the result has its `path`, `filename` and `sizeBytes`, its `files`, and what was `skipped`.
 
         Args:
-            fpath: the file.
-            to: the name to save it under; default its own.
+            fpath: the file or folder.
+            to: the name to save it under; default its own. For a folder "." saves its files here.
             about: description, tags, bindrs, metadata.
 
         Raises:
-            NotFoundError: it does not exist, or is a folder.
+            NotFoundError: it does not exist.
+            UsageError: the folder has no files, or a name cannot be used. Nothing is saved.
+            OSError: a file or folder cannot be read. Nothing is saved.
         """
         source = absolute(fpath, what="fpath")
+        files = self(**about) if about else self
+        name = os.path.basename(source) if to is None else to
+        if os.path.isdir(source):
+            return files._store_folder("" if name == "." else name, source)  # noqa: SLF001 - of this class
         if not os.path.isfile(source):
             raise NotFoundError(f"there is no file {source}")
-        files = self(**about) if about else self
-        return files._store(to or os.path.basename(source), lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this class
+        return files._store(name or os.path.basename(source), lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this class
 
     def save_blob(self, data: bytes, *, to: str) -> File:
         """Save bytes."""
-        return self.save_with(lambda stream: stream.write(data), to=to)
+        return self._write(lambda stream: stream.write(data), to)
 
     def save_text(self, content: str, *, to: str) -> File:
         """Save a text as UTF-8.
 
         Raises:
             TypeError: it is no text.
+            ValueError: it has surrogates, which UTF-8 does not allow.
         """
         if not isinstance(content, str):
             raise TypeError(f"save_text saves a text, not {type(content).__qualname__}: {shown(content)}")
-        return self.save_blob(content.encode(), to=to)
+        data = content.encode()
+        return self._write(lambda stream: stream.write(data), to, "text")
 
     def save_json(self, content: Any, *, to: str) -> File:
         """Save a value as JSON; NaN and infinities become the texts "NaN", "Infinity" and "-Infinity".
@@ -193,77 +189,125 @@ class Files:
         Raises:
             TypeError: the value, or a part of it, has no JSON form.
         """
-        return self.save_blob(f"{dump(plain(content, to))}\n".encode("ascii"), to=to)
+        data = f"{dump(plain(content, to))}\n".encode("ascii")
+        return self._write(lambda stream: stream.write(data), to, "json")
 
     def save_pkl(self, content: Any, *, to: str) -> File:
-        """Save a value with `pickle`; loading a pickle runs code, so load only your own."""
+        """Save a value with `pickle`; loading a pickle runs code, so load only your own.
+
+        Raises:
+            TypeError: the value cannot be pickled.
+        """
         import pickle  # noqa: PLC0415 - used only here
 
-        return self.save_with(lambda stream: pickle.dump(content, stream), to=to)
+        return self._write(lambda stream: pickle.dump(content, stream), to, "pkl")
 
     def save_torch(self, model: Any, *, to: str) -> File:
         """Save a model, a state dict or a tensor with PyTorch."""
         from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
-        return self.save_with(savers.torch_writer(model), to=to)
+        return self._write(savers.torch_writer(model), to, "torch")
 
     def save_image(self, array: Any, *, to: str, quality: int = 95) -> File:
         """Save an array of height x width (x 1, 3 or 4 channels) as an image in the format of the ending.
 
         Args:
             array: uint8 unchanged, booleans as black and white, floats from 0 to 1 scaled, other numbers from
-                0 to 255.
+                0 to 255. Floats may exceed 0 to 1 by 0.05, and are clipped; floats whose largest is above 16
+                are from 0 to 255, and between the two nothing is guessed. An image of Pillow is taken too.
             to: the name.
             quality: of JPEG, 1 to 100.
 
         Raises:
-            ValueError: the shape is not that of an image, or a number is out of range.
+            ValueError: the shape is not that of an image, a number is out of range or NaN, or it is not clear
+                whether floats are from 0 to 1 or to 255.
         """
         from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
-        return self.save_with(savers.image_writer(array, os.path.splitext(to)[1], quality), to=to)
+        return self._write(savers.image_writer(array, os.path.splitext(to)[1], quality), to, "image")
 
     def save_fig(self, fig: Any = None, *, to: str, **options: Any) -> File:
         """Save a matplotlib figure (default: the current one) and close it; options are `savefig`'s."""
         from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
-        return self.save_with(savers.figure_writer(fig, os.path.splitext(to)[1], options), to=to)
+        return self._write(savers.figure_writer(fig, os.path.splitext(to)[1], options), to, "fig")
+
+    def _save_data(self, content: Any, form: Format, *, to: str) -> File:
+        """Save a table, arrays or plain values in a format that has no method of its own."""
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
+
+        return self._write(savers.data_writer(content, form, to), to, form)
 
     def save_with(self, write: Callable[[IO[bytes]], object], *, to: str) -> File:
         """Save what a function writes to the binary stream passed to it; if it raises, nothing is saved."""
+        return self._write(write, to)
 
+    def _write(self, write: Callable[[IO[bytes]], object], to: str, form: Format | None = None) -> File:
         def content() -> BlobContent:
             with self._blobs.staging() as staged:
-                write(staged.stream)
+                try:
+                    write(staged.stream)
+                except (OSError, MemoryError, TypeError, ValueError):
+                    raise
+                except Exception as error:
+                    if form is None:  # the function is the caller's
+                        raise
+                    raise TypeError(f"{to}: {type(error).__name__}: {error}") from error
             return staged.done()
 
-        return self._store(to, content)
+        return self._store(to, content, form)
 
-    def _store(self, name: str, content: Callable[[], BlobContent]) -> File:
+    def _store(self, name: str, content: Callable[[], BlobContent], form: Format | None = None) -> File:
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
-        folder, _, filename = path.rpartition("/")
-        if not filename:
+        if not path:
             raise UsageError("a file needs a name")
+        about = self._checked_about()
+        timestamp, stored = time.time(), content()
+        file = _entry(path, stored, about, timestamp=timestamp, form=form)
+        return self._index.add([file], timestamp=timestamp)[0]
+
+    def _checked_about(self) -> dict[str, Any]:
         about = arguments.description(
             {key: self._about.get(key) for key in ("description", "tags", "bindrs", "metadata")}
         )
         self._writer.require_present()
-        checksum, size = content()
+        return {**about, "tags": about["tags"] or [], "bindrs": about["bindrs"] or []}
+
+    def _store_folder(self, name: str, source: str) -> File:
+        """Record the files of a folder under their paths in it: all of them, or none."""
+        target = join(self._folder, name)
+        found = folder_walk.content_of(source, records=self._place.root)
+        paths = [join(target, file.relative) for file in found.files]
+        about = self._checked_about()
         timestamp = time.time()
-        file: File = {
-            "id": os.urandom(8).hex(),
+        left_out, files = list(found.left_out), []
+        for path, file in zip(paths, found.files, strict=True):
+            try:
+                stored = self._blobs.copy_in(file.path, inside=found.root)
+            except (FileNotFoundError, NotADirectoryError):
+                left_out.append(folder_walk.LeftOut(file.relative, "it was removed meanwhile"))
+                continue
+            files.append(_entry(path, stored, about, timestamp=timestamp))
+        reasons = ", ".join(f"{each.relative} ({each.reason})" for each in left_out[:5])
+        if not files:
+            raise UsageError(
+                f"the folder {source} has no files to save" + (f": {reasons}" if reasons else "")
+            )
+        saved = self._index.add(files, timestamp=timestamp)
+        if left_out:
+            warnings.warn(
+                f"{len(left_out)} of {source} not saved: {reasons}", UnreadableWarning, stacklevel=3
+            )
+        folder, _, filename = target.rpartition("/")
+        return {
             "path": f"/{folder}",
             "filename": filename,
-            "checksum": checksum,
-            "sizeBytes": size,
-            "contentType": mimetypes.guess_type(filename)[0] or "application/octet-stream",
+            "sizeBytes": sum(file["sizeBytes"] for file in saved),
+            "files": saved,
+            "skipped": [{"path": each.relative, "reason": each.reason} for each in left_out],
             **about,
-            "tags": about["tags"] or [],
-            "bindrs": about["bindrs"] or [],
-            "uploadedAt": clock.stamp(timestamp),
         }
-        return self._index.add(file, timestamp=timestamp)
 
     def versions(self, *, openings: Collection[str] | None = None) -> FileList:
         """All versions of all files, oldest first, including deleted ones."""
@@ -273,27 +317,39 @@ class Files:
         """The latest version of each file in this folder and below it, by path.
 
         Args:
-            pattern: a glob, matched against the name and against the path relative to this folder.
+            pattern: a name, or a path relative to this folder; if no file has exactly this one, a glob that
+                is matched against both.
             openings: only files saved in these openings.
         """
         chosen = self._files_in(self._folder, openings)
-        return (
-            chosen
-            if pattern is None
-            else [file for file in chosen if self._matches(file, pattern.lstrip("/"))]
-        )
+        if pattern is None:
+            return chosen
+        wanted = pattern.lstrip("/")
+        exact = [file for file in chosen if wanted in self._names(file)]
+        return exact or [file for file in chosen if self._matches(file, wanted)]
 
     def _files_in(self, folder: str, openings: Collection[str] | None = None) -> FileList:
         """The latest version of each file in a folder of the record and below it, by path."""
         present = self._index.present(openings)
         return [file for path, file in present.items() if _is_in(path, folder)]
 
-    def _matches(self, file: File, pattern: str) -> bool:
+    def _names(self, file: File) -> tuple[str, str]:
+        """The names by which a file is listed: its own, and its path relative to this folder."""
         path = full_path(file)
-        relative = path.removeprefix(f"{self._folder}/") if self._folder else path
+        return file["filename"], path.removeprefix(f"{self._folder}/") if self._folder else path
+
+    def _matches(self, file: File, pattern: str) -> bool:
         anywhere = pattern.removeprefix("**/")  # `**/` also matches no folder
-        names = (file["filename"], relative)
-        return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in {pattern, anywhere})
+        return any(
+            fnmatch.fnmatchcase(name, glob) for name in self._names(file) for glob in {pattern, anywhere}
+        )
+
+    def _is_glob(self, name: str) -> bool:
+        """Whether a name is a glob: it has characters of one, and never was that of a file or folder."""
+        if not any(character in name for character in "*?["):
+            return False
+        path = join(self._folder, name)
+        return not self.exists(name) and all(full_path(file) != path for file in self._index.versions())
 
     def exists(self, name: str = "") -> bool:
         """Whether there is a file at this path, or any file in this folder."""
@@ -339,48 +395,58 @@ class Files:
     def download(
         self, name: str = "", *, to: str | os.PathLike[str] | None = None, version: int | None = None
     ) -> str | PathList:
-        """Copy a file out of the record and return the path; for a glob, copy all matches and return a list.
+        """Copy a file out of the record and return the path; for a folder or a glob, a list of all paths.
 
         Args:
-            name: the path in this folder, or a glob.
-            to: the target path, or the target folder; for a glob always a folder. Default: the
-                `dest_path` of `files(…)`, otherwise the working folder, where a file with another content is
-                not overwritten.
-            version: the version; default the latest.
+            name: the path of a file or folder in this folder, or a glob.
+            to: the target path, or the target folder; for a folder and a glob always a folder, in which the
+                files of a folder keep their paths. Default: the `dest_path` of `files(…)`, otherwise the
+                working folder, where a file with another content is not overwritten.
+            version: the version of a file; default the latest.
 
         Raises:
             NotFoundError: there is no such file.
-            UsageError: a file with another content exists in the working folder.
+            UsageError: a file with another content exists in the working folder, or two files would have the
+                same path.
             LedgerDamagedError: the content has changed since it was saved.
         """
         to = self._target if to is None else to
-        if any(character in name for character in "*?["):
+        if self._is_glob(name):
             files = self.list(name)
             if not files:
                 raise NotFoundError(f"no file matches {name!r}")
+            pairs = [(file["filename"], file) for file in files]
             folder = absolute(to if to is not None else ".", what="to")
-            return [
-                self._copy_out(file, f"{folder}/{file['filename']}", replace=to is not None) for file in files
-            ]
-        file = self.find(name, version=version)
-        target = absolute(to, what="to") if to is not None else os.path.abspath(file["filename"])
+            return file_copies.copy_all(self._blobs, pairs, folder, replace=to is not None)
+        try:
+            file = self.find(name, version=version)
+        except NotFoundError:
+            path = join(self._folder, name)
+            inner = self._files_in(path)
+            if version is not None or not inner or not (path or to):
+                raise
+            folder = absolute(to if to is not None else path.rpartition("/")[2], what="to")
+            start = len(path) + 1 if path else 0
+            pairs = [(full_path(file)[start:], file) for file in inner]
+            return file_copies.copy_all(self._blobs, pairs, folder, replace=to is not None)
+        target = absolute(to if to is not None else file["filename"], what="to")
         if os.path.isdir(target):
             target = f"{target}/{file['filename']}"
-        return self._copy_out(file, target, replace=to is not None)
+        return file_copies.copy_one(self._blobs, file, target, replace=to is not None)
+
+    def copy_all(self, files: Iterable[File], folder: str | os.PathLike[str]) -> PathList:
+        """Copy files to their paths in a folder and return these; what has another content is not replaced.
+
+        Raises:
+            UsageError: a path has another content, or is that of a folder. Nothing is copied.
+            LedgerDamagedError: the content has changed since it was saved.
+        """
+        pairs = [(full_path(file), file) for file in files]
+        return file_copies.copy_all(self._blobs, pairs, os.fspath(folder), replace=False)
 
     def content_path(self, file: File) -> str:
         """The path of the content of a file, named by its checksum; do not write to it."""
         return self._blobs.path(file["checksum"])
-
-    def _copy_out(self, file: File, target: str, *, replace: bool) -> str:
-        check_path(file["filename"], what="file name")  # the index may come from another machine
-        if not replace and os.path.exists(target):
-            if _has_checksum(target, file["checksum"]):
-                return target
-            raise UsageError(f"{target} exists with another content", hint="set the target with to=")
-        make_folder(os.path.dirname(target))
-        self._blobs.copy_out(file["checksum"], target)
-        return target
 
     def update(
         self,
@@ -424,7 +490,7 @@ class Files:
             NotFoundError: no file matches.
         """
         self._writer.require_open()
-        is_glob = any(character in name for character in "*?[")
+        is_glob = self._is_glob(name)
         files = self.list(name) if is_glob and not self._writer.is_off else [self._saved(name)]
         if not files:
             raise NotFoundError(f"no file matches {name!r}")
@@ -454,8 +520,44 @@ def _is_in(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def _has_checksum(path: str, checksum: str) -> bool:
-    import hashlib  # noqa: PLC0415 - used only here
+def _is_path(text: str, to: str | None) -> bool:
+    """Whether a text given to `save` is the path of a file or folder to upload.
 
-    with open_to_read(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == checksum
+    Raises:
+        NotFoundError: it looks like a path, and nothing is there.
+        TypeError: it is the name of a folder, and `to` that of a file.
+    """
+    if os.path.isdir(text) and to is not None and os.path.splitext(to)[1]:
+        raise TypeError(
+            f"{text!r} is a folder: pass a Path to save it as {to!r}, or use save_text for the text"
+        )
+    if os.path.exists(text):
+        return True
+    if to is None or save_formats.looks_like_path(text, to):
+        raise NotFoundError(
+            f"there is no file {text!r:.200}: check the path, or use save_text to save the text itself",
+            hint=f"the working folder is {os.getcwd()}",
+        )
+    return False
+
+
+def _entry(
+    path: str,
+    stored: BlobContent,
+    about: Mapping[str, Any],
+    *,
+    timestamp: float,
+    form: Format | None = None,
+) -> File:
+    """The entry of a content under a path in the index."""
+    folder, _, filename = path.rpartition("/")
+    return {
+        "id": os.urandom(8).hex(),
+        "path": f"/{folder}",
+        "filename": filename,
+        "checksum": stored.checksum,
+        "sizeBytes": stored.size,
+        "contentType": save_formats.content_type(filename, form),
+        **about,
+        "uploadedAt": clock.stamp(timestamp),
+    }

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.bounded_text import shown
-from nemorun_cli.tracking.store.json_values import plain
+from nemorun_cli.tracking.store.json_values import only_number
 from nemorun_cli.tracking.store.row_selection import mean
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def _as_numbers(fields: Mapping[str, float | None]) -> dict[str, float]:
         try:
             if isinstance(value, (str, bytes, bytearray)):  # `float` would take "0.5"
                 raise TypeError  # noqa: TRY301 - one message for all
-            numbers[key] = math.nan if value is None else float(value)
+            number = value if type(value) is float else only_number(value, key)
+            numbers[key] = math.nan if number is None else float(number)
         except Exception:  # noqa: BLE001 - the value's own __float__ may raise anything
             kind = type(value).__qualname__
             raise TypeError(f"{key}: only numbers can be buffered, not {kind}: {shown(value)}") from None
@@ -209,13 +210,8 @@ def _deviation(numbers: list[float]) -> float:
     if len(numbers) == 1:
         return 0.0
     middle = mean(numbers)
-    distances = [abs(number - middle) for number in numbers]
-    try:
-        return math.sqrt(math.fsum(distance**2 for distance in distances) / (len(numbers) - 1))
-    except OverflowError:  # a square exceeds the largest float, although the deviation may not
-        largest = max(distances)
-        shares = math.fsum((distance / largest) ** 2 for distance in distances)
-        return largest * math.sqrt(shares / (len(numbers) - 1))
+    # hypot scales the differences: the square of a large one would overflow
+    return math.hypot(*(number - middle for number in numbers)) / math.sqrt(len(numbers) - 1)
 
 
 def _percentile(percent: int) -> Callable[[list[float]], float]:

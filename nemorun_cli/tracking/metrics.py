@@ -13,7 +13,8 @@ from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
-from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of
+from nemorun_cli.tracking.store.json_values import dump, encode_row
+from nemorun_cli.tracking.store.object_fields import fields_of
 from nemorun_cli.tracking.store.record_paths import decode_name
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, Statistics, select, statistics
 
@@ -96,7 +97,7 @@ class Metric:
             named = {**as_fields(fields, *foreign), **named}
         if step is not None:
             named["step"] = step
-        self._append(self.folder, encode_row(self._timestamp(_ts), named))
+        self._append(self.folder, encode_row(self._timestamp(_ts), named, is_metric=True))
         return self
 
     def buffer(self, **named: float | None) -> Self:
@@ -282,9 +283,12 @@ class Metrics:
         nested = {name: value for name, value in named.items() if isinstance(value, Mapping)}
         shared = {name: value for name, value in named.items() if name not in nested}
         timestamp = self._timestamps.take(_ts)
-        lines = [(self(name), encode_row(timestamp, {**shared, **inner})) for name, inner in nested.items()]
+        lines = [
+            (self(name), encode_row(timestamp, {**shared, **inner}, is_metric=True))
+            for name, inner in nested.items()
+        ]
         if shared:
-            lines.insert(0, (self(), encode_row(timestamp, shared)))
+            lines.insert(0, (self(), encode_row(timestamp, shared, is_metric=True)))
         for metric, line in lines:
             self._writer.append(metric.folder, line)
         return self

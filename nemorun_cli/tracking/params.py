@@ -9,10 +9,11 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.store import row_files
-from nemorun_cli.tracking.store.json_values import attributes_of, encode_row, fields_of, plain
+from nemorun_cli.tracking.store.json_values import encode_row, plain
+from nemorun_cli.tracking.store.object_fields import attributes_of, fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
@@ -70,8 +71,9 @@ class Params:
 
         Raises:
             TypeError: a value cannot be recorded. Nothing is changed.
-            UsageError: a name would be both a value and a group (`model` and `model.depth`), or is given
-                twice. Nothing is changed.
+            UsageError: a name would be both a value and a group (`model` and `model.depth`) in this opening,
+                or is given twice. Nothing is changed. What others recorded, such as the values of a matrix
+                or an earlier opening, is replaced.
             StateError: the record is not open.
         """
         if groups and isinstance(groups[0], str):
@@ -115,28 +117,25 @@ class Params:
     def get(self, *, flatten: bool = True, openings: Collection[str] | None = None) -> dict[str, Any]:
         """All parameters by dotted name, or nested.
 
-        If two processes set `a` and `a.b` concurrently, the later one takes effect.
+        If two openings set `a` and `a.b`, the later one takes effect.
         """
-        flat = _state(row_files.series(self._folder, openings=openings, kind="params")[0])
+        flat: Flat = {}
+        for _ in _replay(row_files.series(self._folder, openings=openings, kind="params")[0], flat):
+            pass
         return flat if flatten else nested(flat)
 
     def history(
         self, key: str | None = None, *, openings: Collection[str] | None = None
     ) -> list[ParamChange]:
-        """All changes, or those of one parameter, oldest first."""
-        changes = []
-        for row in row_files.series(self._folder, openings=openings, kind="params")[0]:
-            changes += [
-                ParamChange(row["_ts"], name, value, is_set=True)
-                for name, value in row.get("set", {}).items()
-            ]
-            changes += [ParamChange(row["_ts"], name, None, is_set=False) for name in row.get("unset", ())]
-        return [change for change in changes if key in {None, change.key}]
+        """All changes, or those of one parameter, oldest first; a value that a group replaced was removed."""
+        rows = row_files.series(self._folder, openings=openings, kind="params")[0]
+        return [change for change in _replay(rows, {}) if key in {None, change.key}]
 
     def _names(self) -> _Names:
         if self._cached_names is None or self._cached_for != self._writer.name:
             self._cached_names = _Names()
-            self._cached_names.add(self.get())
+            own = (self._writer.name or "").partition(".")[0]  # what others recorded is replaced instead
+            self._cached_names.add(self.get(openings=[own]))
             self._cached_for = self._writer.name
         return self._cached_names
 
@@ -223,44 +222,43 @@ def _flatten(fields: Any, above: str, flat: Flat, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise TypeError(f"{above}: nested more than {MAX_DEPTH} levels deep, or within itself")
     for key, value in fields.items():
-        (part,) = plain({key: None}, above or "params")
+        (part,) = plain({key: None}, above or "the name of a parameter")
         name = f"{above}.{part}" if above else part
         if "" in part.split("."):
             raise UsageError(f"the parameter {name!r} has an empty part in its name")
-        nested_fields = attributes_of(value) if isinstance(value, type) else fields_of(value)
+        nested_fields = attributes_of(value, name) if isinstance(value, type) else fields_of(value, name)
         if not nested_fields and isinstance(value, type):
             raise TypeError(
                 f"{name}: the class {value.__qualname__} has no values to record (record its name instead)"
             )
-        if nested_fields:
-            _flatten(nested_fields, name, flat, depth + 1)
+        converted = plain(value, name) if nested_fields is None else {}
+        if isinstance(converted, dict) and (nested_fields or converted):  # a labelled array is a mapping too
+            _flatten(nested_fields or converted, name, flat, depth + 1)
         elif name in flat:
             raise UsageError(f"the parameter {name!r} is given twice in one call")
         else:
-            flat[name] = {} if nested_fields is not None else plain(value, name)
+            flat[name] = converted
 
 
-def _state(changes: list[row_files.Row]) -> Flat:
-    """The values after all changes; a later change removes values that conflict with it."""
-    flat: Flat = {}
+def _replay(rows: list[row_files.Row], flat: Flat) -> Iterator[ParamChange]:
+    """Apply the rows to `flat`, and return each change; a later one removes values that conflict with it."""
     groups: set[str] = set()
-    for change in changes:
-        for name in change.get("unset", ()):
+    for row in rows:
+        moment = row["_ts"]
+        for name in row.get("unset", ()):
             flat.pop(name, None)
-        for name, value in change.get("set", {}).items():
+            yield ParamChange(moment, name, None, is_set=False)
+        for name, value in row.get("set", {}).items():
             groups_above = _groups_of(name)
-            for group in groups_above:
-                if group in flat:
-                    del flat[group]
-            if name in groups:
-                values_below = [other for other in flat if other.startswith(f"{name}.")]
-                if values_below and _is_empty(value):
-                    continue
-                for other in values_below:
-                    del flat[other]
-            flat[name] = value
-            groups.update(groups_above)
-    return flat
+            below = [other for other in flat if other.startswith(f"{name}.")] if name in groups else []
+            if not below or not _is_empty(value):
+                for other in [group for group in groups_above if group in flat] + below:
+                    # an empty group is filled, not removed
+                    if not _is_empty(flat.pop(other)):
+                        yield ParamChange(moment, other, None, is_set=False)
+                flat[name] = value
+                groups.update(groups_above)
+            yield ParamChange(moment, name, value, is_set=True)
 
 
 def nested(flat: Flat) -> dict[str, Any]:

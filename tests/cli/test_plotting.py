@@ -63,6 +63,13 @@ def test_what_is_not_finite_leaves_a_gap() -> None:
     assert drawn(curve("a", [{"_ts": 0, "loss": "text"}], "loss")) == ["train/loss: no numbers yet"]
 
 
+def test_integers_beyond_floats_are_drawn_at_the_edge() -> None:
+    """An integer larger than any float is a point, at the largest number that is drawn."""
+    points = curve("a", rows([1, 10**400, -(10**400)]), "loss").points
+    assert points == [(0, 1), (1, 1e300), (2, -1e300)]
+    assert len(drawn(Curve("a", points, "row"))) > 6
+
+
 def test_one_point_and_equal_values_are_drawn() -> None:
     """A single value, and a curve that does not move, are pictures too."""
     for values in ([3.0], [3.0, 3.0], [1e300, -1e300], [0.0, 5e-324]):

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
+import os
 import pickle
 import tempfile
+import types
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pytest
+import yaml
 
-from nemorun_cli.errors import LedgerDamagedError, NotFoundError, UsageError
+from nemorun_cli.errors import LedgerDamagedError, NotFoundError, UnreadableWarning, UsageError
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.store.savers import as_bytes
 
@@ -192,7 +196,7 @@ def test_saving_that_fails_leaves_nothing(experiment: Experiment, root: Path) ->
 
     with pytest.raises(RuntimeError, match="no more"):
         experiment.files.save_with(write, to="x.bin")
-    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+    with pytest.raises(TypeError, match="pickle"):
         experiment.files.save_pkl(lambda: 0, to="x.pkl")
     with pytest.raises(TypeError, match="tags"):
         experiment.files("m", metadata={"tags": object()}).save_text("x", to="x.txt")
@@ -217,6 +221,264 @@ def test_image_bytes_keep_their_contrast() -> None:
     ):
         with pytest.raises(ValueError, match="image"):
             as_bytes(bad)
+
+
+def test_floats_a_little_out_of_range_are_clipped_and_never_turned_black() -> None:
+    """What rounding adds to 0 to 1 or 0 to 255 changes no pixel by more than it, in any float type."""
+    for kind in ("float16", "float32", "float64"):
+        near = np.array([[-0.001, 1.001], [0.5, 0.0]], dtype=kind)
+        assert as_bytes(near).tolist() == [[0, 255], [128, 0]]
+    assert as_bytes(np.array([[1.0000001, -1e-8]])).tolist() == [[255, 0]]
+    assert as_bytes(np.array([[1.05, 0.0]])).tolist() == [[255, 0]]
+    assert as_bytes(np.array([[255.4, -0.4]])).tolist() == [[255, 0]]
+    assert as_bytes(np.array([[16.5, 0.4]])).tolist() == [[16, 0]]
+
+
+@pytest.mark.parametrize("largest", [1.06, 1.5, 2.0, 16.0, 255.6, math.inf])
+def test_range_of_floats_is_never_guessed(largest: float) -> None:
+    """Floats that could be from 0 to 1 or from 0 to 255 are refused with what to write."""
+    with pytest.raises(ValueError, match=r"numpy\.clip\(image, 0, 1\), or numpy\.rint"):
+        as_bytes(np.array([[0.0, largest]]))
+
+
+def test_image_that_cannot_be_is_refused_with_the_remedy() -> None:
+    """Channels that come first, pixels that are NaN and numbers that are none are named."""
+    for bad, remedy in (
+        (np.zeros((3, 8, 8)), "transpose"),
+        (np.zeros((1, 8, 8)), "transpose"),
+        (np.zeros((0, 8)), "shape"),
+        (np.zeros((2, 3, 8, 8)), "shape"),
+        (np.array([[0.5, math.nan]]), "nan_to_num"),
+        (np.array([[1j]]), "complex"),
+        (np.array([["a"]]), "integers or floats"),
+    ):
+        with pytest.raises(ValueError, match=remedy):
+            as_bytes(bad)
+
+
+class _LikeArray:
+    """What only looks like an array."""
+
+    dtype = "float32"
+
+    def tolist(self) -> list[float]:
+        """Two numbers."""
+        return [0.1, 0.2]
+
+
+FIGURE = types.SimpleNamespace(savefig=None)
+REFUSED: list[tuple[Any, str, str]] = [
+    *(
+        (value, f"m{ending}", "save_pkl")
+        for value in ({"w": _LikeArray()}, [[1, 2]])
+        for ending in ("", ".bin", ".txt")
+    ),
+    ({"w": _LikeArray()}, "m.npz", "no array of NumPy"),
+    ({"w": np.array([object()])}, "m.npz", "no array of NumPy"),
+    ({"w": np.zeros(2), "lr": 0.1}, "m.npz", "arrays by name"),
+    ({"w": np.zeros(2), "lr": 0.1}, "m.safetensors", "arrays by name"),
+    ({"file": np.zeros(2)}, "m.npz", "called 'file'"),
+    (np.zeros(2), "m.npz", "a mapping of arrays"),
+    (np.zeros(2), "m.txt", r"\.npy"),
+    ([[0, 1]], "m.png", "save_image"),
+    ([[0, 1]], "m.csv", "DataFrame"),
+    ({"a": 1}, "m.parquet", "DataFrame"),
+    ({"a": 1}, "m.jsonl", "list of rows"),
+    ("text", "m.png", "save_text"),
+    ("text", "m", "save_text"),
+    ('{"a": 1}', "m.json", "save_text saves it as it is, save_json"),
+    (FIGURE, "m.txt", r"\.png"),
+    (FIGURE, "m.json", r"\.png"),
+    (5, "m.txt", "save_json"),
+    (object(), "m.yaml", "object cannot be recorded"),
+    (lambda: 0, "m.pkl", "pickle"),
+]
+
+
+@pytest.mark.parametrize(("value", "to", "remedy"), REFUSED, ids=lambda value: str(value)[:20])
+def test_value_is_never_saved_against_its_ending(
+    value: Any, to: str, remedy: str, experiment: Experiment, root: Path
+) -> None:
+    """What the ending does not say is refused with the right call, and nothing is stored."""
+    with pytest.raises(TypeError, match=remedy):
+        experiment.files("m").save(value, to=to)
+    assert experiment.files.versions() == []
+    assert _blobs(root) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["missing.csv", "./notes", "data/train", "/no/file", "my table.txt", "~/model.pt"]
+)
+def test_path_that_does_not_exist_is_an_error(path: str, experiment: Experiment) -> None:
+    """A text that looks like a path is not saved as a text: the error names both things to do."""
+    with pytest.raises(NotFoundError, match="check the path, or use save_text"):
+        experiment.files.save(path, to="t.txt")
+    with pytest.raises(NotFoundError, match="save_text"):
+        experiment.files.save("text")
+    assert experiment.files.list() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["done", "two words.", "0.95", "1e-3", "v1.2.3", "https://a.org/b", "a/b and c\n", "", "see a.csv there"],
+)
+def test_text_that_is_no_path_is_saved(text: str, experiment: Experiment) -> None:
+    """A text is saved as it is under the ending of a text."""
+    assert experiment.files.save(text, to="t.txt")["contentType"] == "text/plain"
+    assert experiment.files.read_text(name="t.txt") == text
+
+
+def test_each_ending_holds_its_format(experiment: Experiment) -> None:
+    """What is saved can be read by what reads its ending, and the type agrees."""
+    files = experiment.files("m")
+    value = {"b": [1, 1e-05, "1e5", None, "yes"], "a": "ü"}
+    assert files.save(value, to="v.yaml")["contentType"] == "application/yaml"
+    assert yaml.safe_load(files.read_bytes("v.yaml")) == value
+    assert files.save([{"a": 1}, [2]], to="v.jsonl")["contentType"] == "application/jsonl"
+    assert files.read_text(name="v.jsonl") == '{"a":1}\n[2]\n'
+    files.save(np.eye(2), to="v.npy")
+    assert np.load(io.BytesIO(files.read_bytes("v.npy"))).tolist() == [[1, 0], [0, 1]]
+    files.save({"w": np.eye(2), "n/b": np.arange(2)}, to="v.npz")
+    loaded = np.load(io.BytesIO(files.read_bytes("v.npz")))
+    assert {name: loaded[name].tolist() for name in loaded} == {"w": [[1, 0], [0, 1]], "n/b": [0, 1]}
+    assert files.save("a", to="v.json")["contentType"] == "application/json"
+    assert files.read_text(name="v.json") == '"a"\n'
+
+
+def test_type_is_that_of_the_content(experiment: Experiment) -> None:
+    """The type follows the method that wrote the content, and what a name says about compression."""
+    files = experiment.files
+    types_ = [
+        files.save_text("a", to="a.png"),
+        files.save_text("a", to="a.html"),
+        files.save_json([], to="a.bin"),
+        files.save_pkl([], to="a.txt"),
+        files.save_blob(b"", to="a.txt.gz"),
+        files.save_blob(b"", to="a.png"),
+        files.save_blob(b"", to="a"),
+    ]
+    assert [file["contentType"] for file in types_] == [
+        *("text/plain", "text/html", "application/json", "application/octet-stream"),
+        *("application/gzip", "image/png", "application/octet-stream"),
+    ]
+
+
+def test_exact_name_comes_before_a_glob(experiment: Experiment, tmp_path: Path) -> None:
+    """A name with characters of globs is that file or folder wherever there was one, and a glob elsewhere."""
+    files = experiment.files("a[1]")
+    for name in ("run[1].txt", "run1.txt", "a*b.txt", "a-b.txt", "x?/y.txt", "xz/y.txt"):
+        files.save_text(name, to=name)
+    for name in ("run[1].txt", "a*b.txt"):
+        assert files.exists(name)
+        assert files.read_text(name=name) == name
+        assert [file["filename"] for file in files.list(name)] == [name]
+        assert files.download(name, to=tmp_path / "copy") == str(tmp_path / "copy")
+        assert (tmp_path / "copy").read_text() == name
+    assert files.download("x?", to=tmp_path / "x") == [str(tmp_path / "x/y.txt")]
+    assert files.delete("run[1].txt")["filename"] == "run[1].txt"
+    assert not files.exists("run[1].txt")
+    with pytest.raises(NotFoundError):
+        files.delete("run[1].txt")
+    assert [file["filename"] for file in files.delete("run[!2].txt")] == ["run1.txt"]
+    files.delete("a*b.txt")
+    assert files.exists("a-b.txt")
+    assert experiment.files("a[1]/xz").list() == experiment.files.list("a[[]1]/xz/*")
+    assert experiment.files("a1").list() == []
+
+
+def _folder(path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        target = path / name.replace("__", "/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    return path
+
+
+def test_folder_is_saved_and_copied_out_whole(experiment: Experiment, tmp_path: Path) -> None:
+    """Each file of a folder keeps its path, on the way in and out, and each upload makes new versions."""
+    source = _folder(tmp_path / "data", a="1", sub__b="2", sub__deep__c="1")
+    (source / "empty").mkdir()
+    (source / "ü [1]*.txt").write_text("odd")
+    saved = experiment.files("sets", tags=["v1"]).upload(f"{source}/")
+    assert (saved["path"], saved["filename"], saved["sizeBytes"], saved["skipped"]) == (
+        "/sets",
+        "data",
+        6,
+        [],
+    )
+    assert [file["tags"] for file in saved["files"]] == [["v1"]] * 4
+    experiment.files.save(source, to="other")
+    experiment.files("here").upload(source, to=".")
+    for folder in ("sets/data", "other", "here"):
+        out = tmp_path / "out" / folder
+        paths = experiment.files(folder).download(to=out)
+        assert paths == [str(out / name) for name in ("a", "sub/b", "sub/deep/c", "ü [1]*.txt")]
+        assert [Path(path).read_text() for path in paths] == ["1", "2", "1", "odd"]
+    assert [file["version"] for file in experiment.files.save(str(source), to="other")["files"]] == [2] * 4
+    assert experiment.files.download("other/sub") == [str(tmp_path / "sub/b"), str(tmp_path / "sub/deep/c")]
+    (tmp_path / "sub/b").write_text("mine")
+    (tmp_path / "sub/deep/c").unlink()
+    with pytest.raises(UsageError, match="another content"):
+        experiment.files.download("other/sub")
+    assert not (tmp_path / "sub/deep/c").exists()
+
+
+def test_links_are_not_followed_out_of_a_folder(experiment: Experiment, tmp_path: Path) -> None:
+    """A link to a file in the folder is saved as that file; what else is no file is left out, and said."""
+    source = _folder(tmp_path / "data", a="1", sub__b="2")
+    (tmp_path / "secret").write_text("secret")
+    (source / "in").symlink_to("sub/b")
+    (source / "out").symlink_to(tmp_path / "secret")
+    (source / "folder").symlink_to("sub")
+    (source / "nothing").symlink_to("absent")
+    os.mkfifo(source / "fifo")
+    with pytest.warns(UnreadableWarning, match=r"4 of .*fifo \(not a regular file\)"):
+        saved = experiment.files.upload(source)
+    assert [file["filename"] for file in saved["files"]] == ["a", "in", "b"]
+    assert {entry["path"]: entry["reason"] for entry in saved["skipped"]} == {
+        "fifo": "not a regular file",
+        "folder": "a link to a folder",
+        "nothing": "a link to nothing",
+        "out": "a link out of the folder",
+    }
+    assert experiment.files.read_text(name="data/in") == "2"
+
+
+def test_folder_is_saved_whole_or_not_at_all(experiment: Experiment, tmp_path: Path, root: Path) -> None:
+    """A name that cannot be used, or a folder without files, refuses the call; nothing is stored."""
+    bad = _folder(tmp_path / "bad", a="1")
+    (bad / "line\nbreak").write_text("2")
+    with pytest.raises(UsageError, match="control character"):
+        experiment.files.upload(bad)
+    (tmp_path / "none/empty").mkdir(parents=True)
+    with pytest.raises(UsageError, match="no files"):
+        experiment.files.upload(tmp_path / "none")
+    with pytest.raises(TypeError, match="is a folder"):
+        experiment.files.save("none", to="none.txt")
+    assert experiment.files.versions() == []
+    assert _blobs(root) == []
+
+
+def test_records_in_a_folder_are_left_out(experiment: Experiment, tmp_path: Path) -> None:
+    """A folder that contains the records is saved without them."""
+    _folder(tmp_path, a="1", other__dash__x__y__d="2")
+    (tmp_path / "other/dash/x/.record").mkdir()
+    with pytest.warns(UnreadableWarning, match="a folder of records"):
+        saved = experiment.files.upload(".", to="all")
+    assert [file["filename"] for file in saved["files"]] == ["a", "d"]
+
+
+def test_copies_never_replace_each_other(experiment: Experiment, tmp_path: Path) -> None:
+    """Two files that would have one path, or one that would be a folder, are refused before any copy."""
+    for path in ("m/a/x.pt", "m/b/x.pt", "m/a/y", "n/a", "n/a/b"):
+        experiment.files.save_text(path, to=path)
+    with pytest.raises(UsageError, match=r"m/a/x\.pt and m/b/x\.pt would both"):
+        experiment.files.download("m/**/*.pt", to="out")
+    with pytest.raises(UsageError, match=r"n/a is a file, but n/a/b"):
+        experiment.files.download("n", to="out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(NotFoundError):
+        experiment.files.download()
 
 
 def test_missing_library_is_told_with_how_to_get_it(experiment: Experiment) -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import Experiment
-from nemorun_cli.tracking.params import _flatten, nested
+from nemorun_cli.tracking.access import supervisor_api
+from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
+from nemorun_cli.tracking.params import _flatten, flattened, nested
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,22 +93,56 @@ CLASHES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("clash", CLASHES, ids=str)
-def test_name_cannot_be_a_value_and_a_group(
-    clash: dict[str, Any], experiment: Experiment, root: Path
-) -> None:
-    """`a` and `a.b` cannot both be set, in one call or two or in another opening; nothing is changed."""
+def test_name_cannot_be_a_value_and_a_group(clash: dict[str, Any], experiment: Experiment) -> None:
+    """`a` and `a.b` cannot both be set by one program, in one call or two; nothing is changed."""
     before = {"model": 5, "lr": 0.1, "group.x": 1}
     experiment.params.set(before)
-    experiment.run.complete()
-    again = Experiment("owner/project/name", dash_root=root)
-    with again.run:
-        with pytest.raises(UsageError, match=r"cannot be set|given twice"):
-            again.params.set(clash)
-        assert again.params.get() == before
-        again.params.unset("model", "lr", "group").set(model={"depth": 1})
-        assert again.params.get() == {"model.depth": 1}
-        with pytest.raises(UsageError, match=r"no parameter 'lr'"):
-            again.params.unset("lr")
+    with pytest.raises(UsageError, match=r"cannot be set|given twice"):
+        experiment.params.set(clash)
+    assert experiment.params.get() == before
+    experiment.params.unset("model", "lr", "group").set(model={"depth": 1})
+    assert experiment.params.get() == {"model.depth": 1}
+    with pytest.raises(UsageError, match=r"no parameter 'lr'"):
+        experiment.params.unset("lr")
+
+
+REPLACED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"model": {"depth": 1}}, {"model.depth": 1, "lr": 0.1, "group.x": 1}),
+    ({"lr.first": 1}, {"model": 5, "lr.first": 1, "group.x": 1}),
+    ({"group": 5}, {"model": 5, "lr": 0.1, "group": 5}),
+    ({"group": {}}, {"model": 5, "lr": 0.1, "group.x": 1}),
+    ({"group.x.y": {"z": 1}}, {"model": 5, "lr": 0.1, "group.x.y.z": 1}),
+]
+
+
+@pytest.mark.parametrize("author", ["supervisor", "earlier opening", "other process"])
+@pytest.mark.parametrize(("clash", "after"), REPLACED, ids=lambda value: str(sorted(value)))
+def test_what_others_recorded_is_replaced(
+    author: str, clash: dict[str, Any], after: dict[str, Any], root: Path
+) -> None:
+    """A program's params take effect over those of a matrix, an earlier opening or another rank."""
+    before = {"model": 5, "lr": 0.1, "group": {"x": 1}}
+    first, second = (Experiment("a/task", dash_root=root) for _ in range(2))
+    if author == "supervisor":
+        supervisor_api.open_attempt(first.place, TrackedAttempt("exp", "task", 1), before)
+    else:
+        first.run.start()
+        first.params.set(before)
+    if author == "earlier opening":
+        first.run.complete()
+    with second.run:
+        second.params.set(clash)
+        assert second.params.get() == after
+        second.params.set(clash)
+        assert second.params.get() == after
+        removed = [change.key for change in second.params.history() if not change.is_set]
+        assert removed == [name for name in flattened(before) if name not in after]
+        second.params.unset(*after)
+        assert second.params.get() == {}
+        second.params.set(before)
+        assert second.params.get() == flattened(before)
+    if first.status == "RUNNING" and author == "other process":
+        first.run.complete()
 
 
 @pytest.mark.parametrize("name", ["", ".a", "a.", "a..b"])

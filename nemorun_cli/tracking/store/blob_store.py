@@ -77,9 +77,13 @@ class Blobs:
             os.unlink(temporary)
             raise
 
-    def copy_in(self, source: str) -> BlobContent:
-        """Store a copy of a file; the file itself is only read."""
-        with open_to_read(source) as original, self.staging() as staged:
+    def copy_in(self, source: str, *, inside: str | None = None) -> BlobContent:
+        """Store a copy of a file, which is only read; below the folder `inside` it is behind no link."""
+        follows_link = inside is None
+        with (
+            open_to_read(source, follows_link=follows_link, inside=inside) as original,
+            self.staging() as staged,
+        ):
             shutil.copyfileobj(original, staged.stream, 1 << 20)
         return staged.done()
 

@@ -9,7 +9,7 @@ from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.record_paths import as_text, check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
@@ -26,15 +26,19 @@ class FileIndex:
         self._counts: dict[str, int] = {}  # the number of versions of each path, read once per opening
         self._counted_in: str | None = None
 
-    def add(self, file: File, *, timestamp: float) -> File:
-        """Record a saved file, and return it with its version."""
-        path = full_path(file)
+    def add(self, files: Sequence[File], *, timestamp: float) -> list[File]:
+        """Record saved files, all or none, and return them with their versions."""
         if self._counted_in != self._writer.name:
             self._counts = {full_path(version): version["version"] for version in self.versions()}
             self._counted_in = self._writer.name
-        self._append(timestamp, {"saved": file})
+        rows = [encode_row(timestamp, {"saved": file}) for file in files]
+        self._writer.append(self._place.files, b"".join(rows))
+        return [{**file, "version": self._counted(full_path(file))} for file in files]
+
+    def _counted(self, path: str) -> int:
+        """The number of versions of a path with a new one."""
         self._counts[path] = self._counts.get(path, 0) + 1
-        return {**file, "version": self._counts[path]}
+        return self._counts[path]
 
     def remove(self, paths: list[str], *, timestamp: float) -> None:
         """Record that paths were deleted."""

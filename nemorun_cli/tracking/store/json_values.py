@@ -9,17 +9,18 @@ back unchanged.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MappingView, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 from nemorun_cli.model.bounded_text import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from nemorun_cli.tracking.store import foreign_values
+from nemorun_cli.tracking.store.object_fields import fields_of, guarded, kind_of
 
 MAX_DEPTH: Final = 100  # levels of nesting; more is a mistake, or a mapping that contains itself
+MAX_DIGITS: Final = 4_300  # of an integer: Python reads no more by default
+MAX_BITS: Final = 14_284  # of the largest power of two with so many digits
 WRAP: Final = "$text"
 
 _NONFINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -28,16 +29,20 @@ _NONFINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity":
 _MARKS: Final = (("N", 'NaN"'), ("I", 'Infinity"'), ("$", f'"{WRAP}"'))
 _SPELLED: Final = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 
-_AS_TEXT: Final = {("torch", "device"), ("torch", "dtype"), ("uuid", "UUID")}
-
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _quote: Final = json.encoder.encode_basestring_ascii
 _heads: dict[str, str] = {}  # field name -> `,"name":`, so that each name is quoted only once
 _HEADS_LIMIT: Final = 10_000
+_SHORT: Final = 1 << 63  # integers below it need no check
 
 
-def encode_row(timestamp: float, fields: Mapping[str, Any]) -> bytes:
+def encode_row(timestamp: float, fields: Mapping[str, Any], *, is_metric: bool = False) -> bytes:
     """One line of a row file: the fields after their Unix time `_ts`.
+
+    Args:
+        timestamp: the Unix time.
+        fields: the fields by name.
+        is_metric: whether an array or tensor with one number is that number.
 
     Raises:
         TypeError: a value cannot be recorded; the message names it.
@@ -50,16 +55,16 @@ def encode_row(timestamp: float, fields: Mapping[str, Any]) -> bytes:
             kind = type(value)
             if kind is float:
                 parts.append(_float(value))
-            elif kind is int:
+            elif kind is int and -_SHORT < value < _SHORT:
                 parts.append(repr(value))
-            elif kind is str and value not in _NONFINITE:
+            elif kind is str and value.isascii() and value not in _NONFINITE:
                 parts.append(_quote(value))
             elif kind is bool:
                 parts.append("true" if value else "false")
             else:
-                converted = plain(value, key)
+                converted = only_number(value, key) if is_metric else plain(value, key)
                 parts.append(_float(converted) if type(converted) is float else dump(converted))
-    except ValueError as error:  # an integer of thousands of digits
+    except ValueError as error:  # a program may set a lower limit of digits
         raise TypeError(f"{key}: {error}") from None
     parts.append("}\n")
     return "".join(parts).encode("ascii")
@@ -70,9 +75,26 @@ def _float(value: float) -> str:
     return repr(value) if value - value == 0.0 else _SPELLED[repr(value)]
 
 
+def only_number(value: Any, where: str) -> Any:
+    """A plain value; that of an array or tensor with one number, of any shape, is the number.
+
+    Raises:
+        TypeError: the value, or a part of it, cannot be recorded.
+    """
+    converted = plain(value, where)
+    if type(converted) is list and foreign_values.is_array(type(value)):
+        number = converted
+        while type(number) is list and len(number) == 1:
+            number = number[0]
+        if isinstance(number, (int, float)):
+            return number
+    return converted
+
+
 def _head(key: str) -> str:
-    if type(key) is not str:
+    if not isinstance(key, str):
         raise TypeError(f"the name of a field must be text, not {shown(key)}")
+    key = _text(str.__str__(key), "the name of a field")
     if key == "_ts":
         raise TypeError("_ts is the time of the row and must be a number")
     head = f",{_quote(key)}:"
@@ -152,27 +174,79 @@ def plain(value: Any, where: str, *, depth: int = 0) -> Any:  # noqa: PLR0911 - 
     if isinstance(value, float):
         return float(value)
     if isinstance(value, str):
-        return str.__str__(value)
+        return _text(str.__str__(value), where)
     if depth >= MAX_DEPTH:
         raise TypeError(f"{where}: nested more than {MAX_DEPTH} levels deep, or within itself")
-    mapping = fields_of(value)
+    if foreign_values.is_array(type(value)):
+        return plain(foreign_values.array(value, where), where, depth=depth + 1)
+    mapping = fields_of(value, where)
     if mapping is not None:
-        return {
-            _key(key, where): plain(item, f"{where}.{key}", depth=depth + 1) for key, item in mapping.items()
-        }
+        return _mapping(mapping, where, depth)
+    if _is_list(value):
+        items = enumerate(guarded(lambda: list(value), value, where))
+        converted = [plain(item, f"{where}[{index}]", depth=depth + 1) for index, item in items]
+        return sorted(converted, key=dump) if _is_set(value) else converted
+    return plain(foreign_values.convert(value, where), where, depth=depth + 1)
+
+
+def _is_list(value: object) -> bool:
+    """Whether a value is recorded as a list: sequences, sets and the views of a mapping, but no bytes."""
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{where}[{index}]", depth=depth + 1) for index, item in enumerate(value)]
-    if isinstance(value, (set, frozenset)):
-        items = [plain(item, where, depth=depth + 1) for item in value]
-        return sorted(items, key=dump)
-    return _convert(value, where, depth)
+        return True
+    is_text = isinstance(value, (bytes, bytearray, memoryview)) or type(value).__name__ == "UserString"
+    return isinstance(value, (Sequence, MappingView, AbstractSet)) and not is_text
+
+
+def _is_set(value: object) -> bool:
+    return isinstance(value, AbstractSet) and not isinstance(value, (Sequence, MappingView))
+
+
+def _mapping(mapping: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    """A mapping with text keys.
+
+    Raises:
+        TypeError: two keys have the same text, such as 1 and "1", or a value cannot be recorded.
+    """
+    items = list(mapping.items())
+    values = {_key(key, where): plain(item, f"{where}.{key}", depth=depth + 1) for key, item in items}
+    if len(values) < len(items):
+        texts = [_key(key, where) for key, _ in items]
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise TypeError(f"{where}: two keys of the mapping are {twice!r} as texts")
+    return values
 
 
 def _integer(value: int, where: str) -> int:
+    """An integer that every program can read: Python refuses to read longer ones.
+
+    Raises:
+        TypeError: it is longer.
+    """
     try:
-        repr(value)
+        if value.bit_length() <= MAX_BITS:
+            repr(value)  # refused by a program that set a lower limit
+            return value
     except ValueError as error:
         raise TypeError(f"{where}: {error}") from None
+    raise TypeError(
+        f"{where}: an integer of more than {MAX_DIGITS:,} digits cannot be read back: record its hex()"
+    )
+
+
+def _text(value: str, where: str) -> str:
+    """A text that is the same when it is read from JSON.
+
+    Raises:
+        TypeError: two surrogates in it would be read as one character.
+    """
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            if json.loads(_quote(value)) != value:
+                raise TypeError(
+                    f"{where}: two surrogates would be read as one character: write that character"
+                ) from None
     return value
 
 
@@ -183,83 +257,12 @@ def _enum(value: Enum, where: str) -> Any:
 
 
 def _key(key: object, where: str) -> str:
-    if isinstance(key, Enum):
-        key = _enum(key, where)
+    if type(key) is not str:
+        if isinstance(key, (tuple, AbstractSet)) and not isinstance(key, Enum):
+            raise TypeError(f"{where}: a key must be a text, a number or an enum, not {kind_of(key)}")
+        key = plain(key, f"{where}: a key of it")
+        if isinstance(key, (list, dict)):
+            raise TypeError(f"{where}: a key must be a text, a number or an enum")
     if isinstance(key, str):
-        return str.__str__(key)
-    if key is None or isinstance(key, (bool, int, float)):
-        return _encode(key) if key == key else "NaN"  # noqa: PLR0124 - only NaN differs from itself
-    if hasattr(key, "item"):  # a NumPy scalar
-        return _key(key.item(), where)
-    raise TypeError(f"{where}: a key must be a text, a number or an enum, not {_kind(key)}")
-
-
-def fields_of(value: Any) -> Mapping[Any, Any] | None:  # noqa: PLR0911 - one return per kind of value
-    """The fields of a mapping, dataclass, named tuple, namespace, attrs or pydantic object; else None."""
-    if isinstance(value, Mapping):
-        return value
-    kind = type(value)
-    if kind is type:
-        return None
-    if hasattr(kind, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in kind.__dataclass_fields__ if hasattr(value, name)}
-    if hasattr(kind, "__attrs_attrs__"):
-        return {field.name: getattr(value, field.name) for field in kind.__attrs_attrs__}
-    for names in ("model_fields", "__fields__"):  # pydantic 2, pydantic 1
-        if hasattr(kind, names) and hasattr(value, "dict"):
-            return {name: getattr(value, name) for name in getattr(kind, names)}
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return dict(zip(kind._fields, value, strict=True))
-    if (kind.__module__, kind.__name__) in {("argparse", "Namespace"), ("types", "SimpleNamespace")}:
-        return cast("Mapping[Any, Any]", vars(value))
-    return None
-
-
-def attributes_of(kind: type) -> dict[str, Any]:
-    """The public values of a class of settings, including inherited ones; no methods."""
-    values: dict[str, Any] = {}
-    for ancestor in reversed(kind.__mro__[:-1]):
-        for name, value in vars(ancestor).items():
-            if isinstance(value, type) and not name.startswith("_"):
-                values[name] = attributes_of(value)
-            elif not (name.startswith("_") or callable(value) or hasattr(type(value), "__get__")):
-                values[name] = value
-    return values
-
-
-def _convert(value: Any, where: str, depth: int) -> Any:
-    """Convert paths, times, arrays, tensors and exact numbers, detected without importing libraries."""
-    if isinstance(value, os.PathLike):
-        return os.fsdecode(value)
-    convert: Callable[[Any], Any] | None = None
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        convert = _array
-    elif hasattr(value, "isoformat"):
-        convert = type(value).isoformat
-    elif hasattr(value, "total_seconds"):
-        convert = type(value).total_seconds
-    elif hasattr(value, "as_integer_ratio"):
-        convert = float
-    elif (type(value).__module__, type(value).__name__) in _AS_TEXT:
-        convert = str
-    if convert is None or isinstance(value, type):
-        raise TypeError(
-            f"{where}: {_kind(value)} cannot be recorded (allowed: numbers, texts, booleans, None, lists,"
-            " mappings, dataclasses, enums, paths, dates, arrays and tensors)"
-        )
-    return plain(convert(value), where, depth=depth + 1)
-
-
-def _array(value: Any) -> Any:
-    """An array or tensor as a list, and a scalar as a number."""
-    if hasattr(value, "detach"):  # a tensor that may require gradients or be on a GPU
-        value = value.detach().cpu()
-    converted = value.tolist()
-    return float(converted) if type(converted) is type(value) else converted
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__qualname__}"
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        return _text(key, where)
+    return _float(key).strip('"') if isinstance(key, float) else _encode(key)

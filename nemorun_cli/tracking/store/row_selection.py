@@ -221,10 +221,23 @@ def _statistics(series: list[float]) -> Statistics:
 
 
 def mean(numbers: Sequence[float]) -> float:
-    """The mean, also if the sum exceeds the largest float, or infinities of both signs make it NaN."""
+    """The mean, also of integers and sums beyond the largest float; infinities of both signs make it NaN."""
     try:
         return math.fsum(numbers) / len(numbers)
     except OverflowError:
-        return math.fsum(number / len(numbers) for number in numbers)
+        return _exact_mean(numbers)
     except ValueError:  # infinities of both signs
         return math.nan
+
+
+def _exact_mean(numbers: Sequence[float]) -> float:
+    """The nearest float; the nearest integer if it is beyond the largest float."""
+    if infinities := {number for number in numbers if number in {math.inf, -math.inf}}:
+        return infinities.pop() if len(infinities) == 1 else math.nan
+    from fractions import Fraction  # noqa: PLC0415 - rarely needed, and slow to import
+
+    exact = sum(map(Fraction, numbers), Fraction()) / len(numbers)
+    try:
+        return float(exact)
+    except OverflowError:
+        return round(exact)

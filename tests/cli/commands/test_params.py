@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING
 
 from nemorun_cli.tracking import Experiment
@@ -55,6 +57,20 @@ def test_params_of_a_program_of_its_own(exp: Exp) -> None:
     ]
     (entry,) = exp("params", "bob", "--dash-root", ".dash", "--json").json["records"]
     assert entry["nested"] == {"model": {"depth": 3}, "name": "x"}
+
+
+def test_params_as_csv_are_a_row_each(exp: Exp) -> None:
+    """CSV has exact numbers and a row for each param; texts are guarded against spreadsheets unless raw."""
+    with Experiment("bob", dash_root=exp.folder / ".dash", print_logs=False).run as experiment:
+        experiment.params.set(a="=1+1", b=0.1 + 0.2, c=10**30, d=[1, None], e=None, f=True)
+    of = ("params", "bob", "--dash-root", ".dash", "--format")
+    rows = list(csv.reader(io.StringIO(exp(*of, "csv", "--raw").stdout)))
+    assert rows[0] == ["prefix", "task", "param", "value"]
+    assert [row[3] for row in rows[1:]] == ["=1+1", repr(0.1 + 0.2), str(10**30), "[1,null]", "", "true"]
+    assert exp(*of, "csv").stdout.splitlines()[1] == "bob,,a,'=1+1"
+    assert exp(*of, "json").json == exp(*of[:-1], "--json").json
+    exp(*of, "table", "--raw", code=2)
+    assert "must be one of table, csv, json" in exp(*of, "xml", code=2).stderr
 
 
 def test_a_record_that_is_not_there_is_told(exp: Exp) -> None:
