@@ -248,17 +248,6 @@ class Resolution:
             strict_inline=self._document.strict_inline,
         )
 
-    def _tracking(self, section: Mapping[str, Any]) -> dict[str, Any]:
-        """The section `tracking`, with the folder that a leading `~` of `dash_root` means."""
-        tracking = dict(section)
-        if str(tracking.get("dash_root", "")).startswith("~"):
-            try:
-                tracking["dash_root"] = str(expanded(tracking["dash_root"]))
-            except UsageError as error:
-                place = ("tracking", "dash_root")
-                self._findings.append(Finding(place=place, message=error.message, hint=error.hint))
-        return tracking
-
     def _selected_ids(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:
         """Return the ids that `only` matches."""
         from nemorun_cli.spec.tasks.select import matching  # noqa: PLC0415 - only with `--only`
@@ -290,6 +279,7 @@ class Resolution:
         return RunOptions(**values)
 
     def _tracking(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        """The section `tracking`, with its interval in seconds and a `dash_root` without a leading `~`."""
         values = dict(section)
         try:
             seconds = units.sampling(values.pop("system", False))
@@ -297,6 +287,12 @@ class Resolution:
             self._findings.append(Finding(place=("tracking", "system"), message=str(fault)))
         else:
             values |= {} if seconds is None else {"system": seconds}
+        if str(values.get("dash_root", "")).startswith("~"):
+            try:
+                values["dash_root"] = str(expanded(values["dash_root"]))
+            except UsageError as error:
+                place = ("tracking", "dash_root")
+                self._findings.append(Finding(place=place, message=error.message, hint=error.hint))
         return values
 
     def _check_uses(

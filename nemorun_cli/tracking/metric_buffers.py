@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.bounded_text import shown
-from nemorun_cli.tracking.store.json_values import only_number
+from nemorun_cli.tracking.store.json_values import only_number, plain
 from nemorun_cli.tracking.store.row_selection import mean
 
 if TYPE_CHECKING:

@@ -146,9 +146,9 @@ class DiscardedBlobs(Blobs):
         yield staged
         staged.content = BlobContent(CHECKSUM, stream.size)
 
-    def copy_in(self, source: str) -> BlobContent:
+    def copy_in(self, source: str, *, inside: str | None = None) -> BlobContent:
         """The size of a file, which must be readable; that of a saved content is not known."""
         if source.startswith(NOWHERE):
             return BlobContent(CHECKSUM, 0)
-        with open_to_read(source) as original:
+        with open_to_read(source, follows_link=inside is None, inside=inside) as original:
             return BlobContent(CHECKSUM, os.fstat(original.fileno()).st_size)
