@@ -94,7 +94,7 @@ class Params:
 
         If two processes set `a` and `a.b` concurrently, the later one takes effect.
         """
-        flat = _state(row_files.series(self._folder, openings=openings, kind="params")[0])
+        flat = _state(self._changes(openings))
         return flat if flatten else nested(flat)
 
     def history(
@@ -102,7 +102,7 @@ class Params:
     ) -> list[ParamChange]:
         """All changes, or those of one parameter, oldest first."""
         changes = []
-        for row in row_files.series(self._folder, openings=openings, kind="params")[0]:
+        for row in self._changes(openings):
             changes += [
                 ParamChange(row["_ts"], name, value, is_set=True)
                 for name, value in row.get("set", {}).items()
@@ -110,10 +110,16 @@ class Params:
             changes += [ParamChange(row["_ts"], name, None, is_set=False) for name in row.get("unset", ())]
         return [change for change in changes if key in {None, change.key}]
 
+    def _changes(self, openings: Collection[str] | None) -> list[row_files.Row]:
+        """The rows of all changes; warns of damaged lines."""
+        rows, skipped = row_files.series(self._folder, openings=openings, kind="params")
+        row_files.warn_of(skipped)
+        return rows
+
     def _names(self) -> _Names:
         if self._cached_names is None or self._cached_for != self._writer.name:
             self._cached_names = _Names()
-            self._cached_names.add(self.get())
+            self._cached_names.add(_state(row_files.series(self._folder, kind="params")[0]))
             self._cached_for = self._writer.name
         return self._cached_names
 

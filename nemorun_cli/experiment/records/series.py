@@ -6,8 +6,7 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.clock import stamp
-from nemorun_cli.tracking.store import row_selection
+from nemorun_cli.tracking.store import row_files, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
@@ -17,18 +16,27 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
     from nemorun_cli.tracking.store.row_selection import Statistics
+    from nemorun_cli.tracking.store.row_series import Attempts, Origin, SeriesRows
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
+AT: Final = "_at"  # in rows that a supervisor recorded: the byte of the output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The rows of one series of a record; `name` is None for the unnamed one."""
+    """The rows of one series of a record; `name` is None for the unnamed one.
+
+    Attributes:
+        rows: with the fields that were logged and the time.
+        origins: the attempt and rank of each row.
+        torn: the files whose incomplete last line was skipped.
+    """
 
     of: TargetRecord
     name: str | None
     rows: list[Row]
+    origins: list[Origin]
     torn: Sequence[IncompleteRow] = ()
 
     @property
@@ -54,7 +62,7 @@ class Series:
             "name": self.name,
             "count": len(self.rows),
             "statistics": self.statistics(),
-            "rows": self.rows,
+            "rows": [*map(row_series.marked, self.rows, self.origins)],
         }
 
 
@@ -63,36 +71,59 @@ def key_of(series: str | None, field: str) -> str:
     return field if series is None else f"{series}/{field}"
 
 
-def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
-    """The series of a record that contain a requested field.
+def read(
+    chosen: TargetRecord,
+    *,
+    wanted: Sequence[str] = (),
+    tail: int | None = None,
+    attempts: Attempts = None,
+) -> Iterator[Series]:
+    """The series of a record that contain a requested field; warns of damaged lines.
 
     Args:
         chosen: the record.
         wanted: globs of keys (`train/loss`), fields or series; empty for everything.
         tail: only this many of the last rows of each series.
+        attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
     """
-    data = chosen.data
-    for name in data.metrics.names():
-        series_rows = data.metrics(name).read(tail=tail, openings=chosen.ids)
-        kept = only(series_rows, name, wanted)
-        if kept:
-            yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn)
+    metrics = chosen.data.metrics
+    origins = metrics.origins()
+    origins |= {opening.id: row_series.origin_of(opening.id, opening.facts) for opening in chosen.openings}
+    for name in metrics.names():
+        found = row_series.read(
+            metrics(name).folder,
+            origins,
+            openings=chosen.ids,
+            tail=tail,
+            attempts=attempts,
+            with_origins=True,
+        )
+        row_files.warn_of(found.skipped)
+        rows, row_origins = only(found, name, wanted)
+        if rows:
+            torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
+            yield Series(of=chosen, name=name, rows=rows, origins=row_origins, torn=torn)
 
 
-def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
-    """The rows with the requested fields and the axes, without internal fields."""
-    kept = []
-    for row in all_rows:
-        fields = {name: value for name, value in row.items() if name == TIME or not name.startswith("_")}
-        if wanted:
-            fields = {
-                name: value
-                for name, value in fields.items()
-                if name in NOT_PLOTTED or is_wanted(series, name, wanted)
-            }
+def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[Origin]]:
+    """The rows with the requested fields and the axes, without what a supervisor added, and their origins."""
+    if not wanted and not any(origin.is_supervised for origin in set(found.origins)):
+        return found.rows, found.origins
+    is_shown = {
+        name: name in NOT_PLOTTED or is_wanted(series, name, wanted)
+        for name in {name for row in found.rows for name in row}
+    }
+    rows, origins = [], []
+    for row, origin in zip(found.rows, found.origins, strict=True):
+        fields = {
+            name: value
+            for name, value in row.items()
+            if is_shown[name] and not (name == AT and origin.is_supervised)
+        }
         if fields.keys() - NOT_PLOTTED or not wanted:
-            kept.append(fields)
-    return kept
+            rows.append(fields)
+            origins.append(origin)
+    return rows, origins
 
 
 def fields(all_series: Sequence[Series]) -> list[tuple[str | None, str]]:
@@ -135,5 +166,5 @@ def line(row: Row) -> str:
 
 
 def time_of(row: Row) -> str:
-    """When a row was logged, as a stamp."""
-    return stamp(row[TIME])
+    """When a row was logged, as a stamp; empty if no calendar has that time."""
+    return row_selection.time_of(row) or ""

@@ -12,7 +12,7 @@ from nemorun_cli.executors import planning
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader, supervisor_api
-from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.tracking.store import record_paths, row_files, row_series
 from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.views import observe
 
@@ -59,6 +59,11 @@ class TargetRecord:
     def ids(self) -> list[str] | None:
         """The `openings` argument of readers: None for all openings."""
         return None if self.experiment is None else [opening.id for opening in self.openings]
+
+    @property
+    def attempts(self) -> list[int]:
+        """The number of the attempt of each opening; outside of tasks it is the generation."""
+        return [row_series.origin_of(opening.id, opening.facts).attempt for opening in self.openings]
 
     @property
     def data(self) -> Experiment:
@@ -164,6 +169,7 @@ def records(folder: Path, pattern: str) -> Iterator[Record]:
     """The records under these prefixes."""
     for prefix in prefixes(folder, pattern):
         if (existing := reader.record(folder, prefix)) is not None:
+            row_files.warn_of(existing.damaged)
             yield existing
 
 
@@ -219,6 +225,7 @@ def _part(
     record = reader.record(folder, prefix)
     if record is None:
         return
+    row_files.warn_of(record.damaged)
     written = tuple(
         opening
         for opening in record.openings

@@ -9,7 +9,7 @@ from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.record_paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
@@ -30,7 +30,8 @@ class FileIndex:
         """Record a saved file, and return it with its version."""
         path = full_path(file)
         if self._counted_in != self._writer.name:
-            self._counts = {full_path(version): version["version"] for version in self.versions()}
+            versions, _ = _replayed(row_files.series(self._place.files, kind="files")[0])
+            self._counts = {full_path(version): version["version"] for version in versions}
             self._counted_in = self._writer.name
         self._append(timestamp, {"saved": file})
         self._counts[path] = self._counts.get(path, 0) + 1
@@ -49,29 +50,35 @@ class FileIndex:
 
     def versions(self, openings: Collection[str] | None = None) -> list[File]:
         """All versions of all files, oldest first, including deleted ones."""
-        return self._replayed(openings)[0]
+        return _replayed(self._changes(openings))[0]
 
     def present(self, openings: Collection[str] | None = None) -> dict[str, File]:
         """The latest version of each path that is not deleted, by path."""
-        return dict(sorted(self._replayed(openings)[1].items()))
+        return dict(sorted(_replayed(self._changes(openings))[1].items()))
 
-    def _replayed(self, openings: Collection[str] | None) -> tuple[list[File], dict[str, File]]:
-        """All versions, oldest first, and the files that are not deleted, after all changes."""
-        changes, _ = row_files.series(self._place.files, openings=openings, kind="files")
-        counts: dict[str, int] = {}
-        versions: list[File] = []
-        files: dict[str, File] = {}
-        for change in changes:
-            if "saved" in change:
-                path = full_path(change["saved"])
-                counts[path] = counts.get(path, 0) + 1
-                files[path] = {**change["saved"], "version": counts[path]}
-                versions.append(files[path])
-            for path in change.get("deleted", ()):
-                files.pop(path, None)
-            if "updated" in change:
-                _apply(change["updated"], versions)
-        return versions, files
+    def _changes(self, openings: Collection[str] | None) -> list[row_files.Row]:
+        """The rows of all changes; warns of damaged lines."""
+        changes, skipped = row_files.series(self._place.files, openings=openings, kind="files")
+        row_files.warn_of(skipped)
+        return changes
+
+
+def _replayed(changes: Iterable[Mapping[str, Any]]) -> tuple[list[File], dict[str, File]]:
+    """All versions, oldest first, and the files that are not deleted, after all changes."""
+    counts: dict[str, int] = {}
+    versions: list[File] = []
+    files: dict[str, File] = {}
+    for change in changes:
+        if "saved" in change:
+            path = full_path(change["saved"])
+            counts[path] = counts.get(path, 0) + 1
+            files[path] = {**change["saved"], "version": counts[path]}
+            versions.append(files[path])
+        for path in change.get("deleted", ()):
+            files.pop(path, None)
+        if "updated" in change:
+            _apply(change["updated"], versions)
+    return versions, files
 
 
 def _apply(update: Mapping[str, Any], versions: list[File]) -> None:

@@ -61,7 +61,7 @@ def test_rows_are_told_in_each_form(learned: Exp) -> None:
     document = learned("metrics", "--json", "-k", "loss").json
     (series,) = document["series"]
     assert [row["loss"] for row in series["rows"]] == [0.5, 0.25, "NaN"]
-    assert series["rows"][0].keys() == {"_ts", "loss", "epoch"}
+    assert series["rows"][0].keys() == {"_ts", "loss", "epoch", "_attempt", "_rank"}
     assert series["statistics"]["loss"]["mean"] == 0.375
 
 
