@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
     from nemorun_cli.tracking.store.row_selection import Statistics
-    from nemorun_cli.tracking.store.row_series import Attempts, Origin, SeriesRows
+    from nemorun_cli.tracking.store.row_series import Attempts, RowOrigin, SeriesRows
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
@@ -36,7 +36,7 @@ class Series:
     of: TargetRecord
     name: str | None
     rows: list[Row]
-    origins: list[Origin]
+    origins: list[RowOrigin]
     torn: Sequence[IncompleteRow] = ()
 
     @property
@@ -105,7 +105,7 @@ def read(
             yield Series(of=chosen, name=name, rows=rows, origins=row_origins, torn=torn)
 
 
-def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[Origin]]:
+def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[RowOrigin]]:
     """The rows with the requested fields and the axes, without what a supervisor added, and their origins."""
     if not wanted and not any(origin.is_supervised for origin in set(found.origins)):
         return found.rows, found.origins

@@ -17,7 +17,7 @@ from nemorun_cli.tracking.store.row_files import RowSource, generation_of, merge
 from nemorun_cli.tracking.store.row_selection import ORIGIN, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nemorun_cli.tracking.store.row_files import Flaw, Row
 
@@ -30,7 +30,7 @@ AXES: Final = ("step", "epoch")  # the fields by which rows are superseded, the 
 GROWTH: Final = 4  # how many times as much of a file is read if its end has too few rows that count
 
 
-class Origin(NamedTuple):
+class RowOrigin(NamedTuple):
     """The writer of a row: an opening, with its attempt and rank.
 
     Outside of a task the attempt is the generation. `task` has the ids of the experiment and of the task.
@@ -43,17 +43,17 @@ class Origin(NamedTuple):
     is_supervised: bool = False
 
 
-def origin_of(opening: str, facts: Mapping[str, Any]) -> Origin:
+def origin_of(opening: str, facts: Mapping[str, Any]) -> RowOrigin:
     """The origin of an opening's rows, given the first line of its file."""
     experiment, task, attempt = (facts.get(name) for name in ("exp_id", "task", "attempt"))
     rank = facts["rank"] if type(facts.get("rank")) is int else None
     is_supervised = facts.get("supervised") is True
     if not (isinstance(experiment, str) and isinstance(task, str) and type(attempt) is int):
-        return Origin(opening, generation_of(opening), rank, is_supervised=is_supervised)
-    return Origin(opening, attempt, rank, (experiment, task), is_supervised)
+        return RowOrigin(opening, generation_of(opening), rank, is_supervised=is_supervised)
+    return RowOrigin(opening, attempt, rank, (experiment, task), is_supervised)
 
 
-class Origins(dict[str, Origin]):
+class Origins(dict[str, RowOrigin]):
     """The origin of each opening of a record, read from the first line of its file when it is needed.
 
     Of an opening that cannot be read, only the generation is known.
@@ -63,7 +63,7 @@ class Origins(dict[str, Origin]):
         super().__init__()
         self.folder = folder
 
-    def __missing__(self, opening: str) -> Origin:
+    def __missing__(self, opening: str) -> RowOrigin:
         path = f"{self.folder}/{opening}{row_files.SUFFIX}"
         try:
             with row_files.open_rows(path) as stream:
@@ -71,7 +71,7 @@ class Origins(dict[str, Origin]):
         except (FileNotFoundError, LedgerDamagedError, ValueError, RecursionError):
             facts = None
         if not isinstance(facts, dict):
-            return Origin(opening, generation_of(opening))
+            return RowOrigin(opening, generation_of(opening))
         self[opening] = origin = origin_of(opening, facts)
         return origin
 
@@ -170,21 +170,20 @@ def _first(rows: Iterable[Row], axis: str) -> float | None:
     return next((value for row in rows if (value := number(row.get(axis))) is not None), None)
 
 
-def layers(found: Sequence[RowSource], origins: Mapping[str, Origin]) -> list[Generation]:
+def layers(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[Generation]:
     """The layers of files that are sorted by generation. Reads the origin of openings that share one."""
     generations: list[Generation] = []
     for _, group in groupby(found, key=lambda source: source.generation):
         files = list(group)
-        chains = [[files]]
-        if len({source.opening for source in files}) > 1:
-            by_task: dict[tuple[str, str] | None, dict[int, list[RowSource]]] = {}
-            for source in files:
-                origin = origins[source.opening]
-                number_in_task = origin.attempt if origin.task else 0
-                by_task.setdefault(origin.task, {}).setdefault(number_in_task, []).append(source)
-            if any(len(attempts) > 1 for attempts in by_task.values()):
-                chains = [[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()]
-        generations.append(chains)
+        if len({source.opening for source in files}) == 1:
+            generations.append([[files]])
+            continue
+        by_task: dict[tuple[str, str] | None, dict[int, list[RowSource]]] = {}
+        for source in files:
+            origin = origins[source.opening]
+            attempt = origin.attempt if origin.task else 0
+            by_task.setdefault(origin.task, {}).setdefault(attempt, []).append(source)
+        generations.append([[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()])
     return generations
 
 
@@ -221,7 +220,8 @@ def arranged(
             remaining -= len(rows)
         parts.append(rows)
         if supersedes and len(generations) > len(parts) and remaining != 0:
-            cut = cut.with_layer(head(source) for source in _files(chains))
+            for files in chain.from_iterable(chains):
+                cut = cut.with_layer(map(head, files))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
 
 
@@ -246,20 +246,15 @@ def _chain(
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
 
 
-def _files(chains: Generation) -> Iterator[RowSource]:
-    for attempts in chains:
-        yield from chain.from_iterable(attempts)
-
-
 class SeriesRows(NamedTuple):
     """Rows in order, the origin of each if it was asked for, and the lines that were skipped."""
 
     rows: list[Row]
-    origins: list[Origin]
+    origins: list[RowOrigin]
     skipped: Sequence[Flaw] = ()
 
 
-def marked(row: Row, origin: Origin) -> Row:
+def marked(row: Row, origin: RowOrigin) -> Row:
     """A row with its origin as `_attempt` and `_rank`; its own field of such a name gets one more `_`."""
     fields = {_beside_origin(name): value for name, value in row.items()}
     return {**fields, **dict(zip(ORIGIN, (origin.attempt, origin.rank), strict=True))}
@@ -272,7 +267,7 @@ def _beside_origin(name: str) -> str:
 
 def read(
     folder: str,
-    origins: Mapping[str, Origin],
+    origins: Mapping[str, RowOrigin],
     *,
     openings: Collection[str] | None = None,
     tail: int | None = None,
@@ -306,7 +301,7 @@ def read(
 
 
 def sources(
-    folder: str, origins: Mapping[str, Origin], *, openings: Collection[str] | None, attempts: Attempts
+    folder: str, origins: Mapping[str, RowOrigin], *, openings: Collection[str] | None, attempts: Attempts
 ) -> list[RowSource]:
     """The files of a metric, of all openings or of the given ones, and of one attempt if a number is given.
 
@@ -351,12 +346,12 @@ class _Reading:
         """The head of a file that was read from its start."""
         return NO_ROWS.then(self._rows.get(source, []))
 
-    def origins(self, rows: list[Row], known: Mapping[str, Origin]) -> list[Origin]:
+    def origins(self, rows: list[Row], known: Mapping[str, RowOrigin]) -> list[RowOrigin]:
         """The origin of each of these rows."""
         openings = {source.opening for source in self._rows}
         if len(openings) == 1:
             return [known[openings.pop()]] * len(rows)
-        owners: dict[int, Origin] = {}
+        owners: dict[int, RowOrigin] = {}
         for source, read_rows in self._rows.items():
             owners.update(zip(map(id, read_rows), repeat(known[source.opening])))
         return [owners[id(row)] for row in rows]

@@ -209,7 +209,7 @@ def _read(place: Place, opening: str, path: str) -> tuple[Session | None, list[F
         if state == "gone":  # it may have ended between the two reads
             events, flaws = row_files.read(path, "opening")
     if (first := next(iter(row_files.damaged(flaws)), None)) is not None and first.line == 1:
-        raise LedgerDamagedError(first.message)  # nothing says whose opening it is
+        raise LedgerDamagedError(first.message)  # the other lines do not identify the writer
     if not events:
         return None, flaws
     if events[0].get("format") != FORMAT:

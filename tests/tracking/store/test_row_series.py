@@ -110,8 +110,7 @@ def expected(writers: Sequence[Written]) -> set[tuple[int, int]]:
         later = [other for other in writers if other.rows and other.supersedes(writer)]
         layers: dict[tuple[int, str | None, int], list[Written]] = {}
         for other in later:
-            is_attempt = other.generation == writer.generation
-            key = (other.generation, *((other.task, other.attempt) if is_attempt else (None, 0)))
+            key = (other.generation, other.task, other.attempt if other.task else 0)
             layers.setdefault(key, []).append(other)
         for layer in layers.values():
             axis = next(
