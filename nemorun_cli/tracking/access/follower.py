@@ -55,6 +55,7 @@ class MetricFollower:
             return SeriesRows([], [], skipped)
         rows = row_series.arranged(
             row_series.layers(sources, self._origins),
+            self._origins,
             lambda source, cut, _: followed[source].counted(cut),
             lambda source: followed[source].head,
             supersedes=self._attempts != row_series.ALL,

@@ -2,14 +2,15 @@
 
 Of the attempts at a task, and of the openings of a record that follow one another (its generations), a later
 one takes effect from its first step on: earlier rows at or after that step are superseded. They stay in their
-files. Openings that overlap, such as the ranks of a job, do not supersede each other.
+files. Openings that overlap, such as the ranks of a job, do not supersede each other, nor do different tasks
+of one experiment.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from itertools import chain, compress, groupby, repeat
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.tracking.store import json_values, row_files
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import Flaw, Row
 
 Attempts = int | Literal["all"] | None
-Chain = list[list[RowSource]]  # the attempts at one task, oldest first, each with the files of its writers
-Generation = list[Chain]  # chains do not supersede each other
+Task = tuple[str, str]  # the ids of an experiment and of a task of it
 
 ALL: Final = "all"
 AXES: Final = ("step", "epoch")  # the fields by which rows are superseded, the preferred one first
@@ -39,7 +39,7 @@ class RowOrigin(NamedTuple):
     opening: str
     attempt: int
     rank: int | None = None
-    task: tuple[str, str] | None = None
+    task: Task | None = None
     is_supervised: bool = False
 
 
@@ -102,16 +102,27 @@ class Cut(NamedTuple):
     epoch: float | None = None
     is_whole: bool = False
 
-    def with_layer(self, heads: Iterable[Head]) -> Cut:
-        """The cut for layers before one whose writers have these heads; without rows, none is added."""
-        heads = list(heads)
-        if not any(head.has_rows for head in heads):
-            return self
+    @classmethod
+    def of_layer(cls, heads: Iterable[Head]) -> Self:
+        """The cut that a layer makes whose writers have these heads; without rows, it supersedes nothing."""
+        heads = [head for head in heads if head.has_rows]
         if steps := [head.step for head in heads if head.step is not None]:
-            return self._replace(step=min(steps if self.step is None else [*steps, self.step]))
+            return cls(step=min(steps))
         if epochs := [head.epoch for head in heads if head.epoch is not None]:
-            return self._replace(epoch=min(epochs if self.epoch is None else [*epochs, self.epoch]))
-        return self._replace(is_whole=True)
+            return cls(epoch=min(epochs))
+        return cls(is_whole=bool(heads))
+
+    def joined(self, other: Cut) -> Cut:
+        """The cut of two layers."""
+        return Cut(
+            _least(self.step, other.step), _least(self.epoch, other.epoch), self.is_whole or other.is_whole
+        )
+
+
+def _least(first: float | None, second: float | None) -> float | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
 
 
 class Positions(NamedTuple):
@@ -170,25 +181,64 @@ def _first(rows: Iterable[Row], axis: str) -> float | None:
     return next((value for row in rows if (value := number(row.get(axis))) is not None), None)
 
 
+class Chain(NamedTuple):
+    """The attempts at one task in one generation, oldest first, each with the files of its writers.
+
+    `opening` is one of theirs. Outside of tasks, all openings of a generation are one attempt.
+    """
+
+    opening: str
+    attempts: list[list[RowSource]]
+
+
+Generation = list[Chain]  # chains do not supersede each other
+
+
 def layers(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[Generation]:
     """The layers of files that are sorted by generation. Reads the origin of openings that share one."""
     generations: list[Generation] = []
     for _, group in groupby(found, key=lambda source: source.generation):
         files = list(group)
         if len({source.opening for source in files}) == 1:
-            generations.append([[files]])
+            generations.append([Chain(files[0].opening, [files])])
             continue
-        by_task: dict[tuple[str, str] | None, dict[int, list[RowSource]]] = {}
+        by_task: dict[Task | None, dict[int, list[RowSource]]] = {}
         for source in files:
             origin = origins[source.opening]
             attempt = origin.attempt if origin.task else 0
             by_task.setdefault(origin.task, {}).setdefault(attempt, []).append(source)
-        generations.append([[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()])
+        ordered = [[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()]
+        generations.append([Chain(attempts[0][0].opening, attempts) for attempts in ordered])
     return generations
+
+
+class _LaterLayers:
+    """The layers after a generation, by task."""
+
+    def __init__(self) -> None:
+        self._by_task: dict[Task | None, Cut] = {}
+        self._of_all = Cut()
+
+    def add(self, task: Task | None, layer: Cut) -> None:
+        self._by_task[task] = self._by_task.get(task, Cut()).joined(layer)
+        self._of_all = self._of_all.joined(layer)
+
+    def cut(self, task: Task | None) -> Cut:
+        """The cut for a task: other tasks of its experiment supersede nothing, whichever ran first."""
+        others = {
+            other for other in self._by_task if task and other and other != task and other[0] == task[0]
+        }
+        if not others:
+            return self._of_all
+        cut = Cut()
+        for other, layer in self._by_task.items():
+            cut = cut if other in others else cut.joined(layer)
+        return cut
 
 
 def arranged(
     generations: list[Generation],
+    origins: Mapping[str, RowOrigin],
     take: Callable[[RowSource, Cut, int | None], list[Row]],
     head: Callable[[RowSource], Head],
     *,
@@ -199,20 +249,29 @@ def arranged(
 
     Args:
         generations: the files, by `layers`.
+        origins: of the openings; not used for the rows of a single generation.
         take: returns the rows of a file that are not superseded; of the last ones at least the given number,
             if the file has so many.
-        head: returns the head of a file all of whose rows were taken.
+        head: returns the head of a file.
         count: only this many of the last rows.
         supersedes: whether later layers supersede rows.
     """
-    cut = Cut()
+    later = _LaterLayers()
     parts: list[list[Row]] = []
     remaining = count
     for chains in reversed(generations):
         if remaining is not None and remaining <= 0:
             break
         by_chain = [
-            _chain(attempts, cut, take, head, count=remaining, supersedes=supersedes) for attempts in chains
+            _chain(
+                attempts,
+                later.cut(origins[opening].task) if parts and supersedes else Cut(),
+                take,
+                head,
+                count=remaining,
+                supersedes=supersedes,
+            )
+            for opening, attempts in chains
         ]
         rows = merge(by_chain)
         if remaining is not None:
@@ -220,13 +279,14 @@ def arranged(
             remaining -= len(rows)
         parts.append(rows)
         if supersedes and len(generations) > len(parts) and remaining != 0:
-            for files in chain.from_iterable(chains):
-                cut = cut.with_layer(map(head, files))
+            for opening, attempts in chains:
+                for files in attempts:
+                    later.add(origins[opening].task, Cut.of_layer(map(head, files)))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
 
 
 def _chain(
-    attempts: Chain,
+    attempts: list[list[RowSource]],
     cut: Cut,
     take: Callable[[RowSource, Cut, int | None], list[Row]],
     head: Callable[[RowSource], Head],
@@ -242,7 +302,7 @@ def _chain(
         if count is not None and (count := count - len(rows)) <= 0:
             break
         if supersedes and len(attempts) > len(parts):
-            cut = cut.with_layer(map(head, files))
+            cut = cut.joined(Cut.of_layer(map(head, files)))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
 
 
@@ -296,7 +356,7 @@ def read(
     found = sources(folder, origins, openings=openings, attempts=attempts)
     reading = _Reading()
     order = layers(found, origins)
-    rows = arranged(order, reading.take, reading.head, count=tail, supersedes=attempts != ALL)
+    rows = arranged(order, origins, reading.take, reading.head, count=tail, supersedes=attempts != ALL)
     return SeriesRows(rows, reading.origins(rows, origins) if with_origins else [], reading.skipped())
 
 
@@ -343,8 +403,10 @@ class _Reading:
             window *= GROWTH
 
     def head(self, source: RowSource) -> Head:
-        """The head of a file that was read from its start."""
-        return NO_ROWS.then(self._rows.get(source, []))
+        """The head of a file, which is read unless `take` did it."""
+        if source not in self._rows:
+            self._rows[source], self._flaws[source] = row_files.read(source.path)
+        return NO_ROWS.then(self._rows[source])
 
     def origins(self, rows: list[Row], known: Mapping[str, RowOrigin]) -> list[RowOrigin]:
         """The origin of each of these rows."""

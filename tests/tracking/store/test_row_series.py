@@ -30,15 +30,17 @@ ROWS = st.lists(
 
 
 class Written(NamedTuple):
-    """One writer: a generation, the task and attempt of its opening, and its rows."""
+    """One writer: a generation, the experiment, task and attempt of its opening, and its rows."""
 
     generation: int
-    task: str | None
+    task: tuple[str, str] | None
     attempt: int
     rows: list[Row]
 
     def supersedes(self, other: Written) -> bool:
         """Whether its rows supersede those of another writer."""
+        if self.task and other.task and self.task != other.task and self.task[0] == other.task[0]:
+            return False
         is_same_task = self.task is not None and self.task == other.task
         return (self.generation, self.attempt if is_same_task else 0) > (
             other.generation,
@@ -50,7 +52,7 @@ WRITERS = st.lists(
     st.builds(
         Written,
         generation=st.integers(1, 3),
-        task=st.sampled_from([None, "a", "b"]),
+        task=st.sampled_from([None, ("e", "a"), ("e", "b"), ("f", "a")]),
         attempt=st.integers(1, 3),
         rows=ROWS,
     ),
@@ -70,8 +72,10 @@ class Disk:
         openings.mkdir(parents=True)
         self.folder.mkdir(parents=True)
         for index, (name, writer) in enumerate(zip(self.names, writers, strict=True)):
-            facts = {"exp_id": "e", "task": writer.task, "attempt": writer.attempt, "rank": index}
-            (openings / f"{name}.jsonl").write_text(dump(facts if writer.task else {}) + "\n")
+            facts: Row = {"attempt": writer.attempt, "rank": index}
+            if writer.task:
+                facts |= {"exp_id": writer.task[0], "task": writer.task[1]}
+            (openings / f"{name}.jsonl").write_text(f"{dump(facts)}\n")
 
     def append(self, writer: int, row: Row) -> None:
         """Write a row of a writer."""
@@ -108,7 +112,7 @@ def expected(writers: Sequence[Written]) -> set[tuple[int, int]]:
     kept = {(number, index) for number, writer in enumerate(writers) for index in range(len(writer.rows))}
     for number, writer in enumerate(writers):
         later = [other for other in writers if other.rows and other.supersedes(writer)]
-        layers: dict[tuple[int, str | None, int], list[Written]] = {}
+        layers: dict[Any, list[Written]] = {}
         for other in later:
             key = (other.generation, other.task, other.attempt if other.task else 0)
             layers.setdefault(key, []).append(other)
@@ -166,7 +170,7 @@ def _is_in_time_order(counted: list[Any], turns: list[int], writers: list[Writte
 
     Its rows come after those all the same, but between which rows of others depends on all rows before them.
     """
-    latest: dict[tuple[int, str | None], int] = {}
+    latest: dict[tuple[int, tuple[str, str] | None], int] = {}
     moments = {}
     for moment, number in enumerate(turns):
         moments[number, sum(1 for other in turns[:moment] if other == number)] = moment
