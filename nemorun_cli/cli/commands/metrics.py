@@ -168,7 +168,7 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
                 *record,
                 NumberText(origin.attempt),
                 "" if origin.rank is None else NumberText(origin.rank),
-                measures.time_of(row),
+                measures.time_of(row) or NumberText(dump(row[measures.TIME])),
                 *(_cell(row.get(field)) for field in fields),
             ]
             for row, origin in zip(series.rows, series.origins, strict=True)

@@ -171,7 +171,8 @@ def _are_below(
     is_below = start is not None and start < limit
     flags = []
     for row in rows:
-        if (value := row.get(axis)) is not None and (value := number(value)) is not None:
+        value = row.get(axis)
+        if type(value) is int or (type(value) is float and value == value):  # noqa: PLR0124 - `number`, inlined
             is_below = value < limit
         flags.append(is_below)
     return flags
