@@ -12,6 +12,7 @@ from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files, row_series
 from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
 from nemorun_cli.tracking.store.record_paths import decode_name
+from nemorun_cli.tracking.store.row_origins import Origins, marked
 from nemorun_cli.tracking.store.row_selection import (
     Rows,
     Selection,
@@ -20,7 +21,6 @@ from nemorun_cli.tracking.store.row_selection import (
     statistics,
     time_of,
 )
-from nemorun_cli.tracking.store.row_series import Origins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -150,7 +150,7 @@ class Metric:
         series = self._series(openings, attempts, tail=tail, with_origins=attempts is not None)
         rows = series.rows
         if attempts is not None:
-            rows = [*map(row_series.marked, rows, series.origins)]
+            rows = [*map(marked, rows, series.origins)]
         chosen = Selection(
             keys=keys, step=step, time=time, downsample=downsample, with_origin=attempts is not None
         )

@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.tracking.store import row_files, row_selection, row_series
+from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
+    from nemorun_cli.tracking.store.row_origins import RowOrigin
     from nemorun_cli.tracking.store.row_selection import Statistics
-    from nemorun_cli.tracking.store.row_series import Attempts, RowOrigin, SeriesRows
+    from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
@@ -62,7 +63,7 @@ class Series:
             "name": self.name,
             "count": len(self.rows),
             "statistics": self.statistics(),
-            "rows": [*map(row_series.marked, self.rows, self.origins)],
+            "rows": [*map(row_origins.marked, self.rows, self.origins)],
         }
 
 
@@ -88,7 +89,7 @@ def read(
     """
     metrics = chosen.data.metrics
     origins = metrics.origins()
-    origins |= {opening.id: row_series.origin_of(opening.id, opening.facts) for opening in chosen.openings}
+    origins |= {opening.id: row_origins.origin_of(opening.id, opening.facts) for opening in chosen.openings}
     for name in metrics.names():
         found = row_series.read(
             metrics(name).folder,
@@ -99,10 +100,10 @@ def read(
             with_origins=True,
         )
         row_files.warn_of(found.skipped)
-        rows, row_origins = only(found, name, wanted)
+        rows, writers = only(found, name, wanted)
         if rows:
             torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
-            yield Series(of=chosen, name=name, rows=rows, origins=row_origins, torn=torn)
+            yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn)
 
 
 def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[RowOrigin]]:

@@ -12,7 +12,7 @@ from nemorun_cli.executors import planning
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader, supervisor_api
-from nemorun_cli.tracking.store import record_paths, row_files, row_series
+from nemorun_cli.tracking.store import record_paths, row_files, row_origins
 from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.views import observe
 
@@ -63,7 +63,7 @@ class TargetRecord:
     @property
     def attempts(self) -> list[int]:
         """The number of the attempt of each opening; outside of tasks it is the generation."""
-        return [row_series.origin_of(opening.id, opening.facts).attempt for opening in self.openings]
+        return [row_origins.origin_of(opening.id, opening.facts).attempt for opening in self.openings]
 
     @property
     def data(self) -> Experiment:

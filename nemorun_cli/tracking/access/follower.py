@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli.tracking.store import row_files, row_series
+from nemorun_cli.tracking.store import row_files, row_series, superseding
 from nemorun_cli.tracking.store.record_paths import decode_name
-from nemorun_cli.tracking.store.row_series import NO_ROWS, START, Head, Origins, Positions, SeriesRows
+from nemorun_cli.tracking.store.row_origins import Origins
+from nemorun_cli.tracking.store.row_series import SeriesRows
+from nemorun_cli.tracking.store.superseding import NO_ROWS, START, Head, Positions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import DamagedRow, Row, RowSource
-    from nemorun_cli.tracking.store.row_series import Attempts, Cut
+    from nemorun_cli.tracking.store.row_series import Attempts
+    from nemorun_cli.tracking.store.superseding import Cut
 
 
 class MetricFollower:
@@ -53,8 +56,8 @@ class MetricFollower:
         skipped = [flaw for file in followed.values() for flaw in file.read(keeps=self._keeps)]
         if not any(file.has_news for file in followed.values()):
             return SeriesRows([], [], skipped)
-        rows = row_series.arranged(
-            row_series.layers(sources, self._origins),
+        rows = superseding.arranged(
+            superseding.layers(sources, self._origins),
             self._origins,
             lambda source, cut, _: followed[source].counted(cut),
             lambda source: followed[source].head,
@@ -108,4 +111,4 @@ class _FollowedFile:
 
     def counted(self, cut: Cut) -> list[Row]:
         """The rows that are not superseded."""
-        return row_series.counted(self.rows, cut, after=self.before)
+        return superseding.counted(self.rows, cut, after=self.before)

@@ -12,7 +12,7 @@ from nemorun_cli.tracking.access.follower import MetricFollower
 from nemorun_cli.tracking.store import row_series
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 from nemorun_cli.tracking.store.record_paths import Place
-from nemorun_cli.tracking.store.row_series import Origins
+from nemorun_cli.tracking.store.row_origins import Origins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
