@@ -6,6 +6,8 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.records.targets import warn_or_raise
 from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
@@ -79,31 +81,42 @@ def read(
     tail: int | None = None,
     attempts: Attempts = None,
 ) -> Iterator[Series]:
-    """The series of a record that contain a requested field; warns of damaged lines.
+    """The series of a record that contain a requested field; warns of damaged lines, and of unreadable files.
 
     Args:
         chosen: the record.
         wanted: globs of keys (`train/loss`), fields or series; empty for everything.
         tail: only this many of the last rows of each series.
         attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
+
+    Raises:
+        LedgerError: no series can be read.
     """
+    unreadable: list[LedgerError] = []
+    has_read = False
     metrics = chosen.data.metrics
     origins = metrics.origins()
     origins |= {opening.id: row_origins.origin_of(opening.id, opening.facts) for opening in chosen.openings}
     for name in metrics.names():
-        found = row_series.read(
-            metrics(name).folder,
-            origins,
-            openings=chosen.ids,
-            tail=tail,
-            attempts=attempts,
-            with_origins=True,
-        )
+        try:
+            found = row_series.read(
+                metrics(name).folder,
+                origins,
+                openings=chosen.ids,
+                tail=tail,
+                attempts=attempts,
+                with_origins=True,
+            )
+        except LedgerError as error:
+            unreadable.append(error)
+            continue
+        has_read = True
         row_files.warn_of(found.skipped)
         rows, writers = only(found, name, wanted)
         if rows:
             torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
             yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn)
+    warn_or_raise(unreadable, has_others=has_read)
 
 
 def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[RowOrigin]]:

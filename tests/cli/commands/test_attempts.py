@@ -3,11 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nemorun_cli import find
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
@@ -122,6 +125,8 @@ def test_superseded_rows_come_back(tried: Exp) -> None:
     assert [row["_attempt"] for row in data.read(attempts="all", keys=["loss"])] == [1, 1, 1, 2, 2]
     assert data.read(attempts=2, keys="loss")[-1].keys() == {"loss", "_ts", "_attempt", "_rank"}
     assert (data.last("loss", attempts=1), data.stats(attempts="all")["loss"]["count"]) == (-993, 5)
+    (series,) = find("tried", home=tried.home).metrics("output", attempts=1)["series"]
+    assert [row["_attempt"] for row in series["rows"]] == [1, 1, 1]
     assert "_attempt" not in data.read()[0]
     assert "_attempt" not in data.stats(attempts="all")
 
@@ -195,6 +200,31 @@ def test_a_damaged_line_ends_no_command(exp: Exp) -> None:
         assert shown in result.stdout
         assert not hidden or hidden not in result.stdout
         assert f"ignored {path}:2: not a row" in result.stderr
+
+
+def test_what_cannot_be_read_hides_no_other(exp: Exp) -> None:
+    """A record, or a series, that cannot be read is named, and the others are shown; alone it is an error."""
+    root = exp.folder / ".dash"
+    for name in ("good", "bad"):
+        with Experiment(f"alice/{name}", dash_root=root, print_logs=False).run as experiment:
+            experiment.metrics("a").log(x=1)
+            experiment.metrics("b").log(y=1)
+            experiment.params.set(lr=1)
+    (opening,) = root.glob("alice/bad/.record/openings/*.jsonl")
+    opening.write_text("rubbish\n")
+    for command in ("metrics", "params", "compare", "files"):
+        result = exp(command, "alice", "--dash-root", ".dash")
+        assert f"{opening}:1" in result.stderr
+        assert command == "files" or "alice/good" in result.stdout
+        assert f"{opening}:1" in exp(command, "alice/bad", "--dash-root", ".dash", code=7).stderr
+    (series,) = root.glob("alice/good/.record/metrics/a/*.jsonl")
+    series.unlink()
+    os.mkfifo(series)
+    result = exp("metrics", "alice/good", "--dash-root", ".dash")
+    assert [line.split()[1] for line in result.stdout.splitlines()[1:]] == ["b/y"]
+    assert str(series) in result.stderr
+    shutil.rmtree(series.parent.parent / "b")
+    exp("metrics", "alice/good", "--dash-root", ".dash", code=7)
 
 
 def _damage(folder: Path) -> Path:
