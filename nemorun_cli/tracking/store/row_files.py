@@ -270,21 +270,21 @@ def parse(
         text = data[:-1].decode("ascii").replace("\n", ",")
         with _collector_paused():
             rows: list[Row] = json.loads(f"[{text}]")
-            are_rows = len(rows) == data.count(b"\n") and _have_forms(rows, kind)
+            are_rows = len(rows) == data.count(b"\n") and _are_objects(rows, are_timed=kind != "opening")
             if are_rows and json_values.needs_unwrapping(text):
                 rows = cast("list[Row]", json_values.unwrap(rows))
+            if are_rows and kind not in {None, "opening"}:
+                are_rows = all(_form_problem(row, kind) is None for row in rows)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         are_rows = False
     return (rows, []) if are_rows else _parse_lines(data, path, kind, first)
 
 
-def _have_forms(rows: list[Row], kind: Kind | None) -> bool:
-    """Whether all are rows as this package writes them; raises TypeError or LookupError for some others."""
-    if kind == "opening":
+def _are_objects(rows: list[Row], *, are_timed: bool) -> bool:
+    """Whether all are objects with a time as this package writes it; raises an error for some others."""
+    if not are_timed:
         return set(map(type, rows)) <= {dict}
-    return set(map(type, map(_TIME_OF, rows))) == {float} and (
-        kind is None or all(_form_problem(row, kind) is None for row in rows)
-    )
+    return set(map(type, map(_TIME_OF, rows))) == {float}
 
 
 _TIME_OF: Final = itemgetter("_ts")
