@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
 from nemorun_cli.experiment.records import documents
-from nemorun_cli.experiment.records.series import Series, line, only
+from nemorun_cli.experiment.records.series import TIME, Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import MetricFollower
 from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.row_files import warn_of
 from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.tracking.store.row_files import Row
+    from nemorun_cli.tracking.store.row_series import Attempts
     from nemorun_cli.views.snapshot import Snapshot
 
 LOOK_EVERY: Final = 0.5  # seconds between reads of the metrics
@@ -30,34 +32,55 @@ class MetricFeed:
     Args:
         wanted: globs of keys.
         tail: the number of existing rows of each series that the first read returns; None for all.
+        attempts: see `series.read`.
+        keeps: whether a series with new rows is returned with all rows that count, from the first on that
+            `tail` leaves.
     """
 
-    def __init__(self, *, wanted: Sequence[str], tail: int | None) -> None:
+    def __init__(
+        self, *, wanted: Sequence[str], tail: int | None, attempts: Attempts = None, keeps: bool = False
+    ) -> None:
+        self.attempts = attempts
         self._wanted = wanted
         self._tail = tail
+        self._keeps = keeps
+        self._starts: dict[tuple[str, str | None], float] = {}  # times of the first rows, if these are kept
         self._following: dict[tuple[str, str, str | None, bool], MetricFollower] = {}
 
     def read(self, chosen: Sequence[TargetRecord]) -> list[Series]:
-        """The rows added since the last read."""
+        """The rows added since the last read; warns of damaged lines."""
         fresh = []
         for record in chosen:
             key = (record.record.root, record.record.prefix, record.experiment, record.is_of_experiment)
             following = self._following.get(key)
             if following is None:
-                following = self._following[key] = MetricFollower(record.data.place)
-            for name, rows in following.read(record.ids).items():
-                if kept := self._cut(only(rows, name, self._wanted)):
-                    fresh.append(Series(of=record, name=name, rows=kept))
+                following = self._following[key] = MetricFollower(
+                    record.data.place, attempts=self.attempts, keeps=self._keeps
+                )
+            for name, found in following.read(record.ids).items():
+                warn_of(found.skipped)
+                rows, origins = only(found, name, self._wanted)
+                start = self._start((record.label, name), rows)
+                if start < len(rows) or (self._keeps and found.rows):
+                    fresh.append(Series(of=record, name=name, rows=rows[start:], origins=origins[start:]))
         self._tail = None
         return fresh
 
-    def _cut(self, rows: list[Row]) -> list[Row]:
-        return rows if self._tail is None else rows[len(rows) - min(self._tail, len(rows)) :]
+    def _start(self, series: tuple[str, str | None], rows: list[Row]) -> int:
+        """The index of the first row to return."""
+        if self._tail is not None:
+            start = len(rows) - min(self._tail, len(rows))
+            if self._keeps and start < len(rows):
+                self._starts[series] = rows[start][TIME]
+            return start
+        first = self._starts.get(series)
+        if first is None:
+            return 0
+        return next((index for index, row in enumerate(rows) if row[TIME] >= first), len(rows))
 
 
-def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: bool, is_json: bool) -> int:
+def follow(target: Target, feed: MetricFeed, *, plot: bool, is_json: bool) -> int:
     """Show new rows until the target has finished; returns the exit code."""
-    feed = MetricFeed(wanted=wanted, tail=tail)
     watched = WatchedTarget(target)
     if plot:
         _draw(feed, watched)
@@ -125,25 +148,24 @@ def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
 
 def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
     """Redraw the curves in place on a terminal; elsewhere draw them once, at the end."""
-    merged: dict[tuple[str, str | None], Series] = {}
+    latest: dict[tuple[str, str | None], Series] = {}
+
+    def picture() -> str:
+        return metrics_view.pictures(list(latest.values()), by_attempt=feed.attempts == "all")
+
     if not terminal.can_draw(sys.stdout):
         for chosen in watched.looks():
-            _merge(merged, feed.read(chosen))
-        terminal.write_picture(metrics_view.pictures(list(merged.values())))
+            latest |= _by_name(feed.read(chosen))
+        terminal.write_picture(picture())
         return
     from nemorun_cli.cli import live_text  # noqa: PLC0415 - only for terminals
 
     with live_text.live(live_text.console(), auto_refresh=False) as live:
         for chosen in watched.looks():
             if fresh := feed.read(chosen):
-                _merge(merged, fresh)
-                live.update(live_text.picture(metrics_view.pictures(list(merged.values()))), refresh=True)
+                latest |= _by_name(fresh)
+                live.update(live_text.picture(picture()), refresh=True)
 
 
-def _merge(merged: dict[tuple[str, str | None], Series], fresh: Sequence[Series]) -> None:
-    """Append new rows to the series read before."""
-    for series in fresh:
-        key = (series.of.label, series.name)
-        before = merged.get(key)
-        rows = [*before.rows, *series.rows] if before else series.rows
-        merged[key] = Series(of=series.of, name=series.name, rows=rows)
+def _by_name(all_series: Sequence[Series]) -> dict[tuple[str, str | None], Series]:
+    return {(series.of.label, series.name): series for series in all_series}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.tracking.store.row_files import Row
 
 
 HEIGHTS: Final = (16, 10)  # lines of a single picture, and of each of several
@@ -21,13 +22,14 @@ HEIGHTS: Final = (16, 10)  # lines of a single picture, and of each of several
 MOST_PICTURES: Final = 6
 
 
-def pictures(all_series: Sequence[Series]) -> str:
-    """One picture for each key, with a curve for each record."""
+def pictures(all_series: Sequence[Series], *, by_attempt: bool = False) -> str:
+    """One picture for each key, with a curve for each record, or for each attempt of each record."""
     curves: dict[str, list[plotting.Curve]] = {}
     for series in all_series:
-        for field in series.statistics():
-            curve = plotting.curve(series.of.label, series.rows, field)
-            curves.setdefault(series.key(field), []).append(curve)
+        for label, rows in (_by_attempt(series) if by_attempt else {series.of.label: series.rows}).items():
+            for field in series.statistics():
+                if any(field in row for row in rows):
+                    curves.setdefault(series.key(field), []).append(plotting.curve(label, rows, field))
     shown = list(curves.items())[:MOST_PICTURES]
     width = shutil.get_terminal_size().columns
     colours = terminal.can_draw(sys.stdout) and not os.environ.get("NO_COLOR")
@@ -38,3 +40,11 @@ def pictures(all_series: Sequence[Series]) -> str:
     if len(curves) > len(shown):
         parts.append(f"{len(curves) - len(shown)} more are not shown; choose with --key\n")
     return "\n".join(parts)
+
+
+def _by_attempt(series: Series) -> dict[str, list[Row]]:
+    """The rows of each attempt, by the label of its curve."""
+    parts: dict[str, list[Row]] = {}
+    for row, origin in zip(series.rows, series.origins, strict=True):
+        parts.setdefault(f"{series.of.label} attempt {origin.attempt}", []).append(row)
+    return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -92,6 +92,17 @@ TableFormat = Annotated[
         autocompletion=completion.one_of(TABLE_FORMATS),
     ),
 ]
+Attempt = Annotated[
+    str | None,
+    typer.Option(
+        "--attempt",
+        metavar="N",
+        help="Only rows of attempt N, whichever came later; outside of a task, of generation N.",
+    ),
+]
+AllAttempts = Annotated[
+    bool, typer.Option("--all-attempts", help="Also rows that a later attempt has superseded.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 Observe = Annotated[
@@ -133,6 +144,22 @@ IfRunning = Annotated[
         autocompletion=completion.if_running,
     ),
 ]
+
+
+def attempts(attempt: str | None, *, all_attempts: bool) -> int | Literal["all"] | None:
+    """The attempts that the options `--attempt` and `--all-attempts` select; None for the rows that count.
+
+    Raises:
+        UsageError: both are given, or the number is none.
+    """
+    if attempt is None:
+        return "all" if all_attempts else None
+    if all_attempts:
+        raise UsageError("--attempt cannot be combined with --all-attempts")
+    number = whole_number("--attempt", attempt)
+    if number < 1:
+        raise UsageError(f"--attempt {attempt}: attempts are numbered from 1")
+    return number
 
 
 def whole_number(option: str, text: str) -> int:

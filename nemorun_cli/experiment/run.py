@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nemorun_cli.errors import (
     AmbiguousError,
@@ -306,7 +306,12 @@ class Run:
         return Run(files, self.home, set(secrets))
 
     def metrics(
-        self, task: str | None = None, *, keys: Sequence[str] = (), last: int | None = None
+        self,
+        task: str | None = None,
+        *,
+        keys: Sequence[str] = (),
+        last: int | None = None,
+        attempts: int | Literal["all"] | None = None,
     ) -> MetricsDocument:
         """The metrics that its tasks logged: the document `exp.metrics/1`.
 
@@ -318,9 +323,11 @@ class Run:
             task: only this task, group or glob.
             keys: only these fields (`loss`), series (`train`) or both (`train/loss`), as globs.
             last: only so many of the last rows of each series, of which the statistics are then, too.
+            attempts: `"all"` for rows that a later attempt has superseded, too; a number for those of this
+                attempt.
 
         Raises:
-            NotFoundError: there is no such task.
+            NotFoundError: there is no such task or attempt.
             UsageError: a key selects nothing, although metrics were logged.
             LedgerDamagedError: a record cannot be read.
         """
@@ -328,7 +335,8 @@ class Run:
         from nemorun_cli.experiment.records.targets import Target  # noqa: PLC0415 - the same
 
         chosen = Target(files=self.files, home=self.home, task=task).choose()
-        return documents.metrics(documents.read_series(chosen, wanted=listed(keys), tail=last))
+        all_series = documents.read_series(chosen, wanted=listed(keys), tail=last, attempts=attempts)
+        return documents.metrics(all_series)
 
     def params(self, task: str | None = None) -> ParamsDocument:
         """The params that the experiment and its tasks recorded: the document `exp.params/1`.

@@ -7,16 +7,23 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
-from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store import row_files, row_series
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 from nemorun_cli.tracking.store.object_fields import fields_of
 from nemorun_cli.tracking.store.record_paths import decode_name
-from nemorun_cli.tracking.store.row_selection import Rows, Selection, Statistics, select, statistics
+from nemorun_cli.tracking.store.row_origins import Origins, marked
+from nemorun_cli.tracking.store.row_selection import (
+    Rows,
+    Selection,
+    Statistics,
+    select,
+    statistics,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Row, Writer
     from nemorun_cli.tracking.store.row_selection import Span
+    from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
     from nemorun_cli.tracking.timestamps import Timestamps
 
 ABOUT: Final = "about.json"  # the description of a metric
@@ -121,8 +129,13 @@ class Metric:
         tail: int | None = None,
         downsample: int | None = None,
         openings: Collection[str] | None = None,
+        attempts: Attempts = None,
     ) -> Rows:
-        """The rows of all processes that logged here, in order.
+        """The rows of all processes that logged here, in order, without those that are superseded.
+
+        Of the attempts at a task, and of openings that follow one another, a later one takes effect from its
+        first `step` on (else its first `epoch`): earlier rows at or after it are superseded. If it has
+        neither, all earlier rows are.
 
         Args:
             start_index: how many rows to skip.
@@ -132,26 +145,69 @@ class Metric:
             time: the same for Unix times.
             tail: only this many of the last rows; applied first.
             downsample: at most this many rows, keeping the extremes.
-            openings: only rows of these openings.
+            openings: only rows of these openings; others supersede nothing.
+            attempts: `"all"` for superseded rows too, or a number for rows of this attempt, whichever came
+                later. Each row then also has the fields `_attempt` (outside of a task the generation) and
+                `_rank` (None if unknown); a field of its own with such a name gets another `_` before it.
 
         Raises:
-            LedgerDamagedError: a file is damaged before its last line. An incomplete last line is skipped and
-                reported in `torn`.
+            LedgerDamagedError: a file cannot be read. A line that is no row is skipped and reported in
+                `damaged`, an incomplete last line in `torn`.
+            TypeError: `attempts` is neither a number nor `"all"`.
+            ValueError: a number is out of range.
         """
-        chosen = Selection(keys=keys, step=step, time=time, downsample=downsample)
-        rows, torn = row_files.series(self.folder, openings=openings, tail=tail)
-        return select(rows, chosen, start=start_index, limit=limit, torn=torn)
+        series = self._series(openings, attempts, tail=tail, with_origins=attempts is not None)
+        rows = series.rows
+        if attempts is not None:
+            rows = [*map(marked, rows, series.origins)]
+        chosen = Selection(
+            keys=keys, step=step, time=time, downsample=downsample, with_origin=attempts is not None
+        )
+        return select(rows, chosen, start=start_index, limit=limit, torn=series.skipped)
+
+    def _series(
+        self,
+        openings: Collection[str] | None,
+        attempts: Attempts,
+        *,
+        tail: int | None = None,
+        with_origins: bool = False,
+    ) -> SeriesRows:
+        return row_series.read(
+            self.folder,
+            self._metrics.origins(),
+            openings=openings,
+            tail=tail,
+            attempts=attempts,
+            with_origins=with_origins,
+        )
+
+    def _rows(
+        self, openings: Collection[str] | None, attempts: Attempts, *, tail: int | None = None
+    ) -> list[Row]:
+        """The rows that count; warns of damaged lines."""
+        series = self._series(openings, attempts, tail=tail)
+        row_files.warn_of(series.skipped)
+        return series.rows
 
     def last(
-        self, key: str | None = None, default: Any = None, *, openings: Collection[str] | None = None
+        self,
+        key: str | None = None,
+        default: Any = None,
+        *,
+        openings: Collection[str] | None = None,
+        attempts: Attempts = None,
     ) -> Any:
-        """The last row, or the last value of one field; the default if none exists."""
+        """The last row, or the last value of one field, of the rows that count; the default if none exists.
+
+        `openings` and `attempts` are those of `read`.
+        """
         if key is None:
-            rows, _ = row_files.series(self.folder, openings=openings, tail=1)
+            rows = self._rows(openings, attempts, tail=1)
             return rows[-1] if rows else default
         count = 1
         while True:
-            rows, _ = row_files.series(self.folder, openings=openings, tail=count)
+            rows = self._rows(openings, attempts, tail=count)
             for row in reversed(rows):
                 if key in row:
                     return row[key]
@@ -159,16 +215,21 @@ class Metric:
                 return default
             count *= 16
 
-    def stats(self, *, openings: Collection[str] | None = None) -> MetricStatistics:
-        """The last, min, max, mean and count of each numeric field, and how many values are NaN."""
-        rows, _ = row_files.series(self.folder, openings=openings)
+    def stats(
+        self, *, openings: Collection[str] | None = None, attempts: Attempts = None
+    ) -> MetricStatistics:
+        """The last, min, max, mean and count of each numeric field, and how many values are NaN.
+
+        `openings` and `attempts` are those of `read`.
+        """
+        rows = self._rows(openings, attempts)
         extent = _extent(rows)
         return MetricStatistics(statistics(rows), lambda: self._facts(*extent))
 
     def described(self) -> MetricDescription:
         """The name and the description of the metric."""
         values = {"name": self.name, **self.about()}
-        return MetricDescription(values, lambda: self._facts(*_extent(row_files.series(self.folder)[0])))
+        return MetricDescription(values, lambda: self._facts(*_extent(self._rows(None, None))))
 
     def _facts(self, count: int, first: str | None, last: str | None) -> dict[str, Any]:
         """What ML-Dash reports about a metric: its description, and the number and times of its rows."""
@@ -227,6 +288,7 @@ class Metrics:
         self._writer = writer
         self._timestamps = timestamps
         self._series: dict[str | None, Metric] = {}
+        self._origins = Origins(place.openings)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
@@ -309,6 +371,12 @@ class Metrics:
         for name, metric in self._series.items():
             metric.folder = self._place.metric(name)
 
+    def origins(self) -> Origins:
+        """The attempts and ranks of the openings of the record."""
+        if self._origins.folder != self._place.openings:
+            self._origins = Origins(self._place.openings)
+        return self._origins
+
     def names(self) -> list[str | None]:
         """The names of the series with rows, sorted; None is the unnamed series."""
         names = [decode_name(folder) for folder in row_files.names(self._place.metrics)]
@@ -343,7 +411,7 @@ class Metrics:
 
 def _extent(rows: list[Row]) -> tuple[int, str | None, str | None]:
     """The number of rows, and the times of the first and last."""
-    first, last = (clock.stamp(rows[index]["_ts"]) if rows else None for index in (0, -1))
+    first, last = (time_of(rows[index]) if rows else None for index in (0, -1))
     return len(rows), first, last
 
 

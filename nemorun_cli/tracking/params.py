@@ -120,7 +120,7 @@ class Params:
         If two openings set `a` and `a.b`, the later one takes effect.
         """
         flat: Flat = {}
-        for _ in _replay(row_files.series(self._folder, openings=openings, kind="params")[0], flat):
+        for _ in _replay(self._changes(openings), flat):
             pass
         return flat if flatten else nested(flat)
 
@@ -128,8 +128,13 @@ class Params:
         self, key: str | None = None, *, openings: Collection[str] | None = None
     ) -> list[ParamChange]:
         """All changes, or those of one parameter, oldest first; a value that a group replaced was removed."""
-        rows = row_files.series(self._folder, openings=openings, kind="params")[0]
-        return [change for change in _replay(rows, {}) if key in {None, change.key}]
+        return [change for change in _replay(self._changes(openings), {}) if key in {None, change.key}]
+
+    def _changes(self, openings: Collection[str] | None) -> list[row_files.Row]:
+        """The rows of all changes; warns of damaged lines."""
+        rows, skipped = row_files.series(self._folder, openings=openings, kind="params")
+        row_files.warn_of(skipped)
+        return rows
 
     def _names(self) -> _Names:
         if self._cached_names is None or self._cached_for != self._writer.name:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row, Writer
+    from nemorun_cli.tracking.store.row_files import Flaw, Row, Writer
     from nemorun_cli.tracking.timestamps import Timestamps
 
 
@@ -109,12 +109,13 @@ class Track:
         timestamps = [entry["timestamp"] for entry in entries]
         first = 0 if start_timestamp is None else bisect.bisect_left(timestamps, start_timestamp)
         end = len(entries) if end_timestamp is None else bisect.bisect_right(timestamps, end_timestamp)
-        chosen = Entries(entries[first:end], torn=entries.torn)
+        skipped: tuple[Flaw, ...] = (*entries.torn, *entries.damaged)
+        chosen = Entries(entries[first:end], torn=skipped)
         if columns is not None:
             wanted = {"timestamp", *columns}
             chosen = Entries(
                 ({key: value for key, value in entry.items() if key in wanted} for entry in chosen),
-                torn=entries.torn,
+                torn=skipped,
             )
         if format == "jsonl":
             return b"".join(_as_line(entry) for entry in chosen)
@@ -134,18 +135,18 @@ class Track:
 
     def _entries(self, openings: Collection[str] | None) -> Entries:
         """All entries, sorted by time; entries with equal times keep the order in which they were written."""
-        torn: list[IncompleteRow] = []
+        skipped: list[Flaw] = []
         entries: list[Row] = []
         for source in row_files.sources(self._folder, openings):
-            rows, incomplete = row_files.read(source.path)
-            torn += [incomplete] if incomplete else []
+            rows, flaws = row_files.read(source.path)
+            skipped += flaws
             by_time: dict[float, Row] = {}
             for row in rows:
                 timestamp = row.pop("_ts")
                 by_time.setdefault(timestamp, {"timestamp": timestamp}).update(row)
             entries += by_time.values()
         entries.sort(key=lambda entry: float(entry["timestamp"]))
-        return Entries(entries, torn=torn)
+        return Entries(entries, torn=skipped)
 
 
 class Entries(Rows):

@@ -78,6 +78,18 @@ with timed("params.set of one key among 100,000", 20):
     for i in range(20):
         e.params.set(lr=i)
 e.run.complete()
+e = experiment("metrics").run.start()
+for i in range(rows - 100, rows - 50):
+    e.metrics("many").log(loss=1 / (i + 1), epoch=i, accuracy=0.1 * i)
+with timed("last 100, 50 of them of a second attempt"):
+    read = e.metrics("many").read(tail=100)
+assert [row["epoch"] for row in read] == [*range(rows - 150, rows - 50)]
+del read
+with timed("read the rows of two attempts"):
+    read = e.metrics("many").read()
+assert len(read) == rows - 50
+del read
+e.run.complete()
 e = experiment("logs").run.start()
 with timed("50,000 log lines and close"), quiet:
     for i in range(lines):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DOCS = ROOT / "docs"
 PAGES = (
+    "concepts/attempts.md",
     "concepts/overview.md",
     "concepts/states.md",
     "guides/docker.md",

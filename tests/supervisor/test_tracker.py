@@ -212,7 +212,8 @@ def test_each_attempt_is_an_opening_of_its_own(workspace: ExpWorkspace) -> None:
     ]
     second = found.ids(task="a", attempt=2)
     assert found.data().metrics("train").last("loss", openings=second) == 2
-    assert found.data().metrics("train").stats()["loss"]["count"] == 2
+    assert found.data().metrics("train").stats()["loss"]["count"] == 1
+    assert found.data().metrics("train").stats(attempts="all")["loss"]["count"] == 2
 
 
 def test_trouble_with_records_changes_no_fate(workspace: ExpWorkspace) -> None:

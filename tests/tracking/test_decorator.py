@@ -31,7 +31,7 @@ def test_function_runs_with_a_record_of_its_own(root: Path) -> None:
     told = record(root, "a")
     assert told is not None
     assert [opening.status for opening in told.openings] == ["COMPLETED", "COMPLETED"]
-    assert [row["x"] for row in told.data().metrics("m").read()] == [1, 2]
+    assert [row["x"] for row in told.data().metrics("m").read(attempts="all")] == [1, 2]
 
 
 def test_function_that_does_not_ask_gets_nothing(root: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from nemorun_cli.cli import tables, terminal, text_formats
 from nemorun_cli.cli.completion import experiments, one_of
-from nemorun_cli.cli.options import DashRoot, Json, RawTexts, whole_number
+from nemorun_cli.cli.options import AllAttempts, Attempt, DashRoot, Json, RawTexts, attempts, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import compare, series
@@ -75,6 +75,8 @@ def command(
             autocompletion=one_of(FORMATS),
         ),
     ] = "table",
+    attempt: Attempt = None,
+    all_attempts: AllAttempts = False,
     raw: RawTexts = False,
     dash_root: DashRoot = None,
     is_json: Json = False,
@@ -95,7 +97,8 @@ def command(
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     keys = [name for name in (*(key or ()), sort, best) if name is not None]
-    rows = [row for target in targets for row in compare.rows(target, keys=keys)]
+    chosen = attempts(attempt, all_attempts=all_attempts)
+    rows = [row for target in targets for row in compare.rows(target, keys=keys, attempts=chosen)]
     compared = compare.compare(
         rows,
         where=where or (),

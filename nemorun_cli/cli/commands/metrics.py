@@ -8,9 +8,19 @@ import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.metrics_view import pictures
-from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, RawTexts, TaskOrNone, whole_number
+from nemorun_cli.cli.options import (
+    AllAttempts,
+    Attempt,
+    DashRoot,
+    ExperimentOrPrefix,
+    Json,
+    RawTexts,
+    TaskOrNone,
+    attempts,
+    whole_number,
+)
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.cli.text_formats import require_csv, value_cell, write_csv
+from nemorun_cli.cli.text_formats import NumberText, require_csv, value_cell, write_csv
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import documents, targets
 from nemorun_cli.experiment.records import series as measures
@@ -33,6 +43,14 @@ SUMMARY: Final = (
     Column("MEAN", is_number=True, spare=4),
     Column("NAN", is_number=True, spare=2),
 )
+IDENTIFYING: Final = (
+    "prefix",
+    "task",
+    "series",
+    "attempt",
+    "rank",
+    "time",
+)  # the first columns of CSV
 
 
 def command(
@@ -65,6 +83,8 @@ def command(
             autocompletion=completion.one_of(FORMATS),
         ),
     ] = "table",
+    attempt: Attempt = None,
+    all_attempts: AllAttempts = False,
     raw: RawTexts = False,
     dash_root: DashRoot = None,
     is_json: Json = False,
@@ -83,6 +103,7 @@ def command(
     require_csv(form, raw=raw)
     if plot and form != "table":
         raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
+    chosen = attempts(attempt, all_attempts=all_attempts)
     target = targets.target(which, task, dash_root=dash_root)
     if follow:
         from nemorun_cli.cli import metrics_live  # noqa: PLC0415 - not for a single look
@@ -92,10 +113,9 @@ def command(
                 "--format csv cannot be combined with --follow: later rows may add columns",
                 hint="use --json",
             )
-        return metrics_live.follow(
-            target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
-        )
-    all_series = documents.read_series(target.choose(), wanted=key or (), tail=tail)
+        feed = metrics_live.MetricFeed(wanted=key or (), tail=tail, attempts=chosen, keeps=plot)
+        return metrics_live.follow(target, feed, plot=plot, is_json=is_json or form == "json")
+    all_series = documents.read_series(target.choose(), wanted=key or (), tail=tail, attempts=chosen)
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
@@ -107,9 +127,9 @@ def command(
             "key metrics, whose pattern has to match a line of their output"
         )
     elif plot:
-        terminal.write_picture(pictures(all_series))
+        terminal.write_picture(pictures(all_series, by_attempt=all_attempts))
     elif tail is not None:
-        _show_rows(all_series)
+        _show_rows(all_series, with_attempts=all_attempts)
     else:
         tables.show(SUMMARY, summary(all_series))
     return 0
@@ -138,26 +158,49 @@ def summary(all_series: Sequence[Series]) -> list[list[str]]:
 
 
 def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]:
-    """The titles, and each row with its record, task, series, time and a cell for each field of any row."""
+    """The titles, and each row with what identifies it, and a cell for each field of any row."""
     fields = measures.columns([row for series in all_series for row in series.rows])
     rows: list[list[Cell]] = []
     for series in all_series:
-        origin = [series.of.record.prefix, series.of.task or "", series.name or ""]
+        record = [series.of.record.prefix, series.of.task or "", series.name or ""]
         rows += (
-            [*origin, measures.time_of(row), *(value_cell(row.get(field)) for field in fields)]
-            for row in series.rows
+            [
+                *record,
+                NumberText(origin.attempt),
+                "" if origin.rank is None else NumberText(origin.rank),
+                measures.time_of(row) or NumberText(dump(row[measures.TIME])),
+                *(value_cell(row.get(field)) for field in fields),
+            ]
+            for row, origin in zip(series.rows, series.origins, strict=True)
         )
-    return ["prefix", "task", "series", "time", *fields], rows
+    return [*IDENTIFYING, *map(_title, fields)], rows
 
 
-def _show_rows(all_series: Sequence[Series]) -> None:
+def _title(field: str) -> str:
+    """The title of a field's column; an underscore keeps it apart from a column that identifies the row."""
+    return f"{field}_" if field.rstrip("_") in IDENTIFYING else field
+
+
+def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
     """A table of rows for each series."""
     for number, series in enumerate(all_series):
         terminal.write_lines([*([""] if number else []), f"{series.title} of {series.of.label}"])
         names = measures.columns(series.rows)
-        columns = [Column("TIME"), *tables.values(names)]
+        columns = [
+            Column("TIME"),
+            *([Column("ATTEMPT", is_number=True)] if with_attempts else []),
+            *tables.values(names),
+        ]
         rows = [
-            [times.exact(measures.time_of(row)), *(measures.text(row.get(name)) for name in names)]
-            for row in series.rows
+            [
+                _exact(measures.time_of(row)),
+                *([str(origin.attempt)] if with_attempts else []),
+                *(measures.text(row.get(name)) for name in names),
+            ]
+            for row, origin in zip(series.rows, series.origins, strict=True)
         ]
         tables.show_values(columns, rows, remedy="choose with -k, or use --format csv")
+
+
+def _exact(stamp: str) -> str:
+    return times.exact(stamp) if stamp else ""

@@ -16,6 +16,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.row_files import warn_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,7 @@ def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Itera
                 terminal.warn(f"{prefix}: {error.message}")
                 continue
             if record is not None:
+                warn_of(record.damaged)
                 yield targets.under(record)
     else:
         yield from targets.target(which, task, dash_root=dash_root).choose()

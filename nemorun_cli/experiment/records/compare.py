@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.tracking.store.row_selection import Statistics
+    from nemorun_cli.tracking.store.row_series import Attempts
 
 AGGREGATES: Final = ("last", "min", "max", "mean", "count")
 DIRECTIONS: Final = ("min", "max")
@@ -62,7 +63,7 @@ class Comparison:
     metrics: list[str]
 
 
-def rows(target: Target, *, keys: Sequence[str] = ()) -> Iterator[ComparedRow]:
+def rows(target: Target, *, keys: Sequence[str] = (), attempts: Attempts = None) -> Iterator[ComparedRow]:
     """A row for each record of a target, with its metrics; of the hidden ones only those that `keys` name.
 
     An experiment has a row for each task, with its own params as defaults; if no task recorded anything, the
@@ -78,7 +79,7 @@ def rows(target: Target, *, keys: Sequence[str] = ()) -> Iterator[ComparedRow]:
     for record in of_tasks or chosen:
         fields = [
             (series.key(field), values)
-            for series in read(record, also=also)
+            for series in read(record, also=also, attempts=attempts)
             for field, values in series.statistics().items()
         ]
         if fields or record.params() or not of_tasks:

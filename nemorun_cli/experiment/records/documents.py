@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.json_documents import MetricsDocument, ParamsDocument
+    from nemorun_cli.tracking.store.row_series import Attempts
 
 METRICS_FORMAT: Final = "exp.metrics/1"
 PARAMS_FORMAT: Final = "exp.params/1"
@@ -34,21 +35,47 @@ def metrics(all_series: Sequence[Series]) -> MetricsDocument:
 
 
 def read_series(
-    chosen: Sequence[TargetRecord], *, wanted: Sequence[str] = (), tail: int | None = None
+    chosen: Sequence[TargetRecord],
+    *,
+    wanted: Sequence[str] = (),
+    tail: int | None = None,
+    attempts: Attempts = None,
 ) -> list[Series]:
     """The series of records that contain a requested field; see `series.read`.
 
     Raises:
         UsageError: a key selects nothing, although metrics were logged.
+        NotFoundError: no record has an attempt of this number.
     """
-    all_series = [series for record in chosen for series in measures.read(record, wanted=wanted, tail=tail)]
+    require_attempt(chosen, attempts)
+    all_series = [
+        series
+        for record in chosen
+        for series in measures.read(record, wanted=wanted, tail=tail, attempts=attempts)
+    ]
     if not (missing := _missing(wanted, measures.fields(all_series))):
         return all_series
-    known = measures.fields([series for record in chosen for series in measures.read(record)])
+    known = measures.fields(
+        [series for record in chosen for series in measures.read(record, attempts=attempts)]
+    )
     if known and (missing := _missing(missing, known)):
         listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
         raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
     return all_series
+
+
+def require_attempt(chosen: Sequence[TargetRecord], attempts: Attempts) -> None:
+    """Raise unless one of the records has this attempt, if a number is given and there are records.
+
+    Raises:
+        NotFoundError: none has it; the message lists those there are.
+    """
+    if isinstance(attempts, int):
+        known = sorted({number for record in chosen for number in record.attempts})
+        if known and attempts not in known:
+            raise NotFoundError(
+                f"there is no attempt {attempts}", hint=f"there are: {', '.join(map(str, known))}"
+            )
 
 
 def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:

@@ -6,8 +6,9 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.clock import stamp
-from nemorun_cli.tracking.store import row_selection
+from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.records.targets import warn_or_raise
+from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
@@ -16,20 +17,30 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
+    from nemorun_cli.tracking.store.row_origins import RowOrigin
     from nemorun_cli.tracking.store.row_selection import Statistics
+    from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
 HIDDEN: Final = "system"  # the series that is read only for globs that begin with this name
+AT: Final = "_at"  # in rows that a supervisor recorded: the byte of the output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The rows of one series of a record; `name` is None for the unnamed one."""
+    """The rows of one series of a record; `name` is None for the unnamed one.
+
+    Attributes:
+        rows: with the fields that were logged and the time.
+        origins: the attempt and rank of each row.
+        torn: the files whose incomplete last line was skipped.
+    """
 
     of: TargetRecord
     name: str | None
     rows: list[Row]
+    origins: list[RowOrigin]
     torn: Sequence[IncompleteRow] = ()
 
     @property
@@ -55,7 +66,7 @@ class Series:
             "name": self.name,
             "count": len(self.rows),
             "statistics": self.statistics(),
-            "rows": self.rows,
+            "rows": [*map(row_origins.marked, self.rows, self.origins)],
         }
 
 
@@ -65,43 +76,76 @@ def key_of(series: str | None, field: str) -> str:
 
 
 def read(
-    chosen: TargetRecord, *, wanted: Sequence[str] = (), also: Sequence[str] = (), tail: int | None = None
+    chosen: TargetRecord,
+    *,
+    wanted: Sequence[str] = (),
+    also: Sequence[str] = (),
+    tail: int | None = None,
+    attempts: Attempts = None,
 ) -> Iterator[Series]:
-    """The series of a record that contain a requested field.
+    """The series of a record that contain a requested field; warns of damaged lines, and of unreadable files.
 
     Args:
         chosen: the record.
         wanted: globs of keys (`train/loss`), fields or series; empty for everything but the hidden series.
         also: globs of hidden fields that are read too.
         tail: only this many of the last rows of each series.
+        attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
+
+    Raises:
+        LedgerError: no series can be read.
     """
-    data = chosen.data
-    for name in data.metrics.names():
+    unreadable: list[LedgerError] = []
+    has_read = False
+    metrics = chosen.data.metrics
+    origins = metrics.origins()
+    origins |= {opening.id: row_origins.origin_of(opening.id, opening.facts) for opening in chosen.openings}
+    for name in metrics.names():
         globs = [*wanted, *also] if name == HIDDEN else wanted
         if name == HIDDEN and not any(map(_is_for_hidden, globs)):
             continue
-        series_rows = data.metrics(name).read(tail=tail, openings=chosen.ids)
-        kept = only(series_rows, name, globs)
-        if kept:
-            yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn)
+        try:
+            found = row_series.read(
+                metrics(name).folder,
+                origins,
+                openings=chosen.ids,
+                tail=tail,
+                attempts=attempts,
+                with_origins=True,
+            )
+        except LedgerError as error:
+            unreadable.append(error)
+            continue
+        has_read = True
+        row_files.warn_of(found.skipped)
+        rows, writers = only(found, name, globs)
+        if rows:
+            torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
+            yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn)
+    warn_or_raise(unreadable, has_others=has_read)
 
 
-def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
-    """The rows with the requested fields and the axes, without internal fields."""
-    kept = []
+def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[RowOrigin]]:
+    """The rows with the requested fields and the axes, without what a supervisor added, and their origins."""
     if series == HIDDEN and not any(map(_is_for_hidden, wanted)):
-        return []
-    for row in all_rows:
-        fields = {name: value for name, value in row.items() if name == TIME or not name.startswith("_")}
-        if wanted:
-            fields = {
-                name: value
-                for name, value in fields.items()
-                if name in NOT_PLOTTED or is_wanted(series, name, wanted)
-            }
+        return [], []
+    if not wanted and not any(origin.is_supervised for origin in set(found.origins)):
+        return found.rows, found.origins
+    is_shown = {
+        name: name in NOT_PLOTTED or is_wanted(series, name, wanted)
+        for name in {name for row in found.rows for name in row}
+    }
+    rows, origins = [], []
+    for row, origin in zip(found.rows, found.origins, strict=True):
+        fields = {
+            name: value
+            for name, value in row.items()
+            if is_shown[name] and not (name == AT and origin.is_supervised)
+        }
         if fields.keys() - NOT_PLOTTED or not wanted:
-            kept.append(fields)
-    return kept
+            rows.append(fields)
+            origins.append(origin)
+    return rows, origins
 
 
 def fields(all_series: Sequence[Series]) -> list[tuple[str | None, str]]:
@@ -152,5 +196,5 @@ def line(row: Row) -> str:
 
 
 def time_of(row: Row) -> str:
-    """When a row was logged, as a stamp."""
-    return stamp(row[TIME])
+    """When a row was logged, as a stamp; empty if no calendar has that time."""
+    return row_selection.time_of(row) or ""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.errors import LedgerError, NotFoundError, UnreadableWarning, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.user import expanded
 from nemorun_cli.tracking.access import reader, supervisor_api
-from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.tracking.store import record_paths, row_files, row_origins
 from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.views import observe
 
@@ -62,6 +63,11 @@ class TargetRecord:
         return None if self.experiment is None else [opening.id for opening in self.openings]
 
     @property
+    def attempts(self) -> list[int]:
+        """The number of the attempt of each opening; outside of tasks it is the generation."""
+        return [row_origins.origin_of(opening.id, opening.facts).attempt for opening in self.openings]
+
+    @property
     def data(self) -> Experiment:
         """Its params, metrics and files, for reading."""
         return self.record.data()
@@ -108,7 +114,7 @@ class Target:
 
         Raises:
             NotFoundError: there is no record under the prefix, or no such task.
-            LedgerDamagedError: a record cannot be read.
+            LedgerError: no record can be read; of some that cannot it warns.
         """
         if self.files is None or self.home is None:
             return self._under_prefix()
@@ -162,10 +168,38 @@ def prefixes(folder: Path, pattern: str) -> Iterator[str]:
 
 
 def records(folder: Path, pattern: str) -> Iterator[Record]:
-    """The records under these prefixes."""
+    """The records under these prefixes; warns of those that cannot be read.
+
+    Raises:
+        LedgerError: none can be read.
+    """
+    unreadable: list[LedgerError] = []
+    has_read = False
     for prefix in prefixes(folder, pattern):
-        if (existing := reader.record(folder, prefix)) is not None:
+        if (existing := _record(folder, prefix, unreadable)) is not None:
+            has_read = True
             yield existing
+    warn_or_raise(unreadable, has_others=has_read)
+
+
+def _record(folder: str | Path, prefix: str, unreadable: list[LedgerError]) -> Record | None:
+    """The record at a prefix, if any; warns of its damaged lines, and adds an error if it cannot be read."""
+    try:
+        record = reader.record(folder, prefix)
+    except LedgerError as error:
+        unreadable.append(error)
+        return None
+    if record is not None:
+        row_files.warn_of(record.damaged)
+    return record
+
+
+def warn_or_raise(unreadable: Sequence[LedgerError], *, has_others: bool) -> None:
+    """Warn of what cannot be read and was skipped; if there is nothing else, raise its error."""
+    if unreadable and not has_others:
+        raise unreadable[0]
+    for error in unreadable:
+        warnings.warn(error.message, UnreadableWarning, stacklevel=3)
 
 
 def under(record: Record) -> TargetRecord:
@@ -180,26 +214,35 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
         snapshot: the state of the experiment.
         home: `$NEMORUN_HOME`.
         task: only this task, group or glob.
+
+    Raises:
+        LedgerError: a record cannot be read, and no other record of a task exists; otherwise a warning.
     """
     exp_id = snapshot.files.id
     prefix = planning.prefix(snapshot.spec, exp_id)
     folder = os.path.abspath(planning.dash_root(snapshot.spec, home))  # noqa: PTH100 - as tracking does it
+    unreadable: list[LedgerError] = []
     if task is None:
-        yield from _part(folder, prefix, exp_id=exp_id, tasks=[None], is_own=True)
+        own = _record(folder, prefix, unreadable)
+        yield from _part(own, exp_id=exp_id, tasks=[None], is_own=True)
     names = [each.id for each in snapshot.spec.tasks] if task is None else snapshot.match_tasks([task])
     owners = {(folder, f"{prefix}/{name}"): name for name in names}
     writers: dict[tuple[str, str], list[str | None]] = {}
+    has_read = False
     for name in names:
         for place in dict.fromkeys([(folder, f"{prefix}/{name}"), *_registered(snapshot, name, home=home)]):
             writers.setdefault(place, []).append(name)
     for place, tasks in writers.items():
         owner = owners.get(place)
-        yield from _part(
-            *place,
+        for part in _part(
+            _record(*place, unreadable),
             exp_id=exp_id,
             tasks=[owner, *tasks] if owner else tasks,
             is_own=owner is not None,
-        )
+        ):
+            has_read = True
+            yield part
+    warn_or_raise(unreadable, has_others=has_read)
 
 
 def _registered(snapshot: Snapshot, task: str, *, home: Path) -> Iterable[tuple[str, str]]:
@@ -214,10 +257,9 @@ def _registered(snapshot: Snapshot, task: str, *, home: Path) -> Iterable[tuple[
 
 
 def _part(
-    folder: str, prefix: str, *, exp_id: str, tasks: Sequence[str | None], is_own: bool
+    record: Record | None, *, exp_id: str, tasks: Sequence[str | None], is_own: bool
 ) -> Iterator[TargetRecord]:
     """The part of a record that an experiment (None) or tasks wrote, if any; the own task comes first."""
-    record = reader.record(folder, prefix)
     if record is None:
         return
     written = tuple(

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.experiment import Experiment
-    from nemorun_cli.tracking.store.row_files import IncompleteRow
+    from nemorun_cli.tracking.store.row_files import DamagedRow, IncompleteRow
     from nemorun_cli.tracking.store.sessions import Session
 
 
 class Record(NamedTuple):
-    """A record: the status of its latest opening, and the latest description, tags and metadata."""
+    """A record: the status of its latest opening, and the latest description, tags and metadata.
+
+    `torn` are the openings that contain only an incomplete line, and `damaged` the lines of openings that
+    cannot be read; both were skipped.
+    """
 
     root: str
     prefix: str
@@ -39,6 +43,7 @@ class Record(NamedTuple):
     metadata: Any
     openings: tuple[Session, ...]
     torn: tuple[IncompleteRow, ...]
+    damaged: tuple[DamagedRow, ...] = ()
 
     def ids(
         self, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
@@ -75,7 +80,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
     place = record_paths.Place(
         record_paths.absolute(dash_root, what="dash_root"), record_paths.check_prefix(prefix)
     )
-    openings, torn = opened.read_all(place)
+    openings, skipped = opened.read_all(place)
     decisive = opened.status_of(openings)
     if decisive is None:
         return None
@@ -92,7 +97,8 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         bindrs=_latest(openings, "bindrs") or [],
         metadata=_latest(openings, "metadata"),
         openings=tuple(openings),
-        torn=tuple(torn),
+        torn=tuple(flaw for flaw in skipped if isinstance(flaw, row_files.IncompleteRow)),
+        damaged=row_files.damaged(skipped),
     )
 
 

@@ -9,7 +9,7 @@ from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.record_paths import as_text, check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
@@ -29,7 +29,8 @@ class FileIndex:
     def add(self, files: Sequence[File], *, timestamp: float) -> list[File]:
         """Record saved files, all or none, and return them with their versions."""
         if self._counted_in != self._writer.name:
-            self._counts = {full_path(version): version["version"] for version in self.versions()}
+            versions, _ = _replayed(row_files.series(self._place.files, kind="files")[0])
+            self._counts = {full_path(version): version["version"] for version in versions}
             self._counted_in = self._writer.name
         rows = [encode_row(timestamp, {"saved": file}) for file in files]
         self._writer.append(self._place.files, b"".join(rows))
@@ -53,29 +54,35 @@ class FileIndex:
 
     def versions(self, openings: Collection[str] | None = None) -> list[File]:
         """All versions of all files, oldest first, including deleted ones."""
-        return self._replayed(openings)[0]
+        return _replayed(self._changes(openings))[0]
 
     def present(self, openings: Collection[str] | None = None) -> dict[str, File]:
         """The latest version of each path that is not deleted, by path."""
-        return dict(sorted(self._replayed(openings)[1].items()))
+        return dict(sorted(_replayed(self._changes(openings))[1].items()))
 
-    def _replayed(self, openings: Collection[str] | None) -> tuple[list[File], dict[str, File]]:
-        """All versions, oldest first, and the files that are not deleted, after all changes."""
-        changes, _ = row_files.series(self._place.files, openings=openings, kind="files")
-        counts: dict[str, int] = {}
-        versions: list[File] = []
-        files: dict[str, File] = {}
-        for change in changes:
-            if "saved" in change:
-                path = full_path(change["saved"])
-                counts[path] = counts.get(path, 0) + 1
-                files[path] = {**change["saved"], "version": counts[path]}
-                versions.append(files[path])
-            for path in change.get("deleted", ()):
-                files.pop(path, None)
-            if "updated" in change:
-                _apply(change["updated"], versions)
-        return versions, files
+    def _changes(self, openings: Collection[str] | None) -> list[row_files.Row]:
+        """The rows of all changes; warns of damaged lines."""
+        changes, skipped = row_files.series(self._place.files, openings=openings, kind="files")
+        row_files.warn_of(skipped)
+        return changes
+
+
+def _replayed(changes: Iterable[Mapping[str, Any]]) -> tuple[list[File], dict[str, File]]:
+    """All versions, oldest first, and the files that are not deleted, after all changes."""
+    counts: dict[str, int] = {}
+    versions: list[File] = []
+    files: dict[str, File] = {}
+    for change in changes:
+        if "saved" in change:
+            path = full_path(change["saved"])
+            counts[path] = counts.get(path, 0) + 1
+            files[path] = {**change["saved"], "version": counts[path]}
+            versions.append(files[path])
+        for path in change.get("deleted", ()):
+            files.pop(path, None)
+        if "updated" in change:
+            _apply(change["updated"], versions)
+    return versions, files
 
 
 def _apply(update: Mapping[str, Any], versions: list[File]) -> None:

@@ -1,8 +1,9 @@
 """Row files: one JSON object per line, appended by a single writer, readable at any time.
 
 A writer is one process of one opening; its name starts with the id of the opening, and so with the
-generation (see `sessions`). As no two writers share a file, only the last line of a file can be incomplete:
-it is skipped and reported. Any other damage is an error that names the line.
+generation (see `sessions`). As no two writers share a file, only the last line of a file can be incomplete,
+unless the machine lost its power or a foreign program wrote to the file. A line that is not a row spoils only
+itself: it is skipped and reported.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import gc
+import io
 import json
 import os
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from operator import itemgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
-from nemorun_cli.errors import LedgerDamagedError, StateError
+from nemorun_cli.errors import LedgerDamagedError, StateError, UnreadableWarning
 from nemorun_cli.system.file_end import last_lines
 from nemorun_cli.system.files import (
     IS_LINK,
@@ -32,7 +34,7 @@ from nemorun_cli.tracking.store import json_values
 from nemorun_cli.tracking.store.record_paths import parent_of_record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from nemorun_cli.tracking.store.presence import Presence
     from nemorun_cli.tracking.store.row_forms import Kind
@@ -43,6 +45,8 @@ MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a p
 LARGEST: Final = 1 << 29  # bytes that are read at once: some ten million rows of one writer
 LAST_STANDARD_STREAM: Final = 2  # the descriptor of stderr
 BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
+MOST_REPORTED: Final = 100  # damaged lines of one file that are reported
+LARGEST_TIME: Final = 1e300  # of a row, in seconds: it can be converted to a float
 SUFFIX: Final = ".jsonl"
 
 
@@ -233,6 +237,35 @@ class IncompleteRow(NamedTuple):
     bytes: int
 
 
+class DamagedRow(NamedTuple):
+    """A line that is not a row; `line` counts from 1."""
+
+    path: str
+    line: int
+    problem: str
+
+    @property
+    def message(self) -> str:
+        """What is wrong, with the path and the line."""
+        return f"{self.path}:{self.line}: not a row: {self.problem}"
+
+
+Flaw = IncompleteRow | DamagedRow
+
+
+def damaged(flaws: Iterable[Flaw]) -> tuple[DamagedRow, ...]:
+    """The damaged lines among the flaws of files."""
+    return tuple(flaw for flaw in flaws if isinstance(flaw, DamagedRow))
+
+
+def warn_of(flaws: Iterable[Flaw]) -> None:
+    """Warn of damaged lines, for readers whose result has no place for them."""
+    for flaw in damaged(flaws):
+        import warnings  # noqa: PLC0415 - rarely needed
+
+        warnings.warn(f"ignored {flaw.message}", UnreadableWarning, stacklevel=3)
+
+
 class RowSource(NamedTuple):
     """One writer's file in a folder."""
 
@@ -303,37 +336,62 @@ def read_whole(stream: BinaryIO, path: str) -> bytes:
         raise LedgerDamagedError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
-    """All complete rows of a file, and its incomplete last line, if any.
+def read(path: str, kind: Kind | None = None) -> tuple[list[Row], list[Flaw]]:
+    """All rows of a file, and its lines that are none: the incomplete last one, and damaged ones.
+
+    Args:
+        path: of the file.
+        kind: of the rows; it decides the forms of their fields, which are checked, except those of openings.
 
     Raises:
-        LedgerDamagedError: a line before the last one is not a row.
+        LedgerDamagedError: the file cannot be read.
     """
     with open_rows(path) as stream:
         data = read_whole(stream, path)
     end = data.rfind(b"\n") + 1
-    torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
-    return parse(data[:end], path), torn
+    rows, flaws = parse(data[:end], path, kind)
+    return rows, [*flaws, *_incomplete(data, end, path)]
 
 
-def parse(data: bytes, path: str) -> list[Row]:
-    """The rows of complete lines.
+def _incomplete(data: bytes, end: int, path: str) -> list[Flaw]:
+    return [IncompleteRow(path, len(data) - end)] if end < len(data) else []
 
-    Raises:
-        LedgerDamagedError: a line is not a row; the message names it.
-    """
+
+def parse(
+    data: bytes, path: str, kind: Kind | None = None, *, first: int = 1
+) -> tuple[list[Row], list[DamagedRow]]:
+    """The rows among complete lines, and the other lines; `first` is the number of the first line."""
     if not data:
-        return []
+        return [], []
     try:
         # parsed as one array: half the time of one call per line
         text = data[:-1].decode("ascii").replace("\n", ",")
         with _collector_paused():
-            rows = json.loads(f"[{text}]")
-    except (ValueError, RecursionError):
-        return _parse_lines(data, path)
-    if len(rows) != data.count(b"\n") or not set(map(type, rows)) <= {dict}:
-        return _parse_lines(data, path)
-    return cast("list[Row]", json_values.unwrap(rows)) if json_values.needs_unwrapping(text) else rows
+            rows: list[Row] = json.loads(f"[{text}]")
+            are_rows = len(rows) == data.count(b"\n") and _are_objects(rows, are_timed=kind != "opening")
+            if are_rows and json_values.needs_unwrapping(text):
+                rows = cast("list[Row]", json_values.unwrap(rows))
+            if are_rows and kind not in {None, "opening"}:
+                are_rows = all(_form_problem(row, kind) is None for row in rows)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        are_rows = False
+    return (rows, []) if are_rows else _parse_lines(data, path, kind, first)
+
+
+def _are_objects(rows: list[Row], *, are_timed: bool) -> bool:
+    """Whether all are objects with a time as this package writes it; raises an error for some others."""
+    if not are_timed:
+        return set(map(type, rows)) <= {dict}
+    return set(map(type, map(_TIME_OF, rows))) == {float}
+
+
+_TIME_OF: Final = itemgetter("_ts")
+
+
+def _form_problem(row: Row, kind: Kind) -> str | None:
+    from nemorun_cli.tracking.store import row_forms  # noqa: PLC0415 - programs rarely read
+
+    return row_forms.flaw(row, kind)
 
 
 @contextmanager
@@ -349,33 +407,49 @@ def _collector_paused() -> Iterator[None]:
         gc.enable()
 
 
-def _parse_lines(data: bytes, path: str) -> list[Row]:
-    """Parse one line at a time, to report which one is damaged."""
-    rows = []
-    for number, line in enumerate(data[:-1].split(b"\n"), 1):
+def _parse_lines(data: bytes, path: str, kind: Kind | None, first: int) -> tuple[list[Row], list[DamagedRow]]:
+    """Parse one line at a time, to keep the rows and to report the other lines."""
+    rows: list[Row] = []
+    flaws: list[DamagedRow] = []
+    for number, line in enumerate(io.BytesIO(data), first):
         try:
-            row = json_values.load(line.decode("ascii"))
-        except (ValueError, RecursionError) as error:
-            raise LedgerDamagedError(f"{path}:{number}: not a row: {error}") from error
-        if not isinstance(row, dict):
-            raise LedgerDamagedError(f"{path}:{number}: not a row: not a JSON object")
-        rows.append(row)
-    return rows
+            row = json_values.load(line[:-1].decode("utf-8"))
+            problem = _problem(row, kind)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            problem = str(error)
+        if problem is None:
+            rows.append(row)
+        elif len(flaws) < MOST_REPORTED:
+            flaws.append(DamagedRow(path, number, problem))
+    return rows, flaws
 
 
-def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
-    """The last rows of a file; only its end is read."""
+def _problem(row: Any, kind: Kind | None) -> str | None:
+    """Why a JSON value is not a row of this kind, or None."""
+    if not isinstance(row, dict):
+        return "not a JSON object"
+    if kind == "opening":
+        return None
+    timestamp = row.get("_ts")
+    if not isinstance(timestamp, (int, float)) or isinstance(timestamp, bool):
+        return "it has no time in _ts"
+    if not -LARGEST_TIME <= timestamp <= LARGEST_TIME:
+        return "its time in _ts is not a number of seconds"
+    return None if kind is None else _form_problem(row, kind)
+
+
+def read_tail(path: str, count: int, kind: Kind | None = None) -> tuple[list[Row], list[Flaw]]:
+    """The last rows of a file; only its end is read, unless that has damaged lines."""
     with open_rows(path) as stream:
         stream.seek(last_lines(stream, count + 1, chunk=BLOCK))  # the last one may be incomplete
         data = read_whole(stream, path)
     end = data.rfind(b"\n") + 1
-    torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     lines = data[:end].split(b"\n")[:-1]
-    try:
-        return parse(b"".join(line + b"\n" for line in lines[-count:]), path), torn
-    except LedgerDamagedError:
-        rows, torn = read(path)  # raises with the line number counted from the start
-        return rows[-count:], torn
+    rows, flaws = parse(b"".join(line + b"\n" for line in lines[max(0, len(lines) - count) :]), path, kind)
+    if flaws:
+        rows, all_flaws = read(path, kind)  # its lines are numbered from the start
+        return rows[max(0, len(rows) - count) :], all_flaws
+    return rows, _incomplete(data, end, path)
 
 
 def series(
@@ -384,8 +458,8 @@ def series(
     openings: Collection[str] | None = None,
     tail: int | None = None,
     kind: Kind | None = None,
-) -> tuple[list[Row], list[IncompleteRow]]:
-    """The rows of a folder as one series, or the last ones, and the incomplete lines that were skipped.
+) -> tuple[list[Row], list[Flaw]]:
+    """The rows of a folder as one series, or the last ones, and the lines that were skipped.
 
     Generations are in order, regardless of the clocks of their machines. Within a generation, writers are
     merged by time, and the rows of each writer keep their order even if its clock was set back.
@@ -397,32 +471,30 @@ def series(
         kind: of the rows; it decides the forms of their fields, which are checked.
 
     Raises:
-        LedgerDamagedError: a line before the last one of its file is not a row, or a field cannot be used.
+        LedgerDamagedError: a file cannot be read.
     """
     generations: dict[int, list[RowSource]] = {}
     for source in sources(folder, openings):
         generations.setdefault(source.generation, []).append(source)
     parts: list[list[Row]] = []
-    torn: list[IncompleteRow] = []
+    skipped: list[Flaw] = []
     remaining = tail
     for generation in sorted(generations, reverse=True):
         if remaining is not None and remaining <= 0:
             break
         by_writer = []
         for source in generations[generation]:
-            rows, incomplete = read(source.path) if remaining is None else read_tail(source.path, remaining)
-            if kind is not None:
-                from nemorun_cli.tracking.store import row_forms  # noqa: PLC0415 - programs rarely read
-
-                row_forms.check(rows, kind, source.path)
+            rows, flaws = (
+                read(source.path, kind) if remaining is None else read_tail(source.path, remaining, kind)
+            )
             by_writer.append(rows)
-            torn += [incomplete] if incomplete else []
+            skipped += flaws
         merged = merge(by_writer)
         if remaining is not None:
             merged = merged[-remaining:]
             remaining -= len(merged)
         parts.append(merged)
-    return [row for part in reversed(parts) for row in part] if len(parts) != 1 else parts[0], torn
+    return [row for part in reversed(parts) for row in part] if len(parts) != 1 else parts[0], skipped
 
 
 def merge(by_writer: list[list[Row]]) -> list[Row]:

@@ -87,7 +87,11 @@ _FORMS: Final[Mapping[Kind, Mapping[str, Form]]] = {
 
 def check(rows: Iterable[Mapping[str, Any]], kind: Kind, path: str) -> None:
     """Raise LedgerDamagedError if a row has a field that cannot be used; it names the file and the field."""
-    fields = _FORMS[kind]
     for row in rows:
-        if (flaw := next(forms.flaws(row, fields), None)) is not None:
-            raise LedgerDamagedError(f"{path}: {flaw}")
+        if (problem := flaw(row, kind)) is not None:
+            raise LedgerDamagedError(f"{path}: {problem}")
+
+
+def flaw(row: Mapping[str, Any], kind: Kind) -> str | None:
+    """The first field of a row that cannot be used, and why; None if all can."""
+    return next(forms.flaws(row, _FORMS[kind]), None)

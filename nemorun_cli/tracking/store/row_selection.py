@@ -6,16 +6,19 @@ import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, cast, overload
 
 from nemorun_cli.model import clock
+from nemorun_cli.tracking.store import row_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import SupportsIndex
 
-    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
+    from nemorun_cli.tracking.store.row_files import Flaw, Row
 
     Span = float | tuple[float | None, float | None] | None
 
 NOT_PLOTTED: Final = frozenset({"_ts", "step", "epoch"})  # the axes of a plot
+ORIGIN: Final = ("_attempt", "_rank")  # fields of rows that are read with `attempts`
+LATEST: Final = 253_402_300_799  # Unix seconds that a stamp can show, in the year 9999
 MAX_PLOTTED: Final = 8  # fields whose extremes are kept if no keys are given
 
 
@@ -40,6 +43,8 @@ class Rows(list["Row"]):
         start: the number of rows before the first.
         has_more: whether more rows follow the last.
         torn: the files whose incomplete last line was skipped.
+        damaged: the other lines that were skipped, as they are no rows: each with `path`, `line` (from 1)
+            and `problem`.
     """
 
     def __init__(
@@ -48,12 +53,13 @@ class Rows(list["Row"]):
         *,
         start: int = 0,
         has_more: bool = False,
-        torn: Sequence[IncompleteRow] = (),
+        torn: Sequence[Flaw] = (),
     ) -> None:
         super().__init__(rows)
         self.start = start
         self.has_more = has_more
-        self.torn = tuple(torn)
+        self.torn = tuple(flaw for flaw in torn if isinstance(flaw, row_files.IncompleteRow))
+        self.damaged = row_files.damaged(torn)
 
     @overload
     def __getitem__(self, index: str) -> Any: ...
@@ -68,7 +74,7 @@ class Rows(list["Row"]):
         match key:
             case "data":
                 return [
-                    {"index": index, "data": row, "createdAt": clock.stamp(row["_ts"])}
+                    {"index": index, "data": row, "createdAt": time_of(row)}
                     for index, row in enumerate(self, self.start)
                 ]
             case "startIndex":
@@ -95,12 +101,13 @@ class Rows(list["Row"]):
 
 
 class Selection(NamedTuple):
-    """Which rows to select, and which of their fields."""
+    """Which rows to select, and which of their fields; those of their origin are kept if they have one."""
 
     keys: Collection[str] | None = None
     step: Span = None
     time: Span = None
     downsample: int | None = None
+    with_origin: bool = False
 
 
 def select(
@@ -109,7 +116,7 @@ def select(
     *,
     start: int = 0,
     limit: int | None = None,
-    torn: Sequence[IncompleteRow] = (),
+    torn: Sequence[Flaw] = (),
 ) -> Rows:
     """The selected rows, from index `start`, at most `limit`.
 
@@ -123,7 +130,7 @@ def select(
     if chosen.time is not None:
         rows = _within(rows, "_ts", chosen.time)
     if chosen.keys is not None:
-        rows = _only(rows, chosen.keys)
+        rows = _only(rows, chosen.keys, always=("_ts", *ORIGIN) if chosen.with_origin else ("_ts",))
     end = len(rows) if limit is None else min(len(rows), start + limit)
     has_more = end < len(rows)
     rows = rows[start:end] if start or has_more else rows
@@ -139,16 +146,24 @@ def _within(rows: list[Row], key: str, span: Span) -> list[Row]:
     return [row for row in rows if (value := number(row.get(key))) is not None and low <= value <= high]
 
 
-def _only(rows: list[Row], keys: Collection[str]) -> list[Row]:
+def _only(rows: list[Row], keys: Collection[str], *, always: Sequence[str]) -> list[Row]:
     wanted = (keys,) if isinstance(keys, str) else tuple(keys)
-    chosen = ({key: row[key] for key in wanted if key in row} | {"_ts": row["_ts"]} for row in rows)
-    return [row for row in chosen if len(row) > 1 or wanted == ("_ts",)]
+    chosen = (
+        {key: row[key] for key in wanted if key in row} | {key: row[key] for key in always} for row in rows
+    )
+    return [row for row in chosen if len(row) > len(always) or wanted == ("_ts",)]
 
 
 def number(value: object) -> float | None:
     """The value if it is a comparable number; None for all others, including NaN, True and False."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - not NaN
     return cast("float", value) if is_number else None
+
+
+def time_of(row: Row) -> str | None:
+    """When a row was logged, as a stamp; None if no calendar has that time."""
+    seconds = number(row.get("_ts"))
+    return clock.stamp(seconds) if seconds is not None and 0 <= seconds <= LATEST else None
 
 
 def downsample(rows: list[Row], count: int, *, keys: Collection[str] | None = None) -> list[Row]:

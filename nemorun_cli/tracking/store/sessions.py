@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
+    from nemorun_cli.tracking.store.row_files import Flaw, Row
 
 FORMAT: Final = "exp.record/1"
 RESUME: Final = ("allow", "must", "never")
@@ -200,9 +200,14 @@ def read(place: Place, opening: str) -> Session | None:
     """The current state of an opening; None if its first line is incomplete.
 
     Raises:
-        LedgerDamagedError: a line cannot be read.
+        LedgerDamagedError: its first line cannot be read, or a field of another one cannot be used.
         LedgerNewerError: a newer version wrote it.
     """
+    return _read_file(place, opening)[0]
+
+
+def _read_file(place: Place, opening: str) -> tuple[Session | None, list[Flaw]]:
+    """The state of an opening, and the lines of its file that were skipped."""
     path = place.opening(opening)
     try:
         return _read(place, opening, path)
@@ -210,23 +215,25 @@ def read(place: Place, opening: str) -> Session | None:
         raise LedgerDamagedError(f"{path} is not an opening of a record: {error}") from error
 
 
-def _read(place: Place, opening: str, path: str) -> Session | None:
-    events, _ = row_files.read(path)
+def _read(place: Place, opening: str, path: str) -> tuple[Session | None, list[Flaw]]:
+    events, flaws = row_files.read(path, "opening")
     verdict = read_verdict(place, opening)
     state = "ended"
     if verdict is None and len(events) < 2:  # noqa: PLR2004 - the start and the end
         state = _state(path, events[0] if events else {})
         if state == "gone":  # it may have ended between the two reads
-            events, _ = row_files.read(path)
+            events, flaws = row_files.read(path, "opening")
+    if (first := next(iter(row_files.damaged(flaws)), None)) is not None and first.line == 1:
+        raise LedgerDamagedError(first.message)  # the other lines do not identify the writer
     if not events:
-        return None
+        return None, flaws
     if events[0].get("format") != FORMAT:
         raise LedgerNewerError(f"{path} has the format {events[0].get('format')!r}, not {FORMAT}")
     from nemorun_cli.tracking.store import row_forms  # noqa: PLC0415 - programs rarely read
 
     row_forms.check([*events, *([verdict] if verdict else [])], "opening", path)
     end = next((event for event in events[1:] if event.get("event") == "ended"), None)
-    return _session(opening, events[0], end, verdict, "ended" if end or verdict else state)
+    return _session(opening, events[0], end, verdict, "ended" if end or verdict else state), flaws
 
 
 def _session(opening: str, first: Row, end: Row | None, verdict: Row | None, state: str) -> Session:
@@ -285,18 +292,19 @@ def read_verdict(place: Place, opening: str) -> Row | None:
     return verdict if isinstance(verdict, dict) else None
 
 
-def read_all(place: Place) -> tuple[list[Session], list[IncompleteRow]]:
-    """All openings of a record, oldest first, and the files that contain only an incomplete line."""
+def read_all(place: Place) -> tuple[list[Session], list[Flaw]]:
+    """All openings of a record, oldest first; the files with only an incomplete line, and damaged lines."""
     sessions = []
-    torn: list[IncompleteRow] = []
+    skipped: list[Flaw] = []
     for opening in ids(place):
-        session = read(place, opening)
+        session, flaws = _read_file(place, opening)
+        skipped += row_files.damaged(flaws)
         if session:
             sessions.append(session)
         else:
             path = place.opening(opening)
-            torn.append(row_files.IncompleteRow(path, os.path.getsize(path)))
-    return sessions, torn
+            skipped.append(row_files.IncompleteRow(path, os.path.getsize(path)))
+    return sessions, skipped
 
 
 def status_of(openings: list[Session]) -> Session | None:

@@ -61,7 +61,7 @@ def test_rows_are_told_in_each_form(learned: Exp) -> None:
     document = learned("metrics", "--json", "-k", "loss").json
     (series,) = document["series"]
     assert [row["loss"] for row in series["rows"]] == [0.5, 0.25, "NaN"]
-    assert series["rows"][0].keys() == {"_ts", "loss", "epoch"}
+    assert series["rows"][0].keys() == {"_ts", "loss", "epoch", "_attempt", "_rank"}
     assert series["statistics"]["loss"]["mean"] == 0.375
 
 
@@ -167,3 +167,15 @@ def test_plotting_is_loaded_only_to_draw(learned: Exp) -> None:
         argv, env=learned.env, capture_output=True, text=True, timeout=60, check=True
     ).stderr
     assert "plotille" not in told
+
+
+def test_a_time_that_no_calendar_has_ends_no_reader(exp: Exp) -> None:
+    """Whatever time a row was given, each form shows the row; CSV has the number of seconds."""
+    with Experiment("bob/early", dash_root=exp.folder / ".dash", print_logs=False).run as experiment:
+        experiment.metrics().log(x=1, _ts=1e300).log(x=2, _ts=-5.5)
+        assert experiment.metrics().described()["firstDataAt"] is None
+        assert experiment.metrics().read()["data"][0]["createdAt"] is None
+    for options in ((), ("-n", "9"), ("--json",), ("--plot",), ("-f",)):
+        exp("metrics", "bob/early", "--dash-root", ".dash", *options)
+    shown = exp("metrics", "bob/early", "--dash-root", ".dash", "--format", "csv").stdout
+    assert [line.split(",")[5:] for line in shown.splitlines()[1:]] == [["1e+300", "1"], ["-5.5", "2"]]

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.extent import amount
 
-from nemorun_cli.errors import LedgerDamagedError, StateError
+from nemorun_cli.errors import LedgerDamagedError, StateError, UnreadableWarning
 from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.access.reader import record
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
 
@@ -50,20 +51,99 @@ def test_torn_tail_harms_no_later_row(program: Program, root: Path) -> None:
     path = _file(root, "metrics/m", "a")
     os.truncate(path, path.stat().st_size - 4)
     program.run("with Experiment('a', dash_root=root).run as e: e.metrics('m').log(x=3)")
-    assert [row["x"] for row in Experiment("a", dash_root=root).metrics("m").read()] == [1, 3]
+    assert [row["x"] for row in Experiment("a", dash_root=root).metrics("m").read(attempts="all")] == [1, 3]
 
 
-@pytest.mark.parametrize("damage", [b"{}x\n", b"\0\0\0\n", b"[1]\n", b"\n", b'{"a":1}{"b":2}\n', b"1,2\n"])
-def test_damage_in_the_midst_is_an_error_that_names_the_line(
-    damage: bytes, experiment: Experiment, root: Path
-) -> None:
-    """What cannot be read is never taken for nothing."""
-    experiment.metrics("m").log(x=1)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"{}x\n",
+        b"\0\0\0\n",
+        b"[1]\n",
+        b"\n",
+        b'{"a":1}{"b":2}\n',
+        b"1,2\n",
+        b"\xff\xfe\n",
+        b'{"_ts":1.0,"lo\n',
+        b'{"loss":1}\n',
+        b'{"_ts":"now","loss":1}\n',
+        b'{"_ts":null}\n',
+        b'{"_ts":true}\n',
+        b'{"_ts":1.0,"x":{"$text":5}}\n',
+        b'{"_ts":1' + b"0" * 400 + b"}\n",
+        b"[" * 100_000 + b"\n",
+    ],
+)
+def test_a_line_that_is_no_row_spoils_only_itself(damage: bytes, experiment: Experiment, root: Path) -> None:
+    """The rows around it are read, from the start and from the end, and it is reported with its number."""
+    metric = experiment.metrics("m").log(x=1, step=1)
     path = _file(root, "metrics/m")
     path.write_bytes(path.read_bytes() + damage + path.read_bytes())
-    for read in (experiment.metrics("m").read, lambda: experiment.metrics("m").read(tail=3)):
-        with pytest.raises(LedgerDamagedError, match=f"{path}:2"):
-            read()
+    metric.log(x=2, step=2)
+    for read in (metric.read(), metric.read(tail=3), metric.read(tail=3, attempts="all")):
+        assert [row["x"] for row in read][-2:] == [1, 2]
+        assert [(flaw.path, flaw.line) for flaw in read.damaged] == [(str(path), 2)]
+        assert read.torn == ()
+    assert (len(metric.read(tail=1)), metric.read(tail=1).damaged) == (1, ())
+    with pytest.warns(UnreadableWarning, match=f"{path}:2: not a row: "):
+        assert metric.stats()["x"]["count"] == 3
+    assert metric.last("x") == 2
+
+
+def test_reports_of_damaged_lines_are_bounded(experiment: Experiment, root: Path) -> None:
+    """A file full of damage costs no more reports than the first ones, and keeps its rows."""
+    experiment.metrics("m").log(x=1)
+    path = _file(root, "metrics/m")
+    path.write_bytes(b"?\n" * 1000 + path.read_bytes())
+    read = experiment.metrics("m").read()
+    assert (len(read), len(read.damaged)) == (1, row_files.MOST_REPORTED)
+
+
+def test_a_row_of_another_program_may_have_any_text(experiment: Experiment, root: Path) -> None:
+    """UTF-8 that is not ASCII, and a time without fraction, are read; this package writes neither."""
+    experiment.metrics("m").log(x=1)
+    path = _file(root, "metrics/m")
+    path.write_bytes('{"_ts":5,"note":"é"}\n'.encode() + path.read_bytes())
+    read = experiment.metrics("m").read()
+    assert (read[0], read.damaged) == ({"_ts": 5, "note": "é"}, ())
+
+
+def test_damage_in_each_kind_of_file_spoils_only_its_line(experiment: Experiment, root: Path) -> None:
+    """Params, logs, tracks and the index of files are read without the damaged line, which is reported."""
+    for number in range(2):
+        experiment.params.set(**{f"p{number}": number})
+        experiment.log(f"line {number}")
+        experiment.tracks("t").append(x=number, _ts=number)
+        experiment.files.save_text("text", to=f"{number}.txt")
+    for kind in ("params", "logs", "tracks/t", "files"):
+        path = _file(root, kind)
+        first, second = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(first + b"\0\0" + second + second)
+    assert [line["message"] for line in experiment.logs.read()] == ["line 0", "line 1"]
+    assert [flaw.line for flaw in experiment.logs.read().damaged] == [2]
+    entries = experiment.tracks("t").read(0, 5)
+    assert ([entry["x"] for entry in entries], [flaw.line for flaw in entries.damaged]) == ([0, 1], [2])
+    with pytest.warns(UnreadableWarning, match="params.*:2"):
+        assert experiment.params.get() == {"p0": 0, "p1": 1}
+    with pytest.warns(UnreadableWarning, match="files.*:2"):
+        assert [file["filename"] for file in experiment.files.list()] == ["0.txt", "1.txt"]
+
+
+def test_a_damaged_later_line_of_an_opening_hides_no_record(experiment: Experiment, root: Path) -> None:
+    """The record is read without it, and it is reported; without its first line an opening is an error."""
+    experiment.run.complete()
+    path = _file(root, "openings")
+    first, end = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"\0\0\n" + end)
+    found = record(root, "owner/project/name")
+    assert found is not None
+    assert (found.status, [flaw.line for flaw in found.damaged]) == ("COMPLETED", [2])
+    path.write_bytes(first + end[:5] + b"\n")
+    assert (lost := record(root, "owner/project/name"))
+    assert (lost.status, lost.reason) == ("FAILED", "lost")
+    path.write_bytes(b"\0" + first + end)
+    with pytest.raises(LedgerDamagedError, match=f"{path}:1"):
+        record(root, "owner/project/name")
 
 
 def test_generations_follow_one_another_whatever_the_clocks_say(tmp_path: Path) -> None:
