@@ -94,12 +94,67 @@ class CompareRowFields(TypedDict):
     metrics: dict[str, StatisticsFields]
 
 
+class CompareBestFields(TypedDict):
+    """How the best row was chosen; null without `--best`. `rows` is empty if none qualified."""
+
+    metric: str
+    goal: Literal["minimize", "maximize"]
+
+
+class ComparedRowFields(TypedDict):
+    """What identifies a row."""
+
+    prefix: str
+    task: str | None
+    experiment: str | None
+    status: RecordStatusValue
+
+
+class CompareExcludedFields(TypedDict):
+    """One row, and why it could not."""
+
+    prefix: str
+    task: str | None
+    experiment: str | None
+    status: RecordStatusValue
+    reason: Literal["status", "pruned", "missing", "not_finite"]
+    message: str
+
+
+class ComparedGroupMetricsFields(TypedDict):
+    """The spread of one metric."""
+
+    mean: float | Literal["NaN", "Infinity", "-Infinity"] | None
+    std: float | Literal["NaN", "Infinity", "-Infinity"] | None
+    n: int
+    not_finite: int
+    missing: int
+
+
+class ComparedGroupFields(TypedDict):
+    """The rows with the same values of the grouping params."""
+
+    task: str | None
+    params: dict[str, Any]
+    runs: int
+    counts: dict[str, int]
+    members: list[ComparedRowFields]
+    metrics: dict[str, ComparedGroupMetricsFields]
+
+
 class CompareDocument(TypedDict):
     """What `exp compare --json` prints."""
 
     schema: Literal["exp.compare/1"]
     differing: list[str]
     rows: list[CompareRowFields]
+    best: NotRequired[CompareBestFields | None]
+    ties: NotRequired[list[ComparedRowFields]]
+    excluded: NotRequired[list[CompareExcludedFields]]
+    group_by: NotRequired[list[str]]
+    over: NotRequired[list[str]]
+    groups: NotRequired[list[ComparedGroupFields]]
+    group_ties: NotRequired[list[ComparedGroupFields]]
 
 
 class SideFields(TypedDict):

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import plotting, terminal
+from nemorun_cli.experiment.records import series as measures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,11 @@ MOST_PICTURES: Final = 6
 def pictures(all_series: Sequence[Series]) -> str:
     """One picture for each key, with a curve for each record."""
     curves: dict[str, list[plotting.Curve]] = {}
+    keys = measures.keys_of(all_series)
     for series in all_series:
         for field in series.statistics():
             curve = plotting.curve(series.of.label, series.rows, field)
-            curves.setdefault(series.key(field), []).append(curve)
+            curves.setdefault(keys[series.name, field], []).append(curve)
     shown = list(curves.items())[:MOST_PICTURES]
     width = shutil.get_terminal_size().columns
     colours = terminal.can_draw(sys.stdout) and not os.environ.get("NO_COLOR")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.control_characters import LAYOUT, escaped, one_line
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +28,11 @@ class NumberText(str):
 
 
 Cell: TypeAlias = "str | float | None"
+
+
+def cell(value: Any) -> Cell:
+    """A value for CSV or Markdown, not rounded: lists and mappings as JSON, nothing for None."""
+    return value if isinstance(value, (str, float)) or value is None else NumberText(dump(value))
 
 
 def require_csv(form: str, *, raw: bool) -> None:
@@ -75,9 +81,9 @@ def _guarded(cell: Cell, kept: str) -> Cell:
     return f"'{text}" if cell.startswith(FORMULA) else text
 
 
-def write_markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_markdown(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Write a table as GitHub-flavoured Markdown, whose cells show text as it is."""
-    lines = [[_plain(cell) for cell in row] for row in (names, *rows)]
+    lines = [[_plain("" if cell is None else str(cell)) for cell in row] for row in (names, *rows)]
     lines.insert(1, ["---"] * len(names))
     terminal.write("".join(f"| {' | '.join(line)} |\n" for line in lines))
 

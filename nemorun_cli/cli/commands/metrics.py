@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,7 +10,7 @@ from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.metrics_view import pictures
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, RawTexts, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.cli.text_formats import NumberText, require_csv, write_csv
+from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import documents, targets
 from nemorun_cli.experiment.records import series as measures
@@ -124,10 +124,11 @@ def tell_torn(all_series: Sequence[Series]) -> None:
 
 def summary(all_series: Sequence[Series]) -> list[list[str]]:
     """The cells of SUMMARY."""
+    keys = measures.keys_of(all_series)
     return [
         [
             series.of.label,
-            series.key(field),
+            keys[series.name, field],
             str(values["count"]),
             *(measures.text(values[name]) for name in ("last", "min", "max", "mean")),
             str(values["nan"] or ""),
@@ -144,14 +145,10 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
     for series in all_series:
         origin = [series.of.record.prefix, series.of.task or "", series.name or ""]
         rows += (
-            [*origin, measures.time_of(row), *(_cell(row.get(field)) for field in fields)]
+            [*origin, measures.time_of(row), *(cell(row.get(field)) for field in fields)]
             for row in series.rows
         )
     return ["prefix", "task", "series", "time", *fields], rows
-
-
-def _cell(value: Any) -> Cell:
-    return value if isinstance(value, (str, float)) or value is None else NumberText(dump(value))
 
 
 def _show_rows(all_series: Sequence[Series]) -> None:

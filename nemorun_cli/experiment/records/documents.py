@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
 
@@ -38,18 +39,23 @@ def read_series(
 ) -> list[Series]:
     """The series of records that contain a requested field; see `series.read`.
 
+    A key with glob characters that is the name of a field means this field alone.
+
     Raises:
         UsageError: a key selects nothing, although metrics were logged.
     """
+    if metric_keys.has_glob(wanted):
+        everything = [series for record in chosen for series in measures.read(record)]
+        wanted = metric_keys.literal(wanted, measures.fields(everything))
     all_series = [series for record in chosen for series in measures.read(record, wanted=wanted, tail=tail)]
     if not (missing := _missing(wanted, measures.fields(all_series))):
         return all_series
     known = measures.fields([series for record in chosen for series in measures.read(record)])
     if known and (missing := _missing(missing, known)):
-        listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
+        listed = ", ".join(list(metric_keys.titles(known).values())[:MOST_NAMED])
         raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
     return all_series
 
 
 def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
-    return [key for key in keys if not any(measures.is_wanted(*field, [key]) for field in known)]
+    return [key for key in keys if not any(metric_keys.is_wanted(field, [key]) for field in known)]

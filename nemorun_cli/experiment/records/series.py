@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.tracking.store import row_selection
 from nemorun_cli.tracking.store.json_values import dump
@@ -36,10 +36,6 @@ class Series:
         """The name to display."""
         return self.name or "(unnamed)"
 
-    def key(self, field: str) -> str:
-        """`train/loss`, or `loss` in the unnamed series."""
-        return key_of(self.name, field)
-
     def statistics(self) -> dict[str, Statistics]:
         """The statistics of each numeric field, without the axes (step, epoch, time)."""
         return {
@@ -58,9 +54,9 @@ class Series:
         }
 
 
-def key_of(series: str | None, field: str) -> str:
-    """The full name of a field in a series."""
-    return field if series is None else f"{series}/{field}"
+def keys_of(all_series: Sequence[Series]) -> dict[tuple[str | None, str], str]:
+    """The key to show for each pair of series and field: `train/loss`, or `loss` in the unnamed series."""
+    return metric_keys.titles(fields(all_series))
 
 
 def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
@@ -68,7 +64,7 @@ def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None =
 
     Args:
         chosen: the record.
-        wanted: globs of keys (`train/loss`), fields or series; empty for everything.
+        wanted: keys (`train/loss`), fields or series, or globs of them; empty for everything.
         tail: only this many of the last rows of each series.
     """
     data = chosen.data
@@ -82,14 +78,12 @@ def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None =
 def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
     """The rows with the requested fields and the axes, without internal fields."""
     kept = []
+    names = dict.fromkeys(name for row in all_rows for name in row) if wanted else ()
+    chosen = {name for name in names if name in NOT_PLOTTED or metric_keys.is_wanted((series, name), wanted)}
     for row in all_rows:
         fields = {name: value for name, value in row.items() if name == TIME or not name.startswith("_")}
         if wanted:
-            fields = {
-                name: value
-                for name, value in fields.items()
-                if name in NOT_PLOTTED or is_wanted(series, name, wanted)
-            }
+            fields = {name: value for name, value in fields.items() if name in chosen}
         if fields.keys() - NOT_PLOTTED or not wanted:
             kept.append(fields)
     return kept
@@ -104,12 +98,6 @@ def fields(all_series: Sequence[Series]) -> list[tuple[str | None, str]]:
         if field not in NOT_PLOTTED
     ]
     return list(dict.fromkeys(names))
-
-
-def is_wanted(series: str | None, field: str, wanted: Sequence[str]) -> bool:
-    """Whether one of these globs matches a field of a series."""
-    names = (key_of(series, field), field, series or "")
-    return not wanted or any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
 
 
 def text(value: Any) -> str:
