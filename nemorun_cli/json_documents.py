@@ -53,6 +53,7 @@ TaskStatusValue: TypeAlias = Literal[
     "CANCELLED",
     "SKIPPED",
 ]
+UnmatchedReasonValue: TypeAlias = Literal["never", "text", "slow"]
 
 
 class CancelTaskFields(TypedDict):
@@ -259,6 +260,15 @@ class UsageFields(TypedDict):
     gpu_memory: NotRequired[int]
 
 
+class EventsUnmatchedFields(TypedDict):
+    """One pattern."""
+
+    series: str
+    pattern: str
+    reason: UnmatchedReasonValue
+    at: int
+
+
 class EventsDocument(TypedDict):
     """One line of `exp events --json`; fields that do not apply are omitted."""
 
@@ -275,6 +285,7 @@ class EventsDocument(TypedDict):
     gpus: NotRequired[str]
     usage: NotRequired[UsageFields]
     symptom: NotRequired[str]
+    unmatched: NotRequired[list[EventsUnmatchedFields]]
     rule: NotRequired[str]
     exit_code: NotRequired[int]
     job_id: NotRequired[str]
@@ -804,6 +815,14 @@ class ExternalFields(TypedDict):
     status: str | None
 
 
+class TaskUnmatchedMetricFields(TypedDict):
+    """One pattern."""
+
+    series: str
+    pattern: str
+    reason: UnmatchedReasonValue
+
+
 class TaskFields(TypedDict):
     """One task."""
 
@@ -832,6 +851,7 @@ class TaskFields(TypedDict):
     matrix: NotRequired[dict[str, str | float | bool]]
     resources: NotRequired[ResourcesFields]
     usage: NotRequired[UsageFields | None]
+    unmatched_metrics: NotRequired[list[TaskUnmatchedMetricFields]]
 
 
 class AttemptFields(TypedDict):

@@ -17,12 +17,14 @@ from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.experiment.records.targets import Target
 
 FORMATS: Final = ("table", "csv", "json")
+MOST_EXPLAINED: Final = 3  # tasks whose patterns are explained where nothing was recorded
 SUMMARY: Final = (
     Column("RECORD"),
     Column("METRIC"),
@@ -106,6 +108,7 @@ def command(
             'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
             "key metrics, whose pattern has to match a line of their output"
         )
+        terminal.say_lines(_unmatched(target))
     elif plot:
         terminal.write_picture(pictures(all_series))
     elif tail is not None:
@@ -113,6 +116,20 @@ def command(
     else:
         tables.show(SUMMARY, summary(all_series))
     return 0
+
+
+def _unmatched(target: Target) -> Iterator[str]:
+    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
+    if target.files is None or target.home is None:
+        return
+    from nemorun_cli.views import known_secrets, observe, unmatched_metrics  # noqa: PLC0415 - only without rows
+
+    snapshot = observe.look(target.files, home=target.home.directory)
+    names = None if target.task is None else snapshot.match_tasks([target.task])
+    secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
+    for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
+        for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
+            yield f"hint: {name}: {text}"
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:
