@@ -144,8 +144,14 @@ def group_notes(grouped: GroupedComparison, *, is_named: bool) -> Iterator[str]:
         yield f"note: as good as the best group: {labels}"
 
 
-def best_notes(best: Best, *, is_grouped: bool) -> Iterator[str]:
-    """Who could not be the best, and who is as good, unless groups are compared."""
+def best_notes(best: Best, *, is_grouped: bool = False, is_drawn: bool = False) -> Iterator[str]:
+    """Who could not be the best, and who is as good, unless groups are compared or several rows are drawn."""
+    all_rows = [*best.ranked, *(row for row, _ in best.excluded)]
+    is_several = _is_several(all_rows)
+
+    def named(row: ComparedRow) -> str:
+        return f"{row.of.experiment} {row.of.label}" if is_several and row.of.experiment else row.of.label
+
     reasons: dict[str, list[str]] = {}
     for row, excluded in best.excluded:
         reasons.setdefault(excluded.message, []).append(named(row))
@@ -154,7 +160,7 @@ def best_notes(best: Best, *, is_grouped: bool) -> Iterator[str]:
     if len(reasons) > MOST_NAMED:
         rest = sum(len(names) for names in list(reasons.values())[MOST_NAMED:])
         yield f"note: not considered for the best: {rest} more for other reasons; all of them: --json"
-    if best.ties and not is_grouped:
+    if best.ties and not (is_grouped or is_drawn):
         yield f"note: as good as the best: {_listed([named(row) for row in best.ties])}"
     if best.winner is None:
         yield (
@@ -163,11 +169,6 @@ def best_notes(best: Best, *, is_grouped: bool) -> Iterator[str]:
         )
         order = " --descending" if best.goal == "maximize" else ""
         yield f"hint: for records in any state: --sort {best.key.title}{order} --limit 1"
-
-
-def named(row: ComparedRow) -> str:
-    """The name of a row in a message."""
-    return row.of.label if row.of.experiment is None else f"{row.of.experiment} {row.of.label}"
 
 
 def _listed(names: Sequence[str]) -> str:

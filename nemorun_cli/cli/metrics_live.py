@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
-from nemorun_cli.experiment.records import documents
+from nemorun_cli.experiment.records import documents, leading
 from nemorun_cli.experiment.records.series import Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import MetricFollower
@@ -55,12 +55,21 @@ class MetricFeed:
         return rows if self._tail is None else rows[len(rows) - min(self._tail, len(rows)) :]
 
 
-def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: bool, is_json: bool) -> int:
+def follow(
+    target: Target,
+    *,
+    wanted: Sequence[str],
+    tail: int | None,
+    plot: bool,
+    is_json: bool,
+    best: str | None = None,
+    goal: str | None = None,
+) -> int:
     """Show new rows until the target has finished; returns the exit code."""
     feed = MetricFeed(wanted=wanted, tail=tail)
     watched = WatchedTarget(target)
     if plot:
-        _draw(feed, watched)
+        _draw(feed, watched, best=best, goal=goal)
         return watched.code
     for chosen in watched.looks():
         fresh = feed.read(chosen)
@@ -123,13 +132,22 @@ def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
     ]
 
 
-def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
+def _draw(feed: MetricFeed, watched: WatchedTarget, *, best: str | None, goal: str | None) -> None:
     """Redraw the curves in place on a terminal; elsewhere draw them once, at the end."""
     merged: dict[tuple[str, str | None], Series] = {}
+
+    def pictures(*, may_follow: bool) -> str:
+        all_series = list(merged.values())
+        if best is not None:
+            all_series, _ = leading.in_order(
+                all_series, all_series, best=best, goal=goal, may_follow=may_follow
+            )
+        return metrics_view.pictures(all_series)
+
     if not terminal.can_draw(sys.stdout):
         for chosen in watched.looks():
             _merge(merged, feed.read(chosen))
-        terminal.write_picture(metrics_view.pictures(list(merged.values())))
+        terminal.write_picture(pictures(may_follow=False))
         return
     from nemorun_cli.cli import live_text  # noqa: PLC0415 - only for terminals
 
@@ -137,7 +155,7 @@ def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
         for chosen in watched.looks():
             if fresh := feed.read(chosen):
                 _merge(merged, fresh)
-                live.update(live_text.picture(metrics_view.pictures(list(merged.values()))), refresh=True)
+                live.update(live_text.picture(pictures(may_follow=True)), refresh=True)
 
 
 def _merge(merged: dict[tuple[str, str | None], Series], fresh: Sequence[Series]) -> None:

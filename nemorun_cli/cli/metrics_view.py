@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import plotting, terminal
@@ -20,6 +21,20 @@ HEIGHTS: Final = (16, 10)  # lines of a single picture, and of each of several
 
 
 MOST_PICTURES: Final = 6
+
+
+def not_drawn(all_series: Sequence[Series], *, best: str | None) -> str:
+    """How many records have no curve in a picture, and how to choose others; empty if all have one."""
+    keys = ((series.name, field) for series in all_series for field in series.statistics())
+    most = max(Counter(keys).values(), default=0)
+    if most <= plotting.MOST_CURVES:
+        return ""
+    if best is not None:
+        return f"note: the {plotting.MOST_CURVES} best of {most} by {best} are drawn"
+    return (
+        f"note: {most - plotting.MOST_CURVES} of {most} records are not drawn; name tasks, or choose those "
+        "that lead by a metric: --best KEY:min (or :max)"
+    )
 
 
 def pictures(all_series: Sequence[Series]) -> str:

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal, times
-from nemorun_cli.cli.metrics_view import pictures
-from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, RawTexts, TaskOrNone, whole_number
+from nemorun_cli.cli import comparison_text, completion, tables, terminal, times
+from nemorun_cli.cli.metrics_view import not_drawn, pictures
+from nemorun_cli.cli.options import (
+    DashRoot,
+    ExperimentOrPrefix,
+    Goal,
+    Json,
+    RawTexts,
+    TaskOrNone,
+    whole_number,
+)
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment.records import documents, targets
+from nemorun_cli.experiment.records import documents, leading, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -55,6 +63,15 @@ def command(
         typer.Option("-n", "--last", metavar="N", help="Show the last N rows instead of a summary."),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Plot curves in the terminal.")] = False,
+    best: Annotated[
+        str | None,
+        typer.Option(
+            "--best",
+            metavar="KEY[:min|max]",
+            help="With --plot: the curves of the records that lead by this metric.",
+        ),
+    ] = None,
+    goal: Goal = None,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Print new rows until the experiment finishes.")
     ] = False,
@@ -76,6 +93,7 @@ def command(
     Examples:
       exp metrics                            summary of the latest experiment
       exp metrics training train -k loss --plot
+      exp metrics sweep --plot --best loss:min
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
     tail = whole_number("--last", last) if last is not None else None
@@ -85,6 +103,7 @@ def command(
     require_csv(form, raw=raw)
     if plot and form != "table":
         raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
+    _require_plot(best, goal, plot=plot)
     target = targets.target(which, task, dash_root=dash_root)
     if follow:
         from nemorun_cli.cli import metrics_live  # noqa: PLC0415 - not for a single look
@@ -95,9 +114,16 @@ def command(
                 hint="use --json",
             )
         return metrics_live.follow(
-            target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
+            target,
+            wanted=key or (),
+            tail=tail,
+            plot=plot,
+            is_json=is_json or form == "json",
+            best=best,
+            goal=goal,
         )
-    all_series = documents.read_series(target.choose(), wanted=key or (), tail=tail)
+    chosen = target.choose()
+    all_series = documents.read_series(chosen, wanted=key or (), tail=tail)
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
@@ -110,12 +136,32 @@ def command(
         )
         terminal.say_lines(_unmatched(target))
     elif plot:
-        terminal.write_picture(pictures(all_series))
+        judged = documents.read_series(chosen) if best and (key or tail is not None) else all_series
+        _plot(all_series, judged, best=best, goal=goal)
     elif tail is not None:
         _show_rows(all_series)
     else:
         tables.show(SUMMARY, summary(all_series))
     return 0
+
+
+def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:
+    if (best is not None and not plot) or (goal is not None and best is None):
+        option, needed = ("--best", "--plot") if best is not None else ("--goal", "--best KEY")
+        raise UsageError(f"{option} needs {needed}", hint="to choose a record: exp compare --best KEY:min")
+
+
+def _plot(
+    all_series: Sequence[Series], judged: Sequence[Series], *, best: str | None, goal: str | None
+) -> None:
+    """Draw the curves, of the best records if that is wanted, and write which are left out."""
+    if best is not None:
+        all_series, leader = leading.in_order(all_series, judged, best=best, goal=goal)
+        terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
+    terminal.write_picture(pictures(all_series))
+    if note := not_drawn(all_series, best=best):
+        terminal.flush()
+        terminal.say(note)
 
 
 def _unmatched(target: Target) -> Iterator[str]:

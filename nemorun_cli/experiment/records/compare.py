@@ -14,6 +14,7 @@ from nemorun_cli.experiment.records.row_keys import RowKeys
 from nemorun_cli.experiment.records.series import read
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate, Goal
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
@@ -32,15 +33,21 @@ class Best:
     """The metric by which the best row was chosen, and the rows that could not win.
 
     Attributes:
+        ranked: the rows that can be the best, the best first.
         ties: the other rows that are as good; the first in order is the best.
         excluded: each with the reason.
     """
 
     key: Key
     goal: Goal
-    winner: ComparedRow | None
+    ranked: list[ComparedRow]
     ties: list[ComparedRow]
     excluded: list[tuple[ComparedRow, Excluded]]
+
+    @property
+    def winner(self) -> ComparedRow | None:
+        """The best row; None if no row qualifies."""
+        return self.ranked[0] if self.ranked else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,26 +205,20 @@ def judged_by(text: str, goal: str | None, known: RowKeys) -> tuple[Key, Goal]:
     return key, direction
 
 
-def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal) -> Best:
-    """The best of some rows; see `nemorun_cli.model.best`."""
-    choice = ranking(candidates, key, goal)
-    first = [candidates[index] for index in choice.ranked[: choice.tied]]
-    return Best(
-        key=key,
-        goal=goal,
-        winner=first[0] if first else None,
-        ties=first[1:],
-        excluded=[(candidates[each.index], each) for each in choice.excluded],
-    )
+def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal, *, running_counts: bool = False) -> Best:
+    """The best of some rows; see `nemorun_cli.model.best`.
 
-
-def ranking(candidates: Sequence[ComparedRow], key: Key, goal: Goal) -> choosing.Choice:
-    """The indices of the rows that can win, the best first, and those that cannot."""
+    Args:
+        candidates: the rows, in order.
+        key: the metric, and the value of it that is compared.
+        goal: which values are better.
+        running_counts: whether a row that is RUNNING can be the best.
+    """
     assert key.field is not None  # noqa: S101 - of a metric
-    return choosing.choose(
+    choice = choosing.choose(
         [
             Candidate(
-                status=str(row.of.status),
+                status=_status(row, running_counts=running_counts),
                 reason=row.of.decisive.reason,
                 last=row.statistic(key.field, "last"),
                 value=key.get(row),
@@ -227,6 +228,19 @@ def ranking(candidates: Sequence[ComparedRow], key: Key, goal: Goal) -> choosing
         goal,
         metric=key.name,
     )
+    ranked = [candidates[index] for index in choice.ranked]
+    return Best(
+        key=key,
+        goal=goal,
+        ranked=ranked,
+        ties=ranked[1 : choice.tied],
+        excluded=[(candidates[each.index], each) for each in choice.excluded],
+    )
+
+
+def _status(row: ComparedRow, *, running_counts: bool) -> str:
+    is_counted = running_counts and row.of.status is ExperimentStatus.RUNNING
+    return str(ExperimentStatus.COMPLETED if is_counted else row.of.status)
 
 
 def differs(name: str, all_rows: Sequence[ComparedRow]) -> bool:

@@ -197,6 +197,32 @@ def test_a_prefix_is_a_study(exp: Exp) -> None:
     assert [row["params"]["lr"] for row in result.json["rows"]] == [0.1, 0.5, 0.9]
 
 
+def test_curves_are_those_of_the_best(exp: Exp) -> None:
+    """With more records than colours, the leading ones are drawn, and who is left out is said."""
+    spec = """
+name: many
+tasks:
+  t:
+    inline: 'echo "loss=$1"; echo "loss=1 acc=$1"; test "$1" != 1'
+    args: ["${{ matrix.v }}"]
+    matrix: {v: [9, 8, 7, 6, 5, 4, 3, 2, 1]}
+    metrics: {t: ['loss=(?P<loss>\\S+)', 'acc=(?P<acc>\\S+)']}
+"""
+    exp("run", exp.spec(spec), code=1)
+    plain = exp("metrics", "many", "-k", "loss", "--plot")
+    assert "a t/v=9   b t/v=8" in plain.stdout
+    assert "note: 2 of 9 records are not drawn" in plain.stderr
+    best = exp("metrics", "many", "-k", "acc", "--plot", "--best", "loss:max", "--goal", "minimize")
+    assert "t/acc   a t/v=2   b t/v=3" in best.stdout
+    assert "t/v=1 is FAILED" in best.stderr
+    assert "the 7 best of 8 by loss:max are drawn" in best.stderr
+    following = exp("metrics", "many", "--plot", "-f", "--best", "acc", "--goal", "minimize")
+    assert "t/acc   a t/v=2   b t/v=3" in following.stdout
+    assert not exp("metrics", "many", "t/v=9", "--plot").stderr
+    for refused in (["--best", "acc:min"], ["--plot", "--goal", "minimize"], ["--plot", "--best", "acc"]):
+        exp("metrics", "many", *refused, code=2)
+
+
 STUDY = """
 name: study
 params: {lr: 0.1, seed: 1}
