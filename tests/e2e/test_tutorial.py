@@ -21,6 +21,7 @@ PAGES = (
     "concepts/states.md",
     "guides/docker.md",
     "guides/notifications.md",
+    "guides/studies.md",
     "guides/sweeps.md",
     "guides/troubleshooting.md",
     "coming-from/wandb.md",
