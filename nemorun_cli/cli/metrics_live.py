@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
@@ -47,7 +48,7 @@ class MetricFeed:
                 following = self._following[key] = MetricFollower(record.data.place)
             for name, rows in following.read(record.ids).items():
                 if kept := self._cut(only(rows, name, self._wanted)):
-                    fresh.append(Series(of=record, name=name, rows=kept))
+                    fresh.append(Series(of=record, name=name, rows=kept, asked=self._wanted))
         self._tail = None
         return fresh
 
@@ -164,4 +165,4 @@ def _merge(merged: dict[tuple[str, str | None], Series], fresh: Sequence[Series]
         key = (series.of.label, series.name)
         before = merged.get(key)
         rows = [*before.rows, *series.rows] if before else series.rows
-        merged[key] = Series(of=series.of, name=series.name, rows=rows)
+        merged[key] = replace(series, rows=rows)

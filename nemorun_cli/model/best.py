@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 class Goal(StrEnum):
@@ -67,10 +67,10 @@ class Choice:
     excluded: list[Excluded]
 
 
-def split_key(key: str) -> tuple[str, str | None]:
-    """Split `loss:min` into `loss` and `min`; without one of AGGREGATES at its end, `last` is not implied."""
+def split_key(key: str, aggregates: Collection[str] = AGGREGATES) -> tuple[str, str | None]:
+    """Split `loss:min` into `loss` and `min`; None for the second without one of `aggregates` at the end."""
     name, _, aggregate = key.rpartition(":")
-    return (name, aggregate) if name and aggregate in AGGREGATES else (key, None)
+    return (name, aggregate) if name and aggregate in aggregates else (key, None)
 
 
 def choose(candidates: Sequence[Candidate], goal: Goal, *, metric: str) -> Choice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 from dataclasses import dataclass, field, replace
@@ -89,34 +90,47 @@ def rows(target: Target, *, report: Callable[[str], None] | None = None) -> Iter
     Raises:
         LedgerDamagedError: nothing can be read.
     """
-    for run in target.runs(report=report or _refuse):
-        try:
-            yield from _of_run(run)
-        except LedgerError as error:
-            if report is None or target.files is not None:
-                raise
-            report(error.message)
+    tolerated = report if report is not None and target.files is None else _refuse
+    for run in target.runs(report=tolerated):
+        shared: dict[str, Any] = {}
+        for record in run:
+            if record.is_of_experiment:
+                with _reporting(record, tolerated):
+                    shared = record.params()
+        of_tasks = [record for record in run if not record.is_of_experiment]
+        for record in of_tasks or run:
+            row = None
+            with _reporting(record, tolerated):
+                row = _row(record, record.params() if of_tasks else {}, shared, is_kept=not of_tasks)
+            if row is not None:
+                yield row
 
 
 def _refuse(message: str) -> None:
     raise LedgerError(message)
 
 
-def _of_run(records: Sequence[TargetRecord]) -> Iterator[ComparedRow]:
-    shared: dict[str, Any] = {}
-    for record in records:
-        if record.is_of_experiment:
-            shared = record.params()
-    of_tasks = [record for record in records if not record.is_of_experiment]
-    for record in of_tasks or records:
-        params = record.params() if of_tasks else shared
-        statistics = {
-            (series.name, name): values
-            for series in read(record)
-            for name, values in series.statistics().items()
-        }
-        if statistics or params or not of_tasks:
-            yield ComparedRow(of=record, params={**shared, **params}, statistics=statistics)
+@contextlib.contextmanager
+def _reporting(record: TargetRecord, report: Callable[[str], None]) -> Iterator[None]:
+    """Report that a record cannot be read, or raise the error if nothing is tolerated."""
+    try:
+        yield
+    except LedgerError as error:
+        if report is _refuse:
+            raise
+        report(f"{record.record.prefix}: {error.message}")
+
+
+def _row(
+    record: TargetRecord, params: dict[str, Any], shared: dict[str, Any], *, is_kept: bool
+) -> ComparedRow | None:
+    """The row of a record; None if nothing was recorded there, unless it is kept."""
+    statistics = {
+        (series.name, name): values for series in read(record) for name, values in series.statistics().items()
+    }
+    if not (statistics or params or is_kept):
+        return None
+    return ComparedRow(of=record, params={**shared, **params}, statistics=statistics)
 
 
 def compare(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
+from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +49,9 @@ def read_series(
     if metric_keys.has_glob(wanted):
         everything = [series for record in chosen for series in measures.read(record)]
         wanted = metric_keys.literal(wanted, measures.fields(everything))
-    all_series = [series for record in chosen for series in measures.read(record, wanted=wanted, tail=tail)]
+    all_series = _unambiguous(
+        [series for record in chosen for series in measures.read(record, wanted=wanted, tail=tail)], wanted
+    )
     if not (missing := _missing(wanted, measures.fields(all_series))):
         return all_series
     known = measures.fields([series for record in chosen for series in measures.read(record)])
@@ -55,6 +59,29 @@ def read_series(
         listed = ", ".join(list(metric_keys.titles(known).values())[:MOST_NAMED])
         raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
     return all_series
+
+
+def _unambiguous(all_series: list[Series], wanted: Sequence[str]) -> list[Series]:
+    """The series without the fields that share the plain key of another one, which is shown by it."""
+    titled = metric_keys.titles(measures.fields(all_series))
+    shown = set(titled.values())
+    others = {
+        field
+        for field, title in titled.items()
+        if title != (plain := metric_keys.plain(field))
+        and plain in shown & set(wanted)
+        and not ((rest := [key for key in wanted if key != plain]) and metric_keys.is_wanted(field, rest))
+    }
+    if not others:
+        return all_series
+    kept = []
+    for series in all_series:
+        dropped = {name for of_series, name in others if of_series == series.name}
+        rows = [{name: value for name, value in row.items() if name not in dropped} for row in series.rows]
+        rows = [row for row in rows if row.keys() - NOT_PLOTTED]
+        if rows:
+            kept.append(replace(series, rows=rows))
+    return kept
 
 
 def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Field = tuple[str | None, str]  # the name of a series, None for the unnamed one, and a field in it
 
-UNNAMED: Final = "@"  # the unnamed series in an exact key
+UNNAMED: Final = "."  # the unnamed series in an exact key: no spreadsheet computes what begins with it
 _ENCODED: Final = re.compile(r"[%/:=<>!*?\[\]\s\x00-\x1f\x7f]")  # what keys and conditions give a meaning
 _GLOB: Final = frozenset("*?[")
 
@@ -26,9 +26,9 @@ def plain(field: Field) -> str:
 
 
 def exact(field: Field) -> str:
-    """The key that no other field has: series and field percent-encoded, `@` for the unnamed series."""
+    """The key that no other field has: series and field percent-encoded, `.` for the unnamed series."""
     series, name = field
-    left = UNNAMED if series is None else "%40" if series == UNNAMED else _encoded(series)
+    left = UNNAMED if series is None else "%2E" if series == UNNAMED else _encoded(series)
     return f"{left}/{_encoded(name)}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.compared_row import AGGREGATES
+from nemorun_cli.model.best import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,8 +153,8 @@ class RowKeys:
 
     def _aggregate(self, text: str) -> Key | None:
         """The key of a metric that is followed by one of AGGREGATES."""
-        name, _, aggregate = text.rpartition(":")
-        if not name or aggregate not in AGGREGATES:
+        name, aggregate = split_key(text, AGGREGATES)
+        if aggregate is None:
             return None
         return self._metric(text, metric_keys.matching(name, self.titles), aggregate)
 

@@ -24,12 +24,16 @@ TIME: Final = "_ts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The rows of one series of a record; `name` is None for the unnamed one."""
+    """The rows of one series of a record; `name` is None for the unnamed one.
+
+    `asked` are the keys by which its fields were selected; a field is shown by its exact key if it is one.
+    """
 
     of: TargetRecord
     name: str | None
     rows: list[Row]
     torn: Sequence[IncompleteRow] = ()
+    asked: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -56,7 +60,9 @@ class Series:
 
 def keys_of(all_series: Sequence[Series]) -> dict[tuple[str | None, str], str]:
     """The key to show for each pair of series and field: `train/loss`, or `loss` in the unnamed series."""
-    return metric_keys.titles(fields(all_series))
+    titled = metric_keys.titles(fields(all_series))
+    asked = {key for series in all_series for key in series.asked}
+    return {field: key if (key := metric_keys.exact(field)) in asked else titled[field] for field in titled}
 
 
 def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
@@ -72,7 +78,7 @@ def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None =
         series_rows = data.metrics(name).read(tail=tail, openings=chosen.ids)
         kept = only(series_rows, name, wanted)
         if kept:
-            yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn)
+            yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn, asked=wanted)
 
 
 def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:

@@ -274,3 +274,54 @@ def test_what_programs_read_is_not_rounded(shared: Exp) -> None:
     assert (row["m/nan"], row["m/big"], row["lr"]) == ("nan", str(2**70), "0.00012345678")
     assert json.loads(row["sizes"]) == ["one", 1]
     assert "| 0.00012345678 |" in shared("compare", "r/", "--dash-root", root, "--format", "markdown").stdout
+
+
+def test_metrics_with_one_key_are_all_reached(shared: Exp) -> None:
+    """Each is a column, and is selected, sorted and drawn by the key that is shown."""
+    root = shared.home / "f"
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        with Experiment(f"k/{name}", dash_root=root, print_logs=False).run as program:
+            program.metrics.log({"train/loss": value, "a*b": 7.0, "a-b": 8.0})
+            program.metrics("train").log(loss=-value)
+            program.metrics("a").log({"b/c": value})
+            program.metrics("a/b").log(c=-value)
+    where = ("k/", "--dash-root", root)
+    keys = {"train/loss": -2.0, "./train%2Floss": 2.0, "a/b%2Fc": 2.0, "a%2Fb/c": -2.0}
+    rows = shared("compare", *where, "--json").json["rows"]
+    assert {key: rows[1]["metrics"][key]["last"] for key in keys} == keys
+    header = next(csv.reader(io.StringIO(shared("compare", *where, "--format", "csv").stdout)))
+    assert set(keys) <= set(header)
+    for key, value in keys.items():
+        assert cells(shared("compare", *where, "-k", key, "--where", f"{key}={value}").stdout)[1:] == [
+            ["k/two", "COMPLETED", f"{value:g}"]
+        ]
+        best = shared("compare", *where, "--best", f"{key}:max").stdout
+        assert cells(best)[1][0] == ("k/two" if value > 0 else "k/one")
+        names = [row[1] for row in cells(shared("metrics", *where, "-k", key).stdout)[1:]]
+        assert len(names) == 2
+        assert shared("metrics", *where, "-k", key, "--plot").stdout
+    assert (
+        "matches several metrics: a/b%2Fc, a%2Fb/c"
+        in shared("compare", *where, "--sort", "a/b/c", code=2).stderr
+    )
+    summary = {row[1] for row in cells(shared("metrics", *where).stdout)[1:]}
+    assert set(keys) <= summary
+    assert {row[1] for row in cells(shared("metrics", *where, "-k", "a*b").stdout)[1:]} == {"a*b"}
+
+
+def test_a_damaged_record_hides_no_other_one(shared: Exp) -> None:
+    """Under a prefix it is named and left out; if nothing can be read, it is the error."""
+    root = shared.home / "h"
+    for name in ("one", "two"):
+        with Experiment(f"d/{name}", dash_root=root, print_logs=False).run as program:
+            program.metrics("train").log(loss=1.0)
+            program.params.set(name=name)
+    (params,) = (root / "d/one/.record/params").rglob("*.jsonl")
+    params.write_text("no row\n{}\n")
+    result = shared("compare", "d/", "--dash-root", root, "--json")
+    assert [row["prefix"] for row in result.json["rows"]] == ["d/two"]
+    assert "d/one: " in result.stderr
+    (opening,) = (root / "d/one").rglob("openings/*.jsonl")
+    opening.write_text("no opening\n")
+    assert "d/one: " in shared("compare", "d/", "--dash-root", root).stderr
+    shared("compare", "d/one", "--dash-root", root, code=7)
