@@ -126,7 +126,8 @@ def group_notes(grouped: GroupedComparison, *, is_named: bool) -> Iterator[str]:
         is_named: whether the user named the params that may differ.
     """
     if grouped.over and not is_named:
-        yield f"note: averaged over {', '.join(grouped.over)}; --over names the params that may differ"
+        yield f"note: averaged over {_listed(grouped.over)}; --over names the params that may differ"
+    incomplete = []
     for key in grouped.of.columns:
         spreads = [group.spread(key) for group in grouped.groups]
         parts = [
@@ -138,7 +139,9 @@ def group_notes(grouped: GroupedComparison, *, is_named: bool) -> Iterator[str]:
             if count
         ]
         if parts:
-            yield f"note: {key.title}: {' and '.join(parts)}; n counts the values that were averaged"
+            incomplete.append(f"{key.title}: {' and '.join(parts)}")
+    if incomplete:
+        yield f"note: {_listed(incomplete)}; n counts the values that were averaged"
     if grouped.ties:
         labels = _listed([group.label for group in grouped.ties])
         yield f"note: as good as the best group: {labels}"

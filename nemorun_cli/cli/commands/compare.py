@@ -124,7 +124,7 @@ def command(
             raise UsageError(f"{option} needs {'--best KEY' if option == '--goal' else '--group-by PARAM'}")
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
-    rows = [row for target in targets for row in compare.rows(target, report=terminal.warn)]
+    rows = compare.distinct(row for target in targets for row in compare.rows(target, report=terminal.warn))
     options: dict[str, Any] = {
         "where": where or (),
         "sort": sort,
@@ -148,7 +148,8 @@ def command(
         _show(compared, compared.params if all_params else compared.differing, form=form, raw=raw, named=kept)
     terminal.flush()
     _say_notes(compared, grouped, is_over_named=bool(over))
-    return NOTHING_QUALIFIES if best is not None and not compared.rows else 0
+    has_best = compared.best is not None and compared.best.winner is not None
+    return NOTHING_QUALIFIES if best is not None and not has_best else 0
 
 
 def _show(

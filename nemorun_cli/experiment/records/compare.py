@@ -19,7 +19,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.row_keys import Key
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
@@ -104,6 +104,11 @@ def rows(target: Target, *, report: Callable[[str], None] | None = None) -> Iter
                 row = _row(record, record.params() if of_tasks else {}, shared, is_kept=not of_tasks)
             if row is not None:
                 yield row
+
+
+def distinct(all_rows: Iterable[ComparedRow]) -> list[ComparedRow]:
+    """The rows, each once, although several targets select it."""
+    return list({row.of.identity: row for row in all_rows}.values())
 
 
 def _refuse(message: str) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.compare import Best
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import TargetRecord
 
 
 def in_order(
@@ -39,19 +38,15 @@ def in_order(
     Raises:
         UsageError: the metric is unknown, or the goal is missing.
     """
-    rows: dict[tuple[str, ...], ComparedRow] = {}
+    rows: dict[tuple[str | None, ...], ComparedRow] = {}
     for series in judged:
-        row = rows.setdefault(_identity(series.of), ComparedRow(of=series.of, params={}, statistics={}))
+        row = rows.setdefault(series.of.identity, ComparedRow(of=series.of, params={}, statistics={}))
         row.statistics.update({(series.name, field): values for field, values in series.statistics().items()})
     known = RowKeys(list(rows.values()))
     if not rows or (may_follow and not known.is_known(best)):
         return list(all_series), None
     key, direction = compare.judged_by(best, goal, known)
     chosen = compare.choose(list(rows.values()), key, direction, running_counts=True)
-    places = {_identity(row.of): place for place, row in enumerate(chosen.ranked)}
-    kept = [series for series in all_series if _identity(series.of) in places]
-    return sorted(kept, key=lambda series: places[_identity(series.of)]), chosen
-
-
-def _identity(of: TargetRecord) -> tuple[str, ...]:
-    return (of.record.root, of.record.prefix, of.experiment or "", of.task or "")
+    places = {row.of.identity: place for place, row in enumerate(chosen.ranked)}
+    kept = [series for series in all_series if series.of.identity in places]
+    return sorted(kept, key=lambda series: places[series.of.identity]), chosen

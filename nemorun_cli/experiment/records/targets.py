@@ -63,6 +63,11 @@ class TargetRecord:
         return None if is_whole else [opening.id for opening in self.openings]
 
     @property
+    def identity(self) -> tuple[str, str, str | None, str | None]:
+        """What distinguishes it from all other records and parts of records."""
+        return self.record.root, self.record.prefix, self.experiment, self.task
+
+    @property
     def data(self) -> Experiment:
         """Its params, metrics and files, for reading."""
         return self.record.data()

@@ -8,8 +8,12 @@ import statistics
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.extent import amount
 
 from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.store import json_values
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -188,6 +192,7 @@ def test_a_prefix_is_a_study(exp: Exp) -> None:
     assert shown == [("train", 0.1, 0.1), ("train", 0.5, 0.5), (None, 0.9, 1.0)]
     ids = [row["experiment"] for row in rows[:2]]
     assert exp("compare", *ids, "--json").json["rows"] == rows[:2]
+    assert exp("compare", "alice/study/", "alice/study/0.1", ids[1], "--json").json["rows"] == rows
     (row,) = exp("compare", "alice/study/0.5/train", "--json").json["rows"]
     assert row["params"] == {"lr": 0.5, "seed": 1}
     damaged = next((exp.home / "dash/alice/study/0.1/train").rglob("openings/*.jsonl"))
@@ -274,6 +279,51 @@ def test_what_programs_read_is_not_rounded(shared: Exp) -> None:
     assert (row["m/nan"], row["m/big"], row["lr"]) == ("nan", str(2**70), "0.00012345678")
     assert json.loads(row["sizes"]) == ["one", 1]
     assert "| 0.00012345678 |" in shared("compare", "r/", "--dash-root", root, "--format", "markdown").stdout
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+
+
+@settings(
+    max_examples=amount(6, long=300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    params=st.dictionaries(
+        st.text("ab=", min_size=1, max_size=3), PLAIN | st.lists(PLAIN, max_size=2), max_size=3
+    ),
+    numbers=st.dictionaries(st.text("xy:/", min_size=1, max_size=3), st.integers() | st.floats(), max_size=3),
+)
+def test_what_was_recorded_is_given_back(
+    exp: Exp, params: dict[str, object], numbers: dict[str, float]
+) -> None:
+    """Params and last values are equal in JSON, and in CSV with --raw, to those that were recorded."""
+    root = exp.home / f"{len(list(exp.home.glob('*')))}"
+    with Experiment("p/q", dash_root=root, print_logs=False).run as program:
+        program.params.set(**{f"p{name}": value for name, value in params.items()}, last=1)
+        program.metrics("m").log({f"v{name}": value for name, value in numbers.items()} | {"one": 1})
+    command = ("compare", "p/", "--dash-root", root, "--all-params")
+    (row,) = json_values.load(exp(*command, "--json").stdout)["rows"]
+    (cells_of,) = csv.DictReader(io.StringIO(exp(*command, "--format", "csv", "--raw").stdout, newline=""))
+    for name, value in params.items():
+        assert same(row["params"][f"p{name}"], value)
+        assert same(of_text(cells_of[f"p{name}"], value), value)
+    for name, value in numbers.items():
+        assert same(row["metrics"][f"m/v{name}"]["last"], value)
+        assert same(of_text(cells_of[f"m/v{name}"], value), value)
+
+
+def same(first: object, second: object) -> bool:
+    """Whether two values are equal, NaN included."""
+    return json_values.dump(first) == json_values.dump(second)
+
+
+def of_text(text: str, value: object) -> object:
+    """A cell as a value of the kind of `value`."""
+    if value is None or isinstance(value, str):
+        return text or (None if value is None else "")
+    return float(text) if isinstance(value, float) else json_values.load(text)
 
 
 def test_metrics_with_one_key_are_all_reached(shared: Exp) -> None:
