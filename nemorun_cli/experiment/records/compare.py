@@ -21,9 +21,11 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.row_keys import Key
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.model.best import Excluded
+    from nemorun_cli.tracking.store.row_selection import Statistics
 
 GOALS: Final = tuple(Goal)
 _Row = TypeVar("_Row")
@@ -130,12 +132,20 @@ def _row(
     record: TargetRecord, params: dict[str, Any], shared: dict[str, Any], *, is_kept: bool
 ) -> ComparedRow | None:
     """The row of a record; None if nothing was recorded there, unless it is kept."""
-    statistics = {
-        (series.name, name): values for series in read(record) for name, values in series.statistics().items()
-    }
+    statistics: dict[Field, Statistics] = {}
+    no_number: set[Field] = set()
+    for series in read(record):
+        of_series = series.statistics()
+        statistics |= {(series.name, name): values for name, values in of_series.items()}
+        no_number |= {(series.name, name) for name in series.ending_without_number(of_series)}
     if not (statistics or params or is_kept):
         return None
-    return ComparedRow(of=record, params={**shared, **params}, statistics=statistics)
+    return ComparedRow(
+        of=record,
+        params={**shared, **params},
+        statistics=statistics,
+        no_number=frozenset(no_number),
+    )
 
 
 def compare(
@@ -239,7 +249,7 @@ def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal, *, running_c
             Candidate(
                 status=_status(row, running_counts=running_counts),
                 reason=row.of.decisive.reason,
-                last=row.statistic(key.field, "last"),
+                last=row.last(key.field),
                 value=key.get(row),
             )
             for row in candidates

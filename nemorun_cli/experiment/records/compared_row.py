@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,18 +22,24 @@ class ComparedRow:
 
     Attributes:
         statistics: of each field of a series.
+        no_number: the fields whose last value is no number, such as None, although others are.
         titles: the key of each of these fields among all rows of the comparison.
     """
 
     of: TargetRecord
     params: dict[str, Any]
     statistics: dict[Field, Statistics]
+    no_number: frozenset[Field] = frozenset()
     titles: Mapping[Field, str] = field(default_factory=dict)
 
     def statistic(self, metric: Field, aggregate: str) -> Any:
         """One of AGGREGATES of a metric; None if the record does not have it."""
         statistics = self.statistics.get(metric)
         return None if statistics is None else statistics[aggregate]  # type: ignore[literal-required] # one of AGGREGATES
+
+    def last(self, metric: Field) -> float | None:
+        """The last value of a metric: NaN if it is no number, None if the record does not have the metric."""
+        return math.nan if metric in self.no_number else self.statistic(metric, "last")
 
     def value(self, title: str) -> Any:
         """The value in the column of a metric: `train/loss` (its last value) or `train/loss:min`."""

@@ -12,7 +12,7 @@ from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
@@ -47,6 +47,19 @@ class Series:
             for field, values in row_selection.statistics(self.rows).items()
             if field not in NOT_PLOTTED
         }
+
+    def ending_without_number(self, names: Iterable[str]) -> list[str]:
+        """Those of these fields whose last value is no number: None, a text, true or a list."""
+        pending = set(names)
+        found = []
+        for row in reversed(self.rows):
+            if not pending:
+                break
+            for name in [name for name in pending if name in row]:
+                pending.remove(name)
+                if type(row[name]) not in {int, float}:
+                    found.append(name)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `series` in `exp.metrics/1`."""

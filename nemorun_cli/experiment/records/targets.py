@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -228,7 +228,13 @@ def _runs(folder: Path, readable: Sequence[Record]) -> Iterator[list[TargetRecor
         own = [part for part in parts if part.is_of_experiment]
         if exp_id is not None and not own:
             own = _own_above(folder, exp_id, parts)
-        yield [*own, *(part for part in parts if not part.is_of_experiment)]
+        of_tasks = [part for part in parts if not part.is_of_experiment]
+        if own:
+            place = own[0].record.prefix
+            of_tasks = [
+                replace(part, is_own=part.record.prefix == f"{place}/{part.task}") for part in of_tasks
+            ]
+        yield [*own, *of_tasks]
 
 
 def _parts(record: Record) -> Iterator[TargetRecord]:
