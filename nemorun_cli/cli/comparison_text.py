@@ -170,6 +170,7 @@ def best_notes(best: Best, *, is_grouped: bool = False, is_drawn: bool = False) 
             f"no record qualifies as the best by {best.key.title}: it has to be COMPLETED and to end with a "
             "finite value"
         )
+    if best.winner is None and not is_drawn:
         order = " --descending" if best.goal == "maximize" else ""
         yield f"hint: for records in any state: --sort {best.key.title}{order} --limit 1"
 

@@ -122,6 +122,8 @@ def command(
     for option, given, needed in (("--goal", goal, best), ("--over", over, group_by)):
         if given and not needed:
             raise UsageError(f"{option} needs {'--best KEY' if option == '--goal' else '--group-by PARAM'}")
+    if all_params and group_by:
+        raise UsageError("--all-params cannot be combined with --group-by: groups have no other params")
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     rows = compare.distinct(row for target in targets for row in compare.rows(target, report=terminal.warn))

@@ -182,7 +182,7 @@ def compare(
     tests, notes = conditions.parse(where, known)
     titled = [replace(row, titles=known.titles) for row in all_rows]
     kept = [row for row in titled if all(test.is_met(row) for test in tests)]
-    columns = [known.metric(key) for key in keys] if keys else _all_metrics(known)
+    columns = [known.metric(key) for key in keys] if keys else known.all_metrics
     params = [name for name in known.params if any(name in row.params for row in kept)]
     differing = [name for name in params if len(kept) == 1 or differs(name, kept)]
     by = None if sort is None else known.resolve(sort)
@@ -205,10 +205,6 @@ def compare(
         notes=notes,
         best=chosen,
     )
-
-
-def _all_metrics(known: RowKeys) -> list[Key]:
-    return [key for title in known.metrics if (key := known.find(title)) is not None]
 
 
 def judged_by(text: str, goal: str | None, known: RowKeys) -> tuple[Key, Goal]:

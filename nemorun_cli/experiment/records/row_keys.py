@@ -62,6 +62,11 @@ class RowKeys:
         """The key of each metric."""
         return list(self.titles.values())
 
+    @property
+    def all_metrics(self) -> list[Key]:
+        """Each metric by its last value."""
+        return [self._of(field, None) for field in self.titles]
+
     def find(self, text: str) -> Key | None:
         """What a text means; None if nothing.
 
@@ -163,9 +168,9 @@ class RowKeys:
             titles = {self.titles[field] for field in matching}
             listed = ", ".join(sorted(titles, key=self.metrics.index))
             raise UsageError(f"{text!r} matches several metrics: {listed}", hint="name one of them")
-        if not matching:
-            return None
-        field = matching[0]
+        return self._of(matching[0], aggregate) if matching else None
+
+    def _of(self, field: Field, aggregate: str | None) -> Key:
         name = aggregate or "last"
         return Key(
             kind="metric",

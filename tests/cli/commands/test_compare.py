@@ -173,6 +173,7 @@ def test_nobody_qualifies(ended: Exp) -> None:
         (["--best", "loss", "--goal", "max"], "must be one of minimize, maximize"),
         (["--goal", "maximize"], "--goal needs --best KEY"),
         (["--over", "m"], "--over needs --group-by PARAM"),
+        (["--group-by", "m", "--all-params"], "cannot be combined"),
     ],
 )
 def test_a_best_that_is_not_one_is_refused(ended: Exp, arguments: list[str], message: str) -> None:
