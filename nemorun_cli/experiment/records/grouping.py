@@ -135,17 +135,17 @@ def compare(
     if not all_rows:
         return GroupedComparison(of=of, by=list(by), over=[], groups=[], ties=[])
     grouping = [known.param(name) for name in names(by, known)]
-    averaged = names(over, known)
-    is_over_tasks = TASK in averaged and TASK not in known.params
+    averaged = [known.param(name) for name in names(over, known)]
+    is_over_tasks = any(key.kind == "record" and key.name == TASK for key in averaged)
     excluded = {id(row) for row, _ in of.best.excluded} if of.best else set()
     members = [row for row in of.matching if id(row) not in excluded]
     groups = _grouped(members, grouping, is_over_tasks=is_over_tasks)
-    allowed = [known.param(name).name for name in averaged]
+    allowed = {key.name for key in averaged if key.kind == "param"}
     differing = _differing(groups, {key.name for key in grouping})
     others = [name for name in differing if name not in allowed]
     if over and others:
         raise UsageError(
-            f"--over {','.join(averaged)}: {', '.join(others)} differ within a group too",
+            f"--over {','.join(over)}: other params differ within a group, too: {', '.join(others)}",
             hint="add them to --group-by, or to --over",
         )
     if sort is not None:

@@ -13,6 +13,8 @@ from nemorun_cli.model.best import is_finite
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nemorun_cli.experiment.records.compared_row import ComparedRow
     from nemorun_cli.experiment.records.grouping import GroupedComparison, Spread
 
@@ -61,7 +63,7 @@ def test_a_group_has_the_mean_and_deviation_of_its_runs(study: list[ComparedRow]
 
 def test_params_that_may_not_differ_are_refused(study: list[ComparedRow]) -> None:
     """With `over`, any other param that differs within a group is an error that names it."""
-    with pytest.raises(UsageError, match="lr differ within a group"):
+    with pytest.raises(UsageError, match="other params differ within a group, too: lr"):
         grouping.compare(study, by=["model"], over=["seed"])
     assert len(grouping.compare(study, by=["model"], over=["seed,lr"]).groups) == 2
 
@@ -107,3 +109,21 @@ def test_a_spread_is_computed_of_any_numbers(values: list[float]) -> None:
     spread = grouping.spread(values)
     assert spread.n == len(values)
     assert all(number is None or is_finite(number) for number in (spread.mean, spread.std))
+
+
+def test_rows_of_different_tasks_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members of one sweep are one group, other tasks are their own, unless tasks may differ."""
+    monkeypatch.setenv("EXP_ID", "e_1")
+    for task in ("train/seed=1", "train/seed=2", "eval"):
+        monkeypatch.setenv("EXP_TASK", task)
+        with Experiment(f"e/{task}", dash_root=tmp_path, print_logs=False).run as experiment:
+            experiment.params.set(model="a")
+            experiment.metrics("t").log(acc=1.0)
+    found = list(rows(targets.Target(root=tmp_path, prefix="e")))
+
+    def sizes(over: list[str]) -> dict[str | None, int]:
+        grouped = grouping.compare(found, by=["model"], over=over)
+        return {group.task: len(group.members) for group in grouped.groups}
+
+    assert sizes([]) == {"train": 2, "eval": 1}
+    assert sizes(["task"]) == sizes(["record.task"]) == {None: 3}
