@@ -20,7 +20,7 @@ import griffe
 import nemorun_cli
 from nemorun_cli import executors
 from nemorun_cli.cli import app
-from nemorun_cli.errors import EngineError, LedgerError, NotOverError
+from nemorun_cli.errors import EngineError, LedgerError, NotFoundError, NotOverError
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus
 from nemorun_cli.spec.schema import reference, walk
 
@@ -83,6 +83,7 @@ CODES: Final = {
     "logs": f"with `--follow` {EXIT_CODES[ExperimentStatus.INTERRUPTED]} if the experiment is INTERRUPTED",
     "wait": f"that of the experiment: {RESULT}. {NotOverError.exit_code} after the `--timeout`",
     "metrics": f"with `--follow` {EXIT_CODES[ExperimentStatus.INTERRUPTED]} if the experiment is INTERRUPTED",
+    "compare": f"with `--best` {NotFoundError.exit_code} if no record qualifies",
     "doctor": f"{EngineError.exit_code} for problems of engines alone, {LedgerError.exit_code} for others",
     "fsck": f"{LedgerError.exit_code} if the experiment is damaged, and was not repaired",
 }

@@ -53,6 +53,7 @@ TaskStatusValue: TypeAlias = Literal[
     "CANCELLED",
     "SKIPPED",
 ]
+UnmatchedReasonValue: TypeAlias = Literal["never", "text", "slow"]
 
 
 class CancelTaskFields(TypedDict):
@@ -94,12 +95,67 @@ class CompareRowFields(TypedDict):
     metrics: dict[str, StatisticsFields]
 
 
+class CompareBestFields(TypedDict):
+    """How the best row was chosen; null without `--best`. `rows` is empty if none qualified."""
+
+    metric: str
+    goal: Literal["minimize", "maximize"]
+
+
+class ComparedRowFields(TypedDict):
+    """What identifies a row."""
+
+    prefix: str
+    task: str | None
+    experiment: str | None
+    status: RecordStatusValue
+
+
+class CompareExcludedFields(TypedDict):
+    """One row, and why it could not."""
+
+    prefix: str
+    task: str | None
+    experiment: str | None
+    status: RecordStatusValue
+    reason: Literal["status", "pruned", "missing", "not_finite"]
+    message: str
+
+
+class ComparedGroupMetricsFields(TypedDict):
+    """The spread of one metric."""
+
+    mean: float | Literal["NaN", "Infinity", "-Infinity"] | None
+    std: float | Literal["NaN", "Infinity", "-Infinity"] | None
+    n: int
+    not_finite: int
+    missing: int
+
+
+class ComparedGroupFields(TypedDict):
+    """The rows with the same values of the grouping params."""
+
+    task: str | None
+    params: dict[str, Any]
+    runs: int
+    counts: dict[str, int]
+    members: list[ComparedRowFields]
+    metrics: dict[str, ComparedGroupMetricsFields]
+
+
 class CompareDocument(TypedDict):
     """What `exp compare --json` prints."""
 
     schema: Literal["exp.compare/1"]
     differing: list[str]
     rows: list[CompareRowFields]
+    best: NotRequired[CompareBestFields | None]
+    ties: NotRequired[list[ComparedRowFields]]
+    excluded: NotRequired[list[CompareExcludedFields]]
+    group_by: NotRequired[list[str]]
+    over: NotRequired[list[str]]
+    groups: NotRequired[list[ComparedGroupFields]]
+    group_ties: NotRequired[list[ComparedGroupFields]]
 
 
 class SideFields(TypedDict):
@@ -204,6 +260,15 @@ class UsageFields(TypedDict):
     gpu_memory: NotRequired[int]
 
 
+class EventsUnmatchedFields(TypedDict):
+    """One pattern."""
+
+    series: str
+    pattern: str
+    reason: UnmatchedReasonValue
+    at: int
+
+
 class EventsDocument(TypedDict):
     """One line of `exp events --json`; fields that do not apply are omitted."""
 
@@ -220,6 +285,7 @@ class EventsDocument(TypedDict):
     gpus: NotRequired[str]
     usage: NotRequired[UsageFields]
     symptom: NotRequired[str]
+    unmatched: NotRequired[list[EventsUnmatchedFields]]
     rule: NotRequired[str]
     exit_code: NotRequired[int]
     job_id: NotRequired[str]
@@ -749,6 +815,14 @@ class ExternalFields(TypedDict):
     status: str | None
 
 
+class TaskUnmatchedMetricFields(TypedDict):
+    """One pattern."""
+
+    series: str
+    pattern: str
+    reason: UnmatchedReasonValue
+
+
 class TaskFields(TypedDict):
     """One task."""
 
@@ -777,6 +851,7 @@ class TaskFields(TypedDict):
     matrix: NotRequired[dict[str, str | float | bool]]
     resources: NotRequired[ResourcesFields]
     usage: NotRequired[UsageFields | None]
+    unmatched_metrics: NotRequired[list[TaskUnmatchedMetricFields]]
 
 
 class AttemptFields(TypedDict):

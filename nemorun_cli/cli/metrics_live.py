@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
-from nemorun_cli.experiment.records import documents
+from nemorun_cli.experiment.records import documents, leading
 from nemorun_cli.experiment.records.series import TIME, Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import MetricFollower
@@ -62,7 +62,15 @@ class MetricFeed:
                 rows, origins = only(found, name, self._wanted)
                 start = self._start((record.label, name), rows)
                 if start < len(rows) or (self._keeps and found.rows):
-                    fresh.append(Series(of=record, name=name, rows=rows[start:], origins=origins[start:]))
+                    fresh.append(
+                        Series(
+                            of=record,
+                            name=name,
+                            rows=rows[start:],
+                            origins=origins[start:],
+                            asked=self._wanted,
+                        )
+                    )
         self._tail = None
         return fresh
 
@@ -79,11 +87,19 @@ class MetricFeed:
         return next((index for index, row in enumerate(rows) if row[TIME] >= first), len(rows))
 
 
-def follow(target: Target, feed: MetricFeed, *, plot: bool, is_json: bool) -> int:
+def follow(
+    target: Target,
+    feed: MetricFeed,
+    *,
+    plot: bool,
+    is_json: bool,
+    best: str | None = None,
+    goal: str | None = None,
+) -> int:
     """Show new rows until the target has finished; returns the exit code."""
     watched = WatchedTarget(target)
     if plot:
-        _draw(feed, watched)
+        _draw(feed, watched, best=best, goal=goal)
         return watched.code
     for chosen in watched.looks():
         fresh = feed.read(chosen)
@@ -146,17 +162,22 @@ def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
     ]
 
 
-def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
+def _draw(feed: MetricFeed, watched: WatchedTarget, *, best: str | None, goal: str | None) -> None:
     """Redraw the curves in place on a terminal; elsewhere draw them once, at the end."""
     latest: dict[tuple[str, str | None], Series] = {}
 
-    def picture() -> str:
-        return metrics_view.pictures(list(latest.values()), by_attempt=feed.attempts == "all")
+    def picture(*, may_follow: bool) -> str:
+        all_series = list(latest.values())
+        if best is not None:
+            all_series, _ = leading.in_order(
+                all_series, all_series, best=best, goal=goal, may_follow=may_follow
+            )
+        return metrics_view.pictures(all_series, by_attempt=feed.attempts == "all")
 
     if not terminal.can_draw(sys.stdout):
         for chosen in watched.looks():
             latest |= _by_name(feed.read(chosen))
-        terminal.write_picture(picture())
+        terminal.write_picture(picture(may_follow=False))
         return
     from nemorun_cli.cli import live_text  # noqa: PLC0415 - only for terminals
 
@@ -164,7 +185,7 @@ def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
         for chosen in watched.looks():
             if fresh := feed.read(chosen):
                 latest |= _by_name(fresh)
-                live.update(live_text.picture(picture()), refresh=True)
+                live.update(live_text.picture(picture(may_follow=True)), refresh=True)
 
 
 def _by_name(all_series: Sequence[Series]) -> dict[tuple[str, str | None], Series]:

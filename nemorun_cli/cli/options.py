@@ -39,6 +39,15 @@ DashRoot = Annotated[
     str | None,
     typer.Option("--dash-root", metavar="FOLDER", help="Read records from this folder, by prefix."),
 ]
+Goal = Annotated[
+    str | None,
+    typer.Option(
+        "--goal",
+        metavar="minimize|maximize",
+        help="Which values of the metric of --best are better.",
+        autocompletion=completion.one_of(("minimize", "maximize")),
+    ),
+]
 TaskOrNone = Annotated[
     str | None,
     typer.Argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views import sweeps
+from nemorun_cli.views import sweeps, unmatched_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +37,19 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     elif names is not None and len(names) == 1:
         task = next(task for task in snapshot.spec.tasks if task.id == names[0])
         terminal.write_lines(status_text.task_details(snapshot, task), hang=status_text.LABELLED)
+        _warn_of_metrics(snapshot, names)
     else:
         terminal.write_lines([*status_text.header(snapshot), ""], hang=status_text.LABELLED)
         tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
         _show_failures(snapshot, names or ())
+        _warn_of_metrics(snapshot, names)
+
+
+def _warn_of_metrics(snapshot: Snapshot, names: Sequence[str] | None) -> None:
+    """Write one line about patterns of metrics that matched nothing."""
+    if text := unmatched_metrics.warning(snapshot, names):
+        terminal.flush()
+        terminal.warn(text)
 
 
 def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:

@@ -30,8 +30,8 @@ class NumberText(str):
 Cell: TypeAlias = "str | float | None"
 
 
-def value_cell(value: Any) -> Cell:
-    """The cell of a recorded value: texts and floats as they are, None empty, the rest as JSON."""
+def cell(value: Any) -> Cell:
+    """A value for CSV or Markdown, not rounded: lists and mappings as JSON, nothing for None."""
     return value if isinstance(value, (str, float)) or value is None else NumberText(dump(value))
 
 
@@ -81,9 +81,9 @@ def _guarded(cell: Cell, kept: str) -> Cell:
     return f"'{text}" if cell.startswith(FORMULA) else text
 
 
-def write_markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_markdown(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Write a table as GitHub-flavoured Markdown, whose cells show text as it is."""
-    lines = [[_plain(cell) for cell in row] for row in (names, *rows)]
+    lines = [[_plain("" if cell is None else str(cell)) for cell in row] for row in (names, *rows)]
     lines.insert(1, ["---"] * len(names))
     terminal.write("".join(f"| {' | '.join(line)} |\n" for line in lines))
 

@@ -57,6 +57,23 @@ def finder(pattern: str) -> Finder:
     return find
 
 
+def is_text(pattern: str, line: str) -> bool:
+    """Whether a line matches a pattern that gives no number of it: `loss=0,5`, or JSON without numbers."""
+    if pattern == JSON:
+        text = line.strip()
+        if not (text.startswith("{") and text.endswith("}")):
+            return False
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            return False
+        return not dict(_numbers(fields, "", MAX_DEPTH))
+    return any(
+        any(value and name not in OVER and name[0] != "_" for name, value in match.groupdict().items())
+        for match in re.finditer(pattern, line)
+    )
+
+
 def plain(line: str) -> str:
     """The line without terminal escape sequences."""
     return _CONTROL.sub("", line) if "\x1b" in line else line

@@ -96,3 +96,14 @@ EXIT_CODES: Final[dict[ExperimentStatus, int]] = {
     ExperimentStatus.CANCELLED: 5,
     ExperimentStatus.INTERRUPTED: 9,
 }
+
+
+def status_named(word: str) -> ExperimentStatus | None:
+    """The status of experiments and records that a word in any case means in a filter; None for others.
+
+    SUCCEEDED, the word of tasks, means COMPLETED.
+    """
+    upper = word.upper()
+    if upper == TaskStatus.SUCCEEDED:
+        return ExperimentStatus.COMPLETED
+    return ExperimentStatus(upper) if upper in set(ExperimentStatus) else None

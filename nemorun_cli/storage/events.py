@@ -97,6 +97,15 @@ def _is_usage(value: Any) -> bool:
     return all(value.get(name) is None or form.fits(value[name]) for name, form in forms.items())
 
 
+def _are_unmatched(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(each, dict)
+        and all(_is_text(each.get(name)) for name in ("series", "pattern", "reason"))
+        and COUNT.fits(each.get("at"))
+        for each in value
+    )
+
+
 def _is_signal(value: Any) -> bool:
     from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
 
@@ -134,6 +143,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "outputs": _is_mapping,
     "usage": _is_mapping,
     "symptom": _is_text,
+    "unmatched": _are_unmatched,
     "gpus": _is_text,
     "after": _is_text,
     "rule": _is_text,
@@ -186,6 +196,7 @@ STORED: Final[Mapping[str, Form]] = {
     "outputs": OBJECT,
     "usage": Form(_is_usage, "the usage of an attempt") | None,
     "symptom": _OPTIONAL_TEXT,
+    "unmatched": Form(_are_unmatched, "a list of metric patterns"),
     "gpus": _OPTIONAL_TEXT,
     "signal": Form(_is_signal, "a signal") | None,
     "grace": AMOUNT | None,
@@ -325,7 +336,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     UNKNOWN: _of_attempt(optional="evidence"),
     ENDED: _of_attempt(
         required="status",
-        optional="exit_code reason outputs usage started duration job_id symptom evidence",
+        optional="exit_code reason outputs usage started duration job_id symptom evidence unmatched",
         statuses=_ATTEMPT_ENDS,
     ),
     RETRIED: EventKind(

@@ -141,6 +141,7 @@ class ExperimentState:
     supervisor_is_over: bool = True
     cancel: Cancel | None = None
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
+    unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
     cancels: int = 0  # requests since the start or the last resume
     limit: str | None = None
     ignored: list[str] = field(default_factory=list)
@@ -271,6 +272,18 @@ def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.usage = event.get("usage")
         state.symptom = event.get("symptom")
         state.evidence = event.get("evidence")
+        _note_unmatched(history, event)
+
+
+def _note_unmatched(history: ExperimentState, event: Event) -> None:
+    """Note the metric patterns of a task that no attempt matched so far, and those that were given up."""
+    latest, before = event.get("unmatched", []), history.unmatched.get(event["task"])
+    if before is not None:
+        known = {(each["series"], each["pattern"]) for each in before}
+        latest = [
+            each for each in latest if each["reason"] == "slow" or (each["series"], each["pattern"]) in known
+        ]
+    history.unmatched[event["task"]] = latest
 
 
 def _skipped(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -374,6 +387,8 @@ def _resumed(history: ExperimentState, event: Event) -> None:
         elif history.move(known, TaskStatus.PENDING, resumed):
             _reset(known, attempt)
             known.tries = 0
+            if "revision" in event:
+                history.unmatched.pop(name, None)  # its patterns may be others
 
 
 def _concluded(history: ExperimentState, event: Event) -> None:

@@ -89,7 +89,10 @@ class Tracker:
     # -- inputs -------------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
-        """Close the records of a finished attempt or experiment; called before the event is written."""
+        """Close the records of a finished attempt or experiment; called before the event is written.
+
+        The end of an attempt gets the field `unmatched` if patterns of its metrics matched nothing.
+        """
         if not self.writes:
             return
         if event["event"] == events.ENDED:
@@ -183,7 +186,8 @@ class Tracker:
         task, attempt = event["task"], event["attempt"]
         if task in self._patterns:
             with self._logging_errors(f"the output of {task}"):
-                self._read_rest(task, attempt)
+                if unmatched := self._read_rest(task, attempt):
+                    event["unmatched"] = unmatched
         self._read_samples(task, attempt)
         self._job_samples.pop((task, attempt), None)
         self._sample_files.pop((task, attempt), None)
@@ -233,11 +237,20 @@ class Tracker:
         self._outputs[key] = output
         return is_complete
 
-    def _read_rest(self, task: str, attempt: int) -> None:
+    def _read_rest(self, task: str, attempt: int) -> list[dict[str, Any]]:
+        """Read the rest of the output; returns the patterns that did not match, if all was read."""
         is_complete = self._read(task, attempt, seconds=REST_TIME, is_over=True)
-        self._outputs.pop((task, attempt), None)
+        output = self._outputs.pop((task, attempt), None)
         if not is_complete:
             self._report(f"tracking: the last part of the output of {task} was not read: it is too long")
+            return []
+        if output is not None:
+            return output.unmatched(until=time.monotonic() + REST_TIME)
+        return [
+            {"series": series, "pattern": pattern, "reason": "never", "at": 0}
+            for series, patterns in self._patterns[task].items()
+            for pattern in patterns
+        ]
 
     def _open_output(self, task: str, attempt: int) -> OutputMetrics:
         from nemorun_cli.supervisor.output_metrics import OutputMetrics  # noqa: PLC0415 - only for tasks with patterns

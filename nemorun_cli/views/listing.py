@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
 from nemorun_cli.model import units
 from nemorun_cli.model.clock import seconds_between, stamp, unix
-from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
@@ -155,12 +155,16 @@ def has_name(name: str, patterns: Iterable[str]) -> bool:
 
 
 def statuses(words: Iterable[str], *, option: str) -> frozenset[str]:
-    """Statuses of experiments, given in any case; raises UsageError, which names the option, for others."""
-    chosen = frozenset(word.upper() for word in words)
-    if unknown := chosen - set(ExperimentStatus):
+    """Statuses of experiments, given in any case, SUCCEEDED for COMPLETED.
+
+    Raises:
+        UsageError: a word is no status; the message names the option.
+    """
+    chosen = {word.upper(): status_named(word) for word in words}
+    if unknown := [word for word, status in chosen.items() if status is None]:
         known = ", ".join(ExperimentStatus)
         raise UsageError(f"{option} {min(unknown)}: unknown status (there are: {known})")
-    return chosen
+    return frozenset(str(status) for status in chosen.values())
 
 
 def since(text: str, *, option: str) -> str:

@@ -157,6 +157,10 @@ class Snapshot:
                 "handler": task.handler,
                 "resources": task.resources.to_json(),
                 "usage": state.usage,
+                "unmatched_metrics": [
+                    {name: entry[name] for name in ("series", "pattern", "reason")}
+                    for entry in self.history.unmatched.get(task_id, ())
+                ],
             },
         )
 

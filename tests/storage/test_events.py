@@ -33,6 +33,7 @@ SAMPLES: dict[str, Any] = {
     "usage": {"memory": 1},
     "active": 1.5,
     "symptom": "lost",
+    "unmatched": [{"series": "train", "pattern": "a", "reason": "never", "at": 0}],
     "gpus": "0,1",
     "after": "exit",
     "rule": "any",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.supervisor.output_metrics import AT, LONGEST, OutputMetrics
+from nemorun_cli.supervisor.output_metrics import AT, LONGEST, SEARCHED_AGAIN, OutputMetrics
+from nemorun_cli.system.regex_timeout import SlowPatterns
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access import supervisor_api
 from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
@@ -144,3 +145,60 @@ def test_numbers_that_are_not_finite_come_back(log: Log) -> None:
     log.write("loss=nan\n")
     read(log.readings())
     assert math.isnan(log.losses()[0])
+
+
+def unmatched(readings: OutputMetrics) -> list[tuple[str, str, int]]:
+    """The pattern, the reason and the place of each pattern that gave no row, once all is read."""
+    read(readings, is_over=True)
+    entries = readings.unmatched(until=time.monotonic() + 60)
+    return [(entry["pattern"], entry["reason"], entry["at"]) for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        (r"loss=(?P<loss>\S+)", "loss=0.5\nloss=x\n", []),
+        (r"loss=(?P<loss>\S+)", "first\nsecond\n", [("never", 0)]),
+        (r"loss=(?P<loss>\S+)", "first\rloss=0,5\nloss=0,4", [("text", 6)]),
+        (r"step (?P<step>\d+) loss=(?P<loss>\d+)?", "step 1 loss=\n", [("never", 0)]),
+        (r"loss=(?P<loss>\S+)", "", [("never", 0)]),
+        ("json", '{"loss": "0,5"}\n', [("text", 0)]),
+        ("json", '{"loss": 0.5}\n{"a": "b"}\n', []),
+        ("json", "no object\n", [("never", 0)]),
+    ],
+)
+def test_a_pattern_without_rows_has_a_reason(
+    log: Log, pattern: str, text: str, expected: list[tuple[str, int]]
+) -> None:
+    """It matched no line, or only a text that is no number, at a byte of the log."""
+    log.write(text)
+    assert unmatched(log.readings({"t": (pattern,)})) == [(pattern, *each) for each in expected]
+
+
+@pytest.mark.parametrize("before", ["loss=1\nacc=2\n", "loss=1\n", "acc=x\n", ""])
+def test_what_matched_before_a_restart_counts(log: Log, before: str) -> None:
+    """A pattern that matched for an earlier supervisor is not reported by the next one."""
+    wanted = {"t": (r"loss=(?P<loss>\S+)", r"acc=(?P<acc>\d+)", r"never=(?P<never>\d+)")}
+    log.write(before)
+    read(log.readings(wanted))
+    log.write("loss=3\n")
+    names = [pattern[:3] for pattern, _, _ in unmatched(log.readings(wanted))]
+    assert names == (["nev"] if "acc=2" in before else ["acc", "nev"])
+
+
+def test_a_pattern_that_is_given_up_is_reported(log: Log) -> None:
+    """One that another output showed to be too slow is listed as such."""
+    slow = SlowPatterns()
+    slow.spend(LOSS["train"][0], 60.0)
+    log.write("loss=1\n")
+    readings = OutputMetrics(
+        str(log.path), place=log.place, opening=log.opening, wanted=LOSS, report=log.told.append, slow=slow
+    )
+    assert unmatched(readings) == [(LOSS["train"][0], "slow", 0)]
+
+
+def test_a_long_log_is_not_read_again_without_need(log: Log) -> None:
+    """Only the beginning of a log is searched for texts that are no numbers, and of a long line its begin."""
+    log.write(f"{'x' * 3 * LONGEST}\n" * (SEARCHED_AGAIN // LONGEST))
+    log.write("loss=x\n")
+    assert unmatched(log.readings()) == [(LOSS["train"][0], "never", 0)]

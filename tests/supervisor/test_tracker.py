@@ -175,7 +175,7 @@ def test_numbers_in_the_output_are_rows_once_over_a_crash(workspace: ExpWorkspac
         {
             "a": {
                 "inline": f"echo loss=1; {until('go')}; echo loss=2; {until('end')}; printf loss=3",
-                "metrics": {"train": r"loss=(?P<loss>\S+)"},
+                "metrics": {"train": [r"loss=(?P<loss>\S+)", r"loss=(?P<one>1)", r"acc=(?P<acc>\S+)"]},
             }
         },
         prefix=PREFIX,
@@ -183,7 +183,8 @@ def test_numbers_in_the_output_are_rows_once_over_a_crash(workspace: ExpWorkspac
 
     def losses() -> list[float]:
         told = record(workspace.home.dash, f"{PREFIX}/a")
-        return [row["loss"] for row in told.data().metrics("train").read()] if told else []
+        rows = told.data().metrics("train").read() if told else []
+        return [row["loss"] for row in rows if "loss" in row]
 
     eventually(lambda: losses() == [1])
     kill_supervisor(run)
@@ -195,6 +196,8 @@ def test_numbers_in_the_output_are_rows_once_over_a_crash(workspace: ExpWorkspac
     eventually(lambda: run.status().is_over)
     assert losses() == [1, 2, 3]
     assert own(workspace, f"{PREFIX}/a").status == "COMPLETED"
+    unmatched = run.status().to_json()["tasks"][0]["unmatched_metrics"]
+    assert [entry["pattern"] for entry in unmatched] == [r"acc=(?P<acc>\S+)"]
 
 
 def test_each_attempt_is_an_opening_of_its_own(workspace: ExpWorkspace) -> None:

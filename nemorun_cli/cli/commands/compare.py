@@ -6,22 +6,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.cli import tables, terminal, text_formats
+from nemorun_cli.cli import comparison_text, tables, terminal, text_formats
 from nemorun_cli.cli.completion import experiments, one_of
-from nemorun_cli.cli.options import AllAttempts, Attempt, DashRoot, Json, RawTexts, attempts, whole_number
-from nemorun_cli.cli.tables import Column
-from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment.records import compare, series
+from nemorun_cli.cli.options import (
+    AllAttempts,
+    Attempt,
+    DashRoot,
+    Goal,
+    Json,
+    RawTexts,
+    attempts,
+    whole_number,
+)
+from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.experiment.records import compare, grouping
 from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.compare import Comparison
+    from nemorun_cli.experiment.records.compared_row import ComparedRow
+    from nemorun_cli.experiment.records.grouping import GroupedComparison, RowGroup
 
 COMPARE_FORMAT: Final = "exp.compare/1"
 FORMATS: Final = ("table", "csv", "json", "markdown")
+NOTHING_QUALIFIES: Final = NotFoundError.exit_code  # of `--best` without a record that can be the best
 
 
 def command(
@@ -52,14 +64,36 @@ def command(
     descending: Annotated[bool, typer.Option("--descending", help="Sort descending.")] = False,
     best: Annotated[
         str | None,
-        typer.Option("--best", metavar="KEY:min|max", help="Only the best record by this metric."),
+        typer.Option(
+            "--best",
+            metavar="KEY[:min|max]",
+            help="Only the best record by this metric: by the smallest or largest value of its curve, or, "
+            "with --goal, by its last value (KEY) or by KEY:mean.",
+        ),
     ] = None,
+    goal: Goal = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
             "--where",
             metavar="CONDITION",
             help="Only records matching this condition (lr<=0.1, status=COMPLETED). Repeatable.",
+        ),
+    ] = None,
+    group_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group-by",
+            metavar="PARAM",
+            help="A row for each value of these params: mean, deviation and count. Repeatable.",
+        ),
+    ] = None,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--over",
+            metavar="PARAM",
+            help="The params that may differ within a group (seed); others are refused. Repeatable.",
         ),
     ] = None,
     all_params: Annotated[
@@ -80,86 +114,139 @@ def command(
     raw: RawTexts = False,
     dash_root: DashRoot = None,
     is_json: Json = False,
-) -> None:
+) -> int:
     """Compare experiments, members of a sweep or records.
 
-    Params that differ and metrics become columns; each record is a row.
+    Params that differ and metrics become columns; each task of an experiment, or record, is a row.
 
     Examples:
       exp compare                          compare the tasks of the latest
-      exp compare sweep --best loss:min    show the record with the lowest loss
+      exp compare sweep --best loss:min    show the completed record with the lowest loss
+      exp compare alice/study/ --group-by model --over seed
       exp compare --sort lr --where 'lr<=0.1'
     """
     limit_number = whole_number("--limit", limit) if limit is not None else None
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
-    text_formats.require_csv("json" if is_json else format_, raw=raw)
+    form = "json" if is_json else format_
+    text_formats.require_csv(form, raw=raw)
+    for option, given, needed in (("--goal", goal, best), ("--over", over, group_by)):
+        if given and not needed:
+            raise UsageError(f"{option} needs {'--best KEY' if option == '--goal' else '--group-by PARAM'}")
+    if all_params and group_by:
+        raise UsageError("--all-params cannot be combined with --group-by: groups have no other params")
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
-    keys = [name for name in (*(key or ()), sort, best) if name is not None]
-    chosen = attempts(attempt, all_attempts=all_attempts)
-    rows = [row for target in targets for row in compare.rows(target, keys=keys, attempts=chosen)]
-    compared = compare.compare(
-        rows,
-        where=where or (),
-        sort=sort,
-        descending=descending,
-        best=best,
-        keys=key or (),
-        limit=limit_number,
+    numbers = attempts(attempt, all_attempts=all_attempts)
+    named = [name for name in (*(key or ()), sort, best) if name is not None]
+    rows = compare.distinct(
+        row
+        for target in targets
+        for row in compare.rows(target, keys=named, attempts=numbers, report=terminal.warn)
     )
-    params = compared.params if all_params else compared.differing
-    form = "json" if is_json else format_
-    if form == "json":
-        terminal.write_json(_document(compared), dump=dump)
-        return
-    titles, cells = _cells(compared, params, named={sort, *(best or "").rsplit(":", 1)})
-    if form == "table":
-        tables.show_values(titles, cells, remedy="choose with -k, or use --format csv")
-        if not cells:
-            terminal.say("hint: no matching records; see: exp records")
-        return
-    names = [column.title for column in titles]
-    if form == "csv":
-        text_formats.write_csv(names, cells, raw=raw)
+    options: dict[str, Any] = {
+        "where": where or (),
+        "sort": sort,
+        "descending": descending,
+        "best": best,
+        "goal": goal,
+        "keys": key or (),
+        "limit": limit_number,
+    }
+    if group_by:
+        grouped = grouping.compare(rows, by=group_by, over=over or (), **options)
+        compared = grouped.of
     else:
-        text_formats.write_markdown(names, cells)
+        grouped, compared = None, compare.compare(rows, **options)
+    kept = {sort, compared.best.key.title if compared.best else None}
+    if form == "json":
+        terminal.write_json(_document(compared, grouped), dump=dump)
+    elif grouped is not None:
+        _show_groups(grouped, form=form, raw=raw, named=kept)
+    else:
+        _show(compared, compared.params if all_params else compared.differing, form=form, raw=raw, named=kept)
+    terminal.flush()
+    _say_notes(compared, grouped, is_over_named=bool(over))
+    has_best = compared.best is not None and compared.best.winner is not None
+    return NOTHING_QUALIFIES if best is not None and not has_best else 0
 
 
-def _document(compared: Comparison) -> dict[str, Any]:
+def _show(
+    compared: Comparison, params: list[str], *, form: str, raw: bool, named: Collection[str | None]
+) -> None:
+    columns = comparison_text.columns_of(compared, params, named=named)
+    values = comparison_text.values_of(compared, params)
+    if form == "table":
+        cells = [[comparison_text.rounded(value) for value in row] for row in values]
+        tables.show_values(columns, cells, remedy="choose with -k, or use --format csv")
+    else:
+        cells_of = [[text_formats.cell(value) for value in row] for row in values]
+        _write([column.title for column in columns], cells_of, form=form, raw=raw)
+
+
+def _show_groups(grouped: GroupedComparison, *, form: str, raw: bool, named: Collection[str | None]) -> None:
+    if form == "table":
+        columns, cells = comparison_text.group_table(grouped, named=named)
+        tables.show_values(columns, cells, remedy="choose with -k, or use --format csv")
+    else:
+        _write(*comparison_text.group_values(grouped), form=form, raw=raw)
+
+
+def _write(titles: list[str], cells: list[list[Cell]], *, form: str, raw: bool) -> None:
+    if form == "csv":
+        text_formats.write_csv(titles, cells, raw=raw)
+    else:
+        text_formats.write_markdown(titles, cells)
+
+
+def _say_notes(compared: Comparison, grouped: GroupedComparison | None, *, is_over_named: bool) -> None:
+    """Write what was left out, and what a condition could have meant, to standard error."""
+    terminal.say_lines(f"note: {text}" for text in compared.notes)
+    if compared.unmet:
+        terminal.say(f"hint: {compared.unmet}")
+    elif not compared.matching:
+        terminal.say("hint: no matching records; see: exp records")
+    elif compared.best is not None:
+        terminal.say_lines(comparison_text.best_notes(compared.best, is_grouped=grouped is not None))
+    if grouped is not None:
+        terminal.say_lines(comparison_text.group_notes(grouped, is_named=is_over_named))
+
+
+def _document(compared: Comparison, grouped: GroupedComparison | None) -> dict[str, Any]:
     """The document `exp.compare/1`."""
-    return {
+    best = compared.best
+    document: dict[str, Any] = {
         "schema": COMPARE_FORMAT,
         "differing": compared.differing,
         "rows": [row.to_json() for row in compared.rows],
+        "best": None if best is None else {"metric": best.key.title, "goal": str(best.goal)},
+        "ties": [],
+        "excluded": [],
     }
-
-
-def _cells(
-    compared: Comparison, params: list[str], *, named: Collection[str | None]
-) -> tuple[list[Column], list[list[str]]]:
-    """The columns, params before metrics, and the cells; a column that is `named` is never dropped."""
-    is_several = len({row.of.experiment for row in compared.rows}) > 1
-    titles = [
-        *([Column("EXPERIMENT")] if is_several else []),
-        Column("RECORD"),
-        Column("STATUS"),
-        *tables.values(params, kept=named, before=len(compared.metrics)),
-        *tables.values(compared.metrics, kept=named),
-    ]
-    cells = [
-        [
-            *([row.of.experiment or ""] if is_several else []),
-            row.of.label,
-            str(row.of.status),
-            *(_cell(row.params.get(name)) for name in params),
-            *(_cell(row.value(name)) for name in compared.metrics),
+    if best is not None:
+        document["excluded"] = [
+            {**_identity(row), "reason": str(why.reason), "message": why.message}
+            for row, why in best.excluded
         ]
-        for row in compared.rows
-    ]
-    return titles, cells
+        document["ties"] = [_identity(row) for row in best.ties] if grouped is None else []
+    if grouped is not None:
+        document["group_by"], document["over"] = grouped.by, grouped.over
+        document["groups"] = [_group(group, grouped) for group in grouped.groups]
+        document["group_ties"] = [_group(group, grouped) for group in grouped.ties]
+    return document
 
 
-def _cell(value: Any) -> str:
-    text = series.text(value)
-    return text if isinstance(value, str) else text_formats.NumberText(text)
+def _identity(row: ComparedRow) -> dict[str, Any]:
+    entry = row.of.to_json()
+    return {name: entry[name] for name in ("prefix", "task", "experiment", "status")}
+
+
+def _group(group: RowGroup, grouped: GroupedComparison) -> dict[str, Any]:
+    return {
+        "task": group.task,
+        "params": group.values,
+        "runs": len(group.members),
+        "counts": dict(group.statuses),
+        "members": [_identity(row) for row in group.members],
+        "metrics": {key.title: group.spread(key).to_json() for key in grouped.of.columns},
+    }

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal, times
-from nemorun_cli.cli.metrics_view import pictures
+from nemorun_cli.cli import comparison_text, completion, tables, terminal, times
+from nemorun_cli.cli.metrics_view import not_drawn, pictures
 from nemorun_cli.cli.options import (
     AllAttempts,
     Attempt,
     DashRoot,
     ExperimentOrPrefix,
+    Goal,
     Json,
     RawTexts,
     TaskOrNone,
@@ -20,19 +21,21 @@ from nemorun_cli.cli.options import (
     whole_number,
 )
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.cli.text_formats import NumberText, require_csv, value_cell, write_csv
+from nemorun_cli.cli.text_formats import NumberText, cell, require_csv, write_csv
 from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment.records import documents, targets
+from nemorun_cli.experiment.records import documents, leading, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.experiment.records.targets import Target
 
 FORMATS: Final = ("table", "csv", "json")
+MOST_EXPLAINED: Final = 3  # tasks whose patterns are explained where nothing was recorded
 SUMMARY: Final = (
     Column("RECORD"),
     Column("METRIC"),
@@ -71,6 +74,15 @@ def command(
         typer.Option("-n", "--last", metavar="N", help="Show the last N rows instead of a summary."),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Plot curves in the terminal.")] = False,
+    best: Annotated[
+        str | None,
+        typer.Option(
+            "--best",
+            metavar="KEY[:min|max]",
+            help="With --plot: the curves of the records that lead by this metric.",
+        ),
+    ] = None,
+    goal: Goal = None,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Print new rows until the experiment finishes.")
     ] = False,
@@ -94,6 +106,7 @@ def command(
     Examples:
       exp metrics                            summary of the latest experiment
       exp metrics training train -k loss --plot
+      exp metrics sweep --plot --best loss:min
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
     tail = whole_number("--last", last) if last is not None else None
@@ -104,6 +117,7 @@ def command(
     if plot and form != "table":
         raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
     chosen = attempts(attempt, all_attempts=all_attempts)
+    _require_plot(best, goal, plot=plot)
     target = targets.target(which, task, dash_root=dash_root)
     if follow:
         from nemorun_cli.cli import metrics_live  # noqa: PLC0415 - not for a single look
@@ -114,8 +128,11 @@ def command(
                 hint="use --json",
             )
         feed = metrics_live.MetricFeed(wanted=key or (), tail=tail, attempts=chosen, keeps=plot)
-        return metrics_live.follow(target, feed, plot=plot, is_json=is_json or form == "json")
-    all_series = documents.read_series(target.choose(), wanted=key or (), tail=tail, attempts=chosen)
+        return metrics_live.follow(
+            target, feed, plot=plot, is_json=is_json or form == "json", best=best, goal=goal
+        )
+    read = target.choose()
+    all_series = documents.read_series(read, wanted=key or (), tail=tail, attempts=chosen)
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
@@ -126,13 +143,55 @@ def command(
             'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
             "key metrics, whose pattern has to match a line of their output"
         )
+        terminal.say_lines(_unmatched(target))
     elif plot:
-        terminal.write_picture(pictures(all_series, by_attempt=all_attempts))
+        judged = (
+            documents.read_series(read, attempts=chosen) if best and (key or tail is not None) else all_series
+        )
+        _plot(all_series, judged, best=best, goal=goal, by_attempt=all_attempts)
     elif tail is not None:
         _show_rows(all_series, with_attempts=all_attempts)
     else:
         tables.show(SUMMARY, summary(all_series))
     return 0
+
+
+def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:
+    if (best is not None and not plot) or (goal is not None and best is None):
+        option, needed = ("--best", "--plot") if best is not None else ("--goal", "--best KEY")
+        raise UsageError(f"{option} needs {needed}", hint="to choose a record: exp compare --best KEY:min")
+
+
+def _plot(
+    all_series: Sequence[Series],
+    judged: Sequence[Series],
+    *,
+    best: str | None,
+    goal: str | None,
+    by_attempt: bool,
+) -> None:
+    """Draw the curves, of the best records if that is wanted, and write which are left out."""
+    if best is not None:
+        all_series, leader = leading.in_order(all_series, judged, best=best, goal=goal)
+        terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
+    terminal.write_picture(pictures(all_series, by_attempt=by_attempt))
+    if note := not_drawn(all_series, best=best):
+        terminal.flush()
+        terminal.say(note)
+
+
+def _unmatched(target: Target) -> Iterator[str]:
+    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
+    if target.files is None or target.home is None:
+        return
+    from nemorun_cli.views import known_secrets, observe, unmatched_metrics  # noqa: PLC0415 - only without rows
+
+    snapshot = observe.look(target.files, home=target.home.directory)
+    names = None if target.task is None else snapshot.match_tasks([target.task])
+    secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
+    for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
+        for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
+            yield f"hint: {name}: {text}"
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:
@@ -144,10 +203,11 @@ def tell_torn(all_series: Sequence[Series]) -> None:
 
 def summary(all_series: Sequence[Series]) -> list[list[str]]:
     """The cells of SUMMARY."""
+    keys = measures.keys_of(all_series)
     return [
         [
             series.of.label,
-            series.key(field),
+            keys[series.name, field],
             str(values["count"]),
             *(measures.text(values[name]) for name in ("last", "min", "max", "mean")),
             str(values["nan"] or ""),
@@ -169,7 +229,7 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
                 NumberText(origin.attempt),
                 "" if origin.rank is None else NumberText(origin.rank),
                 measures.time_of(row) or NumberText(dump(row[measures.TIME])),
-                *(value_cell(row.get(field)) for field in fields),
+                *(cell(row.get(field)) for field in fields),
             ]
             for row, origin in zip(series.rows, series.origins, strict=True)
         )

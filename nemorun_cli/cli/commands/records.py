@@ -12,7 +12,7 @@ from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.model.bounded_text import bounded
-from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.tracking.store.json_values import dump
@@ -110,7 +110,7 @@ def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Itera
 
 
 def _statuses(words: list[str] | None) -> frozenset[str]:
-    statuses = frozenset(word.upper() for word in words or ())
+    statuses = frozenset(str(status_named(word) or word.upper()) for word in words or ())
     if unknown := statuses - ENDS:
         known = ", ".join(sorted(ENDS))
         raise UsageError(f"--status {min(unknown)}: unknown status (there are: {known})")

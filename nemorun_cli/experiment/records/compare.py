@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import fnmatch
+import contextlib
 import operator
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import LedgerError, UsageError
+from nemorun_cli.experiment.records import conditions
+from nemorun_cli.experiment.records.compared_row import ComparedRow
+from nemorun_cli.experiment.records.row_keys import RowKeys
 from nemorun_cli.experiment.records.series import read
-from nemorun_cli.model.problems import choices
+from nemorun_cli.model import best as choosing
+from nemorun_cli.model.best import Candidate, Goal, split_key
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.spec.yaml.scalars import scalar
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from nemorun_cli.experiment.records.metric_keys import Field
+    from nemorun_cli.experiment.records.row_keys import Key
+    from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
+    from nemorun_cli.model.best import Excluded
     from nemorun_cli.tracking.store.row_selection import Statistics
     from nemorun_cli.tracking.store.row_series import Attempts
 
-AGGREGATES: Final = ("last", "min", "max", "mean", "count")
-DIRECTIONS: Final = ("min", "max")
-_CONDITION: Final = re.compile(r"(?P<key>.+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>.*)", re.DOTALL)
-_OPERATOR_CHARACTERS: Final = ("<", ">", "=", "!")  # a value starts with one after a mistyped operator: `=<`
+GOALS: Final = tuple(Goal)
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedRow:
-    """One record; `statistics` has keys such as `train/loss`."""
+class Best:
+    """The metric by which the best row was chosen, and the rows that could not win.
 
-    of: TargetRecord
-    params: dict[str, Any]
-    statistics: dict[str, Statistics]
+    Attributes:
+        ranked: the rows that can be the best, the best first.
+        ties: the other rows that are as good; the first in order is the best.
+        excluded: each with the reason.
+    """
 
-    def value(self, key: str) -> Any:
-        """The value in the column of a metric: `train/loss` (its last value) or `train/loss:min`."""
-        name, _, aggregate = _split(key)
-        statistics = self.statistics.get(name)
-        return None if statistics is None else statistics[aggregate]  # type: ignore[literal-required] # one of AGGREGATES
+    key: Key
+    goal: Goal
+    ranked: list[ComparedRow]
+    ties: list[ComparedRow]
+    excluded: list[tuple[ComparedRow, Excluded]]
 
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `rows` in `exp.compare/1`."""
-        return {**self.of.to_json(), "params": self.params, "metrics": self.statistics}
+    @property
+    def winner(self) -> ComparedRow | None:
+        """The best row; None if no row qualifies."""
+        return self.ranked[0] if self.ranked else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,35 +62,111 @@ class Comparison:
         params: all params that any of the rows has.
         differing: the params that are not the same in all rows.
         metrics: the requested metrics, or all.
+        columns: the same as keys.
+        matching: the rows that meet the conditions, in order, before the best and the limit.
+        unmet: why no row meets the conditions; empty if one does.
+        notes: what the conditions could also have meant.
+        best: how the best row was chosen, if it was.
     """
 
     rows: list[ComparedRow]
     params: list[str]
     differing: list[str]
     metrics: list[str]
+    columns: list[Key] = field(default_factory=list)
+    matching: list[ComparedRow] = field(default_factory=list)
+    unmet: str = ""
+    notes: list[str] = field(default_factory=list)
+    best: Best | None = None
 
 
-def rows(target: Target, *, keys: Sequence[str] = (), attempts: Attempts = None) -> Iterator[ComparedRow]:
-    """A row for each record of a target, with its metrics; of the hidden ones only those that `keys` name.
+def rows(
+    target: Target,
+    *,
+    keys: Sequence[str] = (),
+    attempts: Attempts = None,
+    report: Callable[[str], None] | None = None,
+) -> Iterator[ComparedRow]:
+    """The rows of a target: one for each task of an experiment, with its params as defaults.
 
-    An experiment has a row for each task, with its own params as defaults; if no task recorded anything, the
-    experiment itself is the row.
+    If no task recorded anything, the experiment itself is the row. So is a record that no experiment wrote.
+
+    Args:
+        target: an experiment, or the records under a prefix.
+        keys: the metrics that are compared; of what supervisors measured, only these are read.
+        attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
+        report: called with a message for each record under a prefix that cannot be read, which is left
+            out; without it, the error is raised.
+
+    Raises:
+        LedgerDamagedError: nothing can be read.
     """
-    chosen = target.choose()
-    also = [_split(key)[0] for key in keys]
-    shared: dict[str, Any] = {}
-    for record in chosen:
-        if record.is_of_experiment:
-            shared = record.params()
-    of_tasks = [record for record in chosen if not record.is_of_experiment]
-    for record in of_tasks or chosen:
-        fields = [
-            (series.key(field), values)
-            for series in read(record, also=also, attempts=attempts)
-            for field, values in series.statistics().items()
-        ]
-        if fields or record.params() or not of_tasks:
-            yield ComparedRow(of=record, params={**shared, **record.params()}, statistics=dict(fields))
+    also = [split_key(key)[0] for key in keys]
+    tolerated = report if report is not None and target.files is None else _refuse
+    for run in target.runs(report=tolerated):
+        shared: dict[str, Any] = {}
+        for record in run:
+            if record.is_of_experiment:
+                with _reporting(record, tolerated):
+                    shared = record.params()
+        of_tasks = [record for record in run if not record.is_of_experiment]
+        for record in of_tasks or run:
+            row = None
+            with _reporting(record, tolerated):
+                row = _row(
+                    read(record, also=also, attempts=attempts),
+                    record,
+                    record.params() if of_tasks else {},
+                    shared,
+                    is_kept=not of_tasks,
+                )
+            if row is not None:
+                yield row
+
+
+def distinct(all_rows: Iterable[ComparedRow]) -> list[ComparedRow]:
+    """The rows, each once, although several targets select it."""
+    return list({row.of.identity: row for row in all_rows}.values())
+
+
+def _refuse(message: str) -> None:
+    raise LedgerError(message)
+
+
+@contextlib.contextmanager
+def _reporting(record: TargetRecord, report: Callable[[str], None]) -> Iterator[None]:
+    """Report that a record cannot be read, or raise the error if nothing is tolerated."""
+    try:
+        yield
+    except LedgerError as error:
+        if report is _refuse:
+            raise
+        report(f"{record.record.prefix}: {error.message}")
+
+
+def _row(
+    all_series: Iterable[Series],
+    record: TargetRecord,
+    params: dict[str, Any],
+    shared: dict[str, Any],
+    *,
+    is_kept: bool,
+) -> ComparedRow | None:
+    """The row of a record; None if nothing was recorded there, unless it is kept."""
+    statistics: dict[Field, Statistics] = {}
+    no_number: set[Field] = set()
+    for series in all_series:
+        of_series = series.statistics()
+        statistics |= {(series.name, name): values for name, values in of_series.items()}
+        no_number |= {(series.name, name) for name in series.ending_without_number(of_series)}
+    if not (statistics or params or is_kept):
+        return None
+    return ComparedRow(
+        of=record,
+        params={**shared, **params},
+        statistics=statistics,
+        no_number=frozenset(no_number),
+    )
 
 
 def compare(
@@ -93,6 +176,7 @@ def compare(
     sort: str | None = None,
     descending: bool = False,
     best: str | None = None,
+    goal: str | None = None,
     keys: Sequence[str] = (),
     limit: int | None = None,
 ) -> Comparison:
@@ -103,83 +187,110 @@ def compare(
         where: conditions such as `lr<=0.1`; a row must meet all of them.
         sort: a metric or param; rows without it come last.
         descending: whether the largest value comes first.
-        best: a metric with the better direction, such as `loss:min`; only the best row is kept.
+        best: a metric by which only the best row is kept: with the better extreme, such as `loss:min`, or
+            with a goal.
+        goal: `minimize` or `maximize` the value that `best` names, by default the last one.
         keys: the metrics to show; default all.
         limit: the maximum number of rows.
 
     Raises:
         UsageError: a key is unknown or ambiguous, or a condition is malformed.
     """
-    names = _Names(all_rows)
-    conditions = [_parts(text) for text in where]
-    tests = [_condition(*parts, names=names) for parts in conditions] if all_rows else []
-    kept = [row for row in all_rows if all(test(row) for test in tests)]
-    metrics = [names.metric(key) for key in keys] if keys else list(names.metrics)
-    params = [name for name in names.params if any(name in row.params for row in kept)]
-    differing = [name for name in params if len(kept) == 1 or _differs(name, kept)]
-    for key in (sort, best):
-        if key is not None and all_rows and (name := names.resolve(key)) not in {*metrics, *names.params}:
-            metrics.insert(0, name)
-    if sort is not None and all_rows:
-        kept = _sorted(kept, names.getter(sort), descending=descending)
-    if best is not None and all_rows:
-        kept = [_best(kept, best, names)] if kept else []
-    return Comparison(rows=kept[:limit], params=params, differing=differing, metrics=metrics)
+    conditions.require_form(where)
+    if not all_rows:
+        return Comparison(rows=[], params=[], differing=[], metrics=list(keys))
+    known = RowKeys(all_rows)
+    tests, notes = conditions.parse(where, known)
+    titled = [replace(row, titles=known.titles) for row in all_rows]
+    kept = [row for row in titled if all(test.is_met(row) for test in tests)]
+    columns = [known.metric(key) for key in keys] if keys else known.all_metrics
+    params = [name for name in known.params if any(name in row.params for row in kept)]
+    differing = [name for name in params if len(kept) == 1 or differs(name, kept)]
+    by = None if sort is None else known.resolve(sort)
+    judged = None if best is None else judged_by(best, goal, known)
+    for key in (by, judged[0] if judged else None):
+        if key is not None and key.kind == "metric" and key.title not in {each.title for each in columns}:
+            columns.insert(0, key)
+    if by is not None:
+        kept = in_order(kept, by.get, descending=descending)
+    chosen = None if judged is None else choose(kept, *judged)
+    shown = kept if chosen is None else [chosen.winner] if chosen.winner else []
+    return Comparison(
+        rows=shown[:limit],
+        params=params,
+        differing=differing,
+        metrics=[key.title for key in columns],
+        columns=columns,
+        matching=kept,
+        unmet="" if kept else conditions.unmet(tests, titled),
+        notes=notes,
+        best=chosen,
+    )
 
 
-class _Names:
-    """The metrics and params of rows, found by full or short name."""
+def judged_by(text: str, goal: str | None, known: RowKeys) -> tuple[Key, Goal]:
+    """The metric of `--best` with the value of it that is compared, and which values are better.
 
-    def __init__(self, all_rows: Sequence[ComparedRow]) -> None:
-        self.metrics = list(dict.fromkeys(key for row in all_rows for key in row.statistics))
-        self.params = list(dict.fromkeys(name for row in all_rows for name in row.params))
+    Raises:
+        UsageError: it is no metric, the goal is missing or unknown, or the value is a count.
+    """
+    if goal is not None and goal not in set(GOALS):
+        raise UsageError(f"--goal {goal}: must be one of {', '.join(GOALS)}")
+    key = known.metric(text)
+    if key.aggregate == "count":
+        raise UsageError(
+            f"--best {text}: a count is not compared", hint=f"one of {', '.join(choosing.AGGREGATES)}"
+        )
+    direction = Goal(goal) if goal is not None else choosing.IMPLIED_GOALS.get(key.aggregate or "")
+    if direction is None:
+        extremes = "" if key.aggregate else f"; extremes of the curve with {text}:min or {text}:max"
+        raise UsageError(
+            f"--best {text}: the direction is missing",
+            hint=f"--best {text} --goal minimize (or maximize){extremes}",
+        )
+    return key, direction
 
-    def resolve(self, key: str) -> str:
-        """The full name of a param, or of a metric with its aggregate.
 
-        Raises:
-            UsageError: none matches, or several.
-        """
-        name, suffix, _ = _split(key)
-        if name not in self.metrics and key in self.params:
-            return key
-        ending = f"/{name}"
-        matching = [name] if name in self.metrics else [key for key in self.metrics if key.endswith(ending)]
-        if len(matching) == 1:
-            return matching[0] + suffix
-        if matching:
-            raise UsageError(
-                f"{key!r} matches several metrics: {', '.join(matching)}", hint="name one of them"
+def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal, *, running_counts: bool = False) -> Best:
+    """The best of some rows; see `nemorun_cli.model.best`.
+
+    Args:
+        candidates: the rows, in order.
+        key: the metric, and the value of it that is compared.
+        goal: which values are better.
+        running_counts: whether a row that is RUNNING can be the best.
+    """
+    assert key.field is not None  # noqa: S101 - of a metric
+    choice = choosing.choose(
+        [
+            Candidate(
+                status=_status(row, running_counts=running_counts),
+                reason=row.of.decisive.reason,
+                last=row.last(key.field),
+                value=key.get(row),
             )
-        known = ", ".join([*self.metrics, *self.params][:20]) or "none"
-        raise UsageError(f"there is no metric or param {key!r}", hint=f"there are: {known}")
-
-    def metric(self, key: str) -> str:
-        """The full name of a metric, with its aggregate.
-
-        Raises:
-            UsageError: none matches, several do, or it is a param.
-        """
-        resolved = self.resolve(key)
-        if _split(resolved)[0] not in self.metrics:
-            raise UsageError(f"{key!r} is a param, not a metric", hint="params are shown where they differ")
-        return resolved
-
-    def getter(self, key: str) -> Callable[[ComparedRow], Any]:
-        """A function that returns the value of a key in a row, or None."""
-        resolved = self.resolve(key)
-        if resolved in self.params and _split(resolved)[0] not in self.metrics:
-            return lambda row: row.params.get(resolved)
-        return lambda row: row.value(resolved)
+            for row in candidates
+        ],
+        goal,
+        metric=key.name,
+    )
+    ranked = [candidates[index] for index in choice.ranked]
+    return Best(
+        key=key,
+        goal=goal,
+        ranked=ranked,
+        ties=ranked[1 : choice.tied],
+        excluded=[(candidates[each.index], each) for each in choice.excluded],
+    )
 
 
-def _split(key: str) -> tuple[str, str, str]:
-    """Split `loss:min` into `loss`, `:min` and `min`; without an aggregate, the last value is meant."""
-    name, _, aggregate = key.rpartition(":")
-    return (name, f":{aggregate}", aggregate) if name and aggregate in AGGREGATES else (key, "", "last")
+def _status(row: ComparedRow, *, running_counts: bool) -> str:
+    is_counted = running_counts and row.of.status is ExperimentStatus.RUNNING
+    return str(ExperimentStatus.COMPLETED if is_counted else row.of.status)
 
 
-def _differs(name: str, all_rows: Sequence[ComparedRow]) -> bool:
+def differs(name: str, all_rows: Sequence[ComparedRow]) -> bool:
+    """Whether a param does not have the same value in all rows."""
     return len({dump(row.params[name]) if name in row.params else None for row in all_rows}) > 1
 
 
@@ -190,74 +301,10 @@ def _order(value: Any) -> tuple[int, Any] | None:
     return None if value is None else (1, value if isinstance(value, str) else dump(value))
 
 
-def _sorted(
-    all_rows: Sequence[ComparedRow], get: Callable[[ComparedRow], Any], *, descending: bool
-) -> list[ComparedRow]:
+def in_order(all_rows: Sequence[_Row], get: Callable[[_Row], Any], *, descending: bool) -> list[_Row]:
+    """Rows in the order of a value; those without one come last."""
     placed = [(order, index) for index, row in enumerate(all_rows) if (order := _order(get(row))) is not None]
     placed.sort(key=operator.itemgetter(0), reverse=descending)
     sortable = {index for _, index in placed}
     unsortable = [row for index, row in enumerate(all_rows) if index not in sortable]
     return [all_rows[index] for _, index in placed] + unsortable
-
-
-def _best(all_rows: Sequence[ComparedRow], key: str, names: _Names) -> ComparedRow:
-    direction = _split(key)[2]
-    if not key.endswith(DIRECTIONS) or direction not in DIRECTIONS:
-        raise UsageError(f"--best {key}: the direction is missing", hint=f"{key}:min or {key}:max")
-    return _sorted(all_rows, names.getter(key), descending=direction == "max")[0]
-
-
-def _parts(text: str) -> tuple[str, str, str]:
-    """The key, operator and value of a condition.
-
-    Raises:
-        UsageError: the text is not a condition.
-    """
-    match = _CONDITION.fullmatch(text)
-    if match is None or match["value"].startswith(_OPERATOR_CHARACTERS):
-        raise UsageError(
-            f"--where {text}: not a condition",
-            hint="write it as loss<0.5 or optimizer=adam; the operators are =, ==, !=, <, <=, > and >=",
-        )
-    return match["key"].strip(), match["operator"], match["value"].strip()
-
-
-def _condition(key: str, symbol: str, written: str, *, names: _Names) -> Callable[[ComparedRow], bool]:
-    """The test of a row that a condition expresses.
-
-    Raises:
-        UsageError: its key is unknown, or it compares the order of a value that is not a number.
-    """
-    get: Callable[[ComparedRow], Any] = _FIELDS[key] if key in _FIELDS else names.getter(key)
-    expected = scalar(written)
-    compares = _OPERATORS.get(symbol)
-    if key == "status" and written not in list(ExperimentStatus):
-        raise UsageError(
-            f"--where status{symbol}{written}: records have no such status",
-            hint=choices(written, ExperimentStatus),
-        )
-    if compares is None:
-        is_same = symbol != "!="
-        return lambda row: _equals(get(row), expected, written) is is_same
-    if not isinstance(expected, (int, float)):
-        raise UsageError(f"--where {key}{symbol}{written}: {written!r} is not a number")
-    return lambda row: isinstance(value := get(row), (int, float)) and compares(value, expected)
-
-
-_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_FIELDS: Final[dict[str, Callable[[ComparedRow], Any]]] = {
-    "status": lambda row: str(row.of.status),
-    "task": lambda row: row.of.task,
-    "prefix": lambda row: row.of.record.prefix,
-}
-
-
-def _equals(value: Any, expected: Any, written: str) -> bool:
-    if isinstance(value, str):
-        return fnmatch.fnmatchcase(value, written)
-    return bool(value == expected) and isinstance(value, bool) == isinstance(expected, bool)

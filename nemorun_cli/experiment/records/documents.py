@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
+from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,23 +46,29 @@ def read_series(
 ) -> list[Series]:
     """The series of records that contain a requested field; see `series.read`.
 
+    A key with glob characters that is the name of a field means this field alone.
+
     Raises:
         UsageError: a key selects nothing, although metrics were logged.
         NotFoundError: no record has an attempt of this number.
     """
     require_attempt(chosen, attempts)
+    if metric_keys.has_glob(wanted):
+        everything = [series for record in chosen for series in measures.read(record, attempts=attempts)]
+        wanted = metric_keys.literal(wanted, measures.fields(everything))
     all_series = [
         series
         for record in chosen
         for series in measures.read(record, wanted=wanted, tail=tail, attempts=attempts)
     ]
+    all_series = _unambiguous(all_series, wanted)
     if not (missing := _missing(wanted, measures.fields(all_series))):
         return all_series
     known = measures.fields(
         [series for record in chosen for series in measures.read(record, attempts=attempts)]
     )
     if known and (missing := _missing(missing, known)):
-        listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
+        listed = ", ".join(list(metric_keys.titles(known).values())[:MOST_NAMED])
         raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
     return all_series
 
@@ -78,5 +87,32 @@ def require_attempt(chosen: Sequence[TargetRecord], attempts: Attempts) -> None:
             )
 
 
+def _unambiguous(all_series: list[Series], wanted: Sequence[str]) -> list[Series]:
+    """The series without the fields that share the plain key of another one, which is shown by it."""
+    titled = metric_keys.titles(measures.fields(all_series))
+    shown = set(titled.values())
+    others = {
+        field
+        for field, title in titled.items()
+        if title != (plain := metric_keys.plain(field))
+        and plain in shown & set(wanted)
+        and not ((rest := [key for key in wanted if key != plain]) and metric_keys.is_wanted(field, rest))
+    }
+    if not others:
+        return all_series
+    kept = []
+    for series in all_series:
+        dropped = {name for of_series, name in others if of_series == series.name}
+        rows, origins = [], []
+        for row, origin in zip(series.rows, series.origins, strict=True):
+            fields = {name: value for name, value in row.items() if name not in dropped}
+            if fields.keys() - NOT_PLOTTED:
+                rows.append(fields)
+                origins.append(origin)
+        if rows:
+            kept.append(replace(series, rows=rows, origins=origins))
+    return kept
+
+
 def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
-    return [key for key in keys if not any(measures.is_wanted(*field, [key]) for field in known)]
+    return [key for key in keys if not any(metric_keys.is_wanted(field, [key]) for field in known)]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.targets import warn_or_raise
 from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
-HIDDEN: Final = "system"  # the series that is read only for globs that begin with this name
+MEASURED: Final = "system"  # what supervisors measured; read only for keys that begin with this name
 AT: Final = "_at"  # in rows that a supervisor recorded: the byte of the output
 
 
@@ -35,6 +35,7 @@ class Series:
         rows: with the fields that were logged and the time.
         origins: the attempt and rank of each row.
         torn: the files whose incomplete last line was skipped.
+        asked: the keys by which its fields were selected; a field is shown by its exact key if it is one.
     """
 
     of: TargetRecord
@@ -42,15 +43,12 @@ class Series:
     rows: list[Row]
     origins: list[RowOrigin]
     torn: Sequence[IncompleteRow] = ()
+    asked: Sequence[str] = ()
 
     @property
     def title(self) -> str:
         """The name to display."""
         return self.name or "(unnamed)"
-
-    def key(self, field: str) -> str:
-        """`train/loss`, or `loss` in the unnamed series."""
-        return key_of(self.name, field)
 
     def statistics(self) -> dict[str, Statistics]:
         """The statistics of each numeric field, without the axes (step, epoch, time)."""
@@ -59,6 +57,19 @@ class Series:
             for field, values in row_selection.statistics(self.rows).items()
             if field not in NOT_PLOTTED
         }
+
+    def ending_without_number(self, names: Iterable[str]) -> list[str]:
+        """Those of these fields whose last value is no number: None, a text, true or a list."""
+        pending = set(names)
+        found = []
+        for row in reversed(self.rows):
+            if not pending:
+                break
+            for name in [name for name in pending if name in row]:
+                pending.remove(name)
+                if type(row[name]) not in {int, float}:
+                    found.append(name)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `series` in `exp.metrics/1`."""
@@ -70,9 +81,11 @@ class Series:
         }
 
 
-def key_of(series: str | None, field: str) -> str:
-    """The full name of a field in a series."""
-    return field if series is None else f"{series}/{field}"
+def keys_of(all_series: Sequence[Series]) -> dict[tuple[str | None, str], str]:
+    """The key to show for each pair of series and field: `train/loss`, or `loss` in the unnamed series."""
+    titled = metric_keys.titles(fields(all_series))
+    asked = {key for series in all_series for key in series.asked}
+    return {field: key if (key := metric_keys.exact(field)) in asked else titled[field] for field in titled}
 
 
 def read(
@@ -87,8 +100,9 @@ def read(
 
     Args:
         chosen: the record.
-        wanted: globs of keys (`train/loss`), fields or series; empty for everything but the hidden series.
-        also: globs of hidden fields that are read too.
+        wanted: keys (`train/loss`), fields or series, or globs of them; empty for everything but what
+            supervisors measured.
+        also: keys or globs of what supervisors measured that is read too.
         tail: only this many of the last rows of each series.
         attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
 
@@ -101,9 +115,6 @@ def read(
     origins = metrics.origins()
     origins |= {opening.id: row_origins.origin_of(opening.id, opening.facts) for opening in chosen.openings}
     for name in metrics.names():
-        globs = [*wanted, *also] if name == HIDDEN else wanted
-        if name == HIDDEN and not any(map(_is_for_hidden, globs)):
-            continue
         try:
             found = row_series.read(
                 metrics(name).folder,
@@ -118,31 +129,37 @@ def read(
             continue
         has_read = True
         row_files.warn_of(found.skipped)
-        rows, writers = only(found, name, globs)
+        rows, writers = only(found, name, wanted, also=also)
         if rows:
             torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
-            yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn)
+            yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn, asked=wanted)
     warn_or_raise(unreadable, has_others=has_read)
 
 
-def only(found: SeriesRows, series: str | None, wanted: Sequence[str]) -> tuple[list[Row], list[RowOrigin]]:
+def only(
+    found: SeriesRows, series: str | None, wanted: Sequence[str], *, also: Sequence[str] = ()
+) -> tuple[list[Row], list[RowOrigin]]:
     """The rows with the requested fields and the axes, without what a supervisor added, and their origins."""
-    if series == HIDDEN and not any(map(_is_for_hidden, wanted)):
-        return [], []
     if not wanted and not any(origin.is_supervised for origin in set(found.origins)):
         return found.rows, found.origins
-    is_shown = {
-        name: name in NOT_PLOTTED or is_wanted(series, name, wanted)
-        for name in {name for row in found.rows for name in row}
-    }
+    names = {name for row in found.rows for name in row}
+    is_shown = {name: name in NOT_PLOTTED or metric_keys.is_wanted((series, name), wanted) for name in names}
+    is_measured_shown = is_shown
+    if series == MEASURED:
+        globs = [glob for glob in (*wanted, *also) if glob.startswith(MEASURED)]
+        is_measured_shown = {
+            name: bool(globs) and (name in NOT_PLOTTED or metric_keys.is_wanted((series, name), globs))
+            for name in names
+        }
     rows, origins = [], []
     for row, origin in zip(found.rows, found.origins, strict=True):
+        chosen = is_measured_shown if origin.is_supervised else is_shown
         fields = {
             name: value
             for name, value in row.items()
-            if is_shown[name] and not (name == AT and origin.is_supervised)
+            if chosen[name] and not (name == AT and origin.is_supervised)
         }
-        if fields.keys() - NOT_PLOTTED or not wanted:
+        if fields.keys() - NOT_PLOTTED or (fields and not wanted):
             rows.append(fields)
             origins.append(origin)
     return rows, origins
@@ -157,20 +174,6 @@ def fields(all_series: Sequence[Series]) -> list[tuple[str | None, str]]:
         if field not in NOT_PLOTTED
     ]
     return list(dict.fromkeys(names))
-
-
-def is_wanted(series: str | None, field: str, wanted: Sequence[str]) -> bool:
-    """Whether one of these globs matches a field of a series."""
-    names = (key_of(series, field), field, series or "")
-    if series == HIDDEN:
-        wanted = [glob for glob in wanted if _is_for_hidden(glob)]
-        return any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
-    return not wanted or any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
-
-
-def _is_for_hidden(glob: str) -> bool:
-    """Whether a glob asks for the hidden series, which `*` and the name of a field alone do not."""
-    return glob.startswith(HIDDEN)
 
 
 def text(value: Any) -> str:

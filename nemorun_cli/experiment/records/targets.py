@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +19,9 @@ from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from nemorun_cli.errors import ExpError
     from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking import Experiment, Record
@@ -60,7 +61,13 @@ class TargetRecord:
     @property
     def ids(self) -> list[str] | None:
         """The `openings` argument of readers: None for all openings."""
-        return None if self.experiment is None else [opening.id for opening in self.openings]
+        is_whole = self.experiment is None and len(self.openings) == len(self.record.openings)
+        return None if is_whole else [opening.id for opening in self.openings]
+
+    @property
+    def identity(self) -> tuple[str, str, str | None, str | None]:
+        """What distinguishes it from all other records and parts of records."""
+        return self.record.root, self.record.prefix, self.experiment, self.task
 
     @property
     def attempts(self) -> list[int]:
@@ -125,14 +132,52 @@ class Target:
         assert self.home is not None  # noqa: S101 - a snapshot is of an experiment
         return list(of_experiment(snapshot, home=self.home.directory, task=self.task))
 
+    def runs(self, *, report: Callable[[str], None]) -> Iterator[list[TargetRecord]]:
+        """The records as they are now, those of one run together.
+
+        A run is an experiment, its own record first, or what a program that no
+        experiment started wrote under one prefix.
+
+        Args:
+            report: called with a message for each record under a prefix that cannot be read.
+
+        Raises:
+            NotFoundError: there is no record under the prefix, or no such task.
+            LedgerDamagedError: no record can be read.
+        """
+        if self.files is None or self.home is None:
+            yield from _runs(self.root or Path(), self._readable(report))
+        else:
+            yield self.choose()
+
+    def _readable(self, report: Callable[[str], None]) -> list[Record]:
+        """The records under the prefix; raises an error if not one can be read."""
+        folder, readable = self.root or Path(), []
+        failure: ExpError | None = None
+        for prefix in prefixes(folder, self.prefix):
+            try:
+                record = reader.record(folder, prefix)
+            except (LedgerError, UsageError) as error:
+                failure = failure or error
+                report(f"{prefix}: {error.message}")
+                continue
+            if record is not None:
+                readable.append(record)
+        if not readable:
+            raise failure or self._nothing()
+        return readable
+
     def _under_prefix(self) -> list[TargetRecord]:
         matching = [under(record) for record in records(self.root or Path(), self.prefix)]
         if not matching:
-            raise NotFoundError(
-                f"there is no record {self.prefix!r} in {self.root}",
-                hint=f"list them with: exp records '*' --dash-root {self.root}",
-            )
+            raise self._nothing()
         return matching
+
+    def _nothing(self) -> NotFoundError:
+        return NotFoundError(
+            f"there is no record {self.prefix!r} in {self.root}",
+            hint=f"list them with: exp records '*' --dash-root {self.root}",
+        )
 
 
 def target(which: str | None, task: str | None, *, dash_root: str | None) -> Target:
@@ -205,6 +250,61 @@ def warn_or_raise(unreadable: Sequence[LedgerError], *, has_others: bool) -> Non
 def under(record: Record) -> TargetRecord:
     """The whole of a record."""
     return TargetRecord(record=record, openings=record.openings)
+
+
+def _runs(folder: Path, readable: Sequence[Record]) -> Iterator[list[TargetRecord]]:
+    """The parts of records by the run that wrote them, in the order of the prefixes."""
+    runs: dict[tuple[str | None, str], list[TargetRecord]] = {}
+    for record in readable:
+        for part in _parts(record):
+            key = (None, record.prefix) if part.experiment is None else (part.experiment, "")
+            runs.setdefault(key, []).append(part)
+    for (exp_id, _), parts in runs.items():
+        own = [part for part in parts if part.is_of_experiment]
+        if exp_id is not None and not own:
+            own = _own_above(folder, exp_id, parts)
+        of_tasks = [part for part in parts if not part.is_of_experiment]
+        if own:
+            place = own[0].record.prefix
+            of_tasks = [
+                replace(part, is_own=part.record.prefix == f"{place}/{part.task}") for part in of_tasks
+            ]
+        yield [*own, *of_tasks]
+
+
+def _parts(record: Record) -> Iterator[TargetRecord]:
+    """A record, divided by the experiments that wrote it, with one part for all other programs."""
+    writers: dict[tuple[str | None, bool], list[Session]] = {}
+    for opening in record.openings:
+        exp_id = opening.facts.get("exp_id")
+        is_of_task = exp_id is not None and opening.facts.get("task") is not None
+        writers.setdefault((exp_id, is_of_task), []).append(opening)
+    for (exp_id, is_of_task), openings in writers.items():
+        tasks = {opening.facts.get("task") for opening in openings} if is_of_task else set()
+        owner = next((task for task in tasks if record.prefix.endswith(f"/{task}")), None)
+        yield TargetRecord(
+            record=record,
+            experiment=exp_id,
+            task=owner or (next(iter(tasks)) if len(tasks) == 1 else None),
+            openings=tuple(openings),
+            is_own=not is_of_task or owner is not None,
+        )
+
+
+def _own_above(folder: Path, exp_id: str, parts: Sequence[TargetRecord]) -> list[TargetRecord]:
+    """The own record of an experiment of which only tasks were selected, if it is where theirs are."""
+    for part in parts:
+        if not part.is_own or part.task is None:
+            continue
+        try:
+            record = reader.record(folder, part.record.prefix.removesuffix(f"/{part.task}"))
+        except (LedgerError, UsageError):
+            return []
+        if record is not None:
+            return [
+                above for above in _parts(record) if above.experiment == exp_id and above.is_of_experiment
+            ]
+    return []
 
 
 def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) -> Iterator[TargetRecord]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import failed_line_text, log_excerpt, needless, sweeps, timeline
+from nemorun_cli.views import failed_line_text, log_excerpt, needless, sweeps, timeline, unmatched_metrics
 from nemorun_cli.views.reports import failure_groups
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
@@ -149,6 +149,11 @@ def explain(
                 causes=(
                     *_with_line(reader.causes(task, state), line),
                     *_read_only(snapshot, task, state, excerpt),
+                    *(
+                        Cause(kind="metrics", message=text)
+                        for text in unmatched_metrics.details(snapshot, name, secrets=secrets)
+                        if state.is_over
+                    ),
                 ),
                 chain=tuple(reader.chain(task)),
                 failed_line=line,

@@ -13,7 +13,7 @@ from nemorun_cli.tracking import Experiment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nemorun_cli.experiment.records.compare import ComparedRow
+    from nemorun_cli.experiment.records.compared_row import ComparedRow
 
 RUNS = {
     "a": ({"lr": 0.1, "opt": "adam", "seed": 1}, [3.0, 1.0, 2.0]),

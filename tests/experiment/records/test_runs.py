@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.experiment.records.compare import compare, rows
+from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.access import supervisor_api
+from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
+from nemorun_cli.tracking.store import record_paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def track(root: Path, prefix: str, **values: object) -> None:
+    """A program that tracks one row."""
+    with Experiment(prefix, dash_root=root, print_logs=False).run as program:
+        program.metrics("t").log(values)
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two experiments, of which one wrote three records, and programs that wrote into the same prefix."""
+    for name, lr in (("e_1", 0.1), ("e_2", 0.2)):
+        place = record_paths.place(tmp_path, f"s/{name}")
+        opening = supervisor_api.open_run(place, TrackedAttempt(name), folder=".", about={})
+        supervisor_api.set_params(place, opening.id, {"lr": lr})
+        opening.release()
+        monkeypatch.setenv("EXP_ID", name)
+        monkeypatch.setenv("EXP_TASK", "train")
+        track(tmp_path, f"s/{name}/train", loss=lr)
+        track(tmp_path, "s/shared/train", loss=lr)
+    monkeypatch.delenv("EXP_ID")
+    monkeypatch.delenv("EXP_TASK")
+    track(tmp_path, "s/shared/train", loss=9)
+    return tmp_path
+
+
+def test_a_record_is_divided_by_the_runs_that_wrote_it(study: Path) -> None:
+    """Under a prefix, each run has rows of its own, with the params of its experiment."""
+    found = [
+        (row.of.experiment, row.of.label, row.params.get("lr"), row.statistic(("t", "loss"), "last"))
+        for row in rows(targets.Target(root=study, prefix="s"))
+    ]
+    assert found == [
+        ("e_1", "train", 0.1, 0.1),
+        ("e_1", "s/shared/train", 0.1, 0.1),
+        ("e_2", "train", 0.2, 0.2),
+        ("e_2", "s/shared/train", 0.2, 0.2),
+        (None, "s/shared/train", None, 9),
+    ]
+
+
+def test_the_experiment_above_a_prefix_gives_its_params(study: Path) -> None:
+    """A prefix of a task finds the experiment's own record where it should be."""
+    (row,) = rows(targets.Target(root=study, prefix="s/e_2/train"))
+    assert (row.of.label, row.params) == ("train", {"lr": 0.2})
+
+
+def test_without_a_report_nothing_is_left_out(study: Path) -> None:
+    """A record that cannot be read is an error for callers that do not take messages."""
+    (opening,) = (study / "s/e_1/train").rglob("openings/*.jsonl")
+    opening.write_text("no opening\n")
+    with pytest.raises(LedgerError):
+        list(rows(targets.Target(root=study, prefix="s")))
+    messages: list[str] = []
+    assert len(list(rows(targets.Target(root=study, prefix="s"), report=messages.append))) == 4
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("last", [None, "diverged", math.nan, True])
+def test_a_run_that_ends_without_a_number_is_not_the_best(tmp_path: Path, last: object) -> None:
+    """The last value has to be a finite number, although an earlier one is the smallest."""
+    for name, values in (("a", [0.1, last]), ("b", [0.5, 0.4])):
+        with Experiment(f"x/{name}", dash_root=tmp_path, print_logs=False).run as program:
+            for value in values:
+                program.metrics("t").log(loss=value)
+            program.metrics("t").log(other=1)
+    compared = compare(list(rows(targets.Target(root=tmp_path, prefix="x"))), best="loss:min")
+    assert [row.of.record.prefix for row in compared.rows] == ["x/b"]
+    assert compared.best is not None
+    assert [each.reason for _, each in compared.best.excluded] == ["not_finite"]
