@@ -140,7 +140,9 @@ def _is_number(recorded: Any, value: Any) -> bool:
 
 
 def _bytes(root: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """All files of a record but its environment, which is collected in the background."""
+    files = [path for path in root.rglob("*") if "environment" not in path.parts and path.is_file()]
+    return {str(path): path.read_bytes() for path in files}
 
 
 class Readers:
