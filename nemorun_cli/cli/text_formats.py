@@ -30,8 +30,8 @@ class NumberText(str):
 Cell: TypeAlias = "str | float | None"
 
 
-def value_cell(value: Any) -> Cell:
-    """The cell of a recorded value: texts and floats as they are, None empty, the rest as JSON."""
+def cell(value: Any) -> Cell:
+    """A value for CSV or Markdown, not rounded: lists and mappings as JSON, nothing for None."""
     return value if isinstance(value, (str, float)) or value is None else NumberText(dump(value))
 
 

@@ -41,8 +41,8 @@ def as_moment(given: object) -> float:
     """
     try:
         timestamp = float(given)  # type: ignore[arg-type] # other types raise, which is reported
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"_ts is a Unix time in seconds, not {given!r:.80}") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"_ts is a Unix time in seconds, not {given!r}") from None
     if not math.isfinite(timestamp):
         raise TypeError(f"_ts is a Unix time in seconds, not {given!r}")
     return timestamp

@@ -19,7 +19,7 @@ from nemorun_cli.cli.options import (
     whole_number,
 )
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.cli.text_formats import require_csv, value_cell, write_csv
+from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.errors import AmbiguousError, NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking.store.file_index import full_path
@@ -190,7 +190,7 @@ def _entry(record: TargetRecord, file: File) -> dict[str, Any]:
 
 def _cells(record: TargetRecord, file: File) -> list[Cell]:
     entry = _entry(record, file)
-    return [record.record.prefix, record.task or "", *(value_cell(entry[name]) for name in FIELDS)]
+    return [record.record.prefix, record.task or "", *(cell(entry[name]) for name in FIELDS)]
 
 
 def _row(record: TargetRecord, file: File) -> list[str]:

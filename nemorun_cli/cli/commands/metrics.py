@@ -10,7 +10,7 @@ from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.metrics_view import pictures
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, RawTexts, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.cli.text_formats import require_csv, value_cell, write_csv
+from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import documents, targets
 from nemorun_cli.experiment.records import series as measures
@@ -144,7 +144,7 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
     for series in all_series:
         origin = [series.of.record.prefix, series.of.task or "", series.name or ""]
         rows += (
-            [*origin, measures.time_of(row), *(value_cell(row.get(field)) for field in fields)]
+            [*origin, measures.time_of(row), *(cell(row.get(field)) for field in fields)]
             for row in series.rows
         )
     return ["prefix", "task", "series", "time", *fields], rows

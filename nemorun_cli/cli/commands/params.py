@@ -15,7 +15,7 @@ from nemorun_cli.cli.options import (
     table_format,
 )
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.cli.text_formats import require_csv, value_cell, write_csv
+from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.experiment.records import documents, series, targets
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -48,8 +48,7 @@ def command(
     values = [(record, name, value) for record in chosen for name, value in record.params().items()]
     if form == "csv":
         rows = [
-            [record.record.prefix, record.task or "", name, value_cell(value)]
-            for record, name, value in values
+            [record.record.prefix, record.task or "", name, cell(value)] for record, name, value in values
         ]
         write_csv(CSV, rows, raw=raw)
     elif values:
