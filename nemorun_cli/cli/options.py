@@ -82,6 +82,8 @@ Sets = Annotated[
 RawTexts = Annotated[
     bool, typer.Option("--raw", help="In CSV, leave texts as they are, also those that begin like formulas.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 TABLE_FORMATS: Final = ("table", "csv", "json")
 TableFormat = Annotated[
     str,
@@ -92,8 +94,6 @@ TableFormat = Annotated[
         autocompletion=completion.one_of(TABLE_FORMATS),
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 Observe = Annotated[
     bool,
     typer.Option(
