@@ -204,7 +204,7 @@ def _is_cell(cell: str, value: Any) -> bool:
 
 
 LIMITS = settings(
-    max_examples=amount(12, long=400),
+    max_examples=amount(12, long=200),
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,
