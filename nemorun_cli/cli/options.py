@@ -91,6 +91,8 @@ Sets = Annotated[
 RawTexts = Annotated[
     bool, typer.Option("--raw", help="In CSV, leave texts as they are, also those that begin like formulas.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 TABLE_FORMATS: Final = ("table", "csv", "json")
 TableFormat = Annotated[
     str,

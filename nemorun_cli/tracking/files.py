@@ -213,7 +213,7 @@ class Files:
 
         Args:
             array: uint8 unchanged, booleans as black and white, floats from 0 to 1 scaled, other numbers from
-                0 to 255. Floats may exceed 0 to 1 by 0.05, and are clipped; floats whose largest is above 16
+                0 to 255. Floats may exceed 0 to 1 by 0.2, and are clipped; floats whose largest is above 16
                 are from 0 to 255, and between the two nothing is guessed. An image of Pillow is taken too.
             to: the name.
             quality: of JPEG, 1 to 100.

@@ -81,7 +81,7 @@ def test_time_is_given_or_that_of_the_row_before(experiment: Experiment) -> None
     experiment.tracks("t").append(x=1, _ts=-1)
     assert experiment.metrics("n").last("_ts") == 5.5
     assert experiment.tracks("t").read()[0]["timestamp"] == 5.5
-    for bad in ("now", math.nan, None.__class__, 10**400):
+    for bad in ("now", math.nan, None.__class__):
         with pytest.raises(TypeError, match="_ts"):
             experiment.metrics("m").log(x=1, _ts=bad)  # type: ignore[arg-type] # what is tested
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import in_process
@@ -140,7 +141,9 @@ def _is_number(recorded: Any, value: Any) -> bool:
 
 
 def _bytes(root: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """All files of a record but its environment, which is collected in the background."""
+    files = [path for path in root.rglob("*") if "environment" not in path.parts and path.is_file()]
+    return {str(path): path.read_bytes() for path in files}
 
 
 class Readers:
@@ -201,7 +204,7 @@ def _is_cell(cell: str, value: Any) -> bool:
 
 
 LIMITS = settings(
-    max_examples=amount(12, long=400),
+    max_examples=amount(12, long=200),
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,
@@ -328,16 +331,10 @@ def _is_content(content: bytes, value: Any, ending: str) -> bool:
         return content == value
     if ending == ".json":
         return _represents(load(content.decode()), value)
+    if isinstance(value, str):
+        return content == value.encode()
     if ending == ".jsonl":
         return _represents([load(line) for line in content.decode().splitlines()], value)
     if ending == ".yaml":
-        import yaml  # noqa: PLC0415 - slow to import
-
-        return (
-            content == value.encode()
-            if isinstance(value, str)
-            else _represents(yaml.safe_load(content), value)
-        )
-    if ending == ".npy":
-        return _represents(np.load(io.BytesIO(content)).tolist(), value)
-    return isinstance(value, str) and content == value.encode()
+        return _represents(yaml.safe_load(content), value)
+    return ending == ".npy" and _represents(np.load(io.BytesIO(content)).tolist(), value)

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from nemorun_cli.system.files import descriptor_to_read
 from nemorun_cli.tracking.store.record_paths import RECORD
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def content_of(folder: str, *, records: str) -> FolderContent:
         records: the folder of all records, which is left out if it is inside.
 
     Raises:
-        OSError: a folder cannot be read.
+        OSError: a folder or a file cannot be read.
     """
     root = os.path.realpath(folder)
     files: list[SourceFile] = []
@@ -85,6 +86,8 @@ def _sort(entry: os.DirEntry[str], root: str) -> _Sort:
             return _Sort(path, "a link out of the folder")
     try:
         mode = os.stat(path, follow_symlinks=False).st_mode
+        if stat.S_ISREG(mode):  # one that cannot be read is an error before anything is stored
+            os.close(descriptor_to_read(path, follows_link=False))
     except FileNotFoundError:
         return _Sort(path, "a link to nothing" if entry.is_symlink() else "it was removed meanwhile")
     if stat.S_ISDIR(mode):

@@ -202,4 +202,4 @@ def _remedy(content: Any, ending: str) -> str:  # noqa: PLR0911 - one return per
         return "an array is saved as .npy, .npz (a mapping of arrays), .pt, .json, .pkl or an image"
     if _is_list(content) or fields_of(content) is not None:
         return "save it as .json, .yaml, .pt, .pkl, or arrays by name as .npz or .safetensors"
-    return "save it as .pkl"
+    return "save it as .pkl, or a model as .pt"

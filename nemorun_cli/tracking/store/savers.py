@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Write = Callable[[IO[bytes]], object]
 
 CLEARLY_BYTES: Final = 16  # an image from 0 to 255 whose largest float is not above it is nearly black
-ROUNDING: Final = 0.05  # floats from 0 to 1 may exceed that range by so much, as resizing does
+OVERSHOOT: Final = 0.2  # floats from 0 to 1 may exceed that range by so much, as resizing does
 HALF_A_BYTE: Final = 0.5  # the same from 0 to 255, where it is rounded
 _PILLOW_FORMATS: Final = {".jpg": "JPEG", ".tif": "TIFF"}
 _CHANNELS: Final = (3, 4)
@@ -106,7 +106,7 @@ def _opaque(pillow: Any, image: Any) -> Any:
 def as_bytes(array: Any) -> Any:
     """Convert an array of height x width or height x width x 3 or 4 to bytes; contrast is never changed.
 
-    Floats are from 0 to 1; rounding may exceed that by ROUNDING, and is clipped. If the largest one is
+    Floats are from 0 to 1; interpolation may exceed that by OVERSHOOT, and is clipped. If the largest one is
     above CLEARLY_BYTES, they are from 0 to 255, as integers are. Between the two, nothing is guessed.
 
     Raises:
@@ -157,7 +157,7 @@ def _bytes_of_floats(numpy: Any, pixels: Any, low: float, high: float) -> Any:
     """
     scale = 1 if high > CLEARLY_BYTES else _LARGEST
     largest = _LARGEST / scale
-    margin = HALF_A_BYTE if scale == 1 else ROUNDING
+    margin = HALF_A_BYTE if scale == 1 else OVERSHOOT
     if not -margin <= low <= high <= largest + margin:
         raise ValueError(
             f"the floats of an image are from 0 to 1, or clearly from 0 to 255, not {low:.6g} to {high:.6g}:"
