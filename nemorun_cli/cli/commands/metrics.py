@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
 SUMMARY: Final = (
@@ -95,17 +96,15 @@ def command(
         return metrics_live.follow(
             target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
         )
-    all_series = documents.read_series(target.choose(), wanted=key or (), tail=tail)
+    chosen = target.choose()
+    all_series = documents.read_series(chosen, wanted=key or (), tail=tail)
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
     elif form == "csv":
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
-        terminal.say(
-            'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
-            "key metrics, whose pattern has to match a line of their output"
-        )
+        terminal.say(_hint_without_metrics(chosen))
     elif plot:
         terminal.write_picture(pictures(all_series))
     elif tail is not None:
@@ -113,6 +112,15 @@ def command(
     else:
         tables.show(SUMMARY, summary(all_series))
     return 0
+
+
+def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
+    if measures.have_hidden(chosen):
+        return f"hint: no metrics but those of the machine, which -k '{measures.HIDDEN}*' shows"
+    return (
+        'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
+        "key metrics, whose pattern has to match a line of their output"
+    )
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:

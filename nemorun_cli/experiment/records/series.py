@@ -12,7 +12,7 @@ from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
@@ -84,6 +84,11 @@ def read(
         kept = only(series_rows, name, globs)
         if kept:
             yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn)
+
+
+def have_hidden(chosen: Iterable[TargetRecord]) -> bool:
+    """Whether one of these records has the hidden series."""
+    return any(HIDDEN in record.data.metrics.names() for record in chosen)
 
 
 def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
