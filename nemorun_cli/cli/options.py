@@ -114,8 +114,6 @@ Attempt = Annotated[
 AllAttempts = Annotated[
     bool, typer.Option("--all-attempts", help="Also rows that a later attempt has superseded.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 Observe = Annotated[
     bool,
     typer.Option(

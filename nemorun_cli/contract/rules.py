@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,8 @@ from nemorun_cli.contract.fixtures import (
     until,
 )
 from nemorun_cli.errors import SpecError
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.experiment.records.series import read
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import failed_line
@@ -680,6 +683,33 @@ def test_resume_adopts_what_runs(workspace: Workspace, kind: str) -> None:
     assert statuses(snapshot) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
     assert workspace.lines() == ["one 1", "two 1"]
     assert snapshot.history.tasks["one"].job_id == before
+
+
+def test_what_a_task_uses_is_recorded(workspace: Workspace) -> None:
+    """With `tracking.system`, a task that is old enough has rows; no supervisor repeats those of another."""
+    capabilities = executors.capabilities(EXECUTOR, workspace.subject.options)
+    if not capabilities.measures and not capabilities.records_samples:
+        return
+    text = f"touch up; {until('go')}"
+    run = workspace.start({"one": text, "short": "true"}, tracking={"system": "1s"})
+
+    def rows(task: str = "one") -> list[dict[str, Any]]:
+        records = targets.of_experiment(run.status(), home=run.home.directory, task=task)
+        return [row for each in records for series in read(each, wanted=["system"]) for row in series.rows]
+
+    eventually((workspace.folder / "up").exists)
+    eventually(rows)
+    kill_supervisor(run)
+    before = rows()
+    run.resume()
+    eventually(lambda: len(rows()) > len(before))
+    workspace.touch("go")
+    assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED", "short": "SUCCEEDED"}
+    found = rows()
+    assert found[: len(before)] == before
+    assert all(row["memory"] > 0 and row["cpu"] >= 0 for row in found)
+    assert all(later["_ts"] - earlier["_ts"] > 0.3 for earlier, later in pairwise(found))
+    assert rows("short") == []
 
 
 def test_resume_after_the_end(workspace: Workspace) -> None:

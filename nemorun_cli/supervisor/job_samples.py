@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LARGEST: Final = 1 << 20  # bytes that are read at a time
+LARGEST: Final = 1 << 20  # bytes of a chunk, which has ten thousand samples
 LONGEST_NODE: Final = 64  # characters
 
 _FIELD: Final = re.compile(r"cpu|memory|gpu\d{1,3}\.(memory|utilization)", re.ASCII)
@@ -49,8 +49,10 @@ class JobSamples:
         last, count = written(folder, opening)
         self._offset, self._is_written = last, count > 0  # whether the line there has its row
 
-    def read(self) -> None:
+    def read(self, *, chunks: int = 1) -> None:
         """Write a row for each line that was added; a line is complete with its line break.
+
+        After so many chunks the next call continues: a task may have written anything there.
 
         Raises:
             OSError: the file cannot be read, or a row cannot be written.
@@ -63,14 +65,24 @@ class JobSamples:
             return
         with stream:
             stream.seek(self._offset)
-            while lines := stream.read(LARGEST).rpartition(b"\n")[0]:
-                for line in lines.split(b"\n"):
-                    if not self._is_written and (sample := parse(line)):
-                        at, fields = sample
-                        self._write(at, {**fields, AT: self._offset})
-                    self._is_written = False
-                    self._offset += len(line) + 1
-                stream.seek(self._offset)
+            for _ in range(chunks):
+                data = stream.read(LARGEST)
+                lines, end, _rest = data.rpartition(b"\n")
+                if end:
+                    self._take(lines)
+                    stream.seek(self._offset)
+                elif len(data) == LARGEST:  # part of a line that no job has written
+                    self._offset += LARGEST
+                else:
+                    return
+
+    def _take(self, lines: bytes) -> None:
+        for line in lines.split(b"\n"):
+            if not self._is_written and (sample := parse(line)):
+                at, fields = sample
+                self._write(at, {**fields, AT: self._offset})
+            self._is_written = False
+            self._offset += len(line) + 1
 
 
 def parse(line: bytes) -> tuple[float, dict[str, Any]] | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SAMPLES: Final = "system"  # the series of what tasks use
 LOOK_EVERY: Final = 1.0  # seconds between reads of the output of tasks with patterns
+CHUNKS_AT_END: Final = 16  # mebibytes that are read of what a finished job has measured
 LOOK_TIME: Final = 0.2  # seconds that one read of all tasks may take
 REST_TIME: Final = 5.0  # seconds that reading the rest of a finished task's output may take
 
@@ -188,7 +189,7 @@ class Tracker:
             with self._logging_errors(f"the output of {task}"):
                 if unmatched := self._read_rest(task, attempt):
                     event["unmatched"] = unmatched
-        self._read_samples(task, attempt)
+        self._read_samples(task, attempt, is_over=True)
         self._job_samples.pop((task, attempt), None)
         self._sample_files.pop((task, attempt), None)
         for root, prefix in self._records(task, attempt):
@@ -282,14 +283,14 @@ class Tracker:
         finally:
             writer.close()
 
-    def _read_samples(self, task: str, attempt: int) -> None:
+    def _read_samples(self, task: str, attempt: int, *, is_over: bool = False) -> None:
         """Record what a job has measured of itself since the last call."""
         path = self._files.attempt(task, attempt).samples
         if task not in self._sampled or not os.path.lexists(path):
             return
         with self._logging_errors(f"what {task} uses", repeats=False):
             reading = self._job_samples.pop((task, attempt), None) or self._open_samples(task, attempt, path)
-            reading.read()
+            reading.read(chunks=CHUNKS_AT_END if is_over else 1)
             self._job_samples[task, attempt] = reading  # after an error the rows show how far it was read
 
     def _open_samples(self, task: str, attempt: int, path: Path) -> JobSamples:

@@ -77,23 +77,37 @@ def test_samples_of_each_attempt_go_on_after_a_kill(workspace: ExpWorkspace) -> 
 
 def test_samples_are_shown_only_when_asked_for(workspace: ExpWorkspace) -> None:
     """No command shows the series `system` without a key that begins with this name."""
+    alone = "from nemorun_cli import Experiment\nwith Experiment().run as e: e.metrics('system').log(cpu=1)"
     log = "from nemorun_cli import Experiment\nwith Experiment().run as e:\n"
     log += " e.metrics('system').log(cpu=0.5)\n e.metrics('train').log(loss=1.0, cpu=2)"
-    run = workspace.start({"a": {"command": [sys.executable, "-c", log]}}, prefix=PREFIX)
+    tasks = {name: {"command": [sys.executable, "-c", text]} for name, text in (("a", log), ("b", alone))}
+    run = workspace.start(tasks, prefix=PREFIX)
     run.wait(timeout=60)
 
     def seen(*args: str) -> str:
         return workspace.exp(*args).stdout
 
-    for form in ([], ["--json"], ["--format", "csv"], ["-n", "5"], ["--plot"], ["-f"]):
-        for key in ([], ["-k", "*"], ["-k", "cpu"]):
-            assert "system" not in seen("metrics", run.id, *form, *key)
-        assert "loss" not in seen("metrics", run.id, *form, "-k", "system*")
-    asked = json.loads(seen("metrics", run.id, "--json", "-k", "system/cpu", "-k", "train"))["series"]
+    forms = (
+        [],
+        ["--format", "csv"],
+        ["-n", "5"],
+        ["--plot"],
+        ["-f"],
+        ["--json", "-k", "*"],
+        ["--json", "-k", "cpu"],
+    )
+    for form in forms:
+        shown = seen("metrics", run.id, "a", *form)
+        assert "cpu" in shown
+        assert "system" not in shown
+    assert "loss" not in seen("metrics", run.id, "a", "-f", "-k", "system*")
+    hint = workspace.exp("metrics", run.id, "b").stderr
+    assert "which -k 'system*' shows" in hint
+    asked = json.loads(seen("metrics", run.id, "a", "--json", "-k", "system/cpu", "-k", "train"))["series"]
     assert [series["name"] for series in asked] == ["system", "train"]
     assert "system" not in seen("compare", run.id, "--json")
     for asking in (["-k", "system/cpu:max"], ["--sort", "system/cpu"]):
-        rows = json.loads(seen("compare", run.id, "--json", *asking))["rows"]
+        rows = json.loads(seen("compare", run.id, "--task", "a", "--json", *asking))["rows"]
         assert [row["metrics"]["system/cpu"]["last"] for row in rows] == [0.5]
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import Target
+    from nemorun_cli.experiment.records.targets import Target, TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
 MOST_EXPLAINED: Final = 3  # tasks whose patterns are explained where nothing was recorded
@@ -139,10 +139,7 @@ def command(
     elif form == "csv":
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
-        terminal.say(
-            'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
-            "key metrics, whose pattern has to match a line of their output"
-        )
+        terminal.say(_hint_without_metrics(read))
         terminal.say_lines(_unmatched(target))
     elif plot:
         judged = (
@@ -192,6 +189,15 @@ def _unmatched(target: Target) -> Iterator[str]:
     for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
         for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
             yield f"hint: {name}: {text}"
+
+
+def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
+    if measures.have_measured(chosen):
+        return f"hint: no metrics but those of the machine, which -k '{measures.MEASURED}*' shows"
+    return (
+        'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
+        "key metrics, whose pattern has to match a line of their output"
+    )
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:

@@ -136,6 +136,11 @@ def read(
     warn_or_raise(unreadable, has_others=has_read)
 
 
+def have_measured(chosen: Iterable[TargetRecord]) -> bool:
+    """Whether one of these records has a series of what supervisors measured."""
+    return any(MEASURED in record.data.metrics.names() for record in chosen)
+
+
 def only(
     found: SeriesRows, series: str | None, wanted: Sequence[str], *, also: Sequence[str] = ()
 ) -> tuple[list[Row], list[RowOrigin]]:

@@ -1,4 +1,4 @@
-"""What containers use, asked of a real engine, and of one that answers as it likes."""
+"""What containers use, asked of an engine that answers as it likes; the contract asks a real one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.patience import eventually
-from support.workspace import kill_supervisor, until
 
 from nemorun_cli.executors.docker import stats
 from nemorun_cli.executors.docker.client import Engine
 from nemorun_cli.executors.docker.stats import ContainerStats
-from nemorun_cli.tracking import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from engines.dockerd import Dockerd
-    from support.workspace import ExpWorkspace
 
 KEY = ("a", 1)
 PREFIX = "alice/vision/boxed"
@@ -134,30 +130,3 @@ def test_an_engine_that_does_not_answer_holds_nothing_up(
         assert listening.stats.due is not None
         eventually(lambda: listening.stats.expire() or listening.stats.due is None)
         assert listening.stats.take() == {}
-
-
-def test_samples_of_a_container(workspace: ExpWorkspace, docker_engine: Dockerd) -> None:
-    """The engine's figures are rows of the task, also of a container that another supervisor started."""
-    box = {"type": "docker", "image": "exp-test/busybox"}
-    text = until("go")
-    run = workspace.start(
-        {"a": {"inline": text, "entrypoint": "sh", "executor": "box"}},
-        executors={"box": box},
-        prefix=PREFIX,
-        tracking={"system": "1s"},
-    )
-
-    def rows() -> list[dict[str, Any]]:
-        found = record(workspace.home.dash, f"{PREFIX}/a")
-        return [] if found is None else list(found.data().metrics("system").read())
-
-    eventually(rows)
-    kill_supervisor(run)
-    before = rows()
-    assert run.resume()
-    eventually(lambda: len(rows()) > len(before))
-    workspace.touch("go")
-    assert run.wait(timeout=60).status == "COMPLETED"
-    assert rows()[: len(before)] == before
-    assert all(row["memory"] > 100_000 and 0 <= row["cpu"] < 4 for row in rows())
-    eventually(lambda: docker_engine.containers(workspace.home.directory) == [])

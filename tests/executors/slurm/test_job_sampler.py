@@ -275,13 +275,12 @@ def is_sampled(workspace: ExpWorkspace, options: dict[str, Any], work: Path) -> 
     assert not run.files.attempt("short", 1).samples.exists()
 
 
-@pytest.mark.usefixtures("slurm")
-def test_samples_of_a_slurm_job_are_rows_once(workspace: ExpWorkspace) -> None:
-    """Each line that a job writes is one row, whatever happens to the supervisor."""
-    is_sampled(workspace, {"type": "slurm"}, workspace.folder)
+if IS_LONG:  # the contract has the short form of the first two
 
-
-if IS_LONG:  # the same files, but copied
+    @pytest.mark.usefixtures("slurm")
+    def test_samples_of_a_slurm_job_are_rows_once(workspace: ExpWorkspace) -> None:
+        """Each line that a job writes is one row, whatever happens to the supervisor."""
+        is_sampled(workspace, {"type": "slurm"}, workspace.folder)
 
     def test_samples_of_a_job_behind_ssh_are_rows_once(workspace: ExpWorkspace, far: Far) -> None:
         """Lines are fetched as they are added, and each is one row."""
