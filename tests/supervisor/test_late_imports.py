@@ -47,8 +47,8 @@ AT_THE_START = {
 }
 """What a supervisor needs before `started`, when its package exists."""
 
-NEVER = {"nemorun_cli.tracking.experiment"}
-"""What only programs that track import, through the package `tracking`."""
+NEVER = {"nemorun_cli.tracking.experiment", "nemorun_cli.tracking.process.copies"}
+"""What only programs that track import, through the package `tracking` or when a record is copied."""
 
 LAUNCHERS = tuple(path.partition(":")[0] for path in launchers.REGISTRY.built_in.values())
 

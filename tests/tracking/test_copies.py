@@ -173,6 +173,23 @@ def test_copies_in_one_process_share_a_file(experiment: Experiment) -> None:
     assert len(experiment_files(experiment, "metrics")) == 1
 
 
+def test_a_copy_that_opens_the_record_anew_is_apart(experiment: Experiment) -> None:
+    """It writes to its own opening, and other copies to that of the original, at the same time."""
+    first, second = _pickled(experiment), _pickled(experiment)
+    first.metrics("m").log(x=1)
+    first.run.complete()
+    with first.run:
+        first.metrics("m").log(x=2)
+        second.metrics("m").log(x=3)
+        first.metrics("m").log(x=4)
+        own, other = (
+            experiment.metrics("m").read(openings=[opening]) for opening in (first.id, experiment.id)
+        )
+    assert ([row["x"] for row in own], [row["x"] for row in other]) == ([2, 4], [1, 3])
+    second.metrics("m").log(x=5)
+    assert experiment.metrics("m").last("x", openings=[experiment.id or ""]) == 5
+
+
 WORKER = """
 import multiprocessing, pathlib
 pathlib.Path("work.py").write_text('''

@@ -86,6 +86,8 @@ class Writer:
 
     def open(self, name: str, presence: Presence | None = None) -> None:
         """Start writing under a name that no other process uses, as long as the opening is present."""
+        if self._is_copy:  # of an earlier opening, whose files and lock other copies still use
+            self._lock, self._descriptors = RLock(), {}
         self._is_copy = self._has_ended = False
         self.name, self.presence = name, presence
 
@@ -188,14 +190,17 @@ os.register_at_fork(after_in_child=_shared.clear)
 def _shared_by_copies(opening: str) -> _Shared:
     """The name, lock and files of the copies of an opening in this process."""
     if opening not in _shared:
-        for earlier in list(
-            _shared.values()
-        ):  # a worker may outlive many records; a copy in use opens them again
-            with earlier.lock:
-                while earlier.descriptors:
-                    os.close(earlier.descriptors.popitem()[1])
+        _close_earlier()
         _shared[opening] = _Shared(_name_of_process(opening), RLock(), {})
     return _shared[opening]
+
+
+def _close_earlier() -> None:
+    """Close the files of copies of other openings: a worker may outlive many. One in use opens them again."""
+    for earlier in list(_shared.values()):
+        with earlier.lock:
+            while earlier.descriptors:
+                os.close(earlier.descriptors.popitem()[1])
 
 
 def _name_of_process(opening: str) -> str:

@@ -117,7 +117,8 @@ class OpenSession:
     @property
     def is_removed(self) -> bool:
         """Whether the file of the opening is in no folder any more."""
-        return os.fstat(self._descriptor).st_nlink == 0
+        # some file systems do not count the links of a file
+        return os.fstat(self._descriptor).st_nlink == 0 and not os.path.exists(self.place.opening(self.id))
 
     def end(self, status: Status, **details: Any) -> None:
         """Record the end, and release the lock.

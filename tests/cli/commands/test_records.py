@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.store.record_paths import Place
+from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -84,7 +87,10 @@ def test_a_status_that_no_record_has_is_refused(exp: Exp) -> None:
 
 
 BESIDES = """
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.store.record_paths import Place
+from nemorun_cli.tracking.store.sessions import OpenSession
 for prefix in (None, "eyes/x", "eyes/" + __import__("os").environ["EXP_TASK"]):
     with (Experiment(prefix=prefix) if prefix else Experiment()).run as record:
         record.metrics("train").log(loss=1.0)
@@ -120,3 +126,12 @@ def test_tracking_that_is_off_leaves_the_record_of_the_experiment(exp: Exp) -> N
     exp("run", spec, env={"EXP_TRACKING": "off"})
     listed = exp("records", "--status", "completed", "-q", env={"EXP_TRACKING": "off"})
     assert listed.stdout.split() == ["alice/t"]
+
+
+def test_a_huge_message_of_an_earlier_version_is_shown_to_a_bound(exp: Exp) -> None:
+    """Of a message of megabytes that a record holds the table shows the beginning and the end."""
+    session = OpenSession.start(Place(str(exp.home / "dash"), "bob/a"), about={}, process={})
+    session.end(ExperimentStatus.FAILED, message=f"begin{'y' * 3_000_000}end")
+    shown = exp("records").stdout
+    assert "begin" in shown
+    assert len(shown) < 100_000
