@@ -297,7 +297,7 @@ def differs(name: str, all_rows: Sequence[ComparedRow]) -> bool:
 def _order(value: Any) -> tuple[int, Any] | None:
     """The sort key of a value: numbers, then texts; None for values that are not sorted."""
     if isinstance(value, (int, float)):
-        return None if isinstance(value, float) and math.isnan(value) else (0, value)
+        return None if value != value else (0, value)  # noqa: PLR0124 - NaN; an integer may be beyond floats
     return None if value is None else (1, value if isinstance(value, str) else dump(value))
 
 
