@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.experiment import externals
+from nemorun_cli.experiment import externals, trash
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys, supervision
-from nemorun_cli.storage.paths import ExperimentFiles, creator, skip
+from nemorun_cli.storage.paths import ExperimentFiles, TrashFiles, creator, skip
 from nemorun_cli.system import locks, pids, trees, user
 from nemorun_cli.system.files import sync
 from nemorun_cli.views import listing, observe
@@ -40,6 +40,7 @@ RemovableKind = Literal[
     "key",
     "fault",
     "code",
+    "trash",
     "container",
     "network",
 ]
@@ -141,6 +142,12 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
                 yield Removable(kind="fault", path=path, size=status.st_size)
 
 
+def trashed(home: Home, *, older: float = trash.KEPT_FOR) -> Iterator[Removable]:
+    """What was removed more than `older` seconds ago."""
+    for files in trash.expired(home, older=older):
+        yield Removable(kind="trash", path=files.directory, size=trash.size(home, files))
+
+
 def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
     if item.obstacle:
@@ -163,6 +170,8 @@ def _unused_code(home: Home) -> Iterator[Removable]:
             for experiment_id in home.ids(name):
                 if files := home.experiment(experiment_id):
                     referenced.update(_shipped(files))
+        for removed in home.removed_experiments():
+            referenced.update(_shipped(removed))
     except (LedgerError, OSError):  # another step has warned about it
         return
     for path in content_store.unused(home, referenced):
@@ -240,6 +249,10 @@ def _remove_key(home: Home, path: Path) -> str | None:
     return None if run_keys.discard(path) else "it is held"
 
 
+def _remove_trash(home: Home, folder: Path) -> str | None:
+    return trash.delete(home, TrashFiles(folder))
+
+
 def _remove_fault(home: Home, path: Path) -> str | None:
     del home
     path.unlink(missing_ok=True)
@@ -315,4 +328,5 @@ _REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
     "key": _remove_key,
     "fault": _remove_fault,
     "code": _remove_code,
+    "trash": _remove_trash,
 }

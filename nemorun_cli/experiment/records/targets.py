@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.executors import planning
+from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader, supervisor_api
@@ -141,6 +142,45 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
     if task is not None:
         raise UsageError(f"{which} is a prefix, which has no tasks", hint=f"write it as one: {which}/{task}")
     return Target(root=root(dash_root), prefix=(which or "*").strip("/"))
+
+
+def is_prefix(which: str, dash_root: str | None) -> bool:
+    """Whether an argument is the prefix of a record: a root is given, or it contains a `/`."""
+    return dash_root is not None or "/" in which
+
+
+def single(prefix: str, dash_root: str | None) -> Record:
+    """The record with exactly this prefix.
+
+    Raises:
+        NotFoundError: none exists.
+        UsageError: it is a glob, or no prefix.
+        LedgerDamagedError: it cannot be read.
+    """
+    folder = root(dash_root)
+    if GLOB & set(prefix):
+        raise UsageError(
+            f"{prefix!r} is a glob, and one record is needed", hint=f"list them with: exp records '{prefix}'"
+        )
+    wanted = prefix.strip("/")
+    if (existing := reader.record(folder, wanted)) is not None:
+        return existing
+    remedy = trash.trace(trusted(None), wanted)
+    if remedy is not None:
+        raise NotFoundError(f"the record {wanted!r} is in the trash", hint=f"restore it: {remedy}")
+    below = next(reader.prefixes(folder / wanted), None)
+    hint = f"there are records below it: exp records '{wanted}/*'" if below else "list them with: exp records"
+    raise NotFoundError(f"there is no record {wanted!r} in {folder}", hint=hint)
+
+
+def is_several(prefix: str) -> bool:
+    """Whether a prefix can stand for several records: it is a glob, or ends with a slash."""
+    return bool(GLOB & set(prefix)) or prefix.endswith("/")
+
+
+def several(prefix: str, dash_root: str | None) -> Iterator[Record]:
+    """The records that match a glob, or that have a prefix or are below it."""
+    return records(root(dash_root), prefix.strip("/"))
 
 
 def root(given: str | None) -> Path:
