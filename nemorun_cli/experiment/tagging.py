@@ -44,6 +44,8 @@ def _tag_record(snapshot: Snapshot, home: Home, change: labels.TagChange) -> Non
     place = record_paths.Place(root, planning.prefix(snapshot.spec, snapshot.files.id))
     try:
         record = reader.record(root, place.prefix)
+        if record is None and snapshot.is_over:
+            return  # it was removed, and no supervisor opens it
         declared = snapshot.spec.tags if record is None else record.tags
         before = labels.current(declared, record_labels.read(place)[0] if record is None else ())
         if labels.current(before, [change]) != before:

@@ -218,6 +218,8 @@ def restore(home: Home, removal: Removal) -> list[TrashItem]:
             )
     for item in removal.items:
         try:
+            if not item.is_there:
+                raise NotFoundError(f"{item.label} was restored or deleted meanwhile")
             make_folder(os.path.dirname(item.path))  # noqa: PTH120 - it is text
             move(item.trash, item.path)
         except OSError as error:
@@ -299,4 +301,6 @@ def delete(home: Home, files: TrashFiles) -> str | None:
     for item in items:
         trees.remove(item.trash)
     forget_if_empty(files, items)
+    if not items and files.directory.exists():  # what a crash left of a removal, or of its deletion
+        trees.remove(files.directory)
     return None

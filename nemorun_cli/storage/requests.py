@@ -80,7 +80,8 @@ def note(files: ExperimentFiles, text: str) -> None:
 def _label(files: ExperimentFiles, kind: str, **fields: Any) -> None:
     """Append an event that lists look for; the file that makes them look for it comes first."""
     try:
-        os.close(descriptor_to_append(files.labelled))
+        if not files.labelled.exists():  # it may be that of another user
+            os.close(descriptor_to_append(files.labelled))
     except OSError as error:
         raise LedgerError(f"cannot write {files.labelled}: {error.strerror}") from error
     _append(files, kind, **fields)

@@ -39,7 +39,7 @@ ENDS: Final = 4096  # bytes read at either end of a ledger
 CLOCK_SLACK: Final = 60.0  # seconds by which an id may be older than its `created` event
 
 # Events that may follow `finished` without changing the result.
-_ADDED: Final = (kinds.TAGGED.encode(), kinds.NOTED.encode())
+_ADDED: Final = tuple(f'"event":"{kind}"'.encode() for kind in (kinds.TAGGED, kinds.NOTED))
 AFTERWARDS: Final = frozenset(name for name, kind in kinds.KINDS.items() if kind.may_follow_end)
 
 
@@ -230,10 +230,7 @@ def _summary(
     except LedgerError:
         return _look(home, experiment_id, name, others=others)  # reports it, if it is an experiment
     created, finished = _created(head), _finished(tail)
-    try:
-        added = _added_later(head, path)
-    except LedgerError:
-        added = None
+    added = _added_later(head, path) if created is not None and finished is not None else None
     if created is None or finished is None or added is None or _was_changed(head, path):
         return _look(home, experiment_id, name, others=others)
     try:
@@ -260,24 +257,21 @@ def _was_changed(head: bytes, path: str) -> bool:
     return may_be_changed and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
 
 
-def _added_later(head: bytes, path: str) -> ExperimentState:
-    """The tags and notes that were added; `head` decides if it is the whole ledger.
-
-    Raises:
-        LedgerError: the ledger cannot be read.
-    """
+def _added_later(head: bytes, path: str) -> ExperimentState | None:
+    """The tags and notes that were added; None if they cannot be read. `head` may be the whole ledger."""
     state = ExperimentState(tasks={})
     folder = path[: -len(LEDGER)]
     if len(head) < ENDS:
         may_have = any(kind in head for kind in _ADDED)
     else:
         may_have = os.path.exists(f"{folder}{LABELLED}")  # noqa: PTH110 - as text, as above
-    if may_have:
-        state.apply_all(
-            event
-            for event in ledger.reader_of(Path(path)).read()
-            if event["event"] in (kinds.TAGGED, kinds.NOTED)
-        )
+    if not may_have:
+        return state
+    try:
+        events = ledger.reader_of(Path(path)).read()
+    except (LedgerError, NotFoundError):
+        return None
+    state.apply_all(event for event in events if event["event"] in (kinds.TAGGED, kinds.NOTED))
     return state
 
 

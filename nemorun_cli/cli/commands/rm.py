@@ -40,7 +40,7 @@ def command(
         typer.Argument(
             metavar="EXP|PREFIX...",
             help="Experiment ids or names, or prefixes of records; with --yes also globs.",
-            autocompletion=completion.experiments,
+            autocompletion=completion.removable,
             show_default=False,
         ),
     ] = None,

@@ -26,6 +26,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import requests, supervision
 from nemorun_cli.storage.paths import ANOTHER_HOME, ExperimentFiles, TrashFiles
+from nemorun_cli.system import crashpoints, owners
 from nemorun_cli.system.files import make_folder, sync, write_whole
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.views import observe
@@ -182,6 +183,11 @@ def carry_out(home: Home, plan: RemovalPlan) -> Removal:
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.urandom(3).hex()}-{lead}"
     files = TrashFiles(home.trash / name)
     refuse_link(home.trash, inside=home.directory)
+    if home.directory.exists() and not owners.is_own(home.directory):
+        raise UsageError(
+            f"{home.directory} belongs to another user, who could not restore what you remove",
+            hint="run the command as its owner",
+        )
     try:
         make_folder(home.trash)
         make_folder(files.directory)
@@ -196,6 +202,7 @@ def carry_out(home: Home, plan: RemovalPlan) -> Removal:
         }
         write_whole(files.origin, f"{json.dumps(origin)}\n".encode(), is_durable=True)
         sync(home.trash)
+        crashpoints.point("trash.origin")
     except OSError as error:
         with contextlib.suppress(OSError):
             files.directory.rmdir()
@@ -205,6 +212,7 @@ def carry_out(home: Home, plan: RemovalPlan) -> Removal:
     try:
         for item in items:
             _move(home, item)
+            crashpoints.point("trash.moved")
     except BaseException:
         forget_if_empty(files)
         raise

@@ -8,6 +8,7 @@ from nemorun_cli.errors import LedgerError, NotFoundError, NotOverError, UsageEr
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import requests
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store import record_labels
 from nemorun_cli.tracking.store.sessions import ENDS
 from nemorun_cli.views import observe
 
@@ -44,12 +45,14 @@ def close(record: Record, home: Home, end: ExperimentStatus) -> list[str]:
 
     Raises:
         NotOverError: its writer is alive on this machine, or its experiment runs.
+        UsageError: the record belongs to another user.
         LedgerError: the folder of the record cannot be written.
     """
     openings = left(record)
     if not openings:
         return []
     refuse_written(record, openings, home)
+    record_labels.require_own(record.place)
     try:
         return reader.close_openings(
             record.root,

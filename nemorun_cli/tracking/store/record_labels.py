@@ -11,8 +11,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import LedgerError
+from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.model import clock, labels
+from nemorun_cli.system import owners
 from nemorun_cli.tracking.process import process_info
 from nemorun_cli.tracking.store import json_values, row_files
 
@@ -30,6 +31,7 @@ def tag(place: Place, change: labels.TagChange, *, by: str) -> None:
 
     Raises:
         LedgerError: the folder of the record cannot be written.
+        UsageError: it belongs to another user.
     """
     _append(place, {"tagged": {"added": list(change.added), "removed": list(change.removed)}}, by=by)
 
@@ -39,11 +41,30 @@ def note(place: Place, text: str, *, by: str) -> None:
 
     Raises:
         LedgerError: the folder of the record cannot be written.
+        UsageError: it belongs to another user.
     """
     _append(place, {"noted": text}, by=by)
 
 
+def require_own(place: Place) -> None:
+    """Refuse to add a file to a record of another user, who could not read it, nor the record then.
+
+    Raises:
+        UsageError: the record belongs to another user.
+    """
+    try:
+        is_own = owners.is_own(place.record)
+    except FileNotFoundError:
+        return
+    if not is_own:
+        raise UsageError(
+            f"{place.record} belongs to another user, who could not read what you add",
+            hint="run the command as its owner",
+        )
+
+
 def _append(place: Place, fields: dict[str, Any], *, by: str) -> None:
+    require_own(place)
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     writer = row_files.Writer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.formats import checked
@@ -18,7 +18,7 @@ from nemorun_cli.errors import LedgerError, NotFoundError, NotOverError, UsageEr
 from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.maintenance import removal
 from nemorun_cli.storage import run_keys
-from nemorun_cli.system import locks
+from nemorun_cli.system import crashpoints, locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,15 +27,12 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.run import Run
 
-TRACKS = (
-    "python3 -c 'from nemorun_cli import Experiment\n"
-    'with Experiment().run as e: e.metrics("train").log(loss=1)\''
-)
+TRACKS = {"inline": "echo loss 1", "metrics": {"train": r"loss (?P<loss>\S+)"}}
 
 
-def over(workspace: ExpWorkspace, command: str = "true", **header: object) -> Run:
+def over(workspace: ExpWorkspace, task: str | dict[str, Any] = "true", **header: object) -> Run:
     """An experiment that has finished, and whose supervisor has terminated."""
-    run = workspace.start({"one": command}, **header)
+    run = workspace.start({"one": task}, **header)
     run.wait(timeout=60)
     eventually(lambda: not locks.is_held(run.files.supervisor_lock))
     return run
@@ -146,9 +143,9 @@ def test_a_place_that_is_taken_is_not_overwritten(workspace: ExpWorkspace) -> No
     run.remove(records=True)
     with Experiment(prefix, dash_root=workspace.home.dash).run:
         pass
-    before = contents(workspace.home.directory)
+    before = contents(workspace.home.trash)
     assert "exists" in workspace.exp("rm", "--restore", run.id, code=2).stderr
-    assert contents(workspace.home.directory) == before
+    assert contents(workspace.home.trash) == before
 
 
 def test_a_record_is_removed_and_those_below_it_stay(workspace: ExpWorkspace) -> None:
@@ -211,30 +208,18 @@ def test_a_moved_home_keeps_its_trash(workspace: ExpWorkspace) -> None:
     moved.rename(workspace.home.directory)
 
 
-def test_a_crash_between_two_moves_loses_nothing(
-    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("point", ["trash.origin:1", "trash.moved:2"])
+def test_a_crash_loses_nothing(workspace: ExpWorkspace, point: str) -> None:
     """What was moved is in the trash, what was not is in its place; both removal and restore continue."""
     run = over(workspace, TRACKS)
-    move, moved = removal.move, []
-
-    def crashes(source: str, target: str) -> None:
-        if moved:
-            raise KeyboardInterrupt
-        move(source, target)
-        moved.append(target)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(removal, "move", crashes)
-        with pytest.raises(KeyboardInterrupt):
-            run.remove(records=True)
-    assert run.status().status == "COMPLETED"
-    assert [len(each.items) for each in trash.removals(workspace.home)] == [1]
-    run.remove(records=True)
-    restore(run.id)
-    restore(run.id)
-    assert trash.removals(workspace.home) == []
-    assert len(list(workspace.home.dash.rglob(".record"))) == 2
+    exp = workspace.exp
+    before = contents(exp.home)
+    assert exp("rm", run.id, "--records", code=None, env={crashpoints.VARIABLE: point}).code < 0
+    exp("rm", run.id, "--records")
+    while trash.removals(workspace.home):
+        exp("rm", "--restore", run.id)
+    exp("gc", "--trash", "0s")
+    assert {name: data for name, data in contents(exp.home).items() if not name.startswith("trash")} == before
 
 
 def test_of_two_removals_one_takes_it(workspace: ExpWorkspace) -> None:

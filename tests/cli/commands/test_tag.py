@@ -18,6 +18,7 @@ from nemorun_cli.storage import ledger
 from nemorun_cli.tracking import record
 
 if TYPE_CHECKING:
+    from support.other_user import OtherUser
     from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
@@ -206,6 +207,19 @@ def test_a_damaged_label_is_an_error_of_its_record(exp: Exp) -> None:
     folder.mkdir()
     (folder / "0000-x.jsonl").write_text(json.dumps({"tagged": {"added": [1], "removed": []}}) + "\n")
     assert "0000-x.jsonl: tagged" in exp("tag", "a/b", "--dash-root", root, code=7).stderr
+
+
+def test_only_its_owner_adds_to_a_record(
+    workspace: ExpWorkspace, other_users: tuple[OtherUser, OtherUser]
+) -> None:
+    """Root adds nothing to a record of another user, who could not read the record any more."""
+    owner, _ = other_users
+    owner.python(
+        "from nemorun_cli import Experiment; Experiment('a/b', dash_root='.dash').run.start().run.complete()"
+    )
+    root = owner.folder / ".dash"
+    for words in (["tag", "a/b", "+x"], ["note", "a/b", "x"]):
+        assert "belongs to another user" in workspace.exp(*words, "--dash-root", root, code=2).stderr
 
 
 def test_tagging_is_quick_to_complete(exp: Exp) -> None:
