@@ -99,7 +99,7 @@ def refuse_link(path: Path, *, inside: Path) -> None:
     if is_behind_link(str(path), inside=str(inside)):
         raise UsageError(
             f"{path} is behind a symbolic link, and what it leads to is not moved",
-            hint="remove the link yourself: rm PATH",
+            hint="remove the link, and what it leads to, yourself",
         )
 
 
@@ -280,13 +280,12 @@ def expired(home: Home, *, older: float = KEPT_FOR) -> Iterator[TrashFiles]:
                 yield files
 
 
-def size(home: Home, files: TrashFiles) -> int:
-    """The bytes of a removal, also of what is not in the home."""
+def folders(home: Home, files: TrashFiles) -> list[Path]:
+    """The folders of a removal's items, also of those that are not in the home."""
     try:
-        items = _read(home, files).items
+        return [Path(item.trash) for item in _read(home, files).items]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return trees.size(files.directory)
-    return trees.size(files.origin) + sum(trees.size(item.trash) for item in items)
+        return []
 
 
 def delete(home: Home, files: TrashFiles) -> str | None:

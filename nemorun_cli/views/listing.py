@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
 from nemorun_cli.model import labels, units
@@ -41,6 +41,16 @@ CLOCK_SLACK: Final = 60.0  # seconds by which an id may be older than its `creat
 # Events that may follow `finished` without changing the result.
 _ADDED: Final = tuple(f'"event":"{kind}"'.encode() for kind in (kinds.TAGGED, kinds.NOTED))
 AFTERWARDS: Final = frozenset(name for name, kind in kinds.KINDS.items() if kind.may_follow_end)
+
+
+class _Labels(NamedTuple):
+    """The changes of tags, and the notes, in the order of the ledger."""
+
+    tag_changes: Sequence[labels.TagChange]
+    notes: Sequence[labels.Note]
+
+
+_NO_LABELS: Final = _Labels((), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,22 +267,21 @@ def _was_changed(head: bytes, path: str) -> bool:
     return may_be_changed and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
 
 
-def _added_later(head: bytes, path: str) -> ExperimentState | None:
+def _added_later(head: bytes, path: str) -> _Labels | None:
     """The tags and notes that were added; None if they cannot be read. `head` may be the whole ledger."""
-    state = ExperimentState(tasks={})
-    folder = path[: -len(LEDGER)]
     if len(head) < ENDS:
         may_have = any(kind in head for kind in _ADDED)
     else:
-        may_have = os.path.exists(f"{folder}{LABELLED}")  # noqa: PTH110 - as text, as above
+        may_have = os.path.exists(f"{path[: -len(LEDGER)]}{LABELLED}")  # noqa: PTH110 - as text, as above
     if not may_have:
-        return state
+        return _NO_LABELS
     try:
         events = ledger.reader_of(Path(path)).read()
     except (LedgerError, NotFoundError):
         return None
+    state = ExperimentState(tasks={})
     state.apply_all(event for event in events if event["event"] in (kinds.TAGGED, kinds.NOTED))
-    return state
+    return _Labels(state.tag_changes, state.notes)
 
 
 def _ends(path: str) -> tuple[bytes, bytes]:

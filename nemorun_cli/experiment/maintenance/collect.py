@@ -145,7 +145,9 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 def trashed(home: Home, *, older: float = trash.KEPT_FOR) -> Iterator[Removable]:
     """What was removed more than `older` seconds ago."""
     for files in trash.expired(home, older=older):
-        yield Removable(kind="trash", path=files.directory, size=trash.size(home, files))
+        yield Removable(
+            kind="trash", path=files.directory, size=sum(map(trees.size, trash.folders(home, files)))
+        )
 
 
 def remove(home: Home, item: Removable) -> str | None:
@@ -213,8 +215,7 @@ def _remove_experiment(home: Home, folder: Path) -> str | None:
         if not snapshot.is_over:
             return "it was resumed"
         if (obstacle := _obstacle(files.directory)) is not None:
-            owner = user.owner(obstacle) or "another user"
-            return f"it cannot be removed: {obstacle} belongs to {owner}"
+            return _text_of(obstacle)
         renamed = files.collected
         files.directory.rename(renamed)
         sync(renamed.parent)
@@ -250,7 +251,11 @@ def _remove_key(home: Home, path: Path) -> str | None:
 
 
 def _remove_trash(home: Home, folder: Path) -> str | None:
-    return trash.delete(home, TrashFiles(folder))
+    files = TrashFiles(folder)
+    for path in trash.folders(home, files):
+        if (obstacle := _obstacle(path)) is not None:
+            return _text_of(obstacle)
+    return trash.delete(home, files)
 
 
 def _remove_fault(home: Home, path: Path) -> str | None:
@@ -304,6 +309,11 @@ def _obstacle(top: Path) -> Path | None:
             ):
                 return Path(visit.path(entry.name))
     return None
+
+
+def _text_of(obstacle: Path) -> str:
+    owner = user.owner(obstacle) or "another user"
+    return f"it cannot be removed: {obstacle} belongs to {owner}"
 
 
 def _is_closed(name: Path | str, status: os.stat_result, *, folder: int | None = None) -> bool:

@@ -122,10 +122,7 @@ class Target:
     def _under_prefix(self) -> list[TargetRecord]:
         matching = [under(record) for record in records(self.root or Path(), self.prefix)]
         if not matching:
-            raise NotFoundError(
-                f"there is no record {self.prefix!r} in {self.root}",
-                hint=f"list them with: exp records '*' --dash-root {self.root}",
-            )
+            raise _missing(self.prefix, self.root or Path())
         return matching
 
 
@@ -165,12 +162,20 @@ def single(prefix: str, dash_root: str | None) -> Record:
     wanted = prefix.strip("/")
     if (existing := reader.record(folder, wanted)) is not None:
         return existing
-    remedy = trash.trace(trusted(None), wanted)
-    if remedy is not None:
-        raise NotFoundError(f"the record {wanted!r} is in the trash", hint=f"restore it: {remedy}")
-    below = next(reader.prefixes(folder / wanted), None)
-    hint = f"there are records below it: exp records '{wanted}/*'" if below else "list them with: exp records"
-    raise NotFoundError(f"there is no record {wanted!r} in {folder}", hint=hint)
+    raise _missing(wanted, folder)
+
+
+def _missing(prefix: str, folder: Path) -> NotFoundError:
+    """The error about a prefix without a record: it may be in the trash, or above other records."""
+    if GLOB.isdisjoint(prefix) and (remedy := trash.trace(trusted(None), prefix)) is not None:
+        return NotFoundError(f"the record {prefix!r} is in the trash", hint=f"restore it: {remedy}")
+    below = GLOB.isdisjoint(prefix) and any(True for _ in reader.prefixes(folder / prefix))
+    pattern = f"{prefix}/*" if below else "*"
+    note = "there are records below it" if below else "list them with"
+    return NotFoundError(
+        f"there is no record {prefix!r} in {folder}",
+        hint=f"{note}: exp records '{pattern}' --dash-root {folder}",
+    )
 
 
 def is_several(prefix: str) -> bool:

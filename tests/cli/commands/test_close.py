@@ -43,20 +43,21 @@ def programs(exp: Exp, root: Path) -> Iterator[Program]:
     started.end()
 
 
-def elsewhere(root: Path, prefix: str) -> Record:
+def elsewhere(root: Path, prefix: str, **facts: object) -> Record:
     """A record that another machine left open."""
     experiment = Experiment(prefix, dash_root=root)
     with experiment.run:
         experiment.metrics("train").log(loss=1.0)
     opening = next((root / prefix / ".record/openings").glob("*.jsonl"))
     first = json.loads(opening.read_text().partition("\n")[0])
-    opening.write_text(json.dumps({**first, "host": "far", "boot": "other"}) + "\n")
+    opening.write_text(json.dumps({**first, "host": "far", "boot": "other", **facts}) + "\n")
     return find_record(prefix, dash_root=root)
 
 
-def test_a_record_of_a_lost_machine_is_closed(exp: Exp, root: Path) -> None:
+@pytest.mark.parametrize("facts", [{}, {"supervised": True, "exp_id": "other_1", "task": "train"}])
+def test_a_record_of_a_lost_machine_is_closed(exp: Exp, root: Path, facts: dict[str, object]) -> None:
     """It is FAILED, or as the person says, with the author; its opening and rows stay as they are."""
-    record = elsewhere(root, "a/b")
+    record = elsewhere(root, "a/b", **facts)
     assert record.status == "RUNNING"
     before = {path: path.read_bytes() for path in root.rglob("*.jsonl")}
     exp("close", "a/b", "--dash-root", root)

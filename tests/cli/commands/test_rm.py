@@ -62,9 +62,10 @@ def test_what_is_removed_comes_back_as_it_was(workspace: ExpWorkspace) -> None:
     assert exp("list", "-q").stdout == exp("records", "-q").stdout == ""
     for words in (["status"], ["fsck"], ["resume"], ["tag"], ["logs"]):
         assert f"exp rm --restore {run.id}" in exp(*words, run.id, code=3).stderr
-    prefix = f"{before and next(name for name in before if name.endswith('/one/.record'))}"
-    prefix = prefix.removeprefix("dash/").removesuffix("/.record")
-    assert "exp rm --restore" in exp("tag", prefix, code=3).stderr
+    record = next(name for name in before if name.endswith("/one/.record"))
+    for command in ("tag", "metrics", "records"):
+        prefix = record.removeprefix("dash/").removesuffix("/.record")
+        assert "exp rm --restore" in exp(command, prefix, code=3).stderr
     listed = checked(exp("rm", "--restore", "--json").json)["trash"]
     assert [item["kind"] for item in listed[0]["items"]] == ["record", "record", "experiment"]
     assert not [path for path in exp.home.rglob("*") if run.id in path.name and "trash" not in path.parts]
@@ -72,6 +73,16 @@ def test_what_is_removed_comes_back_as_it_was(workspace: ExpWorkspace) -> None:
     after = contents(exp.home)
     assert {name: data for name, data in after.items() if name != "trash"} == before
     assert exp("status", run.id).code == 0
+
+
+def test_a_shell_completes_what_can_be_restored(workspace: ExpWorkspace) -> None:
+    """After --restore the ids in the trash are offered, and not those of other experiments."""
+    removed, kept = over(workspace), over(workspace)
+    removed.remove()
+    for words, offered in (("exp rm --restore tr", removed.id), ("exp rm tr", kept.id)):
+        env = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_EXP_COMPLETE": "complete_bash"}
+        printed = workspace.exp(env=env, code=None).stdout.split()
+        assert {removed.id, kept.id} & set(printed) == {offered}
 
 
 def test_records_stay_unless_asked_or_shared(workspace: ExpWorkspace) -> None:
