@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 FORMAT: Final = "exp.trash/1"
 KEPT_FOR: Final = 30 * 86400.0  # seconds until `exp gc` deletes what was removed
 EMPTY_FOR: Final = 3600.0  # seconds until a removal without items counts as interrupted
+_UNREADABLE: Final = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
+    ExpError,
+)
+"""What reading an origin can raise, which anybody may have written."""
 LARGEST: Final = 1 << 26  # bytes that are read of an origin
 
 
@@ -118,7 +123,7 @@ def removals(home: Home) -> list[Removal]:
             found.append(_read(home, files))
         except FileNotFoundError:
             continue  # it is being made or removed
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except _UNREADABLE as error:
             skip(LedgerError(f"{files.origin} cannot be read: {error}"))
     return sorted((removal for removal in found if removal.items), key=lambda each: each.time)
 
@@ -284,7 +289,7 @@ def folders(home: Home, files: TrashFiles) -> list[Path]:
     """The folders of a removal's items, also of those that are not in the home."""
     try:
         return [Path(item.trash) for item in _read(home, files).items]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except _UNREADABLE:
         return []
 
 
@@ -295,7 +300,7 @@ def delete(home: Home, files: TrashFiles) -> str | None:
         items = removal.items
     except FileNotFoundError:
         items = ()
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except _UNREADABLE as error:
         return f"{files.origin} cannot be read: {error}"
     for item in items:
         trees.remove(item.trash)

@@ -248,9 +248,8 @@ def _move(home: Home, item: TrashItem) -> None:
             raise
         raise NotFoundError(f"{item.label} was removed meanwhile") from error
     except OSError as error:
-        raise LedgerError(
-            f"cannot move {item.path} to {item.trash}: {error.strerror}; it is where it was"
-        ) from error
+        place = "it is where it was" if os.path.lexists(item.path) else "it is in the trash"
+        raise LedgerError(f"cannot move {item.path} to {item.trash}: {error.strerror}; {place}") from error
 
 
 def _move_experiment(home: Home, item: TrashItem) -> None:

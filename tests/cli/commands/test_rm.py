@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.extent import IS_LONG
 from support.formats import checked
+from support.hostile_values import MARK, RAW, VALUES, dumped, pointers, replaced
 from support.patience import eventually
 from support.small_disks import full, mounted
 from support.workspace import kill_supervisor, until
 
 from nemorun_cli import Experiment, find, find_record, remove_record, restore
-from nemorun_cli.errors import LedgerError, NotFoundError, NotOverError, UsageError
+from nemorun_cli.errors import (
+    ExpError,
+    LedgerError,
+    NotFoundError,
+    NotOverError,
+    UnreadableWarning,
+    UsageError,
+)
 from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.maintenance import removal
 from nemorun_cli.storage import run_keys
@@ -274,6 +285,28 @@ def test_a_forged_origin_moves_and_deletes_nothing(workspace: ExpWorkspace) -> N
         assert victim.is_dir()
     (folder / "origin.json").write_text(json.dumps(values))
     restore(run.id)
+
+
+def test_no_value_in_an_origin_is_a_fault(workspace: ExpWorkspace) -> None:
+    """With any value in any place, the trash is listed and emptied, and nothing outside of it is touched."""
+    run = over(workspace, TRACKS)
+    run.remove(records=True)
+    home = workspace.home
+    folder = next(home.trash.iterdir())
+    origin = folder / "origin.json"
+    values = json.loads(origin.read_text())
+    hostile = VALUES if IS_LONG else (None, "..", 2**31, {"a": None})
+    texts = [dumped(replaced(values, place, value)) for place in pointers(values) for value in hostile]
+    texts += [dumped(replaced(values, ("items", 0, "path"), MARK), raw) for raw in RAW]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnreadableWarning)
+        for text in texts:
+            origin.write_text(text)
+            list(trash.expired(home))
+            with contextlib.suppress(ExpError):
+                trash.choose(home, run.id)
+    origin.write_text(json.dumps(values))
+    assert len(restore(run.id).items) == 3
 
 
 def test_a_full_disk_leaves_everything_in_its_place(workspace: ExpWorkspace) -> None:
