@@ -13,6 +13,7 @@ from support.patience import eventually
 from support.workspace import events, kill_supervisor, until
 
 from nemorun_cli import Experiment, find
+from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model import labels
 from nemorun_cli.storage import ledger
 from nemorun_cli.tracking import record
@@ -185,6 +186,20 @@ def test_a_record_is_tagged_by_its_prefix(exp: Exp) -> None:
     assert known.tag(add=["better"], remove="good") == ["declared", "better"]
     entry = exp("records", "--json", *options).json["records"][0]
     assert (entry["tags"], entry["notes"][0]["text"]) == (["declared", "better"], "for the paper")
+
+
+def test_a_program_tags_its_own_record(exp: Exp) -> None:
+    """Tags and notes of an open record are read at once, and it ends as always; none can be added before."""
+    experiment = Experiment("a/b", dash_root=exp.folder / ".dash", tags=["declared"])
+    with pytest.raises(NotFoundError, match="open it first"):
+        experiment.tag("early")
+    with experiment.run:
+        assert experiment.tag("best", remove=["declared"]) == ["best"]
+        experiment.note("the learning rate was too high")
+        experiment.metrics("train").log(loss=0.5)
+    known = record(exp.folder / ".dash", "a/b")
+    assert known is not None
+    assert (known.status, known.tags, len(known.notes), len(known.openings)) == ("COMPLETED", ["best"], 1, 1)
 
 
 def test_a_glob_is_no_record(exp: Exp) -> None:
