@@ -259,6 +259,11 @@ API: Final = {
         "experiment/run.py": ["find", "runs", "Run"],
         "views/snapshot.py": ["Snapshot"],
     },
+    "Organizing": {
+        "experiment/organize.py": ["restore", "find_record", "close_record", "remove_record"],
+        "experiment/trash.py": ["Removal", "TrashItem"],
+        "tracking/access/reader.py": ["Record"],
+    },
     "Building specs": {
         "builder.py": ["Builder"],
         "parts.py": [
@@ -300,6 +305,9 @@ PARTS_OF_COMMANDS: Final = {
         "sweep",
         "task_json",
     },
+    "Removal": {"files", "to_json"},
+    "TrashItem": {"is_there", "label", "to_json"},
+    "Record": {"ids", "place", "torn"},
     "Builder": {"document", "plugins"},
     "Script": {"entry", "name"},
     "Command": {"entry", "name"},

@@ -1,7 +1,8 @@
 """Run multi-task machine-learning experiments that are described in YAML, and record every event in a ledger.
 
 From Python: `run` starts an experiment, `find` finds one and `runs` lists them, each as a `Run`, which reads
-its status, params and metrics, cancels it or resumes it. A `Builder` collects tasks call by call.
+its status, params and metrics, cancels, resumes, tags or removes it; `restore` undoes a removal. A `Builder`
+collects tasks call by call. `find_record` finds what a program tracked, to tag, close or remove it.
 `Experiment` and `ml_dash_experiment` track the metrics of a program.
 """
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.builder import Builder
     from nemorun_cli.errors import ExpError, SpecError
     from nemorun_cli.experiment.launch import run
+    from nemorun_cli.experiment.organize import close_record, find_record, remove_record, restore
     from nemorun_cli.experiment.run import Run, find, runs
     from nemorun_cli.parts import (
         Command,
@@ -44,8 +46,12 @@ __all__ = [
     "SlurmExecutor",
     "Snapshot",
     "SpecError",
+    "close_record",
     "find",
+    "find_record",
     "ml_dash_experiment",
+    "remove_record",
+    "restore",
     "run",
     "runs",
 ]
@@ -66,8 +72,12 @@ _MODULES = {
     "Run": "experiment.run",
     "Snapshot": "views.snapshot",
     "SpecError": "errors",
+    "close_record": "experiment.organize",
     "find": "experiment.run",
+    "find_record": "experiment.organize",
     "ml_dash_experiment": "tracking",
+    "remove_record": "experiment.organize",
+    "restore": "experiment.organize",
     "run": "experiment.launch",
     "runs": "experiment.run",
 }

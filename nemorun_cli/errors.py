@@ -87,7 +87,7 @@ class AmbiguousError(NotFoundError):
 
 
 class NotOverError(ExpError):
-    """The experiment is not finished yet, or tasks survived a cancel."""
+    """The experiment is not finished yet, or in use, or tasks survived a cancel."""
 
     exit_code = 4
 

@@ -18,6 +18,7 @@ GcKindValue: TypeAlias = Literal[
     "key",
     "fault",
     "code",
+    "trash",
     "container",
     "network",
 ]
@@ -70,6 +71,22 @@ class CancelDocument(TypedDict):
     id: str
     status: ExperimentStatusValue
     tasks: list[CancelTaskFields]
+
+
+class CloseRecordFields(TypedDict):
+    """A record."""
+
+    prefix: str
+    dash_root: str
+    status: Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
+    openings: list[str]
+
+
+class CloseDocument(TypedDict):
+    """What `exp close --json` prints."""
+
+    schema: Literal["exp.close/1"]
+    records: list[CloseRecordFields]
 
 
 class StatisticsFields(TypedDict):
@@ -310,6 +327,7 @@ class EventsDocument(TypedDict):
     changed: NotRequired[list[str]]
     added: NotRequired[list[str]]
     removed: NotRequired[list[str]]
+    text: NotRequired[str]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]
@@ -454,6 +472,14 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class NoteFields(TypedDict):
+    """A note."""
+
+    time: str
+    by: str
+    text: str
+
+
 class ListExperimentFields(TypedDict):
     """One experiment."""
 
@@ -466,6 +492,7 @@ class ListExperimentFields(TypedDict):
     active: NotRequired[float | None]
     counts: dict[str, int]
     tags: list[str]
+    notes: NotRequired[list[NoteFields]]
     key: str | None
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
@@ -522,6 +549,15 @@ class MetricsDocument(TypedDict):
 
     schema: Literal["exp.metrics/1"]
     series: list[MetricsSeriesFields]
+
+
+class NoteDocument(TypedDict):
+    """What `exp note --json` prints."""
+
+    schema: Literal["exp.note/1"]
+    id: str | None
+    prefix: str | None
+    notes: list[NoteFields]
 
 
 class NotifyFailedFields(TypedDict):
@@ -727,6 +763,7 @@ class RecordsRecordFields(TypedDict):
     ended: str | None
     description: str | None
     tags: list[str]
+    notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     metadata: Any
     openings: list[RecordsRecordOpeningFields]
@@ -769,6 +806,43 @@ class ResumeDocument(TypedDict):
     added: list[str]
     removed: list[str]
     unaccepted: list[str]
+
+
+class TrashItemFields(TypedDict):
+    """An experiment or a record that was removed."""
+
+    kind: Literal["experiment", "record"]
+    id: str | None
+    prefix: str | None
+    path: str
+    trash: str
+
+
+class RmKeptFields(TypedDict):
+    """A record."""
+
+    prefix: str
+    path: str
+    message: str
+
+
+class RmTrashFields(TypedDict):
+    """A removal."""
+
+    time: str
+    by: str
+    items: list[TrashItemFields]
+
+
+class RmDocument(TypedDict):
+    """What `exp rm --json` prints."""
+
+    schema: Literal["exp.rm/1"]
+    dry_run: bool
+    removed: list[TrashItemFields]
+    kept: list[RmKeptFields]
+    restored: list[TrashItemFields]
+    trash: list[RmTrashFields]
 
 
 class RunDocument(TypedDict):
@@ -924,6 +998,7 @@ class ShowDocument(TypedDict):
     prefix: str | None
     description: str | None
     tags: list[str]
+    notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     not_observed: str | None
     supervisor: SupervisorFields
@@ -962,12 +1037,24 @@ class StatusDocument(TypedDict):
     prefix: str | None
     description: str | None
     tags: list[str]
+    notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     not_observed: str | None
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
     tasks: list[TaskFields]
+
+
+class TagDocument(TypedDict):
+    """What `exp tag --json` prints."""
+
+    schema: Literal["exp.tag/1"]
+    id: str | None
+    prefix: str | None
+    tags: list[str]
+    added: list[str]
+    removed: list[str]
 
 
 class ValidateEngineFields(TypedDict):

@@ -62,6 +62,12 @@ SECTIONS: Final = {
         "compare": "Compare experiments, members of a sweep or records.",
         "diff": "Show the differences between two experiments.",
     },
+    "Organize": {
+        "tag": "Add and remove tags of an experiment or record.",
+        "note": "Add a note to an experiment or record, or show the notes.",
+        "close": "End records whose writer has terminated.",
+        "rm": "Move experiments or records to the trash, or restore them.",
+    },
     "Repair": {
         "doctor": "Check the engines that run tasks and suggest fixes.",
         "fsck": "Check an experiment's ledger and repair it.",
@@ -131,7 +137,13 @@ class _FittingHelp:
 
 
 class ExpCommand(_FittingHelp, typer.core.TyperCommand):
-    """One command, without conversion of parameters; its flags have `--no-…` forms that the help omits."""
+    """One command, without conversion of parameters; its flags have `--no-…` forms that the help omits.
+
+    Attributes:
+        takes_signed_words: whether words with a single dash, such as `-best`, are arguments of it.
+    """
+
+    takes_signed_words = False
 
     def get_params(self, ctx: Any) -> Any:
         """All parameters, including `--help`."""
@@ -139,6 +151,10 @@ class ExpCommand(_FittingHelp, typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; arguments that the command does not take are wrong usage."""
+        if self.takes_signed_words:
+            from nemorun_cli.cli import signed_words  # noqa: PLC0415 - only for commands that take them
+
+            args = signed_words.behind_dashes(args, self.params)
         words = list(args)  # the parser empties the list
         rest = super().parse_args(ctx, args)
         if ctx.args or ctx.params.get("arguments"):
@@ -214,7 +230,9 @@ def build(name: str) -> Any:
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
     text = _help_text(module.command)
     application.command(name, cls=ExpCommand, help=text, context_settings=_COMMAND_SETTINGS)(module.command)
-    return typer.main.get_command(application)
+    command = typer.main.get_command(application)
+    command.takes_signed_words = getattr(module, "TAKES_SIGNED_WORDS", False)  # type: ignore[attr-defined]
+    return command
 
 
 def _help_text(function: Any) -> str:

@@ -43,6 +43,16 @@ def experiments(incomplete: str) -> list[str]:
     return [*_offered([*names, "latest"], incomplete), *_offered(newest, incomplete)]
 
 
+def removable(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The same; with `--restore` the ids of the experiments in the trash."""
+    if "--restore" not in ctx.args and not ctx.params.get("restores"):
+        return experiments(incomplete)
+    try:
+        return _offered(sorted(Home.from_environment().removed_ids()), incomplete)
+    except (ExpError, OSError):
+        return []
+
+
 def _offered(words: Iterable[str], incomplete: str) -> list[str]:
     return [
         word

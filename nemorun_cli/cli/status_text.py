@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import times
 from nemorun_cli.cli.table_layout import Column
-from nemorun_cli.model import wording
+from nemorun_cli.model import labels, wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -47,7 +47,8 @@ def header(snapshot: Snapshot) -> list[str]:
         ("spec", f"revision {snapshot.spec.revision}" if snapshot.spec.revision > 1 else ""),
         ("rerun of", str(history.created.get("rerun_of") or "")),
         ("key", str(history.created.get("key") or "")),
-        ("tags", ", ".join(snapshot.spec.tags)),
+        ("tags", ", ".join(snapshot.tags)),
+        ("note", _note(snapshot)),
         ("about", " ".join((snapshot.spec.description or "").split())),
     ]
     if snapshot.waiting is not None:
@@ -82,6 +83,15 @@ def supervisor(snapshot: Snapshot) -> str:
     if snapshot.problem is not None:
         return f"alive ({process}), but {snapshot.problem}; until it can, nothing starts or is recorded"
     return f"{snapshot.supervisor} ({process})"
+
+
+def _note(snapshot: Snapshot) -> str:
+    """The latest note, in one line, and how many there are."""
+    notes = snapshot.history.notes
+    if not notes:
+        return ""
+    more = f"  ({len(notes)} notes: exp note {snapshot.files.id})" if len(notes) > 1 else ""
+    return f"{labels.excerpt(notes[-1].text)}{more}"
 
 
 def _duration_note(snapshot: Snapshot) -> str:

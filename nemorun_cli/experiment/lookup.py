@@ -56,7 +56,15 @@ def find_files(which: str, home: Home) -> ExperimentFiles:
         )
     if titled := _by_title(which, home):
         return titled
-    raise NotFoundError(
+    raise _missing(which, home)
+
+
+def _missing(which: str, home: Home) -> NotFoundError:
+    from nemorun_cli.experiment import trash  # noqa: PLC0415 - only if nothing matches
+
+    if remedy := trash.trace(home, which):
+        return NotFoundError(f"{which} is in the trash", hint=f"restore it: {remedy}")
+    return NotFoundError(
         f"there is no experiment {which!r} under {home.directory}", hint="list them with: exp list"
     )
 

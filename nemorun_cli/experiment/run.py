@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.change_spec import SpecChange
     from nemorun_cli.experiment.start import IfRunning
+    from nemorun_cli.experiment.trash import Removal
     from nemorun_cli.json_documents import MetricsDocument, ParamsDocument, WhyDocument
+    from nemorun_cli.model.labels import Note
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
@@ -378,6 +380,62 @@ class Run:
         secrets = known_secrets.of_experiment(self.files, snapshot.spec, snapshot.history).values()
         names = why_report.notable(snapshot) if task is None else snapshot.match_tasks([task])
         return why_report.document(snapshot, names, events, secrets={*secrets, *self.secrets})
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of its spec as `tag` and `exp tag` changed them."""
+        return self.status(observe=False).tags
+
+    def tag(self, add: str | Sequence[str] = (), remove: str | Sequence[str] = ()) -> list[str]:
+        """Add and remove tags, whether or not it runs; returns the tags that it has then.
+
+        The experiment's own record gets the same tags. A tag that is removed stays so when the experiment is
+        resumed.
+
+        Args:
+            add: a tag, or several.
+            remove: a tag, or several; those that it does not have are left out.
+
+        Raises:
+            UsageError: a tag cannot be added, or none is given.
+            LedgerError: the ledger cannot be written.
+        """
+        from nemorun_cli.experiment import tagging  # noqa: PLC0415 - only writers pay for its imports
+
+        return tagging.tag(self.files, self.home, add=add, remove=remove).tags
+
+    @property
+    def notes(self) -> list[Note]:
+        """Its notes, the oldest first: each has a `time`, an author `by` and a `text`."""
+        return list(self.status(observe=False).history.notes)
+
+    def note(self, text: str) -> None:
+        """Add a note, whether or not it runs.
+
+        Raises:
+            UsageError: it is empty, or longer than 1 MiB.
+            LedgerError: the ledger cannot be written.
+        """
+        from nemorun_cli.experiment import tagging  # noqa: PLC0415 - only writers pay for its imports
+
+        tagging.note(self.files, text)
+
+    def remove(self, *, records: bool = False) -> Removal:
+        """Move the experiment to the trash of its home, from which `nemorun_cli.restore` puts it back.
+
+        `exp gc` deletes what was removed more than 30 days ago.
+
+        Args:
+            records: whether the records that it alone wrote are removed, too.
+
+        Raises:
+            NotOverError: it runs, or may run; another experiment waits for it; or a record is being written.
+            NotFoundError: it was removed already.
+            UsageError: the home cannot be written.
+        """
+        from nemorun_cli.experiment import organize  # noqa: PLC0415 - only for a removal
+
+        return organize.remove_experiment(self.home, self.files, records=records)
 
     def logs(self, task: str, *, attempt: int | None = None) -> Path:
         """The log file of a task's attempt (default: its latest).

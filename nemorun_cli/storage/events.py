@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import forms
+from nemorun_cli.model import forms, labels
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.forms import (
     AMOUNT,
@@ -52,6 +52,8 @@ CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
 FINISHED: Final = "finished"
+TAGGED: Final = "tagged"
+NOTED: Final = "noted"
 
 
 def _is_text(value: Any) -> bool:
@@ -168,6 +170,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "format": _is_text,
     "rebuilt": _is_flag,
     "external": _is_text,
+    "text": _is_text,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -222,10 +225,11 @@ STORED: Final[Mapping[str, Form]] = {
     "version": _OPTIONAL_TEXT,
     "environment": OBJECT | None,
     "external": TEXT,
+    "text": TEXT,
 }
 """The form that readers need of each field, whatever wrote it."""
 
-WORDED: Final = ("by", "message", "evidence")
+WORDED: Final = ("by", "message", "evidence", "text")
 """The fields whose text is not the spec's, and comes from people, tasks, engines and errors."""
 
 
@@ -245,6 +249,14 @@ def _cancel_details(event: Event) -> list[str]:
 def _resume_details(event: Event) -> list[str]:
     parts = [f"to run again: {', '.join(event['tasks']) or 'nothing'}"]
     return parts + ([f"with revision {event['revision']} of the spec"] if event.get("revision") else [])
+
+
+def _tag_details(event: Event) -> list[str]:
+    return [*(f"+{tag}" for tag in event["added"]), *(f"-{tag}" for tag in event["removed"])]
+
+
+def _note_details(event: Event) -> list[str]:
+    return [labels.excerpt(event["text"])]
 
 
 def _status_details(event: Event) -> list[str]:
@@ -288,6 +300,7 @@ class EventKind:
         is_of_attempt: whether it is about one attempt at a task, which was submitted before it.
         is_request: whether a person or a program asked for it, so that `by` is shown.
         may_follow_end: whether it can come after `finished` without a resume between the two.
+        is_open: whether any process may append it; all others only the holder of `supervisor.lock`.
         details: its content without its kind, task and message, as parts of a line for people.
     """
 
@@ -297,6 +310,7 @@ class EventKind:
     is_of_attempt: bool = False
     is_request: bool = False
     may_follow_end: bool = False
+    is_open: bool = False
     details: Callable[[Event], list[str]] = _nothing
 
     @property
@@ -358,7 +372,24 @@ KINDS: Final[Mapping[str, EventKind]] = {
         optional=frozenset({"tasks", "signal", "grace", "abandon", "reason", "message"}),
         is_request=True,
         may_follow_end=True,
+        is_open=True,
         details=_cancel_details,
+    ),
+    TAGGED: EventKind(
+        required=frozenset({"by", "added", "removed"}),
+        optional=frozenset({"message"}),
+        is_request=True,
+        may_follow_end=True,
+        is_open=True,
+        details=_tag_details,
+    ),
+    NOTED: EventKind(
+        required=frozenset({"by", "text"}),
+        optional=frozenset({"message"}),
+        is_request=True,
+        may_follow_end=True,
+        is_open=True,
+        details=_note_details,
     ),
     RESUMED: EventKind(
         required=frozenset({"tasks"}),
@@ -379,6 +410,10 @@ KINDS: Final[Mapping[str, EventKind]] = {
         details=_status_details,
     ),
 }
+
+
+OPEN: Final = frozenset(name for name, kind in KINDS.items() if kind.is_open)
+"""The kinds that any process may append."""
 
 
 def flaw(entry: Event) -> str | None:

@@ -121,8 +121,8 @@ class LedgerWriter:
             self._apply_requests(self.ledger.news())
 
     def _apply_requests(self, news: Sequence[Event]) -> None:
-        """Apply the cancel requests; other writers may append nothing else."""
-        self.history.apply_all(event for event in news if event["event"] == events.CANCEL_REQUESTED)
+        """Apply what any process may append: cancel requests, tags and notes; nothing else is used."""
+        self.history.apply_all(event for event in news if event["event"] in events.OPEN)
 
     def close(self) -> None:
         """Close the ledger."""

@@ -27,10 +27,12 @@ LEDGER: Final = "ledger.jsonl"
 # In an experiment's folder: what `exp` itself writes, as globs; nothing that tasks leave may replace it.
 OWN_NAMES: Final = (
     "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
-    "mark", "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
+    "mark", "labelled", "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
     "tasks/**/attempt-*", "tasks/*/attempt-*",
 )  # fmt: skip
 REVISIONS: Final = "revisions"
+LABELLED: Final = "labelled"
+TRASH_OF_RECORDS: Final = ".trash"
 LARGEST_OF_ATTEMPT: Final = 1 << 26  # bytes of a plan, which contains the text of its task
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
@@ -249,6 +251,11 @@ class ExperimentFiles:
         return self.directory / "ledger.lock"
 
     @property
+    def labelled(self) -> Path:
+        """An empty file: the ledger has tags or notes that were added after the creation."""
+        return self.directory / LABELLED
+
+    @property
     def supervisor_lock(self) -> Path:
         """Locked by the supervisor until it exits; names the supervisor's process."""
         return self.directory / "supervisor.lock"
@@ -372,6 +379,30 @@ class ExperimentFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class TrashFiles:
+    """One removal in the trash: the folder `directory` in the home's trash."""
+
+    directory: Path
+
+    @property
+    def origin(self) -> Path:
+        """When, by whom and from where each item was removed, as JSON."""
+        return self.directory / "origin.json"
+
+    def experiment(self, experiment_id: str) -> Path:
+        """The folder of a removed experiment."""
+        return self.directory / "experiment" / experiment_id
+
+    def record(self, number: int) -> Path:
+        """The files of a removed record, by its number in the removal."""
+        return self.directory / "records" / str(number)
+
+    def record_beside(self, root: Path, number: int) -> Path:
+        """The same, if the folder of records is on another file system than the home."""
+        return root / TRASH_OF_RECORDS / self.directory.name / str(number)
+
+
+@dataclass(frozen=True, slots=True)
 class Home:
     """The folder that contains all experiments and the state they share."""
 
@@ -430,8 +461,8 @@ class Home:
     def parts(self) -> tuple[Path, ...]:
         """The home, and the folders in it by which another user could change, stop or read what is run."""
         slots = self.slots(locks.hostname())
-        folders = (self.experiments, self.apart, self.keys, slots.parent, slots, self.code, self.faults)
-        return (self.directory, *folders)
+        folders = (self.experiments, self.apart, self.trash, self.keys, slots.parent, slots, self.code)
+        return (self.directory, *folders, self.faults)
 
     def require_trusted(self) -> None:
         """Refuse a home that another user could have changed.
@@ -473,6 +504,25 @@ class Home:
             for run_id in _folders(folder):
                 if os.path.exists(f"{folder}/{run_id}/{FOREIGN_CONFIG}"):  # noqa: PTH110 - of every experiment
                     yield ForeignRun(Path(folder, run_id))
+
+    @property
+    def trash(self) -> Path:
+        """What `exp rm` removed, a folder for each removal; `exp gc` deletes it after some time."""
+        return self.directory / "trash"
+
+    def removals(self) -> Iterator[TrashFiles]:
+        """The removals in the trash, in no order."""
+        yield from (TrashFiles(self.trash / name) for name in _folders(self.trash))
+
+    def removed_experiments(self) -> Iterator[ExperimentFiles]:
+        """The experiments in the trash, in no order."""
+        for files in self.removals():
+            folder = files.experiment("").absolute()
+            yield from (ExperimentFiles(folder / name) for name in _folders(folder))
+
+    def removed_ids(self) -> frozenset[str]:
+        """The ids of the experiments in the trash."""
+        return frozenset(files.id for files in self.removed_experiments())
 
     @property
     def keys(self) -> Path:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.errors import LedgerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.system import user
-from nemorun_cli.system.files import descriptor_of_fifo
+from nemorun_cli.system.files import descriptor_of_fifo, descriptor_to_append
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.model.labels import TagChange
     from nemorun_cli.storage.paths import ExperimentFiles
 
 WAKE: Final = b"!"  # through the FIFO: the ledger may have requests
@@ -59,12 +61,33 @@ def request(
     `grace` is in seconds.
     """
     fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
-    event = {
-        "event": events.CANCEL_REQUESTED,
-        "time": stamp(),
-        "by": who(),
-        **{key: value for key, value in fields.items() if value is not None},
-    }
+    _append(
+        files, events.CANCEL_REQUESTED, **{key: value for key, value in fields.items() if value is not None}
+    )
+    wake(files)
+
+
+def tag(files: ExperimentFiles, change: TagChange) -> None:
+    """Add and remove tags of an experiment, whether or not it runs."""
+    _label(files, events.TAGGED, added=list(change.added), removed=list(change.removed))
+
+
+def note(files: ExperimentFiles, text: str) -> None:
+    """Add a note to an experiment, whether or not it runs."""
+    _label(files, events.NOTED, text=text)
+
+
+def _label(files: ExperimentFiles, kind: str, **fields: Any) -> None:
+    """Append an event that lists look for; the file that makes them look for it comes first."""
+    try:
+        if not files.labelled.exists():  # it may be that of another user
+            os.close(descriptor_to_append(files.labelled))
+    except OSError as error:
+        raise LedgerError(f"cannot write {files.labelled}: {error.strerror}") from error
+    _append(files, kind, **fields)
+
+
+def _append(files: ExperimentFiles, kind: str, **fields: Any) -> None:
+    event = {"event": kind, "time": stamp(), "by": who(), **fields}
     with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
         ledger.append([event])
-    wake(files)

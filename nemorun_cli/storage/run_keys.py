@@ -93,6 +93,7 @@ def leftovers(home: Home) -> Iterator[Path]:
         paths = sorted(home.keys.iterdir())
     except OSError:  # it does not exist, or belongs to another user
         return
+    removed = home.removed_ids()
     for path in paths:
         if path.name.startswith(KEY) and is_regular(path, follows_link=False):
             ids = _ids_of_key
@@ -101,7 +102,7 @@ def leftovers(home: Home) -> Iterator[Path]:
         else:
             continue
         try:
-            is_used = any(home.experiment(experiment_id) for experiment_id in ids(home, path))
+            is_used = any(known in removed or home.experiment(known) for known in ids(home, path))
         except (LedgerError, OSError):  # whether it is needed cannot be determined
             continue
         if not is_used:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
-from nemorun_cli.model import wording
+from nemorun_cli.model import labels, wording
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.storage.active_time import ActiveTime
@@ -18,6 +18,7 @@ from nemorun_cli.storage.events import (
     ENDED,
     EXTERNAL_ENDED,
     FINISHED,
+    NOTED,
     QUEUED,
     RESUMED,
     RETRIED,
@@ -27,6 +28,7 @@ from nemorun_cli.storage.events import (
     SUBMITTED,
     SUPERVISOR_ENDED,
     SUPERVISOR_STARTED,
+    TAGGED,
     UNKNOWN,
 )
 from nemorun_cli.system.locks import Holder
@@ -144,6 +146,8 @@ class ExperimentState:
     unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
     cancels: int = 0  # requests since the start or the last resume
     limit: str | None = None
+    tag_changes: list[labels.TagChange] = field(default_factory=list)
+    notes: list[labels.Note] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     counts: Counter[TaskStatus] = field(default_factory=Counter)
     active_time: ActiveTime = field(default_factory=ActiveTime)
@@ -399,6 +403,14 @@ def _finished(history: ExperimentState, event: Event) -> None:
     history.finished = event
 
 
+def _tagged(history: ExperimentState, event: Event) -> None:
+    history.tag_changes.append(labels.TagChange(event["added"], event["removed"]))
+
+
+def _noted(history: ExperimentState, event: Event) -> None:
+    history.notes.append(labels.Note(event["time"], event["by"], event["text"]))
+
+
 _TASK_EVENTS = {
     SUBMITTED: _submitted,
     QUEUED: _queued,
@@ -418,4 +430,6 @@ _EXPERIMENT_EVENTS = {
     RESUMED: _resumed,
     CONCLUDED: _concluded,
     FINISHED: _finished,
+    TAGGED: _tagged,
+    NOTED: _noted,
 }

@@ -35,6 +35,8 @@ POINTS: Final = (
     "revision.taken",
     "revision.noted",
     "revision.installed",
+    "trash.origin",
+    "trash.moved",
 )
 
 

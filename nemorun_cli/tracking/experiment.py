@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
-from nemorun_cli.errors import StateError, UsageError
+from nemorun_cli.errors import NotFoundError, StateError, UsageError
 from nemorun_cli.model import tracking_switch
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import arguments, foreign_calls
@@ -27,6 +27,7 @@ from nemorun_cli.tracking.timestamps import Timestamps
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from nemorun_cli.tracking.access.reader import Record
     from nemorun_cli.tracking.files import Files
     from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.tracking.tracks import Tracks
@@ -281,6 +282,48 @@ class Experiment:
         if message is _NO_TEXT or isinstance(message, Mapping):
             raise foreign_calls.logged(extra if message is _NO_TEXT else message)
         self.logs.write(level or "info", message, {**metadata, **extra} if metadata else extra)
+
+    def tag(self, add: str | Sequence[str] = (), remove: str | Sequence[str] = ()) -> list[str]:
+        """Add and remove tags of the record, open or not; returns the tags that it has then.
+
+        They hold across later openings, whatever tags these declare.
+
+        Raises:
+            NotFoundError: there is no record yet.
+            UsageError: a tag cannot be added, or none is given.
+        """
+        if self.writer.is_off:
+            from nemorun_cli.model import labels  # noqa: PLC0415 - few programs tag or note
+            from nemorun_cli.tracking.store import label_rules  # noqa: PLC0415 - the same
+
+            return labels.current(self.tags or [], [label_rules.tag_change(add, remove)])
+        return self._record().tag(add, remove)
+
+    def note(self, text: str) -> None:
+        """Add a note to the record, open or not.
+
+        Raises:
+            NotFoundError: there is no record yet.
+            UsageError: it is empty, or longer than 1 MiB.
+        """
+        if self.writer.is_off:
+            from nemorun_cli.tracking.store import label_rules  # noqa: PLC0415 - the same
+
+            label_rules.note_text(text)
+        else:
+            self._record().note(text)
+
+    def _record(self) -> Record:
+        """The record as readers see it."""
+        from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - few programs tag or note
+
+        existing = reader.record(self.dash_root, self.prefix)
+        if existing is None:
+            raise NotFoundError(
+                f"there is no record at {self.prefix!r} in {self.dash_root} yet",
+                hint="open it first: with experiment.run",
+            )
+        return existing
 
     def flush(self) -> Experiment:
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""

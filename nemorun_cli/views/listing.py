@@ -11,16 +11,17 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
-from nemorun_cli.model import units
+from nemorun_cli.model import labels, units
 from nemorun_cli.model.clock import seconds_between, stamp, unix
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
-from nemorun_cli.storage.paths import LEDGER, REVISIONS, ExperimentFiles, age_key
+from nemorun_cli.storage.paths import LABELLED, LEDGER, REVISIONS, ExperimentFiles, age_key
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import owners
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import descriptor_to_read
@@ -38,7 +39,18 @@ ENDS: Final = 4096  # bytes read at either end of a ledger
 CLOCK_SLACK: Final = 60.0  # seconds by which an id may be older than its `created` event
 
 # Events that may follow `finished` without changing the result.
+_ADDED: Final = tuple(f'"event":"{kind}"'.encode() for kind in (kinds.TAGGED, kinds.NOTED))
 AFTERWARDS: Final = frozenset(name for name, kind in kinds.KINDS.items() if kind.may_follow_end)
+
+
+class _Labels(NamedTuple):
+    """The changes of tags, and the notes, in the order of the ledger."""
+
+    tag_changes: Sequence[labels.TagChange]
+    notes: Sequence[labels.Note]
+
+
+_NO_LABELS: Final = _Labels((), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,7 @@ class Summary:
     stall: str = ""
     not_observed: str | None = None
     title: str | None = None
+    notes: Sequence[labels.Note] = ()
 
     def to_json(self) -> ListExperimentFields:
         """An entry of `experiments` in `exp.list/1`."""
@@ -80,6 +93,7 @@ class Summary:
                 "active": self.active,
                 "counts": dict(self.counts),
                 "tags": list(self.tags),
+                "notes": [note.to_json() for note in self.notes],
                 "key": self.key,
                 "problem": self.problem,
                 "responding": self.is_responding,
@@ -230,7 +244,8 @@ def _summary(
     except LedgerError:
         return _look(home, experiment_id, name, others=others)  # reports it, if it is an experiment
     created, finished = _created(head), _finished(tail)
-    if created is None or finished is None or _was_changed(head, path):
+    added = _added_later(head, path) if created is not None and finished is not None else None
+    if created is None or finished is None or added is None or _was_changed(head, path):
         return _look(home, experiment_id, name, others=others)
     try:
         return Summary(
@@ -241,7 +256,8 @@ def _summary(
             ended=str(finished["time"]),
             active=finished.get("active"),
             counts=dict(finished.get("counts", {})),
-            tags=list(created.get("tags", ())),
+            tags=labels.current(created.get("tags", ()), added.tag_changes),
+            notes=added.notes,
             key=created.get("key"),
             title=created.get("title"),
         )
@@ -253,6 +269,23 @@ def _was_changed(head: bytes, path: str) -> bool:
     """Whether a resume changed the spec, and perhaps its tags; `head` decides if it is the whole ledger."""
     may_be_changed = len(head) == ENDS or b'"revision"' in head
     return may_be_changed and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
+
+
+def _added_later(head: bytes, path: str) -> _Labels | None:
+    """The tags and notes that were added; None if they cannot be read. `head` may be the whole ledger."""
+    if len(head) < ENDS:
+        may_have = any(kind in head for kind in _ADDED)
+    else:
+        may_have = os.path.exists(f"{path[: -len(LEDGER)]}{LABELLED}")  # noqa: PTH110 - as text, as above
+    if not may_have:
+        return _NO_LABELS
+    try:
+        events = ledger.reader_of(Path(path)).read()
+    except (LedgerError, NotFoundError):
+        return None
+    state = ExperimentState(tasks={})
+    state.apply_all(event for event in events if event["event"] in (kinds.TAGGED, kinds.NOTED))
+    return _Labels(state.tag_changes, state.notes)
 
 
 def _ends(path: str) -> tuple[bytes, bytes]:
@@ -314,7 +347,8 @@ def _look(home: Home, experiment_id: str, name: str, *, others: bool) -> Summary
         ended=finished["time"] if finished else None,
         active=snapshot.active,
         counts={status: count for status, count in snapshot.history.counts.items() if count},
-        tags=snapshot.spec.tags,
+        tags=snapshot.tags,
+        notes=snapshot.history.notes,
         key=snapshot.history.created.get("key"),
         is_responding=snapshot.is_responding,
         stall=snapshot.stall_text,

@@ -15,6 +15,7 @@ from nemorun_cli.errors import (
     AmbiguousError,
     NotFoundError,
 )
+from nemorun_cli.model import labels
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
@@ -113,6 +114,11 @@ class Snapshot:
         if self.supervisor == "gone" and self.live <= self.needless:
             return ExperimentStatus.INTERRUPTED
         return ExperimentStatus.RUNNING
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of the spec as `exp tag` changed them."""
+        return labels.current(self.spec.tags, self.history.tag_changes)
 
     @property
     def exit_code(self) -> int:
@@ -260,7 +266,8 @@ class Snapshot:
                 "key": created.get("key"),
                 "prefix": created.get("prefix"),
                 "description": self.spec.description,
-                "tags": list(self.spec.tags),
+                "tags": self.tags,
+                "notes": [note.to_json() for note in self.history.notes],
                 "bindrs": list(self.spec.bindrs),
                 "not_observed": self.not_observed,
                 "supervisor": {

@@ -61,6 +61,7 @@ graph E | graph E --format mermaid | graph E --format dot | graph SPEC | validat
 rerun E --dry-run | resume E --dry-run | resume E --dry-run -p p=q | diff E E | fsck E | gc --dry-run
 doctor E | params | files | records | records -q | metrics | metrics -n 2 | metrics -f | metrics --plot
 metrics --format csv | compare | compare --format csv | compare --format markdown
+tag E | note E | rm E --dry-run | rm E --dry-run --records | rm --restore
 """
 STORED = (
     "list | status | show | why E | graph E | graph E --format dot | events E | logs | resume E --dry-run"
@@ -73,6 +74,8 @@ run SPEC --only H --dry-run | run SPEC --set tasks.waits.command=H --dry-run | r
 validate SPEC H | validate SPEC --H | compare --where H | compare --best H | compare --format H | metrics -k H
 records --status H | H | gc --older H | diff E H | rerun H | resume H | attach H | wait --timeout H
 events H | show H | fsck H | graph H | doctor H
+tag E H | tag E +H | tag E -H | note H x | close a/H | close H | rm H | rm a/H | rm --restore H | gc --trash H
+close a/b --as H --dash-root H | tag a/b --dash-root H
 """
 
 
@@ -109,6 +112,11 @@ def poison(exp: Exp, run_id: str) -> None:
     """Put such texts into the stored files, too, as if the folder came from elsewhere."""
     folder = exp.home / "experiments" / "hostile" / run_id
     events = [_poisoned(event) for event in LedgerReader(folder / "ledger.jsonl").read()]
+    label = {"time": events[0]["time"], "by": HOSTILE}
+    events += [
+        {**label, "event": "tagged", "added": [HOSTILE], "removed": []},
+        {**label, "event": "noted", "text": f"{HOSTILE}\n{HOSTILE}"},
+    ]
     (folder / "ledger.jsonl").write_bytes(ledger.encode(events))
     resolved = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
     for task in resolved["tasks"]:

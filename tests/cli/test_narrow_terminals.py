@@ -80,6 +80,15 @@ rerun NEW --dry-run
 resume NEW --dry-run
 resume NEW -p learning_rate=0.5 --dry-run
 resume NEW --from nothing
+tag NEW +a-tag-that-was-added-later
+tag NEW good
+note NEW a-note-that-was-added-later
+note NEW
+status NEW
+close nobody/at-all
+rm NEW --records --dry-run
+rm OLD NEW* --dry-run
+rm --restore
 init new
 """
 MEMBER = "train-the-model/lr=0.01,optimizer=adamw-with-decay"

@@ -41,7 +41,15 @@ tasks:
   first: {{inline: "{until("go")}"}}
   second: {{command: [echo, later], dependencies: [first]}}
 """
-NOT_OF_COMMANDS = {"exp.attempt", "exp.ledger", "exp.resolved", "exp.partial", "exp.record", "exp.source"}
+NOT_OF_COMMANDS = {
+    "exp.attempt",
+    "exp.ledger",
+    "exp.resolved",
+    "exp.partial",
+    "exp.record",
+    "exp.source",
+    "exp.trash",
+}
 
 
 def checked_lines(result: Result) -> list[Any]:
@@ -88,8 +96,22 @@ def test_documents_of_an_experiment_that_failed(exp: Exp) -> None:
     found = checked(exp("diff", started["id"], again["id"], "--json").json)
     assert [one["path"] for one in found["spec"]] == ["params.steps"]
     assert checked(exp("show", again["id"], "--json").json)["lineage"]["rerun_of"] == started["id"]
+    checked(exp("tag", again["id"], "+best", "-a", "--json").json)
+    checked(exp("note", again["id"], "a note", "--json").json)
+    checked(exp("show", again["id"], "--json").json)
+    checked(exp("list", "--json").json)
     kinds = {event["event"] for event in checked_lines(exp("events", "latest", "--json"))}
-    assert kinds >= {"created", "submitted", "started", "ended", "retried", "skipped", "finished"}
+    assert kinds >= {
+        "tagged",
+        "noted",
+        "created",
+        "submitted",
+        "started",
+        "ended",
+        "retried",
+        "skipped",
+        "finished",
+    }
     assert {line["text"] for line in checked_lines(exp("logs", "--json"))} >= {"try", "one", "two"}
 
 

@@ -52,6 +52,7 @@ def test_the_recipes_work(exp: Exp) -> None:
     "name",
     [
         "guides/python.md",
+        "guides/housekeeping.md",
         "guides/resume-rerun-diff.md",
         "coming-from/nemo-run.md",
         "coming-from/nemo-run-functions.md",

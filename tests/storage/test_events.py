@@ -56,6 +56,7 @@ SAMPLES: dict[str, Any] = {
     "format": "exp.ledger/1",
     "rebuilt": True,
     "external": "other:train",
+    "text": "a note",
 }
 KINDS = list(events.KINDS)
 

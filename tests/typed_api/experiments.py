@@ -33,6 +33,20 @@ def an_experiment_is_started_and_found() -> None:
     assert_type(nemorun_cli.runs("digits*", status=["FAILED", "INTERRUPTED"], since="2h", limit=3), list[Run])
 
 
+def a_run_is_organized(run: Run) -> None:
+    """Tags are texts, notes have their author, and what was removed comes back."""
+    assert_type(run.tag(add="best", remove=["candidate"]), list[str])
+    assert_type(run.tags, list[str])
+    assert_type(run.notes[0].text, str)
+    assert_type(run.remove(records=True).items[0].path, str)
+    assert_type(nemorun_cli.restore(run.id).time, str)
+    record = nemorun_cli.find_record("alice/vision/resnet", dash_root=Path(".dash"))
+    assert_type(record.tag(add=["best"]), list[str])
+    assert_type(record.notes[0].by, str)
+    assert_type(nemorun_cli.close_record(record, "cancelled").status, ExperimentStatus)
+    assert_type(nemorun_cli.remove_record(record).items[0].prefix, str | None)
+
+
 def a_run_is_looked_at(run: Run) -> None:
     """Its state is a snapshot, its folder and logs are paths."""
     assert_type(run.id, str)

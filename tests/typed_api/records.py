@@ -16,6 +16,7 @@ def a_record_is_opened_and_written() -> None:
         experiment.metrics("train").log(loss=0.5, epoch=1)
         experiment.log("begins", level="info", step=1)
         assert_type(experiment.flush(), Experiment)
+        assert_type(experiment.tag("best", remove=["a"]), list[str])
         assert_type(experiment.files("models").read_bytes("m.pt"), bytes)
     assert_type(experiment.prefix, str)
     assert_type(experiment.status, str | None)

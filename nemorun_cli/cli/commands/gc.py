@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.maintenance.collect import Removable
 
+DEFAULT: Final = "30d"  # until what is in the trash is deleted
 COLUMNS: Final = (Column("KIND"), Column("BYTES", is_number=True), Column("WHAT"))
 
 
@@ -33,6 +34,15 @@ def command(
             help="Also remove experiments that finished longer ago than this: 30d, 12h.",
         ),
     ] = None,
+    trash: Annotated[
+        str,
+        typer.Option(
+            "--trash",
+            metavar="DURATION",
+            help="Delete what `exp rm` removed longer ago than this (default: 30d).",
+            show_default=False,
+        ),
+    ] = DEFAULT,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")
     ] = False,
@@ -41,16 +51,21 @@ def command(
 ) -> None:
     """Remove leftovers and old experiments.
 
+    What `exp rm` moved to the trash is deleted after 30 days.
+
     Examples:
       exp gc                          remove only leftovers
       exp gc --older 30d --dry-run    print what would be removed
       exp gc --older 30d
+      exp gc --trash 0s               empty the trash of `exp rm`
     """
     home = Home.from_environment()
-    age = None if older is None else _seconds(older)
+    age = None if older is None else _seconds(older, option="--older")
+    since_removal = _seconds(trash, option="--trash")
     done = _Collection(home, is_dry=dry_run)
     if age is not None:
         done.take(collect.expired(home, older=age))
+    done.take(collect.trashed(home, older=since_removal))
     done.take(collect.leftovers(home))
     size = sum(item.size for item in done.removed)
     if is_json:
@@ -103,8 +118,8 @@ class _Collection:
                 self.kept.append((item, why))
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, *, option: str) -> float:
     try:
         return units.duration(text)
     except ValueError as error:
-        raise UsageError(f"--older: {error}") from None
+        raise UsageError(f"{option}: {error}") from None

@@ -127,6 +127,7 @@ def _entry(chosen: TargetRecord) -> dict[str, Any]:
         "ended": last.ended,
         "description": record.description,
         "tags": record.tags,
+        "notes": [note.to_json() for note in record.notes],
         "bindrs": record.bindrs,
         "metadata": record.metadata,
         "openings": [

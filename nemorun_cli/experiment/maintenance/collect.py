@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.experiment import externals
+from nemorun_cli.experiment import externals, trash
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys, supervision
-from nemorun_cli.storage.paths import ExperimentFiles, creator, skip
+from nemorun_cli.storage.paths import ExperimentFiles, TrashFiles, creator, skip
 from nemorun_cli.system import locks, pids, trees, user
 from nemorun_cli.system.files import sync
 from nemorun_cli.views import listing, observe
@@ -40,6 +40,7 @@ RemovableKind = Literal[
     "key",
     "fault",
     "code",
+    "trash",
     "container",
     "network",
 ]
@@ -141,6 +142,14 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
                 yield Removable(kind="fault", path=path, size=status.st_size)
 
 
+def trashed(home: Home, *, older: float = trash.KEPT_FOR) -> Iterator[Removable]:
+    """What was removed more than `older` seconds ago."""
+    for files in trash.expired(home, older=older):
+        yield Removable(
+            kind="trash", path=files.directory, size=sum(map(trees.size, trash.folders(home, files)))
+        )
+
+
 def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
     if item.obstacle:
@@ -163,6 +172,8 @@ def _unused_code(home: Home) -> Iterator[Removable]:
             for experiment_id in home.ids(name):
                 if files := home.experiment(experiment_id):
                     referenced.update(_shipped(files))
+        for removed in home.removed_experiments():
+            referenced.update(_shipped(removed))
     except (LedgerError, OSError):  # another step has warned about it
         return
     for path in content_store.unused(home, referenced):
@@ -204,8 +215,7 @@ def _remove_experiment(home: Home, folder: Path) -> str | None:
         if not snapshot.is_over:
             return "it was resumed"
         if (obstacle := _obstacle(files.directory)) is not None:
-            owner = user.owner(obstacle) or "another user"
-            return f"it cannot be removed: {obstacle} belongs to {owner}"
+            return _text_of(obstacle)
         renamed = files.collected
         files.directory.rename(renamed)
         sync(renamed.parent)
@@ -238,6 +248,14 @@ def _remove_code(home: Home, path: Path) -> str | None:
 def _remove_key(home: Home, path: Path) -> str | None:
     del home
     return None if run_keys.discard(path) else "it is held"
+
+
+def _remove_trash(home: Home, folder: Path) -> str | None:
+    files = TrashFiles(folder)
+    for path in trash.folders(home, files):
+        if (obstacle := _obstacle(path)) is not None:
+            return _text_of(obstacle)
+    return trash.delete(home, files)
 
 
 def _remove_fault(home: Home, path: Path) -> str | None:
@@ -293,6 +311,11 @@ def _obstacle(top: Path) -> Path | None:
     return None
 
 
+def _text_of(obstacle: Path) -> str:
+    owner = user.owner(obstacle) or "another user"
+    return f"it cannot be removed: {obstacle} belongs to {owner}"
+
+
 def _is_closed(name: Path | str, status: os.stat_result, *, folder: int | None = None) -> bool:
     if status.st_uid == os.geteuid():
         return False
@@ -315,4 +338,5 @@ _REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
     "key": _remove_key,
     "fault": _remove_fault,
     "code": _remove_code,
+    "trash": _remove_trash,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, NotFoundError, UnreadableWarning, UsageError
 from nemorun_cli.executors import planning
+from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.user import expanded
@@ -164,20 +165,14 @@ class Target:
             if record is not None:
                 readable.append(record)
         if not readable:
-            raise failure or self._nothing()
+            raise failure or _missing(self.prefix, self.root or Path())
         return readable
 
     def _under_prefix(self) -> list[TargetRecord]:
         matching = [under(record) for record in records(self.root or Path(), self.prefix)]
         if not matching:
-            raise self._nothing()
+            raise _missing(self.prefix, self.root or Path())
         return matching
-
-    def _nothing(self) -> NotFoundError:
-        return NotFoundError(
-            f"there is no record {self.prefix!r} in {self.root}",
-            hint=f"list them with: exp records '*' --dash-root {self.root}",
-        )
 
 
 def target(which: str | None, task: str | None, *, dash_root: str | None) -> Target:
@@ -193,6 +188,53 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
     if task is not None:
         raise UsageError(f"{which} is a prefix, which has no tasks", hint=f"write it as one: {which}/{task}")
     return Target(root=root(dash_root), prefix=(which or "*").strip("/"))
+
+
+def is_prefix(which: str, dash_root: str | None) -> bool:
+    """Whether an argument is the prefix of a record: a root is given, or it contains a `/`."""
+    return dash_root is not None or "/" in which
+
+
+def single(prefix: str, dash_root: str | None) -> Record:
+    """The record with exactly this prefix.
+
+    Raises:
+        NotFoundError: none exists.
+        UsageError: it is a glob, or no prefix.
+        LedgerDamagedError: it cannot be read.
+    """
+    folder = root(dash_root)
+    if GLOB & set(prefix):
+        raise UsageError(
+            f"{prefix!r} is a glob, and one record is needed", hint=f"list them with: exp records '{prefix}'"
+        )
+    wanted = prefix.strip("/")
+    if (existing := reader.record(folder, wanted)) is not None:
+        return existing
+    raise _missing(wanted, folder)
+
+
+def _missing(prefix: str, folder: Path) -> NotFoundError:
+    """The error about a prefix without a record: it may be in the trash, or above other records."""
+    if GLOB.isdisjoint(prefix) and (remedy := trash.trace(trusted(None), prefix)) is not None:
+        return NotFoundError(f"the record {prefix!r} is in the trash", hint=f"restore it: {remedy}")
+    below = GLOB.isdisjoint(prefix) and any(True for _ in reader.prefixes(folder / prefix))
+    pattern = f"{prefix}/*" if below else "*"
+    note = "there are records below it" if below else "list them with"
+    return NotFoundError(
+        f"there is no record {prefix!r} in {folder}",
+        hint=f"{note}: exp records '{pattern}' --dash-root {folder}",
+    )
+
+
+def is_several(prefix: str) -> bool:
+    """Whether a prefix can stand for several records: it is a glob, or ends with a slash."""
+    return bool(GLOB & set(prefix)) or prefix.endswith("/")
+
+
+def several(prefix: str, dash_root: str | None) -> Iterator[Record]:
+    """The records that match a glob, or that have a prefix or are below it."""
+    return records(root(dash_root), prefix.strip("/"))
 
 
 def root(given: str | None) -> Path:

@@ -8,15 +8,15 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemorun_cli.errors import UnreadableWarning, UsageError
-from nemorun_cli.model import clock
+from nemorun_cli.model import clock, labels
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import write_whole
-from nemorun_cli.tracking.store import json_values, record_paths, row_files
+from nemorun_cli.tracking.store import json_values, label_rules, record_labels, record_paths, row_files
 from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from nemorun_cli.tracking.experiment import Experiment
     from nemorun_cli.tracking.store.row_files import DamagedRow, IncompleteRow
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Record(NamedTuple):
     """A record: the status of its latest opening, and the latest description, tags and metadata.
 
-    `torn` are the openings that contain only an incomplete line, and `damaged` the lines of openings that
-    cannot be read; both were skipped.
+    The tags are those of the latest opening that declares any, with those added and removed since then and
+    before; `notes` are in the order in which they were added. `torn` are the openings that contain only an
+    incomplete line, and `damaged` the lines of openings that cannot be read; both were skipped.
     """
 
     root: str
@@ -44,6 +45,7 @@ class Record(NamedTuple):
     openings: tuple[Session, ...]
     torn: tuple[IncompleteRow, ...]
     damaged: tuple[DamagedRow, ...] = ()
+    notes: tuple[labels.Note, ...] = ()
 
     def ids(
         self, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
@@ -54,6 +56,44 @@ class Record(NamedTuple):
             for opening in self.openings
             if belongs(opening, exp_id=exp_id, task=task, attempt=attempt)
         ]
+
+    def tag(
+        self, add: str | Iterable[str] = (), remove: str | Iterable[str] = (), *, by: str | None = None
+    ) -> list[str]:
+        """Add and remove tags, also while the record is open; returns the tags that it has then.
+
+        Args:
+            add: a tag, or several.
+            remove: a tag, or several; those that it does not have are left out.
+            by: the author; by default this process.
+
+        Raises:
+            UsageError: a tag cannot be added, or none is given.
+            LedgerError: the folder of the record cannot be written.
+        """
+        change = label_rules.tag_change(add, remove)
+        before = self.latest().tags
+        if labels.current(before, [change]) != before:
+            record_labels.tag(self.place, change, by=by or record_labels.author())
+        return self.latest().tags
+
+    def latest(self) -> Record:
+        """The record as it is now; as it was, if it was removed."""
+        return record(self.root, self.prefix) or self
+
+    @property
+    def place(self) -> record_paths.Place:
+        """Where its files are."""
+        return record_paths.Place(self.root, self.prefix)
+
+    def note(self, text: str, *, by: str | None = None) -> None:
+        """Add a note, also while the record is open; `by` is the author, by default this process.
+
+        Raises:
+            UsageError: it is empty, or longer than 1 MiB.
+            LedgerError: the folder of the record cannot be written.
+        """
+        record_labels.note(self.place, label_rules.note_text(text), by=by or record_labels.author())
 
     def data(self) -> Experiment:
         """The params, metrics, logs, files and tracks, for reading."""
@@ -84,6 +124,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
     decisive = opened.status_of(openings)
     if decisive is None:
         return None
+    changes, notes = record_labels.read(place)
     return Record(
         root=place.root,
         prefix=prefix,
@@ -93,13 +134,29 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         opened=openings[0].opened,
         ended=decisive.ended,
         description=_latest(openings, "description"),
-        tags=_latest(openings, "tags") or [],
+        tags=labels.current(_latest(openings, "tags") or [], changes),
         bindrs=_latest(openings, "bindrs") or [],
         metadata=_latest(openings, "metadata"),
         openings=tuple(openings),
         torn=tuple(flaw for flaw in skipped if isinstance(flaw, row_files.IncompleteRow)),
         damaged=row_files.damaged(skipped),
+        notes=tuple(notes),
     )
+
+
+def openings_at(folder: str, prefix: str) -> list[Session]:
+    """The openings in the folder of a record that was moved to another place."""
+    return opened.read_all(_MovedPlace(folder, prefix))[0]
+
+
+class _MovedPlace(record_paths.Place):
+    """The place of a record whose own files are in another folder."""
+
+    __slots__ = ()
+
+    @property
+    def record(self) -> str:
+        return self.root
 
 
 def _latest(openings: list[Session], name: str) -> Any:
@@ -173,7 +230,7 @@ def close_openings(
     dash_root: str | os.PathLike[str],
     prefix: str,
     *,
-    exp_id: str,
+    exp_id: str | None,
     status: Status | str,
     task: str | None = None,
     attempt: int | None = None,
@@ -181,6 +238,7 @@ def close_openings(
     message: str | None = None,
     exit_code: int | None = None,
     only: Collection[str] | None = None,
+    author: str = "supervisor",
 ) -> list[str]:
     """Write a supervisor's verdict on openings of an experiment, task or attempt; it overrides their own end.
 
@@ -189,7 +247,7 @@ def close_openings(
     Args:
         dash_root: the folder of all records.
         prefix: the record.
-        exp_id: the experiment's id.
+        exp_id: the experiment's id; None for openings of any, or of none.
         status: COMPLETED, FAILED or CANCELLED.
         task: only openings of this task.
         attempt: only openings of this attempt at the task.
@@ -197,6 +255,7 @@ def close_openings(
         message: a text to display.
         exit_code: of the attempt, if there was one.
         only: only these openings.
+        author: who decides: `supervisor`, or `user` for a person.
 
     Returns:
         The ids of the openings that are now closed; empty if there is no record.
@@ -212,7 +271,7 @@ def close_openings(
         "reason": reason,
         "message": None if message is None else bounded(message),
         "exit_code": exit_code,
-        "author": "supervisor",
+        "author": author,
     }
     closed = []
     for opening in opened.read_all(place)[0]:

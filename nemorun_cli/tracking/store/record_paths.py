@@ -58,6 +58,11 @@ class Place:
         return f"{self.record}/openings"
 
     @property
+    def labels(self) -> str:
+        """The folder of tags and notes that were added from outside, one file per addition."""
+        return f"{self.record}/labels"
+
+    @property
     def environment(self) -> str:
         """The folder of packages and uncommitted changes of each opening."""
         return f"{self.record}/environment"

@@ -75,13 +75,24 @@ FILES: Final[Mapping[str, Form]] = {
 }
 
 
-Kind = Literal["opening", "params", "logs", "files"]
+LABELS: Final[Mapping[str, Form]] = {
+    "_ts": NUMBER,
+    "by": TEXT,
+    "noted": TEXT,
+    "tagged": forms.record(
+        {"added": TEXTS, "removed": TEXTS}, "a change of tags", required=("added", "removed")
+    ),
+}
+
+
+Kind = Literal["opening", "params", "logs", "files", "labels"]
 
 _FORMS: Final[Mapping[Kind, Mapping[str, Form]]] = {
     "opening": OPENING,
     "params": PARAMS,
     "logs": LOGS,
     "files": FILES,
+    "labels": LABELS,
 }
 
 

@@ -50,6 +50,7 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
         "active": status["active"],
         "counts": {"SUCCEEDED": 1},
         "tags": ["x", "y"],
+        "notes": [],
         "key": None,
         "problem": None,
         "responding": None,

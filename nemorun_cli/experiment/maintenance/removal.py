@@ -1,0 +1,292 @@
+"""Removes experiments and records: checks what refuses it, then moves them to the trash."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.errors import EngineError, ExpError, LedgerError, NotFoundError, NotOverError, UsageError
+from nemorun_cli.experiment import abandoned, externals
+from nemorun_cli.experiment.records import closing, targets
+from nemorun_cli.experiment.trash import (
+    FORMAT,
+    Removal,
+    TrashItem,
+    forget_if_empty,
+    move,
+    refuse_link,
+)
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import requests, supervision
+from nemorun_cli.storage.paths import ANOTHER_HOME, ExperimentFiles, TrashFiles
+from nemorun_cli.system import crashpoints, owners
+from nemorun_cli.system.files import make_folder, sync, write_whole
+from nemorun_cli.tracking.access import reader
+from nemorun_cli.views import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.tracking import Record
+    from nemorun_cli.views.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRecord:
+    """A record that was not removed with its experiment, and why."""
+
+    prefix: str
+    path: str
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `kept` in `exp.rm/1`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalPlan:
+    """What a removal would move, after everything that refuses it was checked."""
+
+    items: tuple[TrashItem, ...]
+    kept: tuple[KeptRecord, ...] = ()
+
+
+def plan_experiment(
+    home: Home, files: ExperimentFiles, *, records: bool, waited_for: Mapping[str, str] | None = None
+) -> RemovalPlan:
+    """What removing an experiment would move; nothing is changed, but what ended meanwhile is recorded.
+
+    Args:
+        home: the home that contains it.
+        files: of the experiment.
+        records: whether the records that it alone wrote are removed, too.
+        waited_for: what `externals.waited_for` returns, if it is known already.
+
+    Raises:
+        NotOverError: it runs, or may run; another experiment waits for it; or a record is being written.
+        UsageError: its folder is behind a symbolic link.
+        LedgerError: it, or a record, cannot be read.
+    """
+    refuse_link(files.directory, inside=home.directory)
+    snapshot = observe.look(files, home=home.directory)
+    _refuse_running(snapshot)
+    if waiting := (externals.waited_for(home) if waited_for is None else waited_for).get(files.id):
+        raise NotOverError(
+            f"{waiting} waits for {files.id}",
+            hint=f"wait until it has finished, or cancel it: exp cancel {waiting}",
+        )
+    own = TrashItem(kind="experiment", id=files.id, path=str(files.directory), trash="")
+    if not records:
+        return RemovalPlan(items=(own,))
+    taken, kept = _records_of(snapshot, home)
+    items = [replace(_record_item(record, home), id=files.id) for record in taken]
+    return RemovalPlan(items=(*items, own), kept=tuple(kept))  # the last one can then be found until the end
+
+
+def plan_record(home: Home, record: Record) -> RemovalPlan:
+    """What removing a record would move; nothing is changed.
+
+    Raises:
+        NotOverError: it is being written, or RUNNING for all that is known.
+        UsageError: its folder is behind a symbolic link.
+    """
+    return RemovalPlan(items=(_record_item(record, home),))
+
+
+def _record_item(record: Record, home: Home) -> TrashItem:
+    _refuse_open(record, home)
+    refuse_link(Path(record.place.record), inside=Path(record.root))
+    return TrashItem(
+        kind="record", prefix=record.prefix, root=record.root, path=record.place.record, trash=""
+    )
+
+
+def _refuse_open(record: Record, home: Home) -> None:
+    closing.refuse_written(record, record.openings, home)
+    for opening in record.openings:
+        if opening.status is ExperimentStatus.RUNNING:
+            host = opening.facts.get("host")
+            raise NotOverError(
+                f"{record.prefix} is RUNNING: it was opened on {host}; is its writer alive?",
+                hint=f"if it is not, close the record first: exp close {record.prefix}",
+            )
+
+
+def _refuse_running(snapshot: Snapshot) -> None:
+    """Refuse an experiment of which something runs, or may run."""
+    exp_id = snapshot.files.id
+    if snapshot.supervisor == "elsewhere" and not snapshot.is_over:
+        host = snapshot.holder.host if snapshot.holder else "another host"
+        raise NotOverError(
+            f"{exp_id} runs on {host}",
+            hint=f"cancel it there, or give up on it: exp cancel {exp_id} --abandon",
+        )
+    if snapshot.status is ExperimentStatus.RUNNING or snapshot.supervisor == "alive":
+        state = (
+            f"{snapshot.live} of its tasks may still run"
+            if snapshot.supervisor == "gone"
+            else "it is running"
+        )
+        raise NotOverError(
+            f"{exp_id} cannot be removed: {state}",
+            hint=f"cancel it: exp cancel {exp_id}; or wait: exp wait {exp_id}",
+        )
+    try:
+        abandoned.refuse_alive(snapshot, host_is_gone=False)
+    except (UsageError, EngineError) as error:
+        raise NotOverError(f"{exp_id} cannot be removed: {error.message}") from None
+
+
+def _records_of(snapshot: Snapshot, home: Home) -> tuple[list[Record], list[KeptRecord]]:
+    """The records that only this experiment wrote, and the others of its records with the reason."""
+    exp_id = snapshot.files.id
+    found: dict[tuple[str, str], Record] = {}
+    for target in targets.of_experiment(snapshot, home=home.directory):
+        found[target.record.root, target.record.prefix] = target.record
+    own = snapshot.history.created.get("prefix")
+    for root in [root for root, prefix in found if prefix == own]:
+        found |= {(root, record.prefix): record for record in targets.records(Path(root), str(own))}
+    taken: list[Record] = []
+    kept: list[KeptRecord] = []
+    for record in found.values():
+        others = [opening for opening in record.openings if opening.facts.get("exp_id") != exp_id]
+        if others:
+            writer = others[-1].facts.get("exp_id") or f"process {others[-1].facts.get('pid')}"
+            kept.append(
+                KeptRecord(prefix=record.prefix, path=record.place.record, message=f"{writer} wrote it, too")
+            )
+        else:
+            taken.append(record)
+    return taken, kept
+
+
+def carry_out(home: Home, plan: RemovalPlan) -> Removal:
+    """Move all items of a plan to the trash.
+
+    Raises:
+        NotOverError: one of them was started meanwhile; those before it are in the trash.
+        NotFoundError: it was removed meanwhile.
+        UsageError: the home cannot be written.
+        LedgerError: its disk is full, or an item cannot be moved.
+    """
+    now = time.time()
+    lead = plan.items[-1].id or (plan.items[-1].prefix or "").rpartition("/")[2]
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.urandom(3).hex()}-{lead}"
+    files = TrashFiles(home.trash / name)
+    refuse_link(home.trash, inside=home.directory)
+    if home.directory.exists() and not owners.is_own(home.directory):
+        raise UsageError(
+            f"{home.directory} belongs to another user, who could not restore what you remove",
+            hint="run the command as its owner",
+        )
+    try:
+        make_folder(home.trash)
+        make_folder(files.directory)
+        items = [_placed(item, files, number) for number, item in enumerate(plan.items, 1)]
+        time_of, by = stamp(now), requests.who()
+        origin = {
+            "format": FORMAT,
+            "time": time_of,
+            "by": by,
+            "home": str(home.directory),
+            "items": [asdict(item) for item in items],
+        }
+        write_whole(files.origin, f"{json.dumps(origin)}\n".encode(), is_durable=True)
+        sync(home.trash)
+        crashpoints.point("trash.origin")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            files.directory.rmdir()
+        if isinstance(error, FileNotFoundError) and error.filename in [item.path for item in plan.items]:
+            raise NotFoundError(f"{error.filename} was removed meanwhile") from None
+        raise _unwritable(error, home) from error
+    try:
+        for item in items:
+            _move(home, item)
+            crashpoints.point("trash.moved")
+    except BaseException:
+        forget_if_empty(files)
+        raise
+    return Removal(files=files, time=time_of, by=by, items=tuple(items))
+
+
+def _placed(item: TrashItem, files: TrashFiles, number: int) -> TrashItem:
+    """An item with its place in the trash; of a record on another file system, next to its records."""
+    if item.kind == "experiment":
+        return replace(item, trash=str(files.experiment(item.id or "")))
+    assert item.root is not None  # noqa: S101 - a record has one
+    is_near = os.stat(item.path).st_dev == os.stat(files.directory).st_dev  # noqa: PTH116 - it is text
+    target = files.record(number) if is_near else files.record_beside(Path(item.root), number)
+    return replace(item, trash=str(target))
+
+
+def _unwritable(error: OSError, home: Home) -> ExpError:
+    text = f"cannot write the trash: {error.strerror}: {error.filename or home.trash}; nothing was removed"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UsageError(text, hint=ANOTHER_HOME)
+    return LedgerError(text)
+
+
+def _move(home: Home, item: TrashItem) -> None:
+    try:
+        make_folder(os.path.dirname(item.trash))  # noqa: PTH120 - it is text
+        if item.kind == "experiment":
+            _move_experiment(home, item)
+        else:
+            _move_record(home, item)
+    except (FileNotFoundError, LedgerError) as error:
+        if os.path.lexists(item.path):
+            raise
+        raise NotFoundError(f"{item.label} was removed meanwhile") from error
+    except OSError as error:
+        place = "it is where it was" if os.path.lexists(item.path) else "it is in the trash"
+        raise LedgerError(f"cannot move {item.path} to {item.trash}: {error.strerror}; {place}") from error
+
+
+def _move_experiment(home: Home, item: TrashItem) -> None:
+    files = ExperimentFiles(Path(item.path))
+    is_over = observe.look(files, home=home.directory, observe=False).is_over
+    lock = supervision.take(files) if is_over else supervision.take_nameless(files)
+    if lock is None:
+        raise NotOverError(f"{files.id} is running, or another command works on it", hint="try again later")
+    try:
+        # From here on, no other process can resume it.
+        snapshot = observe.look(files, home=home.directory, observe=False)
+        if not snapshot.is_over and snapshot.status is not ExperimentStatus.INTERRUPTED:
+            raise NotOverError(f"{files.id} was resumed meanwhile")
+        move(item.path, item.trash)
+    finally:
+        os.close(lock)
+    with contextlib.suppress(OSError):  # other experiments have the same name
+        files.directory.parent.rmdir()
+
+
+def _move_record(home: Home, item: TrashItem) -> None:
+    assert item.root is not None  # noqa: S101 - a record has one
+    assert item.prefix is not None  # noqa: S101 - the same
+    move(item.path, item.trash)
+    moved = reader.openings_at(item.trash, item.prefix)
+    if any(opening.state == "alive" for opening in moved):  # opened since the check
+        move(item.trash, item.path)
+        raise NotOverError(
+            f"{item.prefix} was opened meanwhile, and stays", hint="try again when it has ended"
+        )
+    _remove_empty(os.path.dirname(item.path), root=item.root)  # noqa: PTH120 - it is text
+    del home
+
+
+def _remove_empty(folder: str, *, root: str) -> None:
+    """Remove the folders of a prefix that contain nothing any more."""
+    with contextlib.suppress(OSError):
+        while len(folder) > len(root):
+            os.rmdir(folder)  # noqa: PTH106 - it is text
+            folder = os.path.dirname(folder)  # noqa: PTH120 - the same

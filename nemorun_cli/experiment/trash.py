@@ -1,0 +1,310 @@
+"""The trash: experiments and records that were removed, until `exp gc` deletes them or they are restored.
+
+Each removal is a folder in the home's `trash`. Its `origin.json` is written first and names all that belongs
+to the removal; then each item is renamed, so that at any moment it is in one place: its own, or the trash.
+Records on another file system than the home are renamed to `.trash` in their folder of records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import (
+    AmbiguousError,
+    ExpError,
+    LedgerError,
+    NotFoundError,
+    UsageError,
+)
+from nemorun_cli.model.clock import unix
+from nemorun_cli.storage.paths import ExperimentFiles, TrashFiles, skip
+from nemorun_cli.system import trees
+from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes, sync
+from nemorun_cli.tracking.store import record_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nemorun_cli.storage.paths import Home
+
+FORMAT: Final = "exp.trash/1"
+KEPT_FOR: Final = 30 * 86400.0  # seconds until `exp gc` deletes what was removed
+EMPTY_FOR: Final = 3600.0  # seconds until a removal without items counts as interrupted
+_UNREADABLE: Final = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
+    ExpError,
+)
+"""What reading an origin can raise, which anybody may have written."""
+LARGEST: Final = 1 << 26  # bytes that are read of an origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrashItem:
+    """One thing that was removed.
+
+    Attributes:
+        kind: `experiment` or `record`.
+        path: the folder that it had, and gets back.
+        trash: the folder that it has now.
+        id: the experiment, or None for a record that was removed by its prefix.
+        prefix: of a record.
+        root: the folder of the records, for a record.
+    """
+
+    kind: str
+    path: str
+    trash: str
+    id: str | None = None
+    prefix: str | None = None
+    root: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name for people: the id, or the prefix."""
+        return self.prefix or self.id or self.path
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is in the trash: a crash may have come before it was moved."""
+        return os.path.isdir(self.trash) and not os.path.islink(self.trash)  # noqa: PTH112, PTH114 - it is text
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `removed` and `restored` in `exp.rm/1`."""
+        fields = asdict(self)
+        del fields["root"]
+        return fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """One removal in the trash: when, by whom, and the items that are still in it."""
+
+    files: TrashFiles
+    time: str
+    by: str
+    items: tuple[TrashItem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `trash` in `exp.rm/1`."""
+        return {"time": self.time, "by": self.by, "items": [item.to_json() for item in self.items]}
+
+
+def refuse_link(path: Path, *, inside: Path) -> None:
+    """Refuse a path of which a part below `inside` is a symbolic link.
+
+    Raises:
+        UsageError: one is.
+    """
+    if is_behind_link(str(path), inside=str(inside)):
+        raise UsageError(
+            f"{path} is behind a symbolic link, and what it leads to is not moved",
+            hint="remove the link, and what it leads to, yourself",
+        )
+
+
+def move(source: str, target: str) -> None:
+    """Rename a folder, and sync the folders that contain it."""
+    os.rename(source, target)  # noqa: PTH104 - it is text
+    for folder in {os.path.dirname(source), os.path.dirname(target)}:  # noqa: PTH120 - the same
+        sync(folder)
+
+
+def removals(home: Home) -> list[Removal]:
+    """The removals in the trash, oldest first; one that cannot be read is skipped with a warning."""
+    found = []
+    for files in home.removals():
+        try:
+            found.append(_read(home, files))
+        except FileNotFoundError:
+            continue  # it is being made or removed
+        except _UNREADABLE as error:
+            skip(LedgerError(f"{files.origin} cannot be read: {error}"))
+    return sorted((removal for removal in found if removal.items), key=lambda each: each.time)
+
+
+def _read(home: Home, files: TrashFiles) -> Removal:
+    origin = json.loads(read_bytes(files.origin, limit=LARGEST, inside=home.directory))
+    unix(origin["time"])
+    before = str(origin["home"])
+    items = [
+        TrashItem(
+            kind=item["kind"],
+            id=item["id"],
+            prefix=item["prefix"],
+            path=_relocated(item["path"], before, home),
+            trash=_relocated(item["trash"], before, home),
+            root=None if item["root"] is None else _relocated(item["root"], before, home),
+        )
+        for item in origin["items"]
+    ]
+    for item in items:
+        _check(item, home, files)
+    present = tuple(item for item in items if item.is_there)
+    return Removal(files=files, time=origin["time"], by=str(origin["by"]), items=present)
+
+
+def _check(item: TrashItem, home: Home, files: TrashFiles) -> None:
+    """Refuse an origin by which something else could be moved or deleted.
+
+    Raises:
+        ValueError: it names another folder.
+    """
+    trash = Path(item.trash)
+    if item.kind == "experiment":
+        place = ExperimentFiles(Path(item.path))
+        is_right = place.directory.parent.parent in home.roots and place.id == item.id
+        is_right = is_right and trash == files.experiment(item.id or "") and ".." not in place.directory.parts
+    else:
+        root, prefix = Path(item.root or ""), record_paths.check_prefix(item.prefix or "")
+        number = trash.name
+        is_right = (
+            item.kind == "record"
+            and item.path == record_paths.Place(str(root), prefix).record
+            and number.isdecimal()
+            and trash in (files.record(int(number)), files.record_beside(root, int(number)))
+        )
+    if not is_right or _is_behind_link(trash, item, home):
+        raise ValueError("it names a folder that no removal has")
+
+
+def _is_behind_link(trash: Path, item: TrashItem, home: Home) -> bool:
+    inside = home.directory if trash.is_relative_to(home.directory) else Path(item.root or "")
+    return is_behind_link(str(trash), inside=str(inside))
+
+
+def _relocated(path: str, before: str, home: Home) -> str:
+    """A path in the home, which may have been moved since."""
+    return f"{home.directory}{path[len(before) :]}" if path.startswith(f"{before}/") else path
+
+
+def choose(home: Home, which: str) -> Removal:
+    """The latest removal of an experiment, by its id or unique name, or of a record, by its prefix.
+
+    Raises:
+        NotFoundError: none exists.
+        AmbiguousError: several experiments of this name are in the trash.
+    """
+    wanted = which.strip("/")
+    found = removals(home)
+    exact = [each for each in found if any(wanted in (item.id, item.prefix) for item in each.items)]
+    if exact:
+        return exact[-1]
+    named = [
+        each for each in found if any((item.id or "").rpartition("_")[0] == wanted for item in each.items)
+    ]
+    if len(named) > 1:
+        ids = ", ".join(sorted({item.id or "" for each in named for item in each.items}))
+        raise AmbiguousError(f"{which!r} matches several experiments in the trash: {ids}")
+    if named:
+        return named[0]
+    raise NotFoundError(f"{which!r} is not in the trash", hint="list it with: exp rm --restore")
+
+
+def restore(home: Home, removal: Removal) -> list[TrashItem]:
+    """Put everything of a removal back; returns the items.
+
+    Raises:
+        UsageError: something has the place of one of them; then none is moved.
+        LedgerError: one of them cannot be moved; those before it are back.
+    """
+    for item in removal.items:
+        inside = home.directory if item.kind == "experiment" else Path(item.root or "")
+        refuse_link(Path(item.path), inside=inside)
+        if _is_taken(item.path):
+            raise UsageError(
+                f"{item.label} cannot be restored: {item.path} exists",
+                hint="remove or rename what is there first",
+            )
+    for item in removal.items:
+        try:
+            if not item.is_there:
+                raise NotFoundError(f"{item.label} was restored or deleted meanwhile")
+            make_folder(os.path.dirname(item.path))  # noqa: PTH120 - it is text
+            move(item.trash, item.path)
+        except OSError as error:
+            raise LedgerError(f"cannot move {item.trash} to {item.path}: {error.strerror}") from error
+    forget_if_empty(removal.files, removal.items)
+    return list(removal.items)
+
+
+def _is_taken(path: str) -> bool:
+    """Whether something has a path; an empty folder is replaced."""
+    try:
+        return bool(os.listdir(path))  # noqa: PTH208 - it is text
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def forget_if_empty(files: TrashFiles, items: Sequence[TrashItem] = ()) -> None:
+    """Remove the folder of a removal if none of its items is in it."""
+    with contextlib.suppress(OSError):
+        for item in items:
+            folder = Path(item.trash).parent
+            if folder.name == files.directory.name:
+                folder.rmdir()
+                folder.parent.rmdir()
+        for path in sorted(files.directory.iterdir()):
+            if path.is_dir():
+                path.rmdir()
+        files.origin.unlink(missing_ok=True)
+        files.directory.rmdir()
+
+
+def trace(home: Home, which: str) -> str | None:
+    """The command that restores an experiment or a record, if it is in the trash."""
+    with contextlib.suppress(ExpError, OSError):
+        if home.trash.is_dir():
+            removal = choose(home, which)
+            label = next(
+                (item.id for item in removal.items if item.kind == "experiment"), removal.items[0].prefix
+            )
+            return f"exp rm --restore {label}"
+    return None
+
+
+def expired(home: Home, *, older: float = KEPT_FOR) -> Iterator[TrashFiles]:
+    """The removals that are older than so many seconds, and those of which nothing is left."""
+    limit = time.time() - older
+    kept = set()
+    for removal in removals(home):
+        if unix(removal.time) <= limit:
+            yield removal.files
+        kept.add(removal.files)
+    for files in set(home.removals()) - kept:
+        with contextlib.suppress(OSError):
+            is_empty = not any(path.is_dir() and any(path.iterdir()) for path in files.directory.iterdir())
+            if is_empty and time.time() - files.directory.stat().st_mtime > EMPTY_FOR:
+                yield files
+
+
+def folders(home: Home, files: TrashFiles) -> list[Path]:
+    """The folders of a removal's items, also of those that are not in the home."""
+    try:
+        return [Path(item.trash) for item in _read(home, files).items]
+    except _UNREADABLE:
+        return []
+
+
+def delete(home: Home, files: TrashFiles) -> str | None:
+    """Delete a removal; returns None if it no longer exists, else why it stays."""
+    try:
+        removal = _read(home, files)
+        items = removal.items
+    except FileNotFoundError:
+        items = ()
+    except _UNREADABLE as error:
+        return f"{files.origin} cannot be read: {error}"
+    for item in items:
+        trees.remove(item.trash)
+    forget_if_empty(files, items)
+    if not items and files.directory.exists():  # what a crash left of a removal, or of its deletion
+        trees.remove(files.directory)
+    return None
