@@ -14,7 +14,7 @@ from nemorun_cli.tracking.experiment import Experiment
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ENDED_EARLY: Final = "the program ended before the training did"
 
@@ -109,40 +109,43 @@ class TrainerRecord:
 
     def release(self) -> None:
         """End a record that was opened here as COMPLETED, unless a trainer is using it."""
-        if not self._is_running and self._close_here():
-            self.experiment.run.complete()
+        if not self._is_running:
+            self._end_here(self.experiment.run.complete)
 
     def fail(self, error: BaseException | None) -> None:
         """The trainer failed with this error: end a record that was opened here with its verdict."""
         self._is_running = False
-        if not self._close_here():
-            return
+        run, error = self.experiment.run, error or sys.exception()
         if error is None:
-            self.experiment.run.fail("the trainer did not finish")
+            self._end_here(lambda: run.fail("the trainer did not finish"))
         else:
-            self.experiment.run.__exit__(type(error), error, error.__traceback__)
+            self._end_here(lambda: run.__exit__(type(error), error, error.__traceback__))
 
     def cancel(self, reason: str) -> None:
         """The trainer was stopped: end a record that was opened here as CANCELLED."""
         self._is_running = False
-        if self._close_here():
-            self.experiment.run.cancel(reason)
+        self._end_here(lambda: self.experiment.run.cancel(reason))
 
     def exited(self) -> None:
         """The program exits. The hooks of the record itself know the exception that ended it, if one did."""
         if getattr(sys, "last_value", None) is not None:
             return
-        if not self._is_running:
+        if self._is_running:
+            self._end_here(lambda: self.experiment.run.fail(ENDED_EARLY))
+        else:
             self.release()
-        elif self._close_here():
-            self.experiment.run.fail(ENDED_EARLY)
 
-    def _close_here(self) -> bool:
-        """Whether the record is open because it was opened here; from now on it counts as closed."""
+    def _end_here(self, end: Callable[[], None]) -> None:
+        """End the record in this way, if it is open and was opened here."""
         is_ours = self._opened_here and self.experiment.run.is_open
         self._opened_here = False
         _opened.discard(self)
-        return is_ours
+        if not is_ours:
+            return
+        try:
+            end()
+        except OSError as error:
+            warn(f"the end of the record {self.experiment.prefix!r} was not written: {error}")
 
     def log(self, series: str | None, fields: Mapping[Any, Any], step: int | None) -> None:
         """Log a row. What cannot be recorded is reported by a warning: it does not end the training."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from support.documents import ROOT, blocks
 from support.tiny_lightning import QUIET, Model, batches
 
 from nemorun_cli import Experiment
@@ -28,6 +29,7 @@ pytestmark = [
     ),  # those of Lightning are its own
 ]
 
+FRAMEWORKS = ROOT / "docs" / "guides" / "frameworks.md"
 PREFIX = "alice/tests/lightning"
 
 
@@ -180,6 +182,21 @@ def test_a_value_that_cannot_be_recorded_does_not_end_a_training() -> None:
         logger.log_metrics({"odd": object(), "loss": 0.5}, step=8)
     row = logger.experiment.metrics().last()
     assert (row["odd"], row["loss"], row["step"]) == ("<object object>", 0.5, 8)
+
+
+def test_the_program_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a task, the program of the docs needs no prefix; its second run continues from the checkpoint."""
+    (page,) = (block.text for block in blocks(FRAMEWORKS) if block.mark == "torch: lightning")
+    program = page.replace("Trainer(", "Trainer(**QUIET, ").replace("max_epochs=10", "max_epochs=epochs")
+    for name, value in {"EXP_PREFIX": PREFIX, "EXP_TASK": "train", "EXP_TASK_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    options = {**QUIET, "enable_checkpointing": True}
+    for epochs in (1, 2):
+        given = {"model": Model(), "data": batches(), "QUIET": options, "epochs": epochs}
+        exec(program, given)  # noqa: S102 - of the page
+    experiment = Experiment()
+    assert steps(experiment, "train/loss") == list(range(8))
+    assert steps(experiment, "test_loss", "test")[-1] == 8
 
 
 def test_wrong_arguments_are_refused_before_the_training() -> None:

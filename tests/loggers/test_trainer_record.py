@@ -109,6 +109,21 @@ def test_the_time_of_a_row_is_not_a_metric() -> None:
     assert row["_ts"] > 1e9
 
 
+def test_a_training_that_is_tried_again_after_an_error_names_it() -> None:
+    """A trainer that begins while an exception is handled fails the record of the earlier one with it."""
+    trainer = record()
+    trainer.begin()
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        trainer.begin()
+    trainer.finish()
+    trainer.release()
+    first, second = Experiment(PREFIX).openings()
+    assert (first.status, first.end["message"]) == ("FAILED", "ZeroDivisionError: division by zero")
+    assert second.status == "COMPLETED"
+
+
 def test_a_full_disk_does_not_end_a_training(tmp_path: Path) -> None:
     """A row and params that cannot be written are warnings; what follows when there is room is recorded."""
     disk = tmp_path / "disk"

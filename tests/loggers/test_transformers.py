@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.documents import ROOT, blocks
 from support.tiny_transformers import trainer
 from transformers import TrainerCallback
 
@@ -21,6 +22,7 @@ pytestmark = [
     ),  # those of others are their own
 ]
 
+FRAMEWORKS = ROOT / "docs" / "guides" / "frameworks.md"
 PREFIX = "alice/tests/transformers"
 
 
@@ -82,6 +84,19 @@ def test_a_record_that_the_program_opened_stays_open(tmp_path: Path) -> None:
         experiment.log("goes on")
     assert experiment.status == "COMPLETED"
     assert steps(experiment, "loss") == [1, 2]
+
+
+def test_the_program_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a task, the program of the docs needs no prefix; its second run continues from the checkpoint."""
+    (page,) = (block.text for block in blocks(FRAMEWORKS) if block.mark == "torch: transformers")
+    program = page.replace("save_steps=500", "save_steps=4, max_steps=steps, logging_steps=1, use_cpu=True")
+    for name, value in {"EXP_PREFIX": PREFIX, "EXP_TASK": "train", "EXP_TASK_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    given = trainer(tmp_path)
+    for count in (4, 8):
+        names = {"model": given.model, "data": given.train_dataset, "steps": count}
+        exec(program, names)  # noqa: S102 - of the page
+    assert steps(Experiment(), "loss") == list(range(1, 9))
 
 
 def test_a_metric_that_cannot_be_recorded_does_not_end_a_training(tmp_path: Path) -> None:

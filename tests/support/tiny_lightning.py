@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch.utils.data import DataLoader, TensorDataset
 
+# The two packages that Lightning is published as; a program may have imported one of them.
+LIBRARY: Any = importlib.import_module(
+    "pytorch_lightning" if "pytorch_lightning" in sys.modules else "lightning.pytorch"
+)
 QUIET: Any = {
     "accelerator": "cpu",
     "enable_checkpointing": False,
@@ -17,7 +22,7 @@ QUIET: Any = {
 }
 
 
-class Model(LightningModule):
+class Model(LIBRARY.LightningModule):
     """Learns whether the sum of four numbers is positive; the epoch has four steps."""
 
     def __init__(self, lr: float = 0.1, **others: Any) -> None:  # noqa: ARG002 - hyperparameters, too

@@ -15,8 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from support import tiny_transformers
 from support.tiny_lightning import QUIET, Model, batches
 from transformers import TrainerCallback
