@@ -110,7 +110,9 @@ class ExpLogger(_loggers.Logger):  # type: ignore[misc] # the library need not b
         """Called when `fit`, `validate`, `test` or `predict` begins: the graph itself is not recorded."""
         del input_array
         self._module = weakref.ref(model)
-        if not _rank.rank:
+        trainer = self._trainer()
+        is_used = trainer is not None and trainer.state.status == "running"  # programs may call this, too
+        if is_used and not self._record.is_running and not _rank.rank:
             self._record.begin()
             _yield_sigterm()
 
@@ -126,10 +128,14 @@ class ExpLogger(_loggers.Logger):  # type: ignore[misc] # the library need not b
         else:
             self._record.fail(error)
 
+    def _trainer(self) -> Any:
+        """The trainer that uses this logger; None before the first one."""
+        module: Any = self._module and self._module()
+        return getattr(module, "_trainer", None)
+
     def _series(self, metrics: Mapping[str, Any]) -> str | None:
         """The series of a row: that of the trainer's method, unless its `step` is that of the training."""
-        module: Any = self._module and self._module()
-        trainer: Any = getattr(module, "_trainer", None)
+        trainer = self._trainer()
         function = trainer.state.fn if trainer else None
         if function is None:
             return None

@@ -156,6 +156,16 @@ def test_a_record_that_the_program_opened_stays_open() -> None:
     assert len(experiment.openings()) == 1
 
 
+def test_a_program_may_log_the_graph_itself() -> None:
+    """`log_graph` in a program neither begins nor ends a training."""
+    logger, model = ExpLogger(prefix=PREFIX), Model()
+    logger.log_graph(model)
+    fit(logger, model=model, action=lambda: logger.log_graph(model))
+    logger.log_graph(model)
+    assert steps(logger.experiment, "train/loss") == list(range(8))
+    assert [opening.status for opening in logger.experiment.openings()] == ["RUNNING"]
+
+
 def test_a_copy_writes_to_the_same_record() -> None:
     """A deep copy shares the record, and a logger that was pickled opens the same one when it is used."""
     logger = ExpLogger(prefix=f"{PREFIX}/{{time}}", tags=["copied"])
