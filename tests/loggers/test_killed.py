@@ -19,12 +19,12 @@ from nemorun_cli.contract.fixtures import processes_of
 if TYPE_CHECKING:
     from support.workspace import Exp
 
-pytestmark = pytest.mark.torch_tasks
 
 STEPS, HELD_AT = 16, 10
 EPOCHS, HELD_IN = 8, 3
 SEEDS = (1, 2)
 PATIENCE = 150.0  # seconds; programs import PyTorch on a machine that others use
+pytestmark = [pytest.mark.torch_tasks, pytest.mark.timeout(3 * PATIENCE)]
 PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
 PAGE = {
     block.mark.removeprefix("torch: "): block.text
