@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from functools import cache
@@ -185,10 +186,13 @@ def _names_an_engine(path: Path) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m engine`, do not import files without tests on engines."""
-    is_for_engines = config.option.markexpr.startswith("engine")
-    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
-    return True if is_for_engines and is_test and not _names_an_engine(collection_path) else None
+    """With `-m engine`, do not import files without tests on engines; the same for `-m torch`."""
+    if not (collection_path.name.startswith("test_") and collection_path.suffix == ".py"):
+        return None
+    chosen = config.option.markexpr
+    if chosen.startswith("torch"):
+        return re.search(rf"mark\.{chosen}\b", collection_path.read_text(encoding="utf-8")) is None or None
+    return True if chosen.startswith("engine") and not _names_an_engine(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,7 +27,6 @@ from nemorun_cli.tracking.timestamps import Timestamps
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nemorun_cli.tracking.access.reader import Record
     from nemorun_cli.tracking.files import Files
     from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.tracking.tracks import Tracks
@@ -292,12 +291,14 @@ class Experiment:
             NotFoundError: there is no record yet.
             UsageError: a tag cannot be added, or none is given.
         """
-        if self.writer.is_off:
-            from nemorun_cli.model import labels  # noqa: PLC0415 - few programs tag or note
-            from nemorun_cli.tracking.store import label_rules  # noqa: PLC0415 - the same
+        from nemorun_cli.model import labels  # noqa: PLC0415 - few programs tag their record
+        from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - the same
 
-            return labels.current(self.tags or [], [label_rules.tag_change(add, remove)])
-        return self._record().tag(add, remove)
+        change = label_rules.tag_change(add, remove)
+        if self.writer.is_off:
+            return labels.current(self.tags or [], [change])
+        self._require_record()
+        return record_labels.retag(self.place, change, by=record_labels.author())
 
     def note(self, text: str) -> None:
         """Add a note to the record, open or not.
@@ -306,24 +307,19 @@ class Experiment:
             NotFoundError: there is no record yet.
             UsageError: it is empty, or longer than 1 MiB.
         """
-        if self.writer.is_off:
-            from nemorun_cli.tracking.store import label_rules  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - few programs note
 
-            label_rules.note_text(text)
-        else:
-            self._record().note(text)
+        checked = label_rules.note_text(text)
+        if not self.writer.is_off:
+            self._require_record()
+            record_labels.note(self.place, checked, by=record_labels.author())
 
-    def _record(self) -> Record:
-        """The record as readers see it."""
-        from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - few programs tag or note
-
-        existing = reader.record(self.dash_root, self.prefix)
-        if existing is None:
+    def _require_record(self) -> None:
+        if not ids(self.place):
             raise NotFoundError(
                 f"there is no record at {self.prefix!r} in {self.dash_root} yet",
                 hint="open it first: with experiment.run",
             )
-        return existing
 
     def flush(self) -> Experiment:
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""

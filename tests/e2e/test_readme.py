@@ -51,6 +51,7 @@ def test_the_recipes_work(exp: Exp) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "guides/frameworks.md",
         "guides/python.md",
         "guides/housekeeping.md",
         "guides/resume-rerun-diff.md",

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 OWN_PROGRAMS: Final = Path(sys.executable).parent  # those of the environment of the tests
 
+ELSEWHERE: Final = (
+    "ml-dash: ",
+    "torch: ",
+)  # ML-Dash's calls, and what needs PyTorch, have tests of their own
+
 _EXP_ALONE: Final = re.compile(r"exp ([^;&|<>$`]+)(; echo \"exit code \$\?\")?")
 
 
@@ -35,10 +40,10 @@ def matches(wanted: str, printed: str) -> bool:
 
 
 def runnable(*pages: Path) -> int:
-    """How many marked blocks of pages can run: not ML-Dash's calls, and not those for jq if it is missing."""
+    """How many marked blocks of pages can run: not `ELSEWHERE`, and not those for jq if it is missing."""
     marks = [block.mark for page in pages for block in blocks(page) if block.mark]
     without = {"run: jq"} if shutil.which("jq") is None else set()
-    return sum(not mark.startswith("ml-dash: ") and mark not in without for mark in marks)
+    return sum(not mark.startswith(ELSEWHERE) and mark not in without for mark in marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class DocumentSession:
     def follow(self, *pages: Path) -> int:
         """Run each marked block of the pages in order; the number of blocks that ran.
 
-        Those marked `run: PROGRAM` run where there is this program. ML-Dash's calls have a test of their own.
+        Those marked `run: PROGRAM` run where there is this program. Those in `ELSEWHERE` have other tests.
         """
         user = self.exp.home.parent
         self.exp.home.mkdir(exist_ok=True)
@@ -70,7 +75,7 @@ class DocumentSession:
 
     def _run(self, block: Block) -> bool:
         """Run a block; whether there was something to run."""
-        if block.mark.startswith("ml-dash: "):
+        if block.mark.startswith(ELSEWHERE):
             return False
         if block.mark.startswith("run: "):
             program = block.mark.removeprefix("run: ")

@@ -72,10 +72,7 @@ class Record(NamedTuple):
             LedgerError: the folder of the record cannot be written.
         """
         change = label_rules.tag_change(add, remove)
-        before = self.latest().tags
-        if labels.current(before, [change]) != before:
-            record_labels.tag(self.place, change, by=by or record_labels.author())
-        return self.latest().tags
+        return record_labels.retag(self.place, change, by=by or record_labels.author())
 
     def latest(self) -> Record:
         """The record as it is now; as it was, if it was removed."""
@@ -134,7 +131,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         opened=openings[0].opened,
         ended=decisive.ended,
         description=_latest(openings, "description"),
-        tags=labels.current(_latest(openings, "tags") or [], changes),
+        tags=labels.current(record_labels.declared_tags(openings), changes),
         bindrs=_latest(openings, "bindrs") or [],
         metadata=_latest(openings, "metadata"),
         openings=tuple(openings),
