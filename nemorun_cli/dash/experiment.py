@@ -127,7 +127,6 @@ class Experiment(tracked.Experiment):
             print_logs=print_logs,
         )
         self._lifecycle = RunLifecycle(self, self._settings)
-        self.bindrs = self._callable_bindrs()
 
     def _first_prefix(self) -> str | None:
         """The prefix that is given, or that of `RUN`; None for the record of the enclosing task.
@@ -137,7 +136,7 @@ class Experiment(tracked.Experiment):
         is_chosen = self._is_given or self._template != DEFAULT_PREFIX
         return None if os.environ.get("EXP_PREFIX") and not is_chosen else str(self._settings.prefix)
 
-    def _callable_bindrs(self) -> Bindrs:
+    def _shown_bindrs(self) -> Bindrs:
         from nemorun_cli.dash.bindrs import Bindrs  # noqa: PLC0415 - the module is named after its only user
 
         return Bindrs(self._bindrs or (), self)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.store.json_values import plain
+from nemorun_cli.tracking.store.sessions import RESUME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +39,34 @@ def texts(name: str, values: object) -> list[str] | None:
     return [str.__str__(item) for item in items]
 
 
+def resume(name: str, value: object) -> str:
+    """Whether a record may, must or must not exist.
+
+    Raises:
+        UsageError: it is none of these words.
+    """
+    if value not in RESUME:
+        raise UsageError(f"{name} is one of {', '.join(RESUME)}, not {shown(value)}")
+    return str(value)
+
+
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "description": text,
     "tags": texts,
     "bindrs": texts,
+    "resume": resume,
     "metadata": lambda name, value: None if value is None else plain(value, name),
 }
+
+
+def checked(name: str, value: object) -> Any:
+    """An argument of an experiment as a plain value.
+
+    Raises:
+        TypeError: it has another type; the message has its name.
+        UsageError: `resume` is an unknown word.
+    """
+    return _CHECKS[name](name, value)
 
 
 def description(values: Mapping[str, Any]) -> dict[str, Any]:

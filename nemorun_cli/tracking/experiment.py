@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 from nemorun_cli.errors import NotFoundError, StateError, UsageError
 from nemorun_cli.model import tracking_switch
 from nemorun_cli.model.bounded_text import shown
-from nemorun_cli.tracking import arguments, foreign_calls
+from nemorun_cli.tracking import arguments, assignments, foreign_calls
 from nemorun_cli.tracking.foreign_calls import ForeignName
 from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.logs import Logs
@@ -18,7 +18,6 @@ from nemorun_cli.tracking.metrics import Metrics
 from nemorun_cli.tracking.params import Params
 from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import record_paths
-from nemorun_cli.tracking.store.json_values import plain
 from nemorun_cli.tracking.store.record_paths import Place
 from nemorun_cli.tracking.store.row_files import Writer
 from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
@@ -90,6 +89,11 @@ class Experiment:
     from_title = ForeignName("nemorun_cli.nemo.Experiment.from_title(title), or nemorun_cli.find(name)")
     catalog = ForeignName("nemorun_cli.nemo.Experiment.catalog(title), or `exp list`")
 
+    resume: str
+    description: str | None
+    metadata: Mapping[str, Any] | None
+    bindrs: Any  # a list of texts, or None
+
     def __init__(
         self,
         path: str | os.PathLike[str] | None = None,
@@ -119,17 +123,15 @@ class Experiment:
                 "dash_url: there is no remote mode yet, records are stored on this machine",
                 hint="omit dash_url and set the folder with dash_root",
             )
-        if resume not in RESUME:
-            raise UsageError(f"resume is one of {', '.join(RESUME)}, not {shown(resume)}")
         if description is not None and readme is not None:
             raise TypeError("description and readme are two names of one argument: pass only one")
         if not isinstance(print_logs, bool):
             raise TypeError(f"print_logs is True or False, not {shown(print_logs)}")
         self.resume = resume
-        self.description = arguments.text("description", description if description is not None else readme)
-        self.tags = arguments.texts("tags", tags)
-        self.bindrs = self._bindrs = arguments.texts("bindrs", bindrs)
-        self.metadata = None if metadata is None else plain(metadata, "metadata")
+        self.description = description if description is not None else readme
+        self.tags = tags
+        self.bindrs = bindrs
+        self.metadata = metadata
         if dash_root is None or dash_root == "":
             dash_root = os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT
         root = record_paths.absolute(dash_root, what="dash_root")
@@ -146,8 +148,7 @@ class Experiment:
         """The record at a place, for commands and other readers; `EXP_TRACKING` does not matter to them."""
         self = cls.__new__(cls)
         self.resume = RESUME[0]
-        self.description = self.tags = self.metadata = self._bindrs = None
-        self.bindrs = self._bindrs
+        self.description = self.tags = self.bindrs = self.metadata = None
         self._is_announced = True
         self._set_up(place, Writer(), prints=True)
         return self
@@ -163,6 +164,52 @@ class Experiment:
         self._timestamps = timestamps
         self._tracks: Tracks | None = None
         self._files: Files | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign what has an effect; a class of a user may also have attributes of its own.
+
+        Raises:
+            TypeError: it would not be recorded; the message shows what to write.
+        """
+        if name == "resume" or name in assignments.DESCRIBING:
+            self._describe("description" if name == "readme" else name, value)
+            return
+        is_set_up = "_lifecycle" in self.__dict__
+        if is_set_up and name[:1] != "_" and (name in assignments.PARTS or assignments.is_own(self)):
+            raise assignments.refused(self, name)
+        super().__setattr__(name, value)
+
+    def _describe(self, name: str, value: Any) -> None:
+        """Set one of the arguments that are stored with each opening, or `resume`."""
+        lifecycle = self.__dict__.get("_lifecycle")
+        if name != "resume" and lifecycle is not None and lifecycle.last_status is not None:
+            raise assignments.refused_late(name, self.prefix)
+        plain_value = arguments.checked(name, value)
+        if name == "tags":
+            self._tags: list[str] | None = plain_value
+            self._later_tags: list[str] | None = None
+            return
+        if name == "bindrs":
+            self._bindrs: list[str] | None = plain_value
+            plain_value = self._shown_bindrs()
+        super().__setattr__(name, plain_value)
+
+    def _shown_bindrs(self) -> list[str] | None:
+        """The attribute `bindrs`."""
+        return self._bindrs
+
+    @property
+    def tags(self) -> list[str] | None:
+        """The tags that were declared; after `tag()`, those that the record has."""
+        tags = self._tags if self._later_tags is None else self._later_tags
+        lifecycle = self.__dict__.get("_lifecycle")
+        if tags is None or lifecycle is None or lifecycle.last_status is None:
+            return tags
+        return assignments.OpenedTags(tags)
+
+    @tags.setter
+    def tags(self, tags: Sequence[str] | None) -> None:
+        self._describe("tags", tags)
 
     def __repr__(self) -> str:
         return f"<Experiment {self.prefix!r} in {self.place.root!r}{', open' if self.run.is_open else ''}>"
@@ -213,12 +260,16 @@ class Experiment:
         """ML-Dash's name for the description."""
         return self.description
 
+    @readme.setter
+    def readme(self, text: str | None) -> None:
+        self._describe("description", text)
+
     @property
     def about(self) -> dict[str, Any]:
         """The arguments that are stored with each opening."""
         return {
             "description": self.description,
-            "tags": self.tags,
+            "tags": self._tags,
             "bindrs": self._bindrs,
             "metadata": self.metadata,
         }
@@ -255,6 +306,7 @@ class Experiment:
             )
         self.place.move(record_paths.expand(record_paths.as_text(prefix, what="prefix")))
         self._is_announced = True
+        self._lifecycle.last_status = None  # that of the former record
         self.metrics.move()
         if self._tracks is not None:
             self._tracks.move()
@@ -289,6 +341,7 @@ class Experiment:
 
         Raises:
             NotFoundError: there is no record yet.
+            StateError: it is open, and its folder was moved or removed.
             UsageError: a tag cannot be added, or none is given.
         """
         from nemorun_cli.model import labels  # noqa: PLC0415 - few programs tag their record
@@ -296,15 +349,19 @@ class Experiment:
 
         change = label_rules.tag_change(add, remove)
         if self.writer.is_off:
-            return labels.current(self.tags or [], [change])
-        self._require_record()
-        return record_labels.retag(self.place, change, by=record_labels.author())
+            tags = labels.current(self.tags or [], [change])
+        else:
+            self._require_record()
+            tags = record_labels.retag(self.place, change, by=record_labels.author())
+        self._later_tags = list(tags)
+        return tags
 
     def note(self, text: str) -> None:
         """Add a note to the record, open or not.
 
         Raises:
             NotFoundError: there is no record yet.
+            StateError: it is open, and its folder was moved or removed.
             UsageError: it is empty, or longer than 1 MiB.
         """
         from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - few programs note
@@ -315,7 +372,9 @@ class Experiment:
             record_labels.note(self.place, checked, by=record_labels.author())
 
     def _require_record(self) -> None:
-        if not ids(self.place):
+        if self.run.is_open:
+            self.writer.require_present()
+        elif not ids(self.place):
             raise NotFoundError(
                 f"there is no record at {self.prefix!r} in {self.dash_root} yet",
                 hint="open it first: with experiment.run",

@@ -14,6 +14,7 @@ from nemorun_cli.errors import NotFoundError, UnreadableWarning, UsageError
 from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import arguments
+from nemorun_cli.tracking.assignments import CheckedAttributes
 from nemorun_cli.tracking.store import file_copies, folder_walk, save_formats
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     PathList = list[str]
 
 
-class Files:
+class Files(CheckedAttributes):
     """The files of a record, or those in one of its folders: `files("models").save(model, to="best.pt")`.
 
     Saving copies and hashes the content before the call returns. Saving under an existing name creates a
     new version; deleting hides a name and keeps its contents.
     """
+
+    written = 'experiment.files.save(value, to="{name}.json")'
 
     def __init__(self, place: Place, writer: Writer) -> None:
         self._place = place

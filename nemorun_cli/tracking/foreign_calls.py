@@ -61,6 +61,7 @@ WRITTEN_NAMES: Final = {
     **dict.fromkeys(("set_tag", "set_tags"), _TAGS),
     "define_metric": f"{_NONE}: `step`, or else `epoch`, is the x axis",
     **dict.fromkeys(("watch", "unwatch", "autolog"), f"{_NONE}; log what you want to see: {_NUMBERS}"),
+    "notes": 'experiment.note("a text"), or Experiment(description="a first try")',
     "log_code": f"{_NONE}: the commit and the changes are stored with each opening",
     "alert": 'experiment.log("text", level="warn"); the plugin `notify` reports ends and failures',
 }

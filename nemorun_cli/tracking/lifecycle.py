@@ -13,7 +13,7 @@ from nemorun_cli.errors import StateError
 from nemorun_cli.model.bounded_text import bounded, shown
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import descriptor_to_append, make_folder, write_whole
-from nemorun_cli.tracking import foreign_calls
+from nemorun_cli.tracking import assignments, foreign_calls
 from nemorun_cli.tracking.process import exit_hooks, failure, process_info
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import REGISTER
@@ -55,12 +55,14 @@ class Recorded(Protocol):
 Owner = TypeVar("Owner", bound=Recorded)
 
 
-class Lifecycle(Generic[Owner]):
+class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
     """Start and end of an experiment's record.
 
     As a context manager, it starts the record and ends it with the result of the block; as a decorator, it
     does so around each call.
     """
+
+    settable = frozenset({"prefix", "last_status"})
 
     finish = foreign_calls.ForeignName("experiment.run.complete()", of="a name of wandb")
     log = foreign_calls.ForeignName('experiment.metrics("train").log(loss=0.5)', of="a name of wandb")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
+from nemorun_cli.tracking.assignments import CheckedAttributes
 from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
@@ -30,8 +31,11 @@ _TO_STDERR: Final = frozenset({"error", "fatal"})
 _FROM_LOGGING: Final = ((50, "fatal"), (40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 
 
-class Logs:
+class Logs(CheckedAttributes):
     """The log of a record: `logs.info("epoch done", epoch=3)`."""
+
+    settable = frozenset({"prints"})
+    written = "experiment.log(text, {name}=…)"
 
     def __init__(self, place: Place, writer: Writer, *, prints: bool) -> None:
         self.prints = prints

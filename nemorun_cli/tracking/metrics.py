@@ -10,6 +10,7 @@ from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking import arguments, foreign_calls
+from nemorun_cli.tracking.assignments import CheckedAttributes
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files, row_series
 from nemorun_cli.tracking.store.json_values import dump, encode_row
@@ -66,8 +67,11 @@ class MetricDescription(WithMlDashKeys[Any]):
     """The name and description of a metric; also with ML-Dash's keys, such as `totalDataPoints`."""
 
 
-class Metric:
+class Metric(CheckedAttributes):
     """One series: `metrics("train")`. Reading needs no open record and includes the rows of all processes."""
+
+    settable = frozenset({"name", "summary_cache", "folder"})
+    written = 'experiment.metrics("train").log({name}=0.5, step=1)'
 
     def __init__(
         self, name: str | None, folder: str, writer: Writer, timestamps: Timestamps, metrics: Metrics
@@ -279,8 +283,11 @@ class Metric:
         return self
 
 
-class Metrics:
+class Metrics(CheckedAttributes):
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
+
+    settable = frozenset({"buffer"})
+    written = "experiment.metrics.log({name}=0.5, step=1)"
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
         self.buffer = Buffers(self._log_summary, writer.require_open)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model.bounded_text import shown
+from nemorun_cli.tracking.assignments import CheckedAttributes
 from nemorun_cli.tracking.metrics import as_fields
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.timestamps import Timestamps
 
 
-class Track:
+class Track(CheckedAttributes):
     """One topic: `tracks("robot/pose")`."""
+
+    settable = frozenset({"topic"})
+    written = 'experiment.tracks("robot/pose").append({name}=1.0)'
 
     def __init__(self, topic: str, folder: str, writer: Writer, timestamps: Timestamps) -> None:
         self.topic = topic
@@ -210,8 +214,10 @@ class Slice:
     findByTime = find_by_time  # noqa: N815 - ML-Dash's name
 
 
-class Tracks:
+class Tracks(CheckedAttributes):
     """The tracks of a record."""
+
+    written = 'experiment.tracks("robot/pose").append({name}=1.0)'
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
         self._place = place

@@ -32,6 +32,8 @@ NEW: dict[str, Callable[[Experiment], object]] = {
     "log": lambda it: it.log("x"),
     "file": lambda it: it.files.save_text("x", to="x.txt"),
     "track": lambda it: it.tracks("t").append(x=1),
+    "tag": lambda it: it.tag("best"),
+    "note": lambda it: it.note("x"),
 }
 
 
