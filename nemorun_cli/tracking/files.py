@@ -217,13 +217,14 @@ class Files(CheckedAttributes):
         Args:
             array: uint8 unchanged, booleans as black and white, floats from 0 to 1 scaled, other numbers from
                 0 to 255. Floats may exceed 0 to 1 by 0.2, and are clipped; floats whose largest is above 16
-                are from 0 to 255, and between the two nothing is guessed. An image of Pillow is taken too.
+                are from 0 to 255, and between the two nothing is guessed. An image of Pillow is taken too,
+                one of 16 bits as PNG or TIFF. Transparency gets a white background in JPEG and BMP.
             to: the name.
             quality: of JPEG, 1 to 100.
 
         Raises:
-            ValueError: the shape is not that of an image, a number is out of range or NaN, or it is not clear
-                whether floats are from 0 to 1 or to 255.
+            ValueError: the shape is not that of an image, a number is out of range or NaN, the format
+                does not hold the numbers of the image, or it is not clear whether floats are from 0 to 1 or to 255.
         """
         from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 

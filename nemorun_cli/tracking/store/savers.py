@@ -23,6 +23,8 @@ HALF_A_BYTE: Final = 0.5  # the same from 0 to 255, where it is rounded
 _PILLOW_FORMATS: Final = {".jpg": "JPEG", ".tif": "TIFF"}
 _CHANNELS: Final = (3, 4)
 _LARGEST: Final = 255  # value of a byte of an image
+_LARGEST_OF_16_BITS: Final = 65535
+_OPAQUE: Final = frozenset({"JPEG", "BMP"})
 
 
 def library(name: str, package: str, purpose: str) -> Any:
@@ -72,10 +74,55 @@ def image_writer(array: Any, ending: str, quality: int) -> Write:
     pillow = library("PIL.Image", "Pillow", "save_image")
     pillow_format = _pillow_format(pillow, ending.lower())
     image = array if is_pillow(array) else pillow.fromarray(as_bytes(array))
-    if pillow_format == "JPEG":
-        image = _opaque(pillow, image)
+    check_depth(image.mode, pillow_format)
+    if image.mode == "I" and pillow_format == "PNG":
+        image = _of_16_bits(image)
+    if pillow_format in _OPAQUE:
+        image = _opaque(pillow, image, is_jpeg=pillow_format == "JPEG")
     options = {"quality": quality, "optimize": True} if pillow_format == "JPEG" else {}
-    return lambda stream: image.save(stream, format=pillow_format, **options)
+
+    def write(stream: IO[bytes]) -> None:
+        try:
+            image.save(stream, format=pillow_format, **options)
+        except OSError as error:
+            if error.errno is not None:  # of the disk
+                raise
+            raise ValueError(
+                f"{pillow_format} has no images of mode {image.mode} ({error}): write image.convert('RGB')"
+            ) from error
+
+    return write
+
+
+def check_depth(mode: str, pillow_format: str) -> None:
+    """Refuse an image of more than 8 bits, which Pillow would clip to 0 to 255 in some formats.
+
+    Raises:
+        ValueError: the format does not hold the numbers of the image.
+    """
+    is_deep = mode in {"I", "F"} or mode.startswith("I;16")
+    if is_deep and pillow_format != "TIFF" and (mode == "F" or pillow_format != "PNG"):
+        numbers = "floats" if mode == "F" else "more than 8 bits"
+        kept = ".tif" if mode == "F" else ".png or .tif"
+        raise ValueError(
+            f"{pillow_format} does not hold images with {numbers} (mode {mode}): save it as {kept}, its array as"
+            " .npy, or scale it to 0 to 255 first"
+        )
+
+
+def _of_16_bits(image: Any) -> Any:
+    """An image of 32 bits as one of 16, which PNG has.
+
+    Raises:
+        ValueError: a number does not fit.
+    """
+    low, high = image.getextrema()
+    if not 0 <= low <= high <= _LARGEST_OF_16_BITS:
+        raise ValueError(
+            f"PNG has numbers of 16 bits, and those of the image are {low} to {high}: save it as .tif, or its"
+            " array as .npy"
+        )
+    return image.convert("I;16")
 
 
 def _pillow_format(pillow: Any, ending: str) -> str:
@@ -92,15 +139,17 @@ def _pillow_format(pillow: Any, ending: str) -> str:
     return str(known[ending])
 
 
-def _opaque(pillow: Any, image: Any) -> Any:
-    """An image in a mode of JPEG, which has no transparency: the background is white."""
-    if "transparency" in image.info or image.mode in {"LA", "PA", "La"}:
+def _opaque(pillow: Any, image: Any, *, is_jpeg: bool) -> Any:
+    """An image for a format without transparency: the background is white."""
+    if image.mode in {"La", "RGBa"}:  # multiplied by the transparency
+        image = image.convert(image.mode.upper())
+    if "transparency" in image.info or image.mode in {"LA", "PA"}:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
         white = pillow.new("RGB", image.size, (_LARGEST, _LARGEST, _LARGEST))
         white.paste(image, mask=image.getchannel("A"))
         return white
-    return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
+    return image if not is_jpeg or image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
 
 
 def as_bytes(array: Any) -> Any:
@@ -132,7 +181,10 @@ def as_bytes(array: Any) -> Any:
     if pixels.dtype.kind == "f":
         return _bytes_of_floats(numpy, pixels, low, high)
     if not 0 <= low <= high <= _LARGEST:
-        raise ValueError(f"the numbers of an image are from 0 to 1 or 0 to 255, not {low} to {high}")
+        raise ValueError(
+            f"the numbers of an image are from 0 to 1 or 0 to 255, not {low} to {high}: scale them, save the"
+            " array as .npy, or an array of uint16 with Pillow's Image.fromarray(array) as .png or .tif"
+        )
     return pixels.astype(numpy.uint8)
 
 
