@@ -153,12 +153,14 @@ class Files(CheckedAttributes):
 
         Args:
             fpath: the file or folder.
-            to: the name to save it under; default its own. For a folder "." saves its files here.
+            to: the name to save it under; default its own. With a slash at the end, a file is saved into that
+                folder under its own name. For a folder "." saves its files here.
             about: description, tags, bindrs, metadata.
 
         Raises:
             NotFoundError: it does not exist.
-            UsageError: the folder has no files, or a name cannot be used. Nothing is saved.
+            UsageError: the folder has no files, a name cannot be used, or it is that of a folder or below a
+                file. Nothing is saved.
             OSError: a file or folder cannot be read. Nothing is saved.
         """
         source = absolute(fpath, what="fpath")
@@ -168,7 +170,8 @@ class Files(CheckedAttributes):
             return files._store_folder("" if name == "." else name, source)  # noqa: SLF001 - of this class
         if not os.path.isfile(source):
             raise NotFoundError(f"there is no file {source}")
-        return files._store(name or os.path.basename(source), lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this class
+        name = f"{name}{os.path.basename(source)}" if not name or name.endswith("/") else name
+        return files._store(name, lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this class
 
     def save_blob(self, data: bytes, *, to: str) -> File:
         """Save bytes."""
@@ -224,7 +227,8 @@ class Files(CheckedAttributes):
 
         Raises:
             ValueError: the shape is not that of an image, a number is out of range or NaN, the format
-                does not hold the numbers of the image, or it is not clear whether floats are from 0 to 1 or to 255.
+                does not hold the numbers of the image, or it is not clear whether floats are from 0 to 1 or
+                to 255.
         """
         from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
@@ -264,9 +268,12 @@ class Files(CheckedAttributes):
     def _store(self, name: str, content: Callable[[], BlobContent], form: Format | None = None) -> File:
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
-        if not path:
-            raise UsageError("a file needs a name")
+        if not path or name.endswith("/"):
+            raise UsageError(
+                "a file needs a name" if not path else f"{name!r} is a folder: add the name of the file to it"
+            )
         about = self._checked_about()
+        self._index.require_free([path])
         timestamp, stored = time.time(), content()
         file = _entry(path, stored, about, timestamp=timestamp, form=form)
         return self._index.add([file], timestamp=timestamp)[0]
@@ -284,6 +291,7 @@ class Files(CheckedAttributes):
         found = folder_walk.content_of(source, records=self._place.root)
         paths = [join(target, file.relative) for file in found.files]
         about = self._checked_about()
+        self._index.require_free(paths)
         timestamp = time.time()
         left_out, files = list(found.left_out), []
         for path, file in zip(paths, found.files, strict=True):
@@ -434,19 +442,23 @@ class Files(CheckedAttributes):
             pairs = [(full_path(file)[start:], file) for file in inner]
             return file_copies.copy_all(self._blobs, pairs, folder, replace=to is not None)
         target = absolute(to if to is not None else file["filename"], what="to")
-        if os.path.isdir(target):
+        if os.path.isdir(target) or (to is not None and os.fspath(to).endswith("/")):
             target = f"{target}/{file['filename']}"
         return file_copies.copy_one(self._blobs, file, target, replace=to is not None)
 
     def copy_all(self, files: Iterable[File], folder: str | os.PathLike[str]) -> PathList:
         """Copy files to their paths in a folder and return these; what has another content is not replaced.
 
+        A file whose path is that of a folder too, as earlier versions allowed, has to be copied alone.
+
         Raises:
             UsageError: a path has another content, or is that of a folder. Nothing is copied.
             LedgerDamagedError: the content has changed since it was saved.
         """
         pairs = [(full_path(file), file) for file in files]
-        return file_copies.copy_all(self._blobs, pairs, os.fspath(folder), replace=False)
+        return file_copies.copy_all(
+            self._blobs, pairs, os.fspath(folder), replace=False, remedy="choose another folder"
+        )
 
     def content_path(self, file: File) -> str:
         """The path of the content of a file, named by its checksum; do not write to it."""
@@ -508,15 +520,17 @@ class Files(CheckedAttributes):
 
         Args:
             source: the file as returned when it was saved, its id or its path.
-            to: the path in the record.
+            to: the path in the record; with a slash at the end, the folder.
 
         Raises:
             NotFoundError: there is no such file.
+            UsageError: the path is a folder, or below a file.
         """
         if not isinstance(source, str) and not (isinstance(source, Mapping) and "id" in source):
             raise TypeError(f"source is a file that was saved, its id or its path, not {shown(source)}")
         file = self._saved(source if isinstance(source, str) else source["id"])
         path = self._blobs.path(file["checksum"])
+        to = f"{to}{file['filename']}" if isinstance(to, str) and to.endswith("/") else to
         return self._with(_folder="")._store(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
 
 

@@ -430,9 +430,10 @@ def test_links_are_not_followed_out_of_a_folder(experiment: Experiment, tmp_path
     (source / "in").symlink_to("sub/b")
     (source / "out").symlink_to(tmp_path / "secret")
     (source / "folder").symlink_to("sub")
+    (source / "self").symlink_to(".")
     (source / "nothing").symlink_to("absent")
     os.mkfifo(source / "fifo")
-    with pytest.warns(UnreadableWarning, match=r"4 of .*fifo \(not a regular file\)"):
+    with pytest.warns(UnreadableWarning, match=r"5 of .*fifo \(not a regular file\)"):
         saved = experiment.files.upload(source)
     assert [file["filename"] for file in saved["files"]] == ["a", "in", "b"]
     assert {entry["path"]: entry["reason"] for entry in saved["skipped"]} == {
@@ -440,6 +441,7 @@ def test_links_are_not_followed_out_of_a_folder(experiment: Experiment, tmp_path
         "folder": "a link to a folder",
         "nothing": "a link to nothing",
         "out": "a link out of the folder",
+        "self": "a link to a folder",
     }
     assert experiment.files.read_text(name="data/in") == "2"
 
@@ -468,10 +470,59 @@ def test_records_in_a_folder_are_left_out(experiment: Experiment, tmp_path: Path
     assert [file["filename"] for file in saved["files"]] == ["a", "d"]
 
 
+def _save_below_a_file(experiment: Experiment, path: str, name: str) -> None:
+    """As two processes that know nothing of each other, and earlier versions, can do it."""
+    other = Experiment(experiment.prefix, dash_root=experiment.dash_root, print_logs=False)
+    with other.run:
+        above = experiment.files.find(path)
+        experiment.files.delete(path)
+        other.files.save_text("below", to=f"{path}/{name}")
+        experiment.files.duplicate(above["id"], to=path)
+
+
+def test_a_path_is_a_file_or_a_folder(experiment: Experiment, tmp_path: Path) -> None:
+    """Saving under the name of a folder, or below a file, is refused until what is there is deleted."""
+    source = _folder(tmp_path / "data", w="1")
+    files = experiment.files
+    files.save_text("1", to="a/file")
+    files.save_text("2", to="folder/x/y")
+    for call in (
+        lambda: files.save_text("3", to="a/file/below"),
+        lambda: files("a/file").save_text("3", to="b/c"),
+        lambda: files.save_text("3", to="folder/x"),
+        lambda: files("folder").upload(source / "w", to="x"),
+        lambda: files.upload(source, to="a/file"),
+        lambda: files.duplicate("a/file", to="folder"),
+    ):
+        with pytest.raises(UsageError, match=r"is a folder of saved files|is a saved file"):
+            call()
+    assert [file["filename"] for file in files.versions()] == ["file", "y"]
+    files.save_text("4", to="a/file")
+    files.delete("a/file")
+    assert files.save_text("5", to="a/file/below")["version"] == 1
+    with Experiment(experiment.prefix, dash_root=experiment.dash_root).run as other:  # another process
+        other.files.delete("folder/x/y")
+    assert files.save_text("6", to="folder/x")["version"] == 1
+
+
+def test_a_slash_at_the_end_means_into_the_folder(experiment: Experiment, tmp_path: Path) -> None:
+    """An uploaded, duplicated or downloaded file keeps its name there; a value needs a name."""
+    source = _folder(tmp_path / "data", w="1") / "w"
+    first = experiment.files("a").upload(source, to="b/")
+    assert (first["path"], first["filename"]) == ("/a/b", "w")
+    experiment.files.save(source, to="c/")
+    experiment.files.duplicate(first, to="d/")
+    assert [file["path"] for file in experiment.files.list()] == ["/a/b", "/c", "/d"]
+    with pytest.raises(UsageError, match="add the name of the file"):
+        experiment.files.save_text("x", to="e/")
+    assert experiment.files("c/w").download(to="new/") == str(tmp_path / "new/w")
+
+
 def test_copies_never_replace_each_other(experiment: Experiment, tmp_path: Path) -> None:
     """Two files that would have one path, or one that would be a folder, are refused before any copy."""
-    for path in ("m/a/x.pt", "m/b/x.pt", "m/a/y", "n/a", "n/a/b"):
+    for path in ("m/a/x.pt", "m/b/x.pt", "m/a/y", "n/a"):
         experiment.files.save_text(path, to=path)
+    _save_below_a_file(experiment, "n/a", "b")
     with pytest.raises(UsageError, match=r"m/a/x\.pt and m/b/x\.pt would both"):
         experiment.files.download("m/**/*.pt", to="out")
     with pytest.raises(UsageError, match=r"n/a is a file, but n/a/b"):

@@ -22,6 +22,7 @@ from nemorun_cli.cli.tables import Column
 from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.errors import AmbiguousError, NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
+from nemorun_cli.tracking.store import file_copies
 from nemorun_cli.tracking.store.file_index import full_path
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -99,7 +100,7 @@ def command(
     if (name is not None or path or download is not None) and not files:
         raise NotFoundError(f"there is no file {name or ''}".rstrip(), hint=_known(chosen))
     if download is not None:
-        terminal.write_lines(_copied(files, download))
+        _download(files, download)
     elif path:
         terminal.write_line(_only_path(files))
     elif form == "json":
@@ -138,20 +139,26 @@ def _files(chosen: TargetRecord, name: str | None, version: int | None) -> Itera
             yield file
 
 
-def _copied(files: Sequence[FileOfRecord], folder: str) -> list[str]:
-    """Copy files to a folder, and return the paths.
+def _download(files: Sequence[FileOfRecord], folder: str) -> None:
+    """Copy files to a folder, and print the paths.
 
     Raises:
-        UsageError: a path has another content.
+        UsageError: a path has another content; or a file has the path of a folder, and the rest was copied.
     """
     by_record: dict[str, list[FileOfRecord]] = {}
     for record, file in files:
         by_record.setdefault(record.label, []).append((record, file))
-    paths: list[str] = []
+    hidden: list[str] = []
     for label, pairs in by_record.items():
         target = folder if len(by_record) == 1 else f"{folder}/{label}"
-        paths += pairs[0][0].data.files.copy_all([file for _, file in pairs], target)
-    return paths
+        copied, left_out = file_copies.apart(file for _, file in pairs)
+        terminal.write_lines(pairs[0][0].data.files.copy_all(copied, target))
+        hidden += [f"{full_path(file)} of {label}" for file in left_out]
+    if hidden:
+        raise UsageError(
+            f"not copied, because a folder has its name: {', '.join(hidden)}",
+            hint="copy it alone to another folder: --name FILE --download FOLDER",
+        )
 
 
 def _known(chosen: Sequence[TargetRecord]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.system.files import make_folder, open_to_read
@@ -18,8 +18,24 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.blob_store import Blobs
     from nemorun_cli.tracking.store.file_index import File
 
+REMEDY: Final = "set the target with to="
 
-def copy_one(blobs: Blobs, file: File, target: str, *, replace: bool) -> str:
+
+def apart(files: Iterable[File]) -> tuple[list[File], list[File]]:
+    """The files that can be copied to their paths in one folder, and those whose path is a folder of others.
+
+    Records of earlier versions may have the second.
+    """
+    listed = list(files)
+    folders = {above for file in listed for above in _folders_above(f"/{full_path(file)}")}
+    is_hidden = [f"/{full_path(file)}" in folders for file in listed]
+    return (
+        [file for file, hidden in zip(listed, is_hidden, strict=True) if not hidden],
+        [file for file, hidden in zip(listed, is_hidden, strict=True) if hidden],
+    )
+
+
+def copy_one(blobs: Blobs, file: File, target: str, *, replace: bool, remedy: str = REMEDY) -> str:
     """Copy a file to a path, and return the path.
 
     Raises:
@@ -27,14 +43,16 @@ def copy_one(blobs: Blobs, file: File, target: str, *, replace: bool) -> str:
         LedgerDamagedError: the content has changed since it was saved.
     """
     check_path(file["filename"], what="file name")  # the index may come from another machine
-    if not replace and _is_there(target, file):
+    if not replace and _is_there(target, file, remedy):
         return target
     make_folder(os.path.dirname(target))
     blobs.copy_out(file["checksum"], target)
     return target
 
 
-def copy_all(blobs: Blobs, files: Iterable[tuple[str, File]], folder: str, *, replace: bool) -> list[str]:
+def copy_all(
+    blobs: Blobs, files: Iterable[tuple[str, File]], folder: str, *, replace: bool, remedy: str = REMEDY
+) -> list[str]:
     """Copy files to paths in a folder, and return these; all are checked before anything is copied.
 
     Args:
@@ -42,6 +60,7 @@ def copy_all(blobs: Blobs, files: Iterable[tuple[str, File]], folder: str, *, re
         files: the path of each copy in the folder, and the file.
         folder: the folder, which is created if it is missing.
         replace: whether other contents are replaced.
+        remedy: the hint where something else is there.
 
     Raises:
         UsageError: two files would have the same path, one would be a folder, or something else is there.
@@ -64,8 +83,8 @@ def copy_all(blobs: Blobs, files: Iterable[tuple[str, File]], folder: str, *, re
                 hint="download them one by one, with to=",
             )
         if not replace:
-            _is_there(target, file)
-    return [copy_one(blobs, file, target, replace=replace) for target, file in targets.items()]
+            _is_there(target, file, remedy)
+    return [copy_one(blobs, file, target, replace=replace, remedy=remedy) for target, file in targets.items()]
 
 
 def _folders_above(path: str) -> Iterator[str]:
@@ -74,7 +93,7 @@ def _folders_above(path: str) -> Iterator[str]:
         yield path
 
 
-def _is_there(target: str, file: File) -> bool:
+def _is_there(target: str, file: File, remedy: str) -> bool:
     """Whether a path has the content of a file already; False if nothing is there.
 
     Raises:
@@ -86,4 +105,4 @@ def _is_there(target: str, file: File) -> bool:
         with open_to_read(target) as stream:
             if hashlib.file_digest(stream, ALGORITHM).hexdigest() == file["checksum"]:
                 return True
-    raise UsageError(f"{target} exists with another content", hint="set the target with to=")
+    raise UsageError(f"{target} exists with another content", hint=remedy)

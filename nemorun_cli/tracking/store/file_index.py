@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.record_paths import as_text, check_path
@@ -24,26 +26,60 @@ class FileIndex:
         self._place = place
         self._writer = writer
         self._counts: dict[str, int] = {}  # the number of versions of each path, read once per opening
+        self._present: set[str] = set()  # the paths of files, read with the counts
+        self._folders: Counter[str] = Counter()  # how many files are in each folder and below it
         self._counted_in: str | None = None
+
+    def require_free(self, paths: Sequence[str]) -> None:
+        """Refuse paths that are folders of saved files, or below saved files: they could not be copied out.
+
+        Raises:
+            UsageError: the message names what is in the way.
+        """
+        if self._counted_in != self._writer.name:
+            self._count()
+        if any(self._problem(path) for path in paths):
+            self._count()  # another process may have deleted it
+            for problem in filter(None, map(self._problem, paths)):
+                raise UsageError(problem, hint="choose another name, or delete what is there first")
+
+    def _problem(self, path: str) -> str | None:
+        """Why no file can have this path, or None."""
+        if path in self._folders:
+            return f"{path!r} is a folder of saved files, so it cannot be the name of a file"
+        above = next((folder for folder in _folders_of(path) if folder in self._present), None)
+        return above and f"{above!r} is a saved file, so there can be no file {path!r} below it"
+
+    def _count(self) -> None:
+        """Read the versions and paths of all files."""
+        versions, present = _replayed(row_files.series(self._place.files, kind="files")[0])
+        self._counts = {full_path(version): version["version"] for version in versions}
+        self._present = set(present)
+        self._folders = Counter(folder for path in present for folder in _folders_of(path))
+        self._counted_in = self._writer.name
 
     def add(self, files: Sequence[File], *, timestamp: float) -> list[File]:
         """Record saved files, all or none, and return them with their versions."""
         if self._counted_in != self._writer.name:
-            versions, _ = _replayed(row_files.series(self._place.files, kind="files")[0])
-            self._counts = {full_path(version): version["version"] for version in versions}
-            self._counted_in = self._writer.name
+            self._count()
         rows = [encode_row(timestamp, {"saved": file}) for file in files]
         self._writer.append(self._place.files, b"".join(rows))
         return [{**file, "version": self._counted(full_path(file))} for file in files]
 
     def _counted(self, path: str) -> int:
         """The number of versions of a path with a new one."""
+        if path not in self._present:
+            self._present.add(path)
+            self._folders.update(_folders_of(path))
         self._counts[path] = self._counts.get(path, 0) + 1
         return self._counts[path]
 
     def remove(self, paths: list[str], *, timestamp: float) -> None:
         """Record that paths were deleted."""
         self._append(timestamp, {"deleted": paths})
+        for path in self._present.intersection(paths):
+            self._present.remove(path)
+            self._folders -= Counter(_folders_of(path))  # without those that are empty now
 
     def update(self, file_id: str, about: Mapping[str, Any], *, timestamp: float) -> None:
         """Record other descriptions, tags or the like of a saved file; its content is the same."""
@@ -90,6 +126,12 @@ def _apply(update: Mapping[str, Any], versions: list[File]) -> None:
     for file in versions:
         if file.get("id") == update["id"]:
             file.update(update)
+
+
+def _folders_of(path: str) -> list[str]:
+    """The folders that a path is in: `a` and `a/b` for `a/b/c`."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def full_path(file: Mapping[str, Any]) -> str:

@@ -82,6 +82,8 @@ def _sort(entry: os.DirEntry[str], root: str) -> _Sort:
     path = entry.path
     if entry.is_symlink():
         path = os.path.realpath(entry.path)
+        if path == root:
+            return _Sort(path, "a link to a folder")
         if not path.startswith(f"{root.rstrip('/')}/"):
             return _Sort(path, "a link out of the folder")
     try:

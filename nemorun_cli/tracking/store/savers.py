@@ -105,8 +105,8 @@ def check_depth(mode: str, pillow_format: str) -> None:
         numbers = "floats" if mode == "F" else "more than 8 bits"
         kept = ".tif" if mode == "F" else ".png or .tif"
         raise ValueError(
-            f"{pillow_format} does not hold images with {numbers} (mode {mode}): save it as {kept}, its array as"
-            " .npy, or scale it to 0 to 255 first"
+            f"{pillow_format} does not hold images with {numbers} (mode {mode}): save it as {kept}, its"
+            " array as .npy, or scale it to 0 to 255 first"
         )
 
 

@@ -73,6 +73,23 @@ def test_files_are_copied_out(exp: Exp) -> None:
     exp("files", "a", *of, "out", "--path", code=2)
 
 
+def test_a_file_with_the_name_of_a_folder_is_left_out(exp: Exp) -> None:
+    """The other files are copied, and the message shows the options that copy it."""
+    root = exp.folder / ".dash"
+    with Experiment("a", dash_root=root).run as first, Experiment("a", dash_root=root).run as second:
+        for record, path in ((first, "x"), (second, "y"), (first, "k"), (second, "k/w")):
+            record.files.save_text(path, to=path)
+    of = ("--dash-root", ".dash")
+    result = exp("files", "a", *of, "--download", "out", code=2)
+    copied = [str(exp.folder / "out" / name) for name in ("k/w", "x", "y")]
+    assert result.stdout.split() == copied
+    assert "a folder has its name: k of a" in result.stderr
+    assert "--name FILE --download FOLDER" in result.stderr
+    assert exp("files", "a", *of, "--name", "k", "--download", "alone").stdout.strip().endswith("alone/k")
+    (exp.folder / "out/x").write_text("mine")
+    assert "to=" not in exp("files", "a", *of, "--download", "out", code=2).stderr
+
+
 def test_exact_name_comes_before_a_glob(exp: Exp) -> None:
     """A name with characters of globs is that file, in whichever record it is; else it is a glob."""
     _saved(exp, "a", **{"run[1]": "1", "run1": "2"})
