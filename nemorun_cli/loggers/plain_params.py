@@ -41,6 +41,9 @@ def recordable_row(fields: Mapping[Any, Any]) -> dict[str, Any]:
     row = {}
     for key, value in fields.items():
         name = str(key)
+        if not name:
+            warn("a metric with an empty name was not recorded")
+            continue
         if name == "_ts":
             warn("the metric '_ts' was not recorded: it is the time of the row")
             continue

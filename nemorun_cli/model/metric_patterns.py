@@ -107,7 +107,7 @@ def _of_json(line: str) -> Iterator[Fields]:
 
 def _numbers(fields: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, int | float]]:
     for key, value in fields.items():
-        if key.startswith("_"):
+        if not key or key.startswith("_"):
             continue
         if isinstance(value, dict) and depth:
             yield from _numbers(value, f"{prefix}{key}.", depth - 1)

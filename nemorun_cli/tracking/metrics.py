@@ -80,6 +80,7 @@ class Metric(CheckedAttributes):
         self.summary_cache = SummaryCache(self.log, writer.require_open)
         self.folder = folder
         self._append = writer.append
+        self._require_open = writer.require_open
         self._timestamp = timestamps.take
         self._metrics = metrics
 
@@ -92,12 +93,12 @@ class Metric(CheckedAttributes):
         _ts: float | None = None,
         **named: Any,
     ) -> Self:
-        """Append one row; it is written to the file before this returns.
+        """Append one row; it is written to the file before this returns. Without fields, nothing is written.
 
         Args:
             fields: the fields as a mapping, a dataclass or the like.
             foreign: nothing: `log("loss", 0.5)` of MLflow is refused.
-            step: the field `step`, by which `read(step=…)` selects.
+            step: the field `step`, by which `read(step=…)` selects; it overrides that of the mapping.
             _ts: the row's Unix time; -1 is that of the thread's last row; default now.
             named: the fields by name; they override those of the mapping.
 
@@ -109,6 +110,9 @@ class Metric(CheckedAttributes):
             named = {**as_fields(fields, *foreign), **named}
         if step is not None:
             named["step"] = step
+        if not named:
+            self._require_open()
+            return self
         self._append(self.folder, encode_row(self._timestamp(_ts), named, is_metric=True))
         return self
 
@@ -355,9 +359,12 @@ class Metrics(CheckedAttributes):
         lines = [
             (self(name), encode_row(timestamp, {**shared, **inner}, is_metric=True))
             for name, inner in nested.items()
+            if shared or inner
         ]
         if shared:
             lines.insert(0, (self(), encode_row(timestamp, shared, is_metric=True)))
+        if not lines:
+            self._writer.require_open()
         for metric, line in lines:
             self._writer.append(metric.folder, line)
         return self

@@ -3,16 +3,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemorun_cli.errors import StateError
+from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.store.row_selection import downsample, mean, statistics
-
-if TYPE_CHECKING:
-    from nemorun_cli.tracking import Experiment
 
 
 @dataclass
@@ -244,3 +242,30 @@ def test_no_thread_and_no_descriptor_is_left(experiment: Experiment) -> None:
     experiment.run.complete()
     assert _descriptors() <= before - 20
     experiment.run.start()
+
+
+def test_a_field_has_a_name(experiment: Experiment) -> None:
+    """An empty one is refused, as in params, and nothing is written."""
+    for call in (
+        lambda: experiment.metrics("m").log({"": 1}),
+        lambda: experiment.metrics.log({"": 1}),
+        lambda: experiment.metrics.log(m={"": 1}),
+        lambda: experiment.tracks("t").append({"": 1}),
+    ):
+        with pytest.raises(TypeError, match="name of a field is empty"):
+            call()
+    assert experiment.metrics.names() == []
+
+
+def test_a_row_has_fields(experiment: Experiment, root: Path) -> None:
+    """A call without any writes nothing, and still needs an open record."""
+    for call in (
+        lambda it: it.metrics("m").log(),
+        lambda it: it.metrics("m").log({}),
+        lambda it: it.metrics.log(),
+        lambda it: it.metrics.log(m={}),
+    ):
+        call(experiment)
+        with pytest.raises(StateError):
+            call(Experiment("o/p/closed", dash_root=root))
+    assert experiment.metrics.names() == []

@@ -95,6 +95,8 @@ def _head(key: str) -> str:
     if not isinstance(key, str):
         raise TypeError(f"the name of a field must be text, not {shown(key)}")
     key = _text(str.__str__(key), "the name of a field")
+    if not key:
+        raise TypeError("the name of a field is empty")
     if key == "_ts":
         raise TypeError("_ts is the time of the row and must be a number")
     head = f",{_quote(key)}:"
