@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from nemorun_cli.dash.run import COMPUTED, DEFAULT_PREFIX, FIELDS, RUN
 from nemorun_cli.tracking import experiment as tracked
-from nemorun_cli.tracking.foreign_calls import refuse_name
+from nemorun_cli.tracking.foreign_calls import decorated_without_call, refuse_name
 from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.params import Params
 
@@ -190,6 +190,7 @@ class Experiment(tracked.Experiment):
 
     def log(  # type: ignore[override] # without a message, ML-Dash returns what builds a line
         self,
+        /,
         message: object = None,
         level: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -236,7 +237,12 @@ def ml_dash_experiment(
         prefix: as for `Experiment`.
         params: whether to record the arguments of the call as params.
         options: other arguments of `Experiment`.
+
+    Raises:
+        TypeError: it is used without parentheses, or an option is unknown.
     """
+    if callable(prefix):
+        raise decorated_without_call(prefix)
     _check_names(options, ARGUMENTS)
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:

@@ -42,23 +42,23 @@ class LogBuilder:
         self._logs = logs
         self._metadata = metadata
 
-    def debug(self, message: object, **extra: Any) -> None:
+    def debug(self, /, message: object, **extra: Any) -> None:
         """Log a line that helps to debug."""
         self._write("debug", message, extra)
 
-    def info(self, message: object, **extra: Any) -> None:
+    def info(self, /, message: object, **extra: Any) -> None:
         """Log a line about the progress."""
         self._write("info", message, extra)
 
-    def warn(self, message: object, **extra: Any) -> None:
+    def warn(self, /, message: object, **extra: Any) -> None:
         """Log a line about a possible problem."""
         self._write("warn", message, extra)
 
-    def error(self, message: object, **extra: Any) -> None:
+    def error(self, /, message: object, **extra: Any) -> None:
         """Log a line about an error."""
         self._write("error", message, extra)
 
-    def fatal(self, message: object, **extra: Any) -> None:
+    def fatal(self, /, message: object, **extra: Any) -> None:
         """Log a line about an error that ends the run."""
         self._write("fatal", message, extra)
 

@@ -313,6 +313,7 @@ class Experiment:
 
     def log(
         self,
+        /,
         message: object = _NO_TEXT,
         level: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -456,7 +457,12 @@ def ml_dash_experiment(
         prefix: as for `Experiment`.
         params: whether to record the arguments of the call as params.
         options: other arguments of `Experiment`.
+
+    Raises:
+        TypeError: it is used without parentheses, or an option is unknown.
     """
+    if callable(prefix):
+        raise foreign_calls.decorated_without_call(prefix)
     for name in options:
         if name not in ARGUMENTS:
             raise unknown_argument(name, ARGUMENTS)

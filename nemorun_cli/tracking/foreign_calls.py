@@ -147,6 +147,25 @@ def params_given_by_position(values: tuple[object, ...]) -> ForeignCallError:
     return ForeignCallError(f"set() takes params by name, not set({given}): write {_PARAMS}")
 
 
+def params_read_by_position(values: tuple[object, ...]) -> ForeignCallError:
+    """The error for `params.get("lr")` and `params.get("lr", 0.1)`."""
+    given = ", ".join(shown(value, 30) for value in values)
+    call = f"get({given})" if len(values) > 1 else f"[{given}]"
+    joint = "." if len(values) > 1 else ""
+    return ForeignCallError(
+        f"get() returns all params, and takes no name: write experiment.params.get(){joint}{call}"
+    )
+
+
+def decorated_without_call(function: object) -> ForeignCallError:
+    """The error for `@ml_dash_experiment` without parentheses."""
+    name = getattr(function, "__name__", "function")
+    return ForeignCallError(
+        f"ml_dash_experiment takes a prefix, not the function {name}: write @ml_dash_experiment() above it for"
+        ' a default prefix, or @ml_dash_experiment(prefix="owner/project/name")'
+    )
+
+
 def params_name(name: str) -> ForeignCallError:
     """The error for `params.update`, `params.lr` and `params.lr = 0.1`."""
     return ForeignCallError(

@@ -50,23 +50,23 @@ class Logs(CheckedAttributes):
     def _folder(self) -> str:
         return self._place.logs
 
-    def debug(self, message: object, **metadata: Any) -> None:
+    def debug(self, /, message: object, **metadata: Any) -> None:
         """Log a line that helps to debug."""
         self.write("debug", message, metadata)
 
-    def info(self, message: object, **metadata: Any) -> None:
+    def info(self, /, message: object, **metadata: Any) -> None:
         """Log a line about the progress."""
         self.write("info", message, metadata)
 
-    def warn(self, message: object, **metadata: Any) -> None:
+    def warn(self, /, message: object, **metadata: Any) -> None:
         """Log a line about a possible problem."""
         self.write("warn", message, metadata)
 
-    def error(self, message: object, **metadata: Any) -> None:
+    def error(self, /, message: object, **metadata: Any) -> None:
         """Log a line about an error."""
         self.write("error", message, metadata)
 
-    def fatal(self, message: object, **metadata: Any) -> None:
+    def fatal(self, /, message: object, **metadata: Any) -> None:
         """Log a line about an error that ends the run."""
         self.write("fatal", message, metadata)
 

@@ -48,7 +48,7 @@ class Buffers:
         new = _as_numbers(fields)
         _keep(self._numbers.setdefault(name, {}), new)
 
-    def log_summary(self, *aggregations: str, **extra: Any) -> None:
+    def log_summary(self, /, *aggregations: str, **extra: Any) -> None:
         """Log one row to each buffered series, with fields like `loss.mean`, and clear the buffers.
 
         Args:
@@ -112,7 +112,7 @@ class SummaryCache:
         """A copy begins empty: the original summarises its own numbers."""
         return {**self.__dict__, "_numbers": {}, "_extra": {}, "_is_summarised": True}
 
-    def store(self, **fields: float | None) -> None:
+    def store(self, /, **fields: float | None) -> None:
         """Keep one number of each field; None counts as NaN.
 
         Raises:
@@ -123,7 +123,7 @@ class SummaryCache:
         _keep(self._numbers, _as_numbers(fields))
         self._is_summarised = False
 
-    def set(self, **extra: Any) -> None:
+    def set(self, /, **extra: Any) -> None:
         """Add fields to the next summary unchanged.
 
         Raises:

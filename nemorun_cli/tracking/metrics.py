@@ -116,7 +116,7 @@ class Metric(CheckedAttributes):
         self._append(self.folder, encode_row(self._timestamp(_ts), named, is_metric=True))
         return self
 
-    def buffer(self, **named: float | None) -> Self:
+    def buffer(self, /, **named: float | None) -> Self:
         """Buffer numbers for `metrics.buffer.log_summary()`; closing the record logs the remaining ones.
 
         Raises:

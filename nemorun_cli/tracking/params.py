@@ -61,7 +61,7 @@ class Params:
     def _folder(self) -> str:
         return self._place.params
 
-    def set(self, *groups: Any, **named: Any) -> Self:
+    def set(self, /, *groups: Any, **named: Any) -> Self:
         """Set parameters; others keep their values.
 
         Args:
@@ -88,7 +88,7 @@ class Params:
         names.add(flat)
         return self
 
-    def log(self, *groups: Any, **named: Any) -> Self:
+    def log(self, /, *groups: Any, **named: Any) -> Self:
         """The same as `set`; the name in ML-Dash."""
         return self.set(*groups, **named)
 
@@ -114,11 +114,23 @@ class Params:
         self._cached_names = None
         return self
 
-    def get(self, *, flatten: bool = True, openings: Collection[str] | None = None) -> dict[str, Any]:
+    def get(
+        self, *foreign: Any, flatten: bool = True, openings: Collection[str] | None = None
+    ) -> dict[str, Any]:
         """All parameters by dotted name, or nested.
 
         If two openings set `a` and `a.b`, the later one takes effect.
+
+        Args:
+            foreign: nothing: `get("lr")` of a mapping is refused.
+            flatten: whether nested parameters have dotted names.
+            openings: only what these openings set.
+
+        Raises:
+            TypeError: a name is given; the message shows what to write.
         """
+        if foreign:
+            raise foreign_calls.params_read_by_position(foreign)
         flat: Flat = {}
         for _ in _replay(self._changes(openings), flat):
             pass

@@ -44,6 +44,7 @@ def test_json_lines_give_their_numbers() -> None:
     assert math.isnan(row.pop("x"))
     assert row == {"epoch": 2, "train.loss": 0.5}
     assert found("json", '{"epoch": 2}') == []
+    assert found("json", '{"": 2, "loss": 1}') == [{"loss": 1}]
 
 
 @pytest.mark.parametrize("line", ["", "{", "[1]", "text", '{"a": }', "{" * 100_000 + "}", '{"a": "b"}'])

@@ -131,6 +131,11 @@ HABITS: dict[str, tuple[Callable[[Any], object], str]] = {
     "a series as an item": (lambda it: it.metrics["train"], r"write experiment\.metrics\('train'\)"),
     "a series set": (lambda it: it.metrics.__setitem__("loss", 1), r"write experiment\.metrics\('loss'\)"),
     "param by position": (lambda it: it.params.set("lr", 0.1), r"params\.set\(lr=0\.1\)"),
+    "a param read by position": (
+        lambda it: it.params.get("lr"),
+        r"write .*\.params\.get\(\)\['lr'\]",
+    ),
+    "a param or a default": (lambda it: it.params.get("lr", 1), r"params\.get\(\)\.get\('lr', 1\)"),
     "params updated": (lambda it: it.params.update({"lr": 0.1}), r"params\.set\(lr=0\.1\)"),
     "a param as an item": (lambda it: it.params["lr"], r"params\.get\(\)\['lr'\]"),
     "a param set as an item": (lambda it: it.params.__setitem__("lr", 0.1), r"params\.set\(lr=0\.1\)"),
@@ -164,3 +169,29 @@ def test_a_class_of_a_user_may_have_such_a_name(root: Path) -> None:
             self.config = {"lr": 0.1}
 
     assert Own().config == {"lr": 0.1}
+
+
+@pytest.mark.parametrize("decorator", [nemorun_cli.ml_dash_experiment, dash.ml_dash_experiment])
+def test_the_decorator_is_called(decorator: Any) -> None:
+    """Above a function without parentheses it is refused where it is written."""
+    with pytest.raises(TypeError, match=r"the function train: write @ml_dash_experiment\(\)"):
+
+        @decorator
+        def train() -> None:
+            """A function of a user."""
+
+
+@Classes
+def test_self_is_a_name_like_others(experiment: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields and params by name may be called `self`."""
+    monkeypatch.setenv("EXP_COMMIT", "0" * 40)
+    with experiment(prefix="o/p/study", dash_root=root, print_logs=False).run as opened:
+        opened.params.set(self=3)
+        opened.metrics("m").log(self=4).buffer(self=5)
+        opened.tracks("t").append(self=6, _ts=1.0)
+        opened.log("a", self=7)
+        opened.logs.info("b", self=8)
+        assert opened.params.get() == {"self": 3}
+        assert opened.metrics("m").last("self") == 4
+        assert opened.tracks("t").read()[0]["self"] == 6
+        assert [line["metadata"]["self"] for line in opened.logs.read()] == [7, 8]
