@@ -129,12 +129,13 @@ def make_folder(path: Path | str) -> None:
     """Create a private folder and its missing parents; an existing folder is not changed."""
     try:
         _make_last(path)
+        return  # noqa: TRY300 - outside of the handler, so that an error below is not chained to this one
     except FileNotFoundError:
         parent = os.path.dirname(os.fspath(path))  # noqa: PTH120 - this imports no pathlib
         if not parent:
             raise
-        make_folder(parent)
-        _make_last(path)  # still missing where no folder can be created, as in /proc
+    make_folder(parent)
+    _make_last(path)  # still missing where no folder can be created, as in /proc
 
 
 def _make_last(path: Path | str) -> None:

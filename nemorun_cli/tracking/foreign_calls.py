@@ -161,8 +161,8 @@ def decorated_without_call(function: object) -> ForeignCallError:
     """The error for `@ml_dash_experiment` without parentheses."""
     name = getattr(function, "__name__", "function")
     return ForeignCallError(
-        f"ml_dash_experiment takes a prefix, not the function {name}: write @ml_dash_experiment() above it for"
-        ' a default prefix, or @ml_dash_experiment(prefix="owner/project/name")'
+        f"ml_dash_experiment takes a prefix, not the function {name}: write @ml_dash_experiment() above it"
+        ' for a default prefix, or @ml_dash_experiment(prefix="owner/project/name")'
     )
 
 

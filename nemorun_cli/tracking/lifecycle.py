@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from nemorun_cli.errors import StateError
+from nemorun_cli.errors import StateError, UsageError
 from nemorun_cli.model.bounded_text import bounded, shown
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import descriptor_to_append, make_folder, write_whole
@@ -51,6 +52,10 @@ class Recorded(Protocol):
     def announce(self) -> None:
         """Print where the record is, if the program did not choose its prefix."""
 
+
+_NO_FOLDER: Final = frozenset(  # the folder is wrong, rather than the disk full
+    {errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+)
 
 Owner = TypeVar("Owner", bound=Recorded)
 
@@ -110,7 +115,8 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
         Raises:
             StateError: it is already open.
             NotFoundError: `resume="must"`, and the record does not exist.
-            UsageError: `resume="never"`, and the record exists.
+            UsageError: `resume="never"`, and the record exists; or its folder cannot be created.
+            OSError: the disk is full, or fails.
         """
         if self.is_open:
             raise StateError(f"the record {self._experiment.prefix!r} is already running")
@@ -123,9 +129,18 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
             session = DiscardedSession(experiment.place)
         else:
             process = process_info.of_process(os.environ)
-            session = OpenSession.start(
-                experiment.place, resume=experiment.resume, about=experiment.about, process=process
-            )
+            try:
+                session = OpenSession.start(
+                    experiment.place, resume=experiment.resume, about=experiment.about, process=process
+                )
+            except OSError as error:
+                if error.errno not in _NO_FOLDER:
+                    raise
+                raise UsageError(
+                    f"the record {experiment.prefix!r} cannot be created in {experiment.place.root}:"
+                    f" {error.strerror}: {error.filename}",
+                    hint="choose another folder with dash_root or EXP_DASH_ROOT",
+                ) from None
         self._session = session
         self._pid = os.getpid()
         self.last_status = str(session.status)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,7 @@ DEFAULT = r"(\w+)/(\w+)/\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d-[0-9a-f]{4}"
 
 
 def test_a_program_needs_no_prefix(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside of a task each `Experiment()` takes a new prefix in `.dash`, and prints once how to see it."""
+    """Each `Experiment()` outside of a task takes a new prefix, and prints once how any folder shows it."""
     monkeypatch.setenv("USER", "alice")
     process = program.start("""
     first, second = Experiment(print_logs=False), Experiment()
@@ -134,14 +135,15 @@ def test_a_program_needs_no_prefix(program: Program, tmp_path: Path, monkeypatch
     """)
     out, err = process.communicate()
     lines = err.splitlines()
-    shown = [re.fullmatch(rf"tracking: exp metrics ({DEFAULT}) --dash-root \.dash", line) for line in lines]
+    root = re.escape(shlex.quote(f"{tmp_path}/.dash"))
+    shown = [re.fullmatch(rf"tracking: exp metrics ({DEFAULT}) --dash-root {root}", line) for line in lines]
     assert (out, len(shown)) == ("", 2), err
     prefixes = [match[1] for match in shown if match]
     assert [match.group(2, 3) for match in shown if match] == [("alice", "command")] * 2
     assert sorted(prefixes) == sorted(tracking.prefixes(tmp_path / ".dash"))
     assert len(set(prefixes)) == 2
     result = subprocess.run(
-        ["exp", *lines[0].split()[2:]], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["exp", *shlex.split(lines[0])[2:]], cwd="/", capture_output=True, text=True, check=True
     )
     assert "m/x" in result.stdout
 

@@ -475,12 +475,15 @@ def _disk_full(*_: object) -> None:
 
 
 def test_block_that_cannot_be_opened_leaves_no_opening(tmp_path: Path) -> None:
-    """A root that is a file is an error of the start, and the experiment can be started elsewhere after."""
+    """A root that is a file, or where no folder can be, is one error of the start with folder and reason."""
     (tmp_path / "file").write_text("")
-    experiment = Experiment("a", dash_root=tmp_path / "file")
-    with pytest.raises(OSError, match="file"):
-        experiment.run.start()
-    assert not experiment.run.is_open
+    for root in (tmp_path / "file", tmp_path / "file/x", "/proc/nope"):
+        experiment = Experiment("a", dash_root=root)
+        with pytest.raises(UsageError, match=rf"cannot be created in {root}: N") as caught:
+            experiment.run.start()
+        assert caught.value.__suppress_context__
+        assert "EXP_DASH_ROOT" in (caught.value.hint or "")
+        assert not experiment.run.is_open
 
 
 def test_ctrl_c_cancels(

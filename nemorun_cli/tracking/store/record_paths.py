@@ -153,12 +153,10 @@ def as_text(path: str | os.PathLike[str], *, what: str) -> str:
 
 
 def as_command(place: Place) -> str:
-    """Where a record is, and the command that shows it, for people in the working folder."""
+    """Where a record is, and the command that shows it, for a shell in any folder."""
     import shlex  # noqa: PLC0415 - only for this line
 
-    root = os.path.relpath(place.root)
-    root = place.root if root.startswith(os.pardir) else root
-    return f"tracking: exp metrics {shlex.quote(place.prefix)} --dash-root {shlex.quote(root)}"
+    return f"tracking: exp metrics {shlex.quote(place.prefix)} --dash-root {shlex.quote(place.root)}"
 
 
 def default_prefix(root: str) -> str:
