@@ -23,12 +23,16 @@ _PREFIX: Final = 'Experiment(prefix="owner/project/name")'
 _NUMBERS: Final = 'experiment.metrics("train").log(loss=0.5, step=1)'
 _PARAMS: Final = "experiment.params.set(lr=0.1), which also takes a mapping or a namespace"
 _FILES: Final = 'experiment.files("models").upload("model.pt")'
-_VALUES: Final = (
-    'experiment.files("outputs").save_json(value, to="value.json"), or save_text, save_image, save_fig'
-)
+_FOLDERS: Final = 'experiment.files("models").upload("folder/")'
+_OUTPUTS: Final = 'experiment.files("outputs")'
+_IMAGES: Final = f'{_OUTPUTS}.save_image(array, to="image.png")'
+_TABLES: Final = f'{_OUTPUTS}.save_json(rows, to="table.json"), or save(table, to="table.csv")'
+_TAG: Final = 'experiment.tag(add="baseline"), or experiment.params.set(kind="baseline") for a value'
+_STUDY: Final = "exp compare, exp metrics --json, or nemorun_cli.tracking.record and prefixes"
 _TAGS: Final = 'Experiment(tags=["baseline"]), or experiment.params.set(kind="baseline") for a value'
 _START: Final = "`with Experiment().run as experiment:`, or experiment.run.start()"
 _END: Final = "experiment.run.complete(), or leave the block of `with experiment.run`"
+_PURPOSE: Final = "tracks what one program measures"
 _OWNERS: Final = "a name of wandb or MLflow"
 _NONE: Final = "nothing: it is not needed here"
 
@@ -54,11 +58,16 @@ WRITTEN_NAMES: Final = {
     **dict.fromkeys(("log_metric", "log_metrics", "add_scalar"), _NUMBERS),
     "summary": 'experiment.metrics("train").stats(), or last("loss"); exp compare shows both',
     "history": 'experiment.metrics("train").read()',
-    **dict.fromkeys(("log_artifact", "log_artifacts", "log_model", "save", "use_artifact"), _FILES),
-    **dict.fromkeys(
-        ("log_dict", "log_text", "log_image", "log_figure", "log_table", "Table", "Image"), _VALUES
-    ),
-    **dict.fromkeys(("set_tag", "set_tags"), _TAGS),
+    **dict.fromkeys(("log_artifact", "log_model", "save"), _FILES),
+    "log_artifacts": _FOLDERS,
+    "use_artifact": 'experiment.files("models").download("model.pt", to="model.pt")',
+    "log_dict": f'{_OUTPUTS}.save_json(value, to="value.json")',
+    "log_text": f'{_OUTPUTS}.save_text(text, to="text.txt")',
+    "log_figure": f'{_OUTPUTS}.save_fig(figure, to="figure.png")',
+    **dict.fromkeys(("log_image", "Image"), _IMAGES),
+    **dict.fromkeys(("log_table", "Table"), _TABLES),
+    **dict.fromkeys(("set_tag", "set_tags"), _TAG),
+    **dict.fromkeys(("search_runs", "get_run"), _STUDY),
     "define_metric": f"{_NONE}: `step`, or else `epoch`, is the x axis",
     **dict.fromkeys(("watch", "unwatch", "autolog"), f"{_NONE}; log what you want to see: {_NUMBERS}"),
     "notes": 'experiment.note("a text"), or Experiment(description="a first try")',
@@ -84,9 +93,13 @@ class ForeignCallError(TypeError, AttributeError):
 class ForeignName:
     """A name of NeMo-Run's Experiment, or another library's, on the class and on its instances."""
 
-    def __init__(self, replacement: str, *, of: str = "NeMo-Run's") -> None:
+    def __init__(
+        self, replacement: str, *, of: str = "NeMo-Run's", on: str | None = None, purpose: str = _PURPOSE
+    ) -> None:
         self._replacement = replacement
         self._of = of
+        self._on = on  # what the user wrote before the name; default: the class
+        self._purpose = purpose
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -105,8 +118,8 @@ class ForeignName:
 
     def _refused(self, owner: type) -> ForeignCallError:
         return ForeignCallError(
-            f"{owner.__name__}.{self._name} is {self._of}: this {owner.__name__} tracks what one program"
-            f" measures. Write {self._replacement}"
+            f"{self._on or owner.__name__}.{self._name} is {self._of}: {self._on or f'this {owner.__name__}'}"
+            f" {self._purpose}. Write {self._replacement}"
         )
 
 
@@ -133,6 +146,11 @@ def in_package(name: str) -> ForeignCallError | None:
     if replacement is None:
         return None
     return ForeignCallError(f"nemorun_cli.{name} is {_OWNERS}. Write {replacement}")
+
+
+def of_a_run(replacement: str, *, of: str) -> ForeignName:
+    """A name that a run has in another library, for `experiment.run`."""
+    return ForeignName(replacement, of=of, on="experiment.run", purpose="is the life cycle of a record")
 
 
 def metric_given_by_position(values: tuple[object, ...]) -> ForeignCallError:
@@ -167,7 +185,14 @@ def decorated_without_call(function: object) -> ForeignCallError:
 
 
 def params_name(name: str) -> ForeignCallError:
-    """The error for `params.update`, `params.lr` and `params.lr = 0.1`."""
+    """The error for `params.update`, `params.items`, `params.lr` and `params.lr = 0.1`."""
+    if name in {"update", "setdefault"}:
+        return ForeignCallError(f"experiment.params is no mapping and has no {name}(): write {_PARAMS}")
+    if hasattr(dict, name):
+        return ForeignCallError(
+            f"experiment.params is no mapping and has no {name}(): write experiment.params.get(), which is"
+            f" one, or {_PARAMS}"
+        )
     return ForeignCallError(
         f"experiment.params has no attribute {name!r}: write {_PARAMS}, and"
         f" experiment.params.get()[{name!r}] to read one"

@@ -69,11 +69,11 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
 
     settable = frozenset({"prefix", "last_status"})
 
-    finish = foreign_calls.ForeignName("experiment.run.complete()", of="a name of wandb")
-    log = foreign_calls.ForeignName('experiment.metrics("train").log(loss=0.5)', of="a name of wandb")
-    config = foreign_calls.ForeignName("experiment.params.set(lr=0.1)", of="a name of wandb")
-    summary = foreign_calls.ForeignName('experiment.metrics("train").stats()', of="a name of wandb")
-    info = foreign_calls.ForeignName("experiment.run.opening, or experiment.prefix", of="a name of MLflow")
+    finish = foreign_calls.of_a_run("experiment.run.complete()", of="a name of wandb")
+    log = foreign_calls.of_a_run('experiment.metrics("train").log(loss=0.5)', of="a name of wandb")
+    config = foreign_calls.of_a_run("experiment.params.set(lr=0.1)", of="a name of wandb")
+    summary = foreign_calls.of_a_run('experiment.metrics("train").stats()', of="a name of wandb")
+    info = foreign_calls.of_a_run("experiment.run.opening, or experiment.prefix", of="a name of MLflow")
 
     def __init__(self, experiment: Owner) -> None:
         self._experiment = experiment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,13 +137,18 @@ HABITS: dict[str, tuple[Callable[[Any], object], str]] = {
         r"write .*\.params\.get\(\)\['lr'\]",
     ),
     "a param or a default": (lambda it: it.params.get("lr", 1), r"params\.get\(\)\.get\('lr', 1\)"),
+    "params updated by name": (lambda it: it.params.update(a=1), r"has no update\(\): write .*params\.set"),
+    "params as a mapping": (lambda it: it.params.items(), r"write experiment\.params\.get\(\)"),
     "params updated": (lambda it: it.params.update({"lr": 0.1}), r"params\.set\(lr=0\.1\)"),
     "a param as an item": (lambda it: it.params["lr"], r"params\.get\(\)\['lr'\]"),
     "a param set as an item": (lambda it: it.params.__setitem__("lr", 0.1), r"params\.set\(lr=0\.1\)"),
     "a param as an attribute": (lambda it: it.params.lr, r"params\.get\(\)\['lr'\]"),
     "a param set": (lambda it: setattr(it.params, "lr", 0.1), r"params\.set\(lr=0\.1\)"),
     "a config set": (lambda it: setattr(it, "config", {"lr": 0.1}), r"params\.set\(lr=0\.1\)"),
-    "the run ended": (lambda it: it.run.finish(), r"Write experiment\.run\.complete\(\)"),
+    "the run ended": (
+        lambda it: it.run.finish(),
+        r"^experiment\.run\.finish .*run\.complete\(\)",
+    ),
     "the run logs": (lambda it: it.run.log({"loss": 1}), r"Write experiment\.metrics"),
 }
 
@@ -195,3 +201,36 @@ def test_self_is_a_name_like_others(experiment: Any, root: Path, monkeypatch: py
         assert opened.metrics("m").last("self") == 4
         assert opened.tracks("t").read()[0]["self"] == 6
         assert [line["metadata"]["self"] for line in opened.logs.read()] == [7, 8]
+
+
+FIRST = {
+    "log_image": ".save_image(",
+    "log_dict": ".save_json(",
+    "log_text": ".save_text(",
+    "log_figure": ".save_fig(",
+    "log_artifacts": '.upload("folder/")',
+    "use_artifact": ".download(",
+    "set_tag": "experiment.tag(add=",
+    "search_runs": "exp compare",
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_call_that_fits_is_shown_first(name: str) -> None:
+    """The first call of the message is the one for this name, on an experiment and in the package."""
+    for owner in (nemorun_cli.Experiment("study"), nemorun_cli):
+        with pytest.raises(TypeError) as caught:
+            getattr(owner, name)
+        written = str(caught.value).partition("Write ")[2]
+        assert FIRST[name] in written.partition(", ")[0]
+
+
+def test_the_names_of_the_page_are_refused() -> None:
+    """Each call in the left column of the page about MLflow raises the error that the page promises."""
+    page = (Path(nemorun_cli.__file__).parents[1] / "docs/coming-from/mlflow.md").read_text()
+    rows = [row.split("|")[1] for row in page.splitlines() if row.startswith("| `")]
+    names = {name for row in rows for name in re.findall(r"(?:mlflow\.|`)(\w+)(?=[(`])", row)}
+    assert {"search_runs", "log_text", "autolog", "set_experiment"} <= names
+    for name in names:
+        with pytest.raises(TypeError, match="Write "):
+            getattr(nemorun_cli, name)
