@@ -50,13 +50,14 @@ class CheckedAttributes:
     """A part of an experiment, whose public attributes are only those that it sets itself."""
 
     settable: ClassVar[frozenset[str]] = frozenset()  # what may be assigned
+    label: ClassVar[str] = "experiment"  # how a program gets the part
     written: ClassVar[str] = _PARAM  # what to write instead of assigning `{name}`
 
     def __setattr__(self, name: str, value: object) -> None:
         if name[:1] != "_" and name not in self.settable and is_own(self):
             refuse_foreign(self, name)
             raise AssignmentError(
-                f"{type(self).__name__}.{name} cannot be assigned: it would not be recorded."
+                f"{self.label}.{name} cannot be assigned: it would not be recorded."
                 f" Write {WRITTEN_ON_A_RUN.get(name) or self.written.format(name=name)}"
             )
         super().__setattr__(name, value)

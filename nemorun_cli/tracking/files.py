@@ -41,6 +41,7 @@ class Files(CheckedAttributes):
     new version; deleting hides a name and keeps its contents.
     """
 
+    label = "experiment.files"
     written = 'experiment.files.save(value, to="{name}.json")'
 
     def __init__(self, place: Place, writer: Writer) -> None:
@@ -268,9 +269,11 @@ class Files(CheckedAttributes):
     def _store(self, name: str, content: Callable[[], BlobContent], form: Format | None = None) -> File:
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
-        if not path or name.endswith("/"):
+        if not path or not name or name.endswith("/"):
             raise UsageError(
-                "a file needs a name" if not path else f"{name!r} is a folder: add the name of the file to it"
+                "a file needs a name"
+                if not path or not name
+                else f"{name!r} is a folder: add the name of the file to it"
             )
         about = self._checked_about()
         self._index.require_free([path])

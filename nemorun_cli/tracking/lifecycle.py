@@ -67,6 +67,7 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
     does so around each call.
     """
 
+    label = "experiment.run"
     settable = frozenset({"prefix", "last_status"})
 
     finish = foreign_calls.of_a_run("experiment.run.complete()", of="a name of wandb")

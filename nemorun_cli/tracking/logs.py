@@ -34,6 +34,7 @@ _FROM_LOGGING: Final = ((50, "fatal"), (40, "error"), (30, "warn"), (20, "info")
 class Logs(CheckedAttributes):
     """The log of a record: `logs.info("epoch done", epoch=3)`."""
 
+    label = "experiment.logs"
     settable = frozenset({"prints"})
     written = "experiment.log(text, {name}=…)"
 

@@ -70,6 +70,7 @@ class MetricDescription(WithMlDashKeys[Any]):
 class Metric(CheckedAttributes):
     """One series: `metrics("train")`. Reading needs no open record and includes the rows of all processes."""
 
+    label = "experiment.metrics(…)"
     settable = frozenset({"name", "summary_cache", "folder"})
     written = 'experiment.metrics("train").log({name}=0.5, step=1)'
 
@@ -290,6 +291,7 @@ class Metric(CheckedAttributes):
 class Metrics(CheckedAttributes):
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
+    label = "experiment.metrics"
     settable = frozenset({"buffer"})
     written = "experiment.metrics.log({name}=0.5, step=1)"
 

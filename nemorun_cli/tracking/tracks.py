@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class Track(CheckedAttributes):
     """One topic: `tracks("robot/pose")`."""
 
+    label = "experiment.tracks(…)"
     settable = frozenset({"topic"})
     written = 'experiment.tracks("robot/pose").append({name}=1.0)'
 
@@ -217,6 +218,7 @@ class Slice:
 class Tracks(CheckedAttributes):
     """The tracks of a record."""
 
+    label = "experiment.tracks"
     written = 'experiment.tracks("robot/pose").append({name}=1.0)'
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:

@@ -48,6 +48,7 @@ LOST: dict[str, tuple[Callable[[Any], object], str]] = {
     "a misspelt name": (lambda it: setattr(it, "descripton", "x"), "did you mean 'description'"),
     "on the run": (lambda it: setattr(it.run, "tags", ["x"]), r'experiment\.tag\(add="best"\)'),
     "notes of the run": (lambda it: setattr(it.run, "notes", "x"), r"experiment\.note"),
+    "a name of the run": (lambda it: setattr(it.run, "x", 1), r"^experiment\.run\.x cannot .*set\(x=…"),
     "on metrics": (lambda it: setattr(it.metrics, "loss", 1), r"metrics\.log\(loss=0\.5"),
     "on a series": (lambda it: setattr(it.metrics("m"), "loss", 1), r"\.log\(loss=0\.5"),
     "on files": (lambda it: setattr(it.files, "table", 1), r'to="table\.json"'),

@@ -515,6 +515,8 @@ def test_a_slash_at_the_end_means_into_the_folder(experiment: Experiment, tmp_pa
     assert [file["path"] for file in experiment.files.list()] == ["/a/b", "/c", "/d"]
     with pytest.raises(UsageError, match="add the name of the file"):
         experiment.files.save_text("x", to="e/")
+    with pytest.raises(UsageError, match="a file needs a name"):
+        experiment.files("e").save_text("x", to="")
     assert experiment.files("c/w").download(to="new/") == str(tmp_path / "new/w")
 
 

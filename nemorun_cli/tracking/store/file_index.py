@@ -39,7 +39,8 @@ class FileIndex:
         if self._counted_in != self._writer.name:
             self._count()
         if any(self._problem(path) for path in paths):
-            self._count()  # another process may have deleted it
+            if not self._writer.is_off:
+                self._count()  # another process may have deleted it
             for problem in filter(None, map(self._problem, paths)):
                 raise UsageError(problem, hint="choose another name, or delete what is there first")
 

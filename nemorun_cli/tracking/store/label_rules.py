@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model import labels
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def tag_change(add: str | Iterable[str], remove: str | Iterable[str]) -> labels.TagChange:
@@ -30,7 +27,7 @@ def tag_change(add: str | Iterable[str], remove: str | Iterable[str]) -> labels.
 
 
 def _texts(tags: str | Iterable[str]) -> list[str]:
-    listed = [tags] if isinstance(tags, str) else list(tags)
+    listed = [tags] if isinstance(tags, str) or not isinstance(tags, Iterable) else list(tags)
     if wrong := [tag for tag in listed if not isinstance(tag, str)]:
         raise TypeError(f"a tag is a text, not {wrong[0]!r}")
     return list(dict.fromkeys(listed))
