@@ -269,12 +269,10 @@ class Files(CheckedAttributes):
     def _store(self, name: str, content: Callable[[], BlobContent], form: Format | None = None) -> File:
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
-        if not path or not name or name.endswith("/"):
-            raise UsageError(
-                "a file needs a name"
-                if not path or not name
-                else f"{name!r} is a folder: add the name of the file to it"
-            )
+        if not path or not name:
+            raise UsageError("a file needs a name")
+        if name.endswith("/"):
+            raise UsageError(f"{name!r} is a folder: add the name of the file to it")
         about = self._checked_about()
         self._index.require_free([path])
         timestamp, stored = time.time(), content()

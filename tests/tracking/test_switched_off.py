@@ -95,6 +95,7 @@ BAD: list[Callable[[Experiment], object]] = [
     lambda it: it.files.save_pkl(lambda: None, to="x.pkl"),
     lambda it: it.files.save_blob(b"", to="../x"),
     lambda it: it.files.upload("missing"),
+    lambda it: [it.files.save_blob(b"", to=path) for path in ("k", "k/w")],
     lambda it: it.tracks("t").append(timestamp=1),
     lambda it: it.run.start(),
     lambda it: it.run.fail(3),  # type: ignore[arg-type] # what is tested
