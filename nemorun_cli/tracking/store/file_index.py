@@ -46,7 +46,7 @@ class FileIndex:
 
     def _problem(self, path: str) -> str | None:
         """Why no file can have this path, or None."""
-        if path in self._folders:
+        if self._folders[path]:
             return f"{path!r} is a folder of saved files, so it cannot be the name of a file"
         above = next((folder for folder in _folders_of(path) if folder in self._present), None)
         return above and f"{above!r} is a saved file, so there can be no file {path!r} below it"
@@ -80,7 +80,8 @@ class FileIndex:
         self._append(timestamp, {"deleted": paths})
         for path in self._present.intersection(paths):
             self._present.remove(path)
-            self._folders -= Counter(_folders_of(path))  # without those that are empty now
+            for folder in _folders_of(path):
+                self._folders[folder] -= 1
 
     def update(self, file_id: str, about: Mapping[str, Any], *, timestamp: float) -> None:
         """Record other descriptions, tags or the like of a saved file; its content is the same."""
