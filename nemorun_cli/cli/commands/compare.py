@@ -230,7 +230,7 @@ def _document(compared: Comparison, grouped: GroupedComparison | None) -> dict[s
         ]
         document["ties"] = [_identity(row) for row in best.ties] if grouped is None else []
     if grouped is not None:
-        document["group_by"], document["over"] = grouped.by, grouped.over
+        document["group_by"], document["over"] = [key.title for key in grouped.by], grouped.over
         document["groups"] = [_group(group, grouped) for group in grouped.groups]
         document["group_ties"] = [_group(group, grouped) for group in grouped.ties]
     return document

@@ -242,9 +242,9 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
     return [*IDENTIFYING, *map(_title, fields)], rows
 
 
-def _title(field: str) -> str:
+def _title(field: str, *, beside: Sequence[str] = IDENTIFYING) -> str:
     """The title of a field's column; an underscore keeps it apart from a column that identifies the row."""
-    return f"{field}_" if field.rstrip("_") in IDENTIFYING else field
+    return f"{field}_" if field.rstrip("_") in beside else field
 
 
 def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
@@ -255,7 +255,7 @@ def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
         columns = [
             Column("TIME"),
             *([Column("ATTEMPT", is_number=True)] if with_attempts else []),
-            *tables.values(names),
+            *tables.values([_title(name, beside=("TIME", "ATTEMPT")) for name in names]),
         ]
         rows = [
             [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import conditions
 from nemorun_cli.experiment.records.compared_row import ComparedRow
-from nemorun_cli.experiment.records.row_keys import RowKeys
+from nemorun_cli.experiment.records.row_keys import RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate, Goal, split_key
@@ -61,8 +61,8 @@ class Comparison:
     Attributes:
         params: all params that any of the rows has.
         differing: the params that are not the same in all rows.
-        metrics: the requested metrics, or all.
-        columns: the same as keys.
+        columns: the requested metrics, or all.
+        known: the keys of all metrics, also of those that were not requested.
         matching: the rows that meet the conditions, in order, before the best and the limit.
         unmet: why no row meets the conditions; empty if one does.
         notes: what the conditions could also have meant.
@@ -72,8 +72,8 @@ class Comparison:
     rows: list[ComparedRow]
     params: list[str]
     differing: list[str]
-    metrics: list[str]
     columns: list[Key] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
     matching: list[ComparedRow] = field(default_factory=list)
     unmet: str = ""
     notes: list[str] = field(default_factory=list)
@@ -198,12 +198,12 @@ def compare(
     """
     conditions.require_form(where)
     if not all_rows:
-        return Comparison(rows=[], params=[], differing=[], metrics=list(keys))
+        return Comparison(rows=[], params=[], differing=[])
     known = RowKeys(all_rows)
     tests, notes = conditions.parse(where, known)
     titled = [replace(row, titles=known.titles) for row in all_rows]
     kept = [row for row in titled if all(test.is_met(row) for test in tests)]
-    columns = [known.metric(key) for key in keys] if keys else known.all_metrics
+    columns = by_title(map(known.metric, keys)) if keys else known.all_metrics
     params = [name for name in known.params if any(name in row.params for row in kept)]
     differing = [name for name in params if len(kept) == 1 or differs(name, kept)]
     by = None if sort is None else known.resolve(sort)
@@ -219,8 +219,8 @@ def compare(
         rows=shown[:limit],
         params=params,
         differing=differing,
-        metrics=[key.title for key in columns],
         columns=columns,
+        known=known.metrics,
         matching=kept,
         unmet="" if kept else conditions.unmet(tests, titled),
         notes=notes,

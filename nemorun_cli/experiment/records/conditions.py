@@ -47,7 +47,8 @@ class Condition:
         """The message that no row meets it, with the values there are."""
         texts = dict.fromkeys(_shown(value) for row in all_rows if (value := self.key.get(row)) is not None)
         values = ", ".join(list(texts)[:MOST_VALUES]) + (", …" if len(texts) > MOST_VALUES else "")
-        about = f"{self.key.title} is {values}" if texts else f"no row has a value of {self.key.title}"
+        name = self.key.name if self.key.kind == "record" else self.key.title
+        about = f"{name} is {values}" if texts else f"no row has a value of {name}"
         return f"no row has {self.text}; {about}"
 
 
