@@ -139,11 +139,7 @@ def command(
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     numbers = attempts(attempt, all_attempts=all_attempts)
     named = [name for name in (*(key or ()), sort, best) if name is not None]
-    rows = compare.distinct(
-        row
-        for target in targets
-        for row in compare.rows(target, keys=named, attempts=numbers, report=terminal.warn)
-    )
+    rows = compare.rows(*targets, keys=named, attempts=numbers, report=terminal.warn)
     options: dict[str, Any] = {
         "where": where or (),
         "sort": sort,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.experiment.records import conditions
+from nemorun_cli.experiment.records import conditions, documents
 from nemorun_cli.experiment.records.compared_row import ComparedRow
 from nemorun_cli.experiment.records.row_keys import RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
@@ -81,18 +81,18 @@ class Comparison:
 
 
 def rows(
-    target: Target,
-    *,
+    *chosen: Target,
     keys: Sequence[str] = (),
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,
-) -> Iterator[ComparedRow]:
-    """The rows of a target: one for each task of an experiment, with its params as defaults.
+) -> list[ComparedRow]:
+    """The rows of targets: one for each task of an experiment, with its params as defaults.
 
     If no task recorded anything, the experiment itself is the row. So is a record that no experiment wrote.
+    A record that several targets select is one row.
 
     Args:
-        target: an experiment, or the records under a prefix.
+        chosen: experiments, and the records under prefixes.
         keys: the metrics that are compared; of what supervisors measured, only these are read.
         attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
         report: called with a message for each record under a prefix that cannot be read, which is left
@@ -100,33 +100,43 @@ def rows(
 
     Raises:
         LedgerDamagedError: nothing can be read.
+        NotFoundError: no record has an attempt of this number.
     """
     also = [split_key(key)[0] for key in keys]
-    tolerated = report if report is not None and target.files is None else _refuse
-    for run in target.runs(report=tolerated):
-        shared: dict[str, Any] = {}
-        for record in run:
-            if record.is_of_experiment:
-                with _reporting(record, tolerated):
-                    shared = record.params()
-        of_tasks = [record for record in run if not record.is_of_experiment]
-        for record in of_tasks or run:
-            row = None
-            with _reporting(record, tolerated):
-                row = _row(
-                    read(record, also=also, attempts=attempts),
-                    record,
-                    record.params() if of_tasks else {},
-                    shared,
-                    is_kept=not of_tasks,
-                )
-            if row is not None:
-                yield row
+    rows_by_identity: dict[object, ComparedRow] = {}
+    records: list[TargetRecord] = []
+    for target in chosen:
+        tolerated = report if report is not None and target.files is None else _refuse
+        for run in target.runs(report=tolerated):
+            records += run
+            for row in _of_run(run, also, attempts, tolerated):
+                rows_by_identity[row.of.identity] = row
+    documents.require_attempt(records, attempts)
+    return list(rows_by_identity.values())
 
 
-def distinct(all_rows: Iterable[ComparedRow]) -> list[ComparedRow]:
-    """The rows, each once, although several targets select it."""
-    return list({row.of.identity: row for row in all_rows}.values())
+def _of_run(
+    run: Sequence[TargetRecord], also: Sequence[str], attempts: Attempts, report: Callable[[str], None]
+) -> Iterator[ComparedRow]:
+    """The rows of an experiment, or of a program that no experiment started."""
+    shared: dict[str, Any] = {}
+    for record in run:
+        if record.is_of_experiment:
+            with _reporting(record, report):
+                shared = record.params()
+    of_tasks = [record for record in run if not record.is_of_experiment]
+    for record in of_tasks or run:
+        row = None
+        with _reporting(record, report):
+            row = _row(
+                read(record, also=also, attempts=attempts),
+                record,
+                record.params() if of_tasks else {},
+                shared,
+                is_kept=not of_tasks,
+            )
+        if row is not None:
+            yield row
 
 
 def _refuse(message: str) -> None:
