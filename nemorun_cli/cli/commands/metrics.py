@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
-MOST_EXPLAINED: Final = 3  # tasks whose patterns are explained where nothing was recorded
+MOST_EXPLAINED: Final = 3  # tasks or series for which it is explained why nothing is shown
 SUMMARY: Final = (
     Column("RECORD"),
     Column("METRIC"),
@@ -150,6 +150,7 @@ def command(
         _show_rows(all_series, with_attempts=all_attempts)
     else:
         tables.show(SUMMARY, summary(all_series))
+        _tell_without_numbers(all_series)
     return 0
 
 
@@ -168,6 +169,7 @@ def _plot(
     by_attempt: bool,
 ) -> None:
     """Draw the curves, of the best records if that is wanted, and write which are left out."""
+    requested = all_series
     if best is not None:
         all_series, leader = leading.in_order(all_series, judged, best=best, goal=goal)
         terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
@@ -175,6 +177,7 @@ def _plot(
     if note := not_drawn(all_series, best=best):
         terminal.flush()
         terminal.say(note)
+    _tell_without_numbers(requested)
 
 
 def _unmatched(target: Target) -> Iterator[str]:
@@ -198,6 +201,16 @@ def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
         'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
         "key metrics, whose pattern has to match a line of their output"
     )
+
+
+def _tell_without_numbers(all_series: Sequence[Series]) -> None:
+    """Name the series of which summaries and curves show nothing, and what shows their rows."""
+    without = [f"{series.title} of {series.of.label}" for series in all_series if not series.statistics()]
+    if without:
+        more = f" and {len(without) - MOST_EXPLAINED} more" if len(without) > MOST_EXPLAINED else ""
+        terminal.flush()
+        terminal.say(f"note: there are rows without numbers: {', '.join(without[:MOST_EXPLAINED])}{more}")
+        terminal.say("hint: -n 5 shows the last rows, --format csv all of them")
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:
