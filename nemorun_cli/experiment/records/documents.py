@@ -46,7 +46,7 @@ def read_series(
 ) -> list[Series]:
     """The series of records that contain a requested field; see `series.read`.
 
-    A key with glob characters that is the name of a field means this field alone.
+    A key with glob characters that is the name of a field, in any row, means this field alone.
 
     Raises:
         UsageError: a key selects nothing, although metrics were logged.
