@@ -20,7 +20,7 @@ from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store.json_values import plain
 from nemorun_cli.tracking.store.record_paths import Place
-from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.row_writer import Writer
 from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.timestamps import Timestamps
 

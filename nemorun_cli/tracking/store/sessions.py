@@ -22,7 +22,7 @@ from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
 from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.tracking.process import process_info
-from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store import json_values, row_files, row_writer
 from nemorun_cli.tracking.store.presence import Presence, is_held
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class OpenSession:
         make_folder(place.openings)
         path = place.opening(opening)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        descriptor = row_files.above_standard_streams(descriptor)
+        descriptor = row_writer.above_standard_streams(descriptor)
         event = {"event": "opened", "format": FORMAT, "id": opening, "time": clock.stamp(now)}
         try:
             locked = _lock(descriptor)
@@ -155,7 +155,7 @@ def _write(descriptor: int, event: Mapping[str, Any]) -> None:
     line = f"{json_values.dump(event)}\n".encode("ascii")
     written = os.write(descriptor, line)
     if written != len(line):
-        row_files.finish(descriptor, line, written)
+        row_writer.finish(descriptor, line, written)
 
 
 def _generation(place: Place, resume: str) -> int:
