@@ -3,12 +3,14 @@
 Of the attempts at a task, and of the openings of a record that follow one another (its generations), a later
 one takes effect from its first step on: earlier rows at or after that step are superseded. They stay in their
 files. Openings that overlap, such as the ranks of a job, do not supersede each other, nor do different tasks
-of one experiment.
+of one experiment. A supervisor's opening of an attempt and those of the program do not either: whenever it
+began, it counts with the latest of these.
 """
 
 from __future__ import annotations
 
 from itertools import chain, compress, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from nemorun_cli.tracking.store.row_files import RowSource, merge
@@ -129,58 +131,79 @@ def _first(rows: Iterable[Row], axis: str) -> float | None:
     return next((value for row in rows if (value := number(row.get(axis))) is not None), None)
 
 
-class Chain(NamedTuple):
-    """The attempts at one task in one generation, oldest first, each with the files of its writers.
+Chain = list[list[RowSource]]
+"""The attempts at one task in one generation, oldest first, each with the files of its writers.
 
-    `opening` is one of theirs. Outside of tasks, all openings of a generation are one attempt.
-    """
-
-    opening: str
-    attempts: list[list[RowSource]]
-
+Outside of tasks, all openings of a generation are one attempt.
+"""
 
 Generation = list[Chain]  # chains do not supersede each other
 
 
 def layers(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[Generation]:
-    """The layers of files that are sorted by generation. Reads the origin of openings that share one."""
+    """The layers of files that are sorted by generation. Reads the origins unless all are of one opening."""
     generations: list[Generation] = []
-    for _, group in groupby(found, key=lambda source: source.generation):
-        files = list(group)
+    for _, group in groupby(_placed(found, origins), key=itemgetter(0)):
+        files = [source for _, source in group]
         if len({source.opening for source in files}) == 1:
-            generations.append([Chain(files[0].opening, [files])])
+            generations.append([[files]])
             continue
         by_task: dict[Task | None, dict[int, list[RowSource]]] = {}
         for source in files:
             origin = origins[source.opening]
             attempt = origin.attempt if origin.task else 0
             by_task.setdefault(origin.task, {}).setdefault(attempt, []).append(source)
-        ordered = [[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()]
-        generations.append([Chain(attempts[0][0].opening, attempts) for attempts in ordered])
+        generations.append([[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()])
     return generations
 
 
+def _placed(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[tuple[int, RowSource]]:
+    """The files with the generations in which they count.
+
+    Those of a supervisor are in the latest generation in which the program wrote in the same attempt.
+    """
+    placed = [(source.generation, source) for source in found]
+    if not found or found[0].generation == found[-1].generation:
+        return placed
+    latest: dict[tuple[Task | None, int], int] = {}
+    supervised = []
+    for index, source in enumerate(found):
+        origin = origins[source.opening]
+        if origin.is_supervised and origin.task:
+            supervised.append(index)
+        elif origin.task:
+            latest[origin.task, origin.attempt] = source.generation
+    for index in supervised:
+        generation, source = placed[index]
+        origin = origins[source.opening]
+        placed[index] = latest.get((origin.task, origin.attempt), generation), source
+    return sorted(placed, key=itemgetter(0)) if supervised else placed
+
+
 class _LaterLayers:
-    """The layers after a generation, by task."""
+    """The layers after a generation, by task and attempt."""
 
     def __init__(self) -> None:
-        self._by_task: dict[Task | None, Cut] = {}
-        self._of_all = Cut()
+        self._layers: dict[tuple[Task | None, int], Cut] = {}
+        self._of_program: dict[tuple[Task | None, int], Cut] = {}
 
-    def add(self, task: Task | None, layer: Cut) -> None:
-        self._by_task[task] = self._by_task.get(task, Cut()).joined(layer)
-        self._of_all = self._of_all.joined(layer)
+    def add(self, origin: RowOrigin, layer: Cut, of_program: Cut) -> None:
+        """Add what an attempt wrote in a generation, and of this what its program wrote."""
+        key = (origin.task, origin.attempt if origin.task else 0)
+        self._layers[key] = self._layers.get(key, Cut()).joined(layer)
+        self._of_program[key] = self._of_program.get(key, Cut()).joined(of_program)
 
-    def cut(self, task: Task | None) -> Cut:
-        """The cut for a task: other tasks of its experiment supersede nothing, whichever ran first."""
-        others = {
-            other for other in self._by_task if task and other and other != task and other[0] == task[0]
-        }
-        if not others:
-            return self._of_all
-        cut = Cut()
-        for other, layer in self._by_task.items():
-            cut = cut if other in others else cut.joined(layer)
+    def cut(self, origin: RowOrigin) -> Cut:
+        """The cut for an attempt.
+
+        Other tasks of its experiment supersede nothing, whichever ran first, nor does the supervisor of it.
+        """
+        task, cut = origin.task, Cut()
+        for (other, attempt), layer in self._layers.items():
+            if task and other == task and attempt == origin.attempt:
+                cut = cut.joined(self._of_program[other, attempt])
+            elif not (task and other and other != task and other[0] == task[0]):
+                cut = cut.joined(layer)
         return cut
 
 
@@ -213,13 +236,13 @@ def arranged(
         by_chain = [
             _chain(
                 attempts,
-                later.cut(origins[opening].task) if parts and supersedes else Cut(),
+                lambda source: later.cut(origins[source.opening]) if parts and supersedes else Cut(),
                 take,
                 head,
                 count=remaining,
                 supersedes=supersedes,
             )
-            for opening, attempts in chains
+            for attempts in chains
         ]
         rows = merge(by_chain)
         if remaining is not None:
@@ -227,28 +250,31 @@ def arranged(
             remaining -= len(rows)
         parts.append(rows)
         if supersedes and len(generations) > len(parts) and remaining != 0:
-            for opening, attempts in chains:
-                for files in attempts:
-                    later.add(origins[opening].task, Cut.of_layer(map(head, files)))
+            for files in chain.from_iterable(chains):
+                of_program = [source for source in files if not origins[source.opening].is_supervised]
+                layer = Cut.of_layer(map(head, files))
+                later.add(origins[files[0].opening], layer, Cut.of_layer(map(head, of_program)))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
 
 
 def _chain(
     attempts: list[list[RowSource]],
-    cut: Cut,
+    cut_of: Callable[[RowSource], Cut],
     take: Callable[[RowSource, Cut, int | None], list[Row]],
     head: Callable[[RowSource], Head],
     *,
     count: int | None,
     supersedes: bool,
 ) -> list[Row]:
-    """The rows of the attempts at one task that count."""
+    """The rows of the attempts at one task that count; `cut_of` gives the cut of later generations."""
     parts: list[list[Row]] = []
+    of_later_attempts = Cut()
     for files in reversed(attempts):
+        cut = cut_of(files[0]).joined(of_later_attempts)
         rows = merge([take(source, cut, count) for source in files])
         parts.append(rows)
         if count is not None and (count := count - len(rows)) <= 0:
             break
         if supersedes and len(attempts) > len(parts):
-            cut = cut.joined(Cut.of_layer(map(head, files)))
+            of_later_attempts = of_later_attempts.joined(Cut.of_layer(map(head, files)))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
