@@ -190,6 +190,18 @@ def test_a_part_is_also_kept_when_its_file_is_closed_early(experiment: Experimen
     assert [row["x"] for row in experiment.metrics("m").read()] == [1, 2]
 
 
+def test_no_training_ends_because_a_part_was_moved(experiment: Experiment, root: Path) -> None:
+    """What cannot be written again when a file is closed early is an error only at the end."""
+    experiment.metrics("m").log(x=1)
+    folder = root / experiment.prefix / ".record" / "metrics" / "m"
+    shutil.rmtree(folder)
+    folder.write_text("a file in place of the folder")
+    for number in range(MAX_OPEN):
+        experiment.tracks(f"t{number}").append(x=number)
+    with pytest.raises(StateError, match=f"their rows are lost: {folder}/"):
+        experiment.run.complete()
+
+
 def test_what_cannot_be_written_again_is_an_error(experiment: Experiment, root: Path) -> None:
     """The record is FAILED with the path, and ending it raises: rows are lost."""
     experiment.metrics("m").log(x=1)
@@ -198,6 +210,7 @@ def test_what_cannot_be_written_again_is_an_error(experiment: Experiment, root: 
     folder.write_text("a file in place of the folder")
     with pytest.raises(StateError, match=f"their rows are lost: {folder}/m/"):
         experiment.run.complete()
+    assert not experiment.run.is_open
     (opening,) = experiment.openings()
     assert (opening.status, "their rows are lost" in (opening.message or "")) == ("FAILED", True)
 

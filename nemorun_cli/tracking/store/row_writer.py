@@ -42,7 +42,8 @@ class Writer:
         self.presence: Presence | None = None  # of the opening; None for one that a supervisor writes to
         self._is_copy = False
         self._has_ended = False  # noticed by a copy: the process that opened the record has ended it
-        self._restored: list[str] = []  # files that were written again, because they were moved or removed
+        self._restored: list[str] = []  # files that were moved or removed, and written again
+        self._lost: list[str] = []  # those that could not be, each with the reason
 
     def __getstate__(self) -> dict[str, Any]:
         """The opening, for a copy in this or in another process, which writes files of its own."""
@@ -57,7 +58,8 @@ class Writer:
 
         self._is_copy = True
         self.presence = state["presence"] and state["presence"].of_copy()
-        self.name, self._lock, self._descriptors = _shared_by_copies(state["name"].partition(".")[0])
+        shared = _shared_by_copies(state["name"].partition(".")[0], self.presence)
+        self.name, self._lock, self._descriptors = shared.name, shared.lock, shared.descriptors
         self._notice_end()
         copies.watch(self)
 
@@ -66,7 +68,7 @@ class Writer:
         if self._is_copy:  # of an earlier opening, whose files and lock other copies still use
             self._lock, self._descriptors = RLock(), {}
         self._is_copy = self._has_ended = False
-        self.name, self.presence, self._restored = name, presence, []
+        self.name, self.presence, self._restored, self._lost = name, presence, [], []
 
     def require_open(self) -> None:
         """Raise unless lines can be appended.
@@ -148,40 +150,24 @@ class Writer:
         Returns:
             What is lost, because a file could not be written again, for a message; None if nothing is.
         """
-        lost = []
         with self._lock:
-            for folder in self._descriptors if self._is_present() else ():
-                try:
+            if _is_there(self.presence):
+                for folder in self._descriptors:
                     self._keep(folder)
-                except OSError as error:
-                    lost.append(f"{self._path(folder)} ({error.strerror})")
             restored, self._restored = self._restored, []
+            lost, self._lost = self._lost, []
         if restored:
             _warn(f"{MOVED}, and their rows were written to their places again: {_listed(restored)}")
         return f"{MOVED}, and their rows are lost: {_listed(lost)}" if lost else None
 
-    def _is_present(self) -> bool:
-        if self.presence is None:
-            return False
-        try:
-            self.presence.require()
-        except StateError:
-            return False
-        return True
-
     def _keep(self, folder: str) -> None:
-        """Write a file again if it is not in its place any more; costs two `stat`.
-
-        Raises:
-            OSError: it could not be written.
-        """
-        path, descriptor = self._path(folder), self._descriptors[folder]
-        if self.presence is not None and not _is_at(path, descriptor):
-            make_folder(folder)
-            with whole(path) as copy:
-                while block := os.pread(descriptor, BLOCK, copy.tell()):
-                    copy.write(block)
-            self._restored.append(path)
+        """Write a file again if it is not in its place any more; costs two `stat`, and raises nothing."""
+        path = self._path(folder)
+        try:
+            if self.presence is not None and _restore(path, self._descriptors[folder]):
+                self._restored.append(path)
+        except OSError as error:
+            self._lost.append(f"{path} ({error.strerror})")
 
     def close(self) -> None:
         """Close the files; later appends are refused."""
@@ -215,17 +201,18 @@ class _Shared(NamedTuple):
     name: str
     lock: RLock
     descriptors: dict[str, int]
+    presence: Presence | None
 
 
 _shared: dict[str, _Shared] = {}
 os.register_at_fork(after_in_child=_shared.clear)
 
 
-def _shared_by_copies(opening: str) -> _Shared:
+def _shared_by_copies(opening: str, presence: Presence | None) -> _Shared:
     """The name, lock and files of the copies of an opening in this process."""
     if opening not in _shared:
         _close_earlier()
-        _shared[opening] = _Shared(_name_of_process(opening), RLock(), {})
+        _shared[opening] = _Shared(_name_of_process(opening), RLock(), {}, presence)
     return _shared[opening]
 
 
@@ -233,13 +220,46 @@ def _close_earlier() -> None:
     """Close the files of copies of other openings: a worker may outlive many. One in use opens them again."""
     for earlier in list(_shared.values()):
         with earlier.lock:
+            is_there = _is_there(earlier.presence)
             while earlier.descriptors:
-                os.close(earlier.descriptors.popitem()[1])
+                folder, descriptor = earlier.descriptors.popitem()
+                path = f"{folder}/{earlier.name}{SUFFIX}"
+                try:
+                    if is_there and _restore(path, descriptor):
+                        _warn(f"{MOVED}, and their rows were written to their places again: {path}")
+                except OSError as error:
+                    _warn(f"{MOVED}, and their rows are lost: {path} ({error.strerror})")
+                os.close(descriptor)
 
 
 def _name_of_process(opening: str) -> str:
     """A name for a further writer of an opening."""
     return f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _is_there(presence: Presence | None) -> bool:
+    """Whether the folder of the record is where it was; False for an opening that a supervisor writes to."""
+    try:
+        if presence is not None:
+            presence.require()
+    except StateError:
+        return False
+    return presence is not None
+
+
+def _restore(path: str, descriptor: int) -> bool:
+    """Write an open file to its path again if it was moved or removed; returns whether it was.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    if _is_at(path, descriptor):
+        return False
+    make_folder(os.path.dirname(path))
+    with whole(path) as copy:
+        while block := os.pread(descriptor, BLOCK, copy.tell()):
+            copy.write(block)
+    return True
 
 
 def _is_at(path: str, descriptor: int) -> bool:
