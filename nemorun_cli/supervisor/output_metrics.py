@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.files import open_to_read
 from nemorun_cli.system.regex_timeout import SlowPatterns, TooSlowError, Watchdog
-from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store import json_values, row_files, row_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class OutputMetrics:
         ]
         self._series = {place.metric(name): name for name in wanted}
         self._slow_ones: list[tuple[str, str]] = []
-        self._writer = row_files.Writer()
+        self._writer = row_writer.Writer()
         self._name = f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"  # of the files of this process
         self._written = {folder: written(folder, opening) for folder, _, _ in self._finders}
         self._unmatched = {

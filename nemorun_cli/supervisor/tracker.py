@@ -269,14 +269,14 @@ class Tracker:
     # -- samples ------------------------------------------------------------------------------------
 
     def _append_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
-        from nemorun_cli.tracking.store import json_values, row_files  # noqa: PLC0415 - few specs ask for samples
+        from nemorun_cli.tracking.store import json_values, row_writer  # noqa: PLC0415 - few specs ask for samples
 
         key = (task, attempt)
         if key not in self._sample_files:
             opening = self._open_attempt(task, attempt, {})
             self._sample_files[key] = self._place(task).metric(SAMPLES), f"{opening}.{self._writer_name}"
         folder, name = self._sample_files[key]
-        writer = row_files.Writer()
+        writer = row_writer.Writer()
         writer.open(name)
         try:
             writer.append(folder, json_values.encode_row(at, fields))

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.tracking.store.row_selection import Span
     from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.timestamps import Timestamps
 
 ABOUT: Final = "about.json"  # the description of a metric
