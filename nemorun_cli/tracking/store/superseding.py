@@ -158,11 +158,12 @@ def layers(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list
 
 
 def _placed(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[tuple[int, RowSource]]:
-    """The files with the generations in which they count: those of one attempt at a task in its latest one."""
+    """The files with the generations in which they count; those of one attempt at a task in its latest one."""
     if not found or found[0].generation == found[-1].generation:
         return [(source.generation, source) for source in found]
     latest: dict[tuple[Task, int], int] = {}
-    keys = [(origin.task, origin.attempt) for source in found if (origin := origins[source.opening])]
+    of_files = [origins[source.opening] for source in found]
+    keys = [(origin.task, origin.attempt) for origin in of_files]
     for (task, attempt), source in zip(keys, found, strict=True):
         if task:
             latest[task, attempt] = source.generation

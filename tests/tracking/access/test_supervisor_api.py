@@ -66,16 +66,31 @@ def attempts(root: Path, monkeypatch: pytest.MonkeyPatch) -> Attempts:
     return Attempts(root, monkeypatch)
 
 
-def test_a_second_opening_in_an_attempt_supersedes_the_first(attempts: Attempts) -> None:
-    """A supervisor's opening, which is open as long as the attempt, makes them no ranks of one job."""
+def test_openings_of_one_attempt_supersede_nothing(attempts: Attempts) -> None:
+    """Not one after the other either, as ranks that do not overlap, or an evaluation after the training."""
     opening = attempts.supervise(1)
     attempts.log(0, 1, 2)
-    attempts.log(2, 3)
-    assert attempts.rows() == [(step, "program") for step in range(4)]
-    generations = [each.generation for each in Experiment(PREFIX, dash_root=attempts.root).openings()]
-    assert generations == [1, 1, 2]
+    attempts.log(1)
+    with Experiment(PREFIX, dash_root=attempts.root).run as experiment:
+        experiment.metrics("m").log(accuracy=0.9)
     attempts.record_output(opening, 0)
-    assert attempts.rows() == [(0, "program"), (0, "supervisor"), *((step, "program") for step in (1, 2, 3))]
+    openings = Experiment(PREFIX, dash_root=attempts.root).openings()
+    assert [each.generation for each in openings] == [1, 1, 2, 3]
+    steps = [row.get("step") for row in Experiment(PREFIX, dash_root=attempts.root).metrics("m").read()]
+    assert sorted(steps, key=str) == [0, 0, 1, 1, 2, None]
+
+
+def test_an_attempt_counts_as_a_whole(attempts: Attempts) -> None:
+    """What it evaluates without a step replaces no rows of earlier attempts that its training goes on from."""
+    attempts.supervise(1)
+    attempts.log(0, 1, 2)
+    attempts.end(1)
+    attempts.supervise(2)
+    attempts.log(2, 3)
+    with Experiment(PREFIX, dash_root=attempts.root).run as experiment:
+        experiment.metrics("m").log(accuracy=0.9)
+    steps = [row.get("step") for row in Experiment(PREFIX, dash_root=attempts.root).metrics("m").read()]
+    assert steps == [0, 1, 2, 3, None]
 
 
 def test_rows_of_a_supervisor_are_superseded_by_the_next_attempt(attempts: Attempts) -> None:
