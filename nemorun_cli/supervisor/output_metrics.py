@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 AT: Final = "_at"  # the field with the byte of the log at which the line begins
 CHUNK: Final = 1 << 16  # bytes read at a time
-SEARCHED_AGAIN: Final = 1 << 20  # bytes of the log in which a text that is no number is looked for
+SEARCHED_AGAIN: Final = 1 << 16  # bytes of the log in which a text that is no number is looked for
 LONGEST: Final = 1 << 14  # bytes of a line that are searched
 COUNTED: Final = 2e-5  # seconds that a search takes before its time counts, as that of few lines does
 

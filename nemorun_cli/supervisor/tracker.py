@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 SAMPLES: Final = "system"  # the series of what tasks use
 LOOK_EVERY: Final = 1.0  # seconds between reads of the output of tasks with patterns
 CHUNKS_AT_END: Final = 16  # mebibytes that are read of what a finished job has measured
-LOOK_TIME: Final = 0.2  # seconds that one read of all tasks may take
+LOOK_TIME: Final = (
+    0.2  # seconds that one read of all tasks may take, or a look for why patterns did not match
+)
 REST_TIME: Final = 5.0  # seconds that reading the rest of a finished task's output may take
 
 VERDICTS: Final = {
@@ -246,7 +248,7 @@ class Tracker:
             self._report(f"tracking: the last part of the output of {task} was not read: it is too long")
             return []
         if output is not None:
-            return output.unmatched(until=time.monotonic() + REST_TIME)
+            return output.unmatched(until=time.monotonic() + LOOK_TIME)
         return [
             {"series": series, "pattern": pattern, "reason": "never", "at": 0}
             for series, patterns in self._patterns[task].items()

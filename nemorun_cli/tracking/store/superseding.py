@@ -158,7 +158,7 @@ def layers(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list
 
 
 def _placed(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[tuple[int, RowSource]]:
-    """The files with the generations in which they count; those of one attempt at a task in its latest one."""
+    """The files with the generations in which they count; those of an attempt at a task in its latest one."""
     if not found or found[0].generation == found[-1].generation:
         return [(source.generation, source) for source in found]
     latest: dict[tuple[Task, int], int] = {}

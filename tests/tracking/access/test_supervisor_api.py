@@ -81,7 +81,7 @@ def test_openings_of_one_attempt_supersede_nothing(attempts: Attempts) -> None:
 
 
 def test_an_attempt_counts_as_a_whole(attempts: Attempts) -> None:
-    """What it evaluates without a step replaces no rows of earlier attempts that its training goes on from."""
+    """What it evaluates without a step replaces no rows of the attempt that its training continues."""
     attempts.supervise(1)
     attempts.log(0, 1, 2)
     attempts.end(1)
