@@ -8,7 +8,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.errors import ExpError
 from nemorun_cli.loggers.plain_params import recordable_params, recordable_row, warn
 from nemorun_cli.tracking.experiment import Experiment
 
@@ -170,11 +170,11 @@ class TrainerRecord:
         def write(experiment: Experiment) -> None:
             try:
                 experiment.params.set(named)
-            except (TypeError, ValueError, UsageError):  # nothing was set: find out which of them it is
+            except (TypeError, ValueError):  # nothing was set: find out which of them it is
                 for name, value in named.items():
                     try:
                         experiment.params.set({name: value})
-                    except (TypeError, ValueError, UsageError) as error:
+                    except (TypeError, ValueError) as error:
                         self._warn(f"a hyperparameter was not recorded: {error}")
 
         self._write(write, "params of the record {} were not written")

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from nemorun_cli.errors import NotFoundError, UnreadableWarning, UsageError
+from nemorun_cli.errors import InvalidValueError, NotFoundError, UnreadableWarning
 from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import arguments
@@ -94,7 +94,7 @@ class Files:
 
         Raises:
             TypeError: a folder is given twice.
-            UsageError: the path could leave the record.
+            InvalidValueError: the path could leave the record.
         """
         places = [place for place in (dir, path, prefix, file_id) if place is not None]
         if len(places) > 1:
@@ -155,7 +155,7 @@ class Files:
 
         Raises:
             NotFoundError: it does not exist.
-            UsageError: the folder has no files, or a name cannot be used. Nothing is saved.
+            InvalidValueError: the folder has no files, or a name cannot be used. Nothing is saved.
             OSError: a file or folder cannot be read. Nothing is saved.
         """
         source = absolute(fpath, what="fpath")
@@ -261,7 +261,7 @@ class Files:
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
         if not path:
-            raise UsageError("a file needs a name")
+            raise InvalidValueError("a file needs a name")
         about = self._checked_about()
         timestamp, stored = time.time(), content()
         file = _entry(path, stored, about, timestamp=timestamp, form=form)
@@ -291,7 +291,7 @@ class Files:
             files.append(_entry(path, stored, about, timestamp=timestamp))
         reasons = ", ".join(f"{each.relative} ({each.reason})" for each in left_out[:5])
         if not files:
-            raise UsageError(
+            raise InvalidValueError(
                 f"the folder {source} has no files to save" + (f": {reasons}" if reasons else "")
             )
         saved = self._index.add(files, timestamp=timestamp)

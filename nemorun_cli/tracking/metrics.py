@@ -304,7 +304,7 @@ class Metrics:
         """The series of this name; without one, the unnamed series.
 
         Raises:
-            UsageError: the name is empty or too long.
+            InvalidValueError: the name is empty or too long.
         """
         metric = self._series.get(name)
         if metric is None:
