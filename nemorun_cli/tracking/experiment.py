@@ -374,12 +374,12 @@ def unknown_argument(name: str, known: Sequence[str]) -> TypeError:
     """The error for an argument that is not known; it names the closest one."""
     import difflib  # noqa: PLC0415 - only needed for an error
 
-    if name in foreign_calls.ARGUMENTS:
+    if name in foreign_calls.NEMO_ARGUMENTS:
         return foreign_calls.argument(name)
     renamed = _RENAMED.get(name)
     similar = [renamed] if renamed else difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(known)}"
-    written = foreign_calls.WRITTEN_ARGUMENTS.get(name)
+    written = foreign_calls.REPLACED_ARGUMENTS.get(name)
     return TypeError(
         f"Experiment() has no argument {name!r} ({hint})" + (f". Write {written}" if written else "")
     )

@@ -48,8 +48,8 @@ class Files:
         if writer.is_off:
             from nemorun_cli.tracking.store import discarded  # noqa: PLC0415 - rarely needed
 
-            self._index = discarded.DiscardedIndex(place, writer)
-            self._discarded = discarded.DiscardedBlobs(place.blobs)
+            self._index = discarded.MemoryIndex(place, writer)
+            self._discarded = discarded.MemoryBlobs(place.blobs)
         self._folder = ""
         self._about: dict[str, Any] = {}
         self._id: str | None = None  # of one version, instead of a folder

@@ -92,7 +92,7 @@ class DiscardedSession:
         """Nothing is held."""
 
 
-class DiscardedStream(io.RawIOBase):
+class BoundedStream(io.RawIOBase):
     """A binary stream that keeps what is written while that is small; of more, only the size is known."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ def unknown_file(path: str) -> File:
     return {"id": name, "path": f"/{folder}", "filename": name, "checksum": NOT_KEPT, "sizeBytes": 0}
 
 
-class DiscardedIndex(FileIndex):
+class MemoryIndex(FileIndex):
     """The index of the files that were saved through this object, in memory."""
 
     def __init__(self, place: Place, writer: Writer) -> None:
@@ -177,7 +177,7 @@ class DiscardedIndex(FileIndex):
         return [{**change} for opening, change in self._by_opening if openings is None or opening in openings]
 
 
-class DiscardedBlobs(Blobs):
+class MemoryBlobs(Blobs):
     """Contents that are checked as they are saved; the latest are kept in memory, to be read back."""
 
     def __init__(self, folder: str) -> None:
@@ -188,12 +188,12 @@ class DiscardedBlobs(Blobs):
     @contextmanager
     def staging(self) -> Iterator[StagedBlob]:
         """A stream that takes a content; its size is known when the block ends."""
-        stream = DiscardedStream()
+        stream = BoundedStream()
         staged = StagedBlob(cast("Any", stream))
         yield staged
         staged.content = self._keep(stream)
 
-    def _keep(self, stream: DiscardedStream) -> BlobContent:
+    def _keep(self, stream: BoundedStream) -> BlobContent:
         if stream.kept is None:
             return BlobContent(NOT_KEPT, stream.size)
         data = bytes(stream.kept)
