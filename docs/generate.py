@@ -314,7 +314,7 @@ PARTS_OF_COMMANDS: Final = {
     "Partial": {"entry", "name"},
     "Experiment": {"add", "dryrun", "cancel", "move"},
     "Lifecycle": {"exited", "terminated", "forked"},
-    "Metrics": {"move", "finish", "forked"},
+    "Metrics": {"move", "finish"},
     "Logs": {"take", "write"},
     "Track": {"move"},
     "Tracks": {"move"},

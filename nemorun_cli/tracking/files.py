@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from nemorun_cli.errors import NotFoundError, UnreadableWarning, UsageError
+from nemorun_cli.errors import InvalidValueError, NotFoundError, UnreadableWarning
 from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import arguments
@@ -44,6 +44,12 @@ class Files:
         self._place = place
         self._writer = writer
         self._index = FileIndex(place, writer)
+        self._discarded: Blobs | None = None  # with tracking off
+        if writer.is_off:
+            from nemorun_cli.tracking.store import discarded  # noqa: PLC0415 - rarely needed
+
+            self._index = discarded.MemoryIndex(place, writer)
+            self._discarded = discarded.MemoryBlobs(place.blobs)
         self._folder = ""
         self._about: dict[str, Any] = {}
         self._id: str | None = None  # of one version, instead of a folder
@@ -52,11 +58,7 @@ class Files:
 
     @property
     def _blobs(self) -> Blobs:
-        if self._writer.is_off:
-            from nemorun_cli.tracking.store.discarded import DiscardedBlobs  # noqa: PLC0415 - rarely needed
-
-            return DiscardedBlobs(self._place.blobs)
-        return Blobs(self._place.blobs)
+        return self._discarded or Blobs(self._place.blobs)
 
     def _with(self, **attributes: Any) -> Self:
         """The files of the same record, with other attributes."""
@@ -94,7 +96,7 @@ class Files:
 
         Raises:
             TypeError: a folder is given twice.
-            UsageError: the path could leave the record.
+            InvalidValueError: the path could leave the record.
         """
         places = [place for place in (dir, path, prefix, file_id) if place is not None]
         if len(places) > 1:
@@ -155,7 +157,7 @@ class Files:
 
         Raises:
             NotFoundError: it does not exist.
-            UsageError: the folder has no files, or a name cannot be used. Nothing is saved.
+            InvalidValueError: the folder has no files, or a name cannot be used. Nothing is saved.
             OSError: a file or folder cannot be read. Nothing is saved.
         """
         source = absolute(fpath, what="fpath")
@@ -261,7 +263,7 @@ class Files:
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
         if not path:
-            raise UsageError("a file needs a name")
+            raise InvalidValueError("a file needs a name")
         about = self._checked_about()
         timestamp, stored = time.time(), content()
         file = _entry(path, stored, about, timestamp=timestamp, form=form)
@@ -291,7 +293,7 @@ class Files:
             files.append(_entry(path, stored, about, timestamp=timestamp))
         reasons = ", ".join(f"{each.relative} ({each.reason})" for each in left_out[:5])
         if not files:
-            raise UsageError(
+            raise InvalidValueError(
                 f"the folder {source} has no files to save" + (f": {reasons}" if reasons else "")
             )
         saved = self._index.add(files, timestamp=timestamp)
@@ -377,12 +379,15 @@ class Files:
         return matching[-1]
 
     def _saved(self, name: str) -> File:
-        """The file that a call changes or copies; with tracking off none is stored, and any name is one."""
-        if self._writer.is_off:
-            from nemorun_cli.tracking.store.discarded import discarded_file  # noqa: PLC0415 - rarely needed
+        """The file that a call changes or copies; with tracking off, also an unknown one."""
+        try:
+            return self.find(name)
+        except NotFoundError:
+            if not self._writer.is_off:
+                raise
+        from nemorun_cli.tracking.store.discarded import unknown_file  # noqa: PLC0415 - rarely needed
 
-            return discarded_file(join(self._folder, name))
-        return self.find(name)
+        return unknown_file(join(self._folder, name))
 
     def read_bytes(self, name: str = "", *, version: int | None = None) -> bytes:
         """The content of a file, checked against its checksum."""
@@ -491,8 +496,8 @@ class Files:
         """
         self._writer.require_open()
         is_glob = self._is_glob(name)
-        files = self.list(name) if is_glob and not self._writer.is_off else [self._saved(name)]
-        if not files:
+        files = self.list(name) if is_glob else [self._saved(name)]
+        if not files and not self._writer.is_off:
             raise NotFoundError(f"no file matches {name!r}")
         timestamp = time.time()
         self._index.remove([full_path(file) for file in files], timestamp=timestamp)

@@ -255,7 +255,6 @@ class Lifecycle(Generic[Owner]):
         if self._session is not None:
             self._session.release()
         self._experiment.writer.forked()
-        self._experiment.metrics.forked()
 
 
 def _reason(call: str, reason: object) -> str | None:

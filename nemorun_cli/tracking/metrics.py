@@ -11,6 +11,7 @@ from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
+from nemorun_cli.tracking.process import buffered_numbers
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 from nemorun_cli.tracking.store.object_fields import fields_of
@@ -74,7 +75,7 @@ class Metric:
         self, name: str | None, folder: str, writer: Writer, timestamps: Timestamps, metrics: Metrics
     ) -> None:
         self.name = name
-        self.summary_cache = SummaryCache(self.log, writer.require_open)
+        self.summary_cache = SummaryCache(name, self.log, writer, metrics._summarise)  # noqa: SLF001 - of this module
         self.folder = folder
         self._append = writer.append
         self._timestamp = timestamps.take
@@ -288,18 +289,12 @@ class Metrics:
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
-        self.buffer = Buffers(self._log_summary, writer.require_open)
+        self.buffer = Buffers(self._log_summary, writer, self._summarise)
         self._place = place
         self._writer = writer
         self._timestamps = timestamps
         self._series: dict[str | None, Metric] = {}
         self._origins: Origins | None = None
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
-
-        self.__dict__.update(state)
-        copies.watch(self)
 
     def _log_summary(self, name: str | None, fields: Mapping[str, Any]) -> None:
         self(name).log(fields)
@@ -314,7 +309,7 @@ class Metrics:
         """The series of this name; without one, the unnamed series.
 
         Raises:
-            UsageError: the name is empty or too long.
+            InvalidValueError: the name is empty or too long.
         """
         metric = self._series.get(name)
         if metric is None:
@@ -397,23 +392,27 @@ class Metrics:
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
         return self
 
+    def _summarise(self) -> None:
+        """Log a summary of the numbers that the writer of these metrics has buffered.
+
+        Raises:
+            StateError: the record was ended before.
+        """
+        writer = self._writer.name
+        try:
+            self.buffer.finish()
+            for name in list(buffered_numbers.of(writer).caches):
+                self(name).summary_cache.finish()
+        finally:
+            buffered_numbers.forget(writer)
+
     def finish(self) -> None:
-        """Log a summary of the remaining buffered numbers, before the record closes."""
-        if self._writer.name is None:  # a copy, whose record was ended
-            return
-        self.buffer.finish()
-        for metric in self._series.values():
-            metric.summary_cache.finish()
+        """Log a summary of the remaining buffered numbers, those of copies in this process too.
 
-    def exited(self) -> None:
-        """When the interpreter exits, log what a copy has buffered."""
-        self.finish()
-
-    def forked(self) -> None:
-        """In a forked child, clear the buffers: the parent summarises its own numbers."""
-        self.buffer.clear()
-        for metric in self._series.values():
-            metric.summary_cache.clear()
+        Called before the record closes.
+        """
+        if self._writer.name is not None:  # None in a copy, whose record was ended
+            buffered_numbers.summarise_all(self._writer.name)
 
 
 def _extent(rows: list[Row]) -> tuple[int, str | None, str | None]:

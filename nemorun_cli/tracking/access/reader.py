@@ -68,7 +68,7 @@ class Record(NamedTuple):
             by: the author; by default this process.
 
         Raises:
-            UsageError: a tag cannot be added, or none is given.
+            InvalidValueError: a tag cannot be added, or none is given.
             LedgerError: the folder of the record cannot be written.
         """
         change = label_rules.tag_change(add, remove)
@@ -87,7 +87,7 @@ class Record(NamedTuple):
         """Add a note, also while the record is open; `by` is the author, by default this process.
 
         Raises:
-            UsageError: it is empty, or longer than 1 MiB.
+            InvalidValueError: it is empty, or longer than 1 MiB.
             LedgerError: the folder of the record cannot be written.
         """
         record_labels.note(self.place, label_rules.note_text(text), by=by or record_labels.author())
@@ -111,7 +111,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
     """The record at a prefix, or None.
 
     Raises:
-        UsageError: the prefix could leave the root.
+        InvalidValueError: the prefix could leave the root.
         LedgerDamagedError: an opening cannot be read.
     """
     place = record_paths.Place(

@@ -102,7 +102,7 @@ def join(folder: str, name: str) -> str:
 
     Raises:
         TypeError: one is no path.
-        UsageError: it could leave the record.
+        InvalidValueError: it could leave the record.
     """
     folder, name = as_text(folder, what="a path in a record"), as_text(name, what="a path in a record")
     return check_path(f"{folder.strip('/')}/{name.strip('/')}", what="path")
