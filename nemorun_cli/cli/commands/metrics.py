@@ -196,7 +196,7 @@ def _unmatched(target: Target) -> Iterator[str]:
 
 def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
     if measures.have_measured(chosen):
-        return f"hint: no metrics but those of the machine, which -k '{measures.MEASURED}*' shows"
+        return f"hint: no metrics but those of the machine, which -k '{targets.MEASURED}*' shows"
     return (
         'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
         "key metrics, whose pattern has to match a line of their output"

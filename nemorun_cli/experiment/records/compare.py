@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.experiment.records import conditions, documents
+from nemorun_cli.experiment.records import conditions, documents, targets
 from nemorun_cli.experiment.records.compared_row import ComparedRow
 from nemorun_cli.experiment.records.row_keys import RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
@@ -86,15 +86,17 @@ def rows(
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,
 ) -> list[ComparedRow]:
-    """The rows of targets: one for each task of an experiment, with its params as defaults.
+    """The rows of targets: one for each record of a task of an experiment, with its params as defaults.
 
-    If no task recorded anything, the experiment itself is the row. So is a record that no experiment wrote.
-    A record that several targets select is one row.
+    If no task has one, the experiment itself is the row. A record that no experiment wrote is a row, too. So is
+    an empty record, such as that of a run that failed before its first metric. A record that several targets
+    select is one row.
 
     Args:
         chosen: experiments, and the records under prefixes.
         keys: the metrics that are compared; of what supervisors measured, only these are read.
-        attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
+        attempts: `all` for superseded rows too, or the number of an attempt, whose status and params the
+            rows have then; default the rows that count.
         report: called with a message for each record under a prefix that cannot be read, which is left
             out; without it, the error is raised.
 
@@ -124,19 +126,22 @@ def _of_run(
         if record.is_of_experiment:
             with _reporting(record, report):
                 shared = record.params()
-    of_tasks = [record for record in run if not record.is_of_experiment]
-    for record in of_tasks or run:
-        row = None
-        with _reporting(record, report):
-            row = _row(
-                read(record, also=also, attempts=attempts),
-                record,
-                record.params() if of_tasks else {},
-                shared,
-                is_kept=not of_tasks,
-            )
-        if row is not None:
-            yield row
+    has_rows = False
+    for is_of_experiment in (False, True):
+        parts = [record for record in run if record.is_of_experiment is is_of_experiment]
+        for record in () if has_rows else targets.of_attempts(parts, attempts):
+            row = None
+            with _reporting(record, report):
+                row = _row(
+                    read(record, also=also, attempts=attempts),
+                    record,
+                    record.params(),
+                    shared,
+                    is_kept=is_of_experiment or record.is_run,
+                )
+            if row is not None:
+                has_rows = True
+                yield row
 
 
 def _refuse(message: str) -> None:

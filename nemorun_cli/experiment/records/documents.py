@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import metric_keys
+from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
@@ -53,6 +53,7 @@ def read_series(
         NotFoundError: no record has an attempt of this number.
     """
     require_attempt(chosen, attempts)
+    chosen = targets.of_attempts(chosen, attempts)
     if metric_keys.has_glob(wanted):
         everything = [series for record in chosen for series in measures.read(record, attempts=attempts)]
         wanted = metric_keys.literal(wanted, measures.fields(everything))
