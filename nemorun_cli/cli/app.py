@@ -57,7 +57,7 @@ SECTIONS: Final = {
     "Results": {
         "metrics": "Show, plot or follow metrics.",
         "params": "Show the params of experiments and tasks.",
-        "files": "List the files saved in records.",
+        "files": "List the files saved in records, or copy them out.",
         "records": "List records by prefix, status and tag.",
         "compare": "Compare experiments, members of a sweep or records.",
         "diff": "Show the differences between two experiments.",

@@ -133,8 +133,9 @@ def after_a_crash(workspace: ExpWorkspace, pid: int) -> Run:
     shim = shim_pid(run, "a")
     eventually(workspace.lines)
     kill_supervisor(run)
+    processes = [psutil.Process(shim), *psutil.Process(shim).children(recursive=True)]
     os.killpg(shim, signal.SIGKILL)
-    eventually(lambda: not is_running(shim))
+    eventually(lambda: not any(is_running(process.pid) for process in processes))
     attempt(run, "a").claim.write_text(f"{pid}\n")
     text = run.files.supervisor_lock.read_text()
     run.files.supervisor_lock.write_text(

@@ -69,8 +69,8 @@ def test_a_record_that_is_not_open_buffers_nothing(root: Path, call: Callable[[E
 
 def test_closing_repeats_no_summary(root: Path) -> None:
     """What `summarize(clear=False)` logged is not logged again; later numbers are, with all before them."""
-    for more, counts in ((False, [1, 2]), (True, [1, 2, 1, 2, 3])):
-        with Experiment("a", dash_root=root).run as experiment:
+    for more, counts in ((False, [1, 2]), (True, [1, 2, 3])):
+        with Experiment(f"a/{more}", dash_root=root).run as experiment:
             cache = experiment.metrics("train").summary_cache
             for loss in (0.5, 0.3):
                 cache.store(loss=loss)

@@ -38,7 +38,7 @@ def test_eight_processes_write_one_prefix(program: Program, root: Path) -> None:
     assert told.status == "COMPLETED"
     assert sorted(opening.facts["rank"] for opening in told.openings) == list(range(PROCESSES))
     data = told.data()
-    read = data.metrics("train").read()
+    read = data.metrics("train").read(attempts="all")  # they may not overlap on a busy machine
     assert len(read) == PROCESSES * ROWS
     for rank in range(PROCESSES):
         assert [row["step"] for row in read if row["rank"] == rank] == list(range(ROWS))

@@ -1,4 +1,4 @@
-"""The titles of the columns of a comparison: no two are the same, and each is a key of its column."""
+"""The titles of the columns of a comparison, no two the same; those of params and metrics are keys, too."""
 
 from __future__ import annotations
 

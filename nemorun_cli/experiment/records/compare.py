@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import conditions, documents, targets
 from nemorun_cli.experiment.records.compared_row import ComparedRow
-from nemorun_cli.experiment.records.row_keys import RowKeys, by_title
+from nemorun_cli.experiment.records.row_keys import Key, RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate, Goal, split_key
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.metric_keys import Field
-    from nemorun_cli.experiment.records.row_keys import Key
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.model.best import Excluded
@@ -88,9 +87,9 @@ def rows(
 ) -> list[ComparedRow]:
     """The rows of targets: one for each record of a task of an experiment, with its params as defaults.
 
-    If no task has one, the experiment itself is the row. A record that no experiment wrote is a row, too. So is
-    an empty record, such as that of a run that failed before its first metric. A record that several targets
-    select is one row.
+    If no task has one, the experiment itself is the row. A record that no experiment wrote is a row, too. So
+    is an empty record, such as that of a run that failed before its first metric. A record that several
+    targets select is one row.
 
     Args:
         chosen: experiments, and the records under prefixes.
@@ -213,7 +212,8 @@ def compare(
     """
     conditions.require_form(where)
     if not all_rows:
-        return Comparison(rows=[], params=[], differing=[])
+        columns = by_title(Key(kind="metric", name=text, get=lambda _: None) for text in keys)
+        return Comparison(rows=[], params=[], differing=[], columns=columns)
     known = RowKeys(all_rows)
     tests, notes = conditions.parse(where, known)
     titled = [replace(row, titles=known.titles) for row in all_rows]

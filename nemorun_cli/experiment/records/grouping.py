@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import compare as comparing
-from nemorun_cli.experiment.records.row_keys import RowKeys, by_title
+from nemorun_cli.experiment.records.row_keys import RowKeys, by_title, param_key
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate
 from nemorun_cli.model.status import ExperimentStatus
@@ -133,7 +133,8 @@ def compare(
     of = comparing.compare(all_rows, where=where, sort=sort, best=best, goal=goal, keys=keys)
     known = RowKeys(all_rows)
     if not all_rows:
-        return GroupedComparison(of=of, by=[], over=[], groups=[], ties=[])
+        by_name = by_title(map(param_key, names(by, known)))
+        return GroupedComparison(of=of, by=by_name, over=[], groups=[], ties=[])
     grouping = by_title(map(known.param, names(by, known)))
     averaged = [known.param(name) for name in names(over, known)]
     is_over_tasks = any(key.kind == "record" and key.name == TASK for key in averaged)

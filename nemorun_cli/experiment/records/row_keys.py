@@ -53,6 +53,11 @@ class Key:
         return self.name if self.aggregate is None else f"{self.name}:{self.aggregate}"
 
 
+def param_key(name: str) -> Key:
+    """The key of the param with exactly this name."""
+    return Key(kind="param", name=name, get=lambda row: row.params.get(name))
+
+
 def by_title(keys: Iterable[Key]) -> list[Key]:
     """The keys, each once, although several texts mean it."""
     return list({key.title: key for key in keys}.values())
@@ -132,7 +137,7 @@ class RowKeys:
         Raises:
             UsageError: none, or a metric.
         """
-        key = self._exact(text) or (self._param(text) if text in self._params else self._record(text))
+        key = self._exact(text) or (param_key(text) if text in self._params else self._record(text))
         if key is not None:
             return key
         if self.find(text) is not None:
@@ -148,18 +153,15 @@ class RowKeys:
         """The metric with this key, the param of this name, or the metric with this exact or plain key."""
         with_title = [field for field, title in self.titles.items() if title == text]
         if not with_title and text in self._params:
-            return self._param(text)
+            return param_key(text)
         return self._metric(text, with_title or metric_keys.named_fully(text, self.titles), None)
-
-    def _param(self, name: str) -> Key:
-        return Key(kind="param", name=name, get=lambda row: row.params.get(name))
 
     def _exact(self, text: str) -> Key | None:
         """What a text with `params.` or `record.` before the name means."""
         if text.startswith(RECORD):
             return self._record(text.removeprefix(RECORD))
         name = text.removeprefix(PARAMS)
-        return self._param(name) if name != text and name in self._params else None
+        return param_key(name) if name != text and name in self._params else None
 
     def _record(self, name: str) -> Key | None:
         get = FIELDS.get(name)

@@ -236,7 +236,7 @@ def single(prefix: str, dash_root: str | None) -> Record:
     """
     folder = root(dash_root)
     wanted = prefix.strip("/")
-    if is_glob(wanted, folder):
+    if is_glob(wanted, folder) and trash.trace(trusted(None), wanted) is None:
         raise UsageError(
             f"{prefix!r} is a glob, and one record is needed", hint=f"list them with: exp records '{prefix}'"
         )
@@ -247,10 +247,10 @@ def single(prefix: str, dash_root: str | None) -> Record:
 
 def _missing(prefix: str, folder: Path) -> NotFoundError:
     """The error about a prefix without a record: it may be in the trash, or above other records."""
-    if GLOB.isdisjoint(prefix) and (remedy := trash.trace(trusted(None), prefix)) is not None:
+    if (remedy := trash.trace(trusted(None), prefix)) is not None:
         return NotFoundError(f"the record {prefix!r} is in the trash", hint=f"restore it: {remedy}")
-    below = GLOB.isdisjoint(prefix) and any(True for _ in reader.prefixes(folder / prefix))
-    pattern = f"{prefix}/*" if below else "*"
+    below = not is_glob(prefix, folder) and any(True for _ in reader.prefixes(folder / prefix))
+    pattern = f"{prefix}/{'*' if GLOB.isdisjoint(prefix) else ''}" if below else "*"
     note = "there are records below it" if below else "list them with"
     return NotFoundError(
         f"there is no record {prefix!r} in {folder}",

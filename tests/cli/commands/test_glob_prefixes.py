@@ -56,6 +56,8 @@ def test_changes_take_an_existing_prefix_literally(exp: Exp) -> None:
         call("rm", f"a/b/{name}")
     assert call("records", "-q").split() == sorted(f"a/b/{name}" for name in COUSINS.values())
     assert call("records", "-q", "--tag", "best", "--status", "failed") == ""
-    exp("tag", "a/b/x[1]", "+best", "--dash-root", exp.home / "records", code=2)
+    exp("tag", "a/b/x[2]", "+best", "--dash-root", exp.home / "records", code=2)
+    removed = exp("tag", "a/b/x[1]", "+best", "--dash-root", exp.home / "records", code=3).stderr
+    assert "exp rm --restore a/b/x[1]" in removed
     exp("rm", "--restore", "a/b/x[1]")
     assert call("records", "-q", "--tag", "best", "--status", "failed").split() == ["a/b/x[1]"]

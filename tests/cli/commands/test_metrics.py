@@ -205,8 +205,12 @@ def test_an_exact_key_is_followed_before_a_glob(exp: Exp) -> None:
     """With -f, too, a key that is the name of a field selects this field alone."""
     with Experiment("a/b", dash_root=exp.folder / "h", print_logs=False).run as program:
         program.metrics("m").log({"a*b": 3.5, "axb": 4.5, "l[0]": 5.5, "l0": 6.5})
+        program.metrics("m").log({"axb": 7.5, "l0": 8.5})
     words = ("metrics", "a/b", "--dash-root", "h", "-k")
     for key, value in (("a*b", "3.5"), ("m/a*b", "3.5"), ("l[0]", "5.5")):
         assert exp(*words, key, "-f").stdout == f"m: {key.removeprefix('m/')}={value}\n"
         assert exp(*words, key, "-f", "--plot").stdout.count("a/b") == 1
-    assert exp(*words, "l*", "-f").stdout == "m: l[0]=5.5 l0=6.5\n"
+        (_, line) = exp(*words, key).stdout.splitlines()
+        assert line.split()[1:4] == [f"m/{key.removeprefix('m/')}", "1", value]
+        assert exp(*words, key, "-n", "1", "--json").json["series"] == []
+    assert exp(*words, "l*", "-f").stdout == "m: l[0]=5.5 l0=6.5\nm: l0=8.5\n"

@@ -213,15 +213,16 @@ def test_a_glob_is_no_record(exp: Exp) -> None:
     )
 
 
-def test_a_damaged_label_is_an_error_of_its_record(exp: Exp) -> None:
-    """A label that something else wrote in another form names its file."""
+def test_a_damaged_label_spoils_only_itself(exp: Exp) -> None:
+    """A label that something else wrote in another form is named, and the others count."""
     root = exp.folder / ".dash"
-    with Experiment("a/b", dash_root=root).run:
-        pass
-    folder = root / "a/b/.record/labels"
-    folder.mkdir()
-    (folder / "0000-x.jsonl").write_text(json.dumps({"tagged": {"added": [1], "removed": []}}) + "\n")
-    assert "0000-x.jsonl: tagged" in exp("tag", "a/b", "--dash-root", root, code=7).stderr
+    with Experiment("a/b", dash_root=root, tags=["own"]).run as experiment:
+        experiment.tag("good")
+    label = {"_ts": 1.0, "tagged": {"added": [1], "removed": []}}
+    (root / "a/b/.record/labels/0000-x.jsonl").write_text(json.dumps(label) + "\n")
+    shown = exp("tag", "a/b", "--dash-root", root)
+    assert "0000-x.jsonl:1" in shown.stderr
+    assert shown.stdout.split() == ["own", "good"]
 
 
 def test_only_its_owner_adds_to_a_record(
