@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import comparison_text, completion, tables, terminal, times
+from nemorun_cli.cli import comparison_text, completion, tables, terminal, times, unmatched_text
 from nemorun_cli.cli.metrics_view import not_drawn, pictures
 from nemorun_cli.cli.options import (
     AllAttempts,
@@ -28,11 +28,11 @@ from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import Target, TargetRecord
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
 MOST_EXPLAINED: Final = 3  # tasks or series for which it is explained why nothing is shown
@@ -131,8 +131,16 @@ def command(
         return metrics_live.follow(
             target, feed, plot=plot, is_json=is_json or form == "json", best=best, goal=goal
         )
-    read = target.choose()
-    all_series = documents.read_series(read, wanted=key or (), tail=tail, attempts=chosen)
+    snapshot = target.look()
+    read = target.choose() if snapshot is None else target.choose_of(snapshot)
+    names = snapshot.match_tasks([task]) if snapshot is not None and task is not None else None
+    all_series = documents.read_series(
+        read,
+        wanted=key or (),
+        tail=tail,
+        attempts=chosen,
+        explain=lambda wanted: unmatched_text.why_missing(wanted, snapshot, names),
+    )
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
@@ -140,7 +148,7 @@ def command(
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
         terminal.say(_hint_without_metrics(read))
-        terminal.say_lines(_unmatched(target))
+        terminal.say_lines(unmatched_text.hints(snapshot, names))
     elif plot:
         judged = (
             documents.read_series(read, attempts=chosen) if best and (key or tail is not None) else all_series
@@ -151,6 +159,7 @@ def command(
     else:
         tables.show(SUMMARY, summary(all_series))
         _tell_without_numbers(all_series)
+        unmatched_text.say_others(snapshot, names, keys=key or ())
     return 0
 
 
@@ -178,20 +187,6 @@ def _plot(
         terminal.flush()
         terminal.say(note)
     _tell_without_numbers(requested)
-
-
-def _unmatched(target: Target) -> Iterator[str]:
-    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
-    if target.files is None or target.home is None:
-        return
-    from nemorun_cli.views import known_secrets, observe, unmatched_metrics  # noqa: PLC0415 - only without rows
-
-    snapshot = observe.look(target.files, home=target.home.directory)
-    names = None if target.task is None else snapshot.match_tasks([target.task])
-    secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
-    for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
-        for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
-            yield f"hint: {name}: {text}"
 
 
 def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:

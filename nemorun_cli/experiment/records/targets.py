@@ -148,9 +148,14 @@ class Target:
             NotFoundError: there is no record under the prefix, or no such task.
             LedgerError: no record can be read; of some that cannot it warns.
         """
+        snapshot = self.look()
+        return self._under_prefix() if snapshot is None else self.choose_of(snapshot)
+
+    def look(self) -> Snapshot | None:
+        """The state of the experiment; None for a prefix."""
         if self.files is None or self.home is None:
-            return self._under_prefix()
-        return self.choose_of(observe.look(self.files, home=self.home.directory))
+            return None
+        return observe.look(self.files, home=self.home.directory)
 
     def choose_of(self, snapshot: Snapshot) -> list[TargetRecord]:
         """The records, given the state of the experiment."""
