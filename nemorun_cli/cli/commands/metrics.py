@@ -18,6 +18,7 @@ from nemorun_cli.cli.options import (
     RawTexts,
     TaskOrNone,
     attempts,
+    positive_number,
     whole_number,
 )
 from nemorun_cli.cli.tables import Column
@@ -109,7 +110,7 @@ def command(
       exp metrics sweep --plot --best loss:min
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
-    tail = whole_number("--last", last) if last is not None else None
+    tail = _tail(last, follow=follow)
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
     form = "json" if is_json else format_
@@ -161,6 +162,13 @@ def command(
         _tell_without_numbers(all_series)
         unmatched_text.say_others(snapshot, names, keys=key or ())
     return 0
+
+
+def _tail(last: str | None, *, follow: bool) -> int | None:
+    """The number of rows; None for all. 0 has a meaning only if later rows follow."""
+    if last is None:
+        return None
+    return (whole_number if follow else positive_number)("--last", last)
 
 
 def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:

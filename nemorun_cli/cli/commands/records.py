@@ -11,6 +11,7 @@ from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_num
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import targets
+from nemorun_cli.model import wording
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.tracking.access import reader
@@ -157,5 +158,5 @@ def _row(chosen: TargetRecord) -> list[str]:
         str(len(chosen.openings)),
         str(last.facts.get("exp_id") or ""),
         ", ".join(chosen.record.tags),
-        bounded(": ".join(part for part in (last.reason, last.message) if part)),
+        bounded(wording.why(last.reason, last.message, (last.verdict or {}).get("exit_code"))),
     ]

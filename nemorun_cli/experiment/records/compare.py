@@ -168,18 +168,19 @@ def _row(
 ) -> ComparedRow | None:
     """The row of a record; None if nothing was recorded there, unless it is kept."""
     statistics: dict[Field, Statistics] = {}
-    no_number: set[Field] = set()
+    no_number: dict[Field, Any] = {}
     for series in all_series:
         of_series = series.statistics()
         statistics |= {(series.name, name): values for name, values in of_series.items()}
-        no_number |= {(series.name, name) for name in series.ending_without_number(of_series)}
+        ends = series.ending_without_number(of_series)
+        no_number |= {(series.name, name): value for name, value in ends.items()}
     if not (statistics or params or is_kept):
         return None
     return ComparedRow(
         of=record,
         params={**shared, **params},
         statistics=statistics,
-        no_number=frozenset(no_number),
+        no_number=no_number,
     )
 
 
@@ -283,6 +284,7 @@ def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal, *, running_c
                 reason=row.of.decisive.reason,
                 last=row.last(key.field),
                 value=key.get(row),
+                shown=dump(row.no_number[key.field]) if key.field in row.no_number else None,
             )
             for row in candidates
         ],

@@ -57,17 +57,17 @@ class Series:
             if field not in NOT_PLOTTED
         }
 
-    def ending_without_number(self, names: Iterable[str]) -> list[str]:
-        """Those of these fields whose last value is no number: None, a text, true or a list."""
+    def ending_without_number(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of these fields whose last value is no number, with this value: None, a text or a list."""
         pending = set(names)
-        found = []
+        found = {}
         for row in reversed(self.rows):
             if not pending:
                 break
             for name in [name for name in pending if name in row]:
                 pending.remove(name)
                 if type(row[name]) not in {int, float}:
-                    found.append(name)
+                    found[name] = row[name]
         return found
 
     def to_json(self) -> dict[str, Any]:

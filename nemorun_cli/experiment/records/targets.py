@@ -214,9 +214,18 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
     if dash_root is None and (which is None or "/" not in which):
         home = trusted(None)
         return Target(files=find_files(which or LATEST, home), home=home, task=task)
+    prefix = (which or "*").strip("/")
     if task is not None:
-        raise UsageError(f"{which} is a prefix, which has no tasks", hint=f"write it as one: {which}/{task}")
-    return Target(root=root(dash_root), prefix=(which or "*").strip("/"))
+        raise UsageError(
+            f"{which or 'a glob'} is a prefix, which has no tasks", hint=f"write it as one: {prefix}/{task}"
+        )
+    return Target(root=root(dash_root), prefix=prefix)
+
+
+def have_measured(chosen: Iterable[Target]) -> bool:
+    """Whether a record of these has a series of what supervisors measured; warns of nothing."""
+    with warnings.catch_warnings(action="ignore", category=UnreadableWarning):
+        return any(MEASURED in record.data.metrics.names() for target in chosen for record in target.choose())
 
 
 def of_attempts(chosen: Sequence[TargetRecord], attempts: Attempts) -> list[TargetRecord]:

@@ -214,3 +214,11 @@ def test_an_exact_key_is_followed_before_a_glob(exp: Exp) -> None:
         assert line.split()[1:4] == [f"m/{key.removeprefix('m/')}", "1", value]
         assert exp(*words, key, "-n", "1", "--json").json["series"] == []
     assert exp(*words, "l*", "-f").stdout == "m: l[0]=5.5 l0=6.5\nm: l0=8.5\n"
+
+
+def test_a_number_of_rows_is_positive(exp: Exp) -> None:
+    """No rows are shown by no option; only before new ones they make sense."""
+    exp("run", exp.spec("name: few\ntasks: {a: {inline: echo loss=1, metrics: {t: 'loss=(?P<loss>.+)'}}}"))
+    for number in ("0", "-3", "x"):
+        assert "must be a whole number, 1 or more" in exp("metrics", "few", "-n", number, code=2).stderr
+    assert exp("metrics", "few", "-f", "-n", "0").stdout == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def test_a_run_that_ends_without_a_number_is_not_the_best(tmp_path: Path, last: 
     compared = compare(list(rows(targets.Target(root=tmp_path, prefix="x"))), best="loss:min")
     assert [row.of.record.prefix for row in compared.rows] == ["x/b"]
     assert compared.best is not None
-    assert [each.reason for _, each in compared.best.excluded] == ["not_finite"]
+    ((_, excluded),) = compared.best.excluded
+    shown = "nan" if isinstance(last, float) else json.dumps(last)
+    assert (excluded.reason, excluded.message) == ("not_finite", f"ended with t/loss {shown}")
 
 
 def test_a_run_that_failed_before_its_first_metric_is_a_row(tmp_path: Path) -> None:
