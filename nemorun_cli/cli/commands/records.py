@@ -90,6 +90,9 @@ def command(
         terminal.write_lines(dict.fromkeys(chosen.record.prefix for chosen in matching))
     else:
         tables.show(COLUMNS, [_row(chosen) for chosen in matching])
+        if not matching and (local := targets.local_hint(which or "*", dash_root)):
+            terminal.flush()
+            terminal.say(f"hint: {local}")
 
 
 def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[TargetRecord]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 GLOB: Final = frozenset("*?[")
+LOCAL: Final = ".dash"  # the folder of records that programs often have in their own folder
 MEASURED: Final = "system"  # what supervisors measured; read only for keys that begin with this name
 
 
@@ -213,13 +214,31 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
     """
     if dash_root is None and (which is None or "/" not in which):
         home = trusted(None)
-        return Target(files=find_files(which or LATEST, home), home=home, task=task)
+        try:
+            files = find_files(which or LATEST, home)
+        except NotFoundError as error:
+            if local := local_hint("*" if which in {None, LATEST} else which or "", None):
+                raise NotFoundError(error.message, hint=f"{error.hint}; {local}") from error
+            raise
+        return Target(files=files, home=home, task=task)
     prefix = (which or "*").strip("/")
     if task is not None:
         raise UsageError(
             f"{which or 'a glob'} is a prefix, which has no tasks", hint=f"write it as one: {prefix}/{task}"
         )
     return Target(root=root(dash_root), prefix=prefix)
+
+
+def local_hint(prefix: str, dash_root: str | None) -> str | None:
+    """How to read records in `.dash` of this folder; None if it has no such records, or a root is given."""
+    folder = Path(LOCAL).absolute()
+    try:
+        is_local = (
+            dash_root is None and folder != root(None) and any(prefixes(folder, prefix.strip("/") or "*"))
+        )
+    except UsageError:  # it cannot be read, or this is no prefix
+        is_local = False
+    return f"for the records in ./{LOCAL}: --dash-root {LOCAL}" if is_local else None
 
 
 def have_measured(chosen: Iterable[Target]) -> bool:
@@ -266,6 +285,8 @@ def _missing(prefix: str, folder: Path) -> NotFoundError:
     below = not is_glob(prefix, folder) and any(True for _ in reader.prefixes(folder / prefix))
     pattern = f"{prefix}/{'*' if GLOB.isdisjoint(prefix) else ''}" if below else "*"
     note = "there are records below it" if below else "list them with"
+    if not below and folder == root(None) and (local := local_hint(prefix, None)):
+        return NotFoundError(f"there is no record {prefix!r} in {folder}", hint=local)
     return NotFoundError(
         f"there is no record {prefix!r} in {folder}",
         hint=f"{note}: exp records '{pattern}' --dash-root {folder}",

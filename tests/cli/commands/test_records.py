@@ -150,3 +150,16 @@ def test_a_reason_is_written_once(exp: Exp) -> None:
     exp("close", "o/x")
     assert "closed: closed" not in exp("records", "o/x").stdout
     assert "closed by " in exp("records", "o/x").stdout
+
+
+def test_records_in_the_folder_of_the_program_are_found(exp: Exp) -> None:
+    """What finds nothing in the home names the option for `.dash`, if the records are there."""
+    with Experiment("al/x", dash_root=exp.folder / ".dash", print_logs=False).run:
+        pass
+    hint = "for the records in ./.dash: --dash-root .dash"
+    for command in ("compare", "params", "metrics", "files"):
+        assert f"hint: start one: exp run SPEC; {hint}" in exp(command, code=3).stderr
+        assert f"hint: {hint}" in exp(command, "al/", code=3).stderr
+        assert hint not in exp(command, "other/", code=3).stderr
+    assert f"hint: {hint}" in exp("records").stderr
+    assert exp("records", "--dash-root", ".dash").stderr == ""
