@@ -116,7 +116,7 @@ def test_samples_are_shown_only_when_asked_for(workspace: ExpWorkspace) -> None:
     rows = {row["task"]: row["metrics"] for row in json.loads(seen("compare", run.id, "--json"))["rows"]}
     assert rows["a"].keys() == {"train/loss", "train/cpu"}
     assert rows["own"]["system/cpu"]["max"] == 0.25
-    for asking in (["-k", "system/cpu:max"], ["--sort", "system/cpu"]):
+    for asking in (["-k", "system/cpu:max"], ["--sort", "system/cpu"], ["--where", "system/cpu:max>=7000"]):
         rows = json.loads(seen("compare", run.id, "--task", "a", "--json", *asking))["rows"]
         assert [row["metrics"]["system/cpu"]["last"] for row in rows] == [7654]
 

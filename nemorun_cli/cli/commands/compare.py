@@ -19,7 +19,7 @@ from nemorun_cli.cli.options import (
     whole_number,
 )
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import compare, grouping
+from nemorun_cli.experiment.records import compare, conditions, grouping
 from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -138,7 +138,7 @@ def command(
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     numbers = attempts(attempt, all_attempts=all_attempts)
-    named = [name for name in (*(key or ()), sort, best) if name is not None]
+    named = [name for name in (*(key or ()), sort, best, *conditions.keys(where or ())) if name is not None]
     rows = compare.rows(*targets, keys=named, attempts=numbers, report=terminal.warn)
     options: dict[str, Any] = {
         "where": where or (),

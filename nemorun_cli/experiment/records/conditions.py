@@ -69,6 +69,11 @@ def parse(texts: Sequence[str], keys: RowKeys) -> tuple[list[Condition], list[st
     return conditions, notes
 
 
+def keys(texts: Sequence[str]) -> list[str]:
+    """The texts before the operators of conditions: for each, its key is among them."""
+    return [name.strip() for text in texts for name, _, _ in _splits(text)]
+
+
 def require_form(texts: Sequence[str]) -> None:
     """Check the form of conditions that no row could meet.
 
