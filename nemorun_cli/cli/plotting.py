@@ -19,6 +19,8 @@ MOST_CURVES: Final = len(COLOURS)  # in one picture: each has a colour of its ow
 MOST_POINTS: Final = 1_000  # of one curve
 BESIDES: Final = 24  # columns next to a picture for its axes
 FEWEST_COLUMNS: Final = 20
+TIME: Final = "_ts"
+SECONDS: Final = "seconds"  # the name of the axis of time
 LARGEST: Final = 1e300  # larger values are drawn here: differences between them overflow
 SMALLEST: Final = 1e-300  # smallest range that is drawn to scale
 
@@ -32,10 +34,24 @@ class Curve:
     over: str  # name of the x axis
 
 
-def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
-    """The values of a field over `step`, else `epoch`, else the row number."""
+def curve(label: str, rows: Sequence[Row], field: str, *, is_timed: bool = False) -> Curve:
+    """A field over `step`, else `epoch`, else the row number or the seconds since the first row.
+
+    Args:
+        label: the name of the curve.
+        rows: the rows of one series.
+        field: the field.
+        is_timed: whether rows without step and epoch are placed by their time.
+    """
     with_field = [row for row in rows if field in row]
     over = next((name for name in ("step", "epoch") if any(name in row for row in with_field)), None)
+    if over is None and is_timed:
+        begin = next((moment for row in rows if (moment := number(row.get(TIME))) is not None), 0.0)
+        with_field = [
+            {**row, SECONDS: None if (moment := number(row.get(TIME))) is None else moment - begin}
+            for row in with_field
+        ]
+        over = SECONDS
     if len(with_field) > MOST_POINTS:
         numbered = [{**row, "": index} for index, row in enumerate(with_field)]
         with_field = downsample(numbered, MOST_POINTS, keys=[field])
