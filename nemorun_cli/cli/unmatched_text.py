@@ -36,7 +36,14 @@ def hints(snapshot: Snapshot | None, names: Collection[str] | None) -> Iterator[
 
 
 def say_others(snapshot: Snapshot | None, names: Collection[str] | None, *, keys: Sequence[str]) -> None:
-    """Warn of patterns that matched nothing although there are other metrics, unless keys choose some."""
-    if snapshot is not None and not keys and (text := unmatched_metrics.warning(snapshot, names)):
-        terminal.flush()
+    """Report patterns that matched nothing although there are other metrics, unless keys choose some.
+
+    Those of a single task are explained; of several, a warning names the tasks.
+    """
+    if snapshot is None or keys or not (affected := unmatched_metrics.tasks(snapshot, names)):
+        return
+    terminal.flush()
+    if len(affected) == 1:
+        terminal.say_lines(hints(snapshot, names))
+    elif text := unmatched_metrics.warning(snapshot, names):
         terminal.say(text)

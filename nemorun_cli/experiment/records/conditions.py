@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.row_keys import Key, RowKeys
 
 MOST_VALUES: Final = 8  # values of a key that the message about an unmet condition names
+OF_RECORDS: Final = tuple(
+    status for status in ExperimentStatus if status is not ExperimentStatus.INTERRUPTED
+)  # the states that a record can have
 _OPERATOR: Final = re.compile(r"<=|>=|!=|==|=|<|>")
 _OPERATOR_CHARACTERS: Final = ("<", ">", "=", "!")  # a value starts with one after a mistyped operator: `=<`
 _QUOTES: Final = ("'", '"')
@@ -161,10 +164,8 @@ def _condition(text: str, name: str, symbol: str, written: str, *, keys: RowKeys
 
 def _status(text: str, written: str) -> str:
     status = status_named(written)
-    if status is None:
-        raise UsageError(
-            f"{text}: records have no such status", hint=choices(written.upper(), ExperimentStatus)
-        )
+    if status not in OF_RECORDS:
+        raise UsageError(f"{text}: records have no such status", hint=choices(written.upper(), OF_RECORDS))
     return str(status)
 
 

@@ -110,4 +110,4 @@ def test_a_metric_that_is_missing_is_explained_by_its_pattern(ended: tuple[Exp, 
         assert f"there is no metric '{key}': in a, the pattern '(?P<acc>a+)b' matched no line" in error
     assert "pattern" not in exp("metrics", "named", "-k", "x", code=2).stderr
     assert "warning" not in exp("metrics", "named", "-k", "loss").stderr
-    assert "warning: metrics of a: the pattern '(?P<acc>a+)b'" in exp("metrics", "named").stderr
+    assert "hint: a: metrics.e: the pattern '(?P<acc>a+)b'" in exp("metrics", "named").stderr

@@ -135,3 +135,11 @@ def test_values_that_are_not_finite_are_compared(tmp_path: Path) -> None:
     assert (left(found, "lr=null"), left(found, "lr=None")) == (["a"], ["a", "b"])
     with pytest.raises(UsageError, match="smaller or larger than NaN"):
         left(found, "loss<nan")
+
+
+def test_records_have_four_states(tracked: list[ComparedRow]) -> None:
+    """INTERRUPTED is a state of experiments alone: no record can meet a condition with it."""
+    for word in ("INTERRUPTED", "done"):
+        with pytest.raises(UsageError, match="no such status") as refused:
+            left(tracked, f"record.status={word}")
+        assert (refused.value.hint or "").endswith("there are: RUNNING, COMPLETED, FAILED, CANCELLED")
