@@ -31,7 +31,7 @@ ExperimentOrPrefix = Annotated[
     str | None,
     typer.Argument(
         metavar="EXP|PREFIX",
-        help="Experiment (default: the latest), or record prefix ending in `/`.",
+        help="Experiment (default: the latest), or record prefix: an argument that contains `/`.",
         autocompletion=completion.experiments,
     ),
 ]

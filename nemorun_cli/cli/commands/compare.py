@@ -41,7 +41,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="EXP|PREFIX",
-            help="Experiments (default: the latest), or record prefixes ending in `/`.",
+            help="Experiments (default: the latest), or record prefixes: arguments that contain `/`.",
             autocompletion=experiments,
         ),
     ] = None,

@@ -42,7 +42,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="PREFIX|EXP",
-            help="Record prefix ending in `/`, glob of prefixes, or experiment (default: all).",
+            help="Record prefix (it contains `/`), glob of prefixes, or experiment (default: all).",
             autocompletion=completion.experiments,
         ),
     ] = None,
