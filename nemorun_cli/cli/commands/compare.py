@@ -164,7 +164,7 @@ def command(
     terminal.flush()
     _say_notes(compared, grouped, is_over_named=bool(over))
     if not compared.known and records.have_measured(targets):
-        terminal.say(f"hint: no metrics but those of the machine, as -k {records.MEASURED}/memory:max shows")
+        terminal.say(f"hint: no metrics but those of the machine; see: -k {records.MEASURED}/memory:max")
     has_best = compared.best is not None and compared.best.winner is not None
     return NOTHING_QUALIFIES if best is not None and not has_best else 0
 

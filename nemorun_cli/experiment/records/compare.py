@@ -125,10 +125,10 @@ def _of_run(
         if record.is_of_experiment:
             with _reporting(record, report):
                 shared = record.params()
-    has_rows = False
+    has_rows = isinstance(attempts, int) and not all(record.is_of_experiment for record in run)
     for is_of_experiment in (False, True):
         parts = [record for record in run if record.is_of_experiment is is_of_experiment]
-        for record in () if has_rows else targets.of_attempts(parts, attempts):
+        for record in () if is_of_experiment and has_rows else targets.of_attempts(parts, attempts):
             row = None
             with _reporting(record, report):
                 row = _row(

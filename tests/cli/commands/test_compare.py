@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -404,3 +405,14 @@ def test_reasons_of_several_rows_have_a_plural(exp: Exp) -> None:
         program.start().metrics("t").log(loss=1)
         program.fail()
     assert "p/a, p/b are FAILED" in exp("compare", "p/", "--best", "loss:min", code=3).stderr
+
+
+def test_tasks_that_only_the_machine_measured_are_mentioned(exp: Exp) -> None:
+    """Without other metrics, the experiment is the row, and a hint names the key of what was measured."""
+    program = "import time; time.sleep(1.5)"
+    task = f"{{command: [{sys.executable}, -c, '{program}']}}"
+    exp("run", exp.spec(f"name: used\ntracking: {{system: 1s}}\ntasks: {{a: {task}}}"))
+    compared = exp("compare", "used")
+    assert len(cells(compared.stdout)) == 2
+    assert "hint: no metrics but those of the machine; see: -k system/memory:max" in compared.stderr
+    assert cells(exp("compare", "used", "-k", "system/memory:max").stdout)[1][0] == "a"
