@@ -88,3 +88,11 @@ def test_rows_with_a_time_alone_are_placed_by_it() -> None:
     timed = curve("a", measured, "memory", is_timed=True)
     assert (timed.over, timed.points) == ("seconds", [(5, 7), (30.5, 9)])
     assert curve("a", rows([1], step=[3]), "loss", is_timed=True).over == "step"
+
+
+def test_memory_is_drawn_in_sizes() -> None:
+    """The numbers at the y axis of bytes have a unit, those at the x axis do not."""
+    used = curve("a", rows([2**28, 2**30], step=[1, 2000]), "loss", are_bytes=True)
+    picture = drawn(used)
+    assert any(line.lstrip().startswith("256M |") for line in picture)
+    assert "1.96K" not in "".join(picture)
