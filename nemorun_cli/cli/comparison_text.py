@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.cli import tables, text_formats
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.records import column_titles, series
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -17,12 +18,24 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.grouping import GroupedComparison, RowGroup, Spread
 
 MOST_NAMED: Final = 5  # rows that one message names
+_PLURALS: Final = {"is": "are", "was": "were", "has": "have"}
 
 
 def rounded(value: Any) -> str:
     """A value in a table for people."""
     text = series.text(value)
     return text if isinstance(value, str) else text_formats.NumberText(text)
+
+
+def apart(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The rows, in which a text is quoted that looks like another value of its column: "0.1" next to 0.1."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        others = {series.text(value) for value in column if not isinstance(value, str)}
+        columns.append(
+            [dump(value) if isinstance(value, str) and value in others else value for value in column]
+        )
+    return [[*row] for row in zip(*columns, strict=True)] if columns else [[] for _ in rows]
 
 
 def columns_of(compared: Comparison, params: list[str], *, named: Collection[str | None]) -> list[Column]:
@@ -67,27 +80,29 @@ def group_table(grouped: GroupedComparison, *, named: Collection[str | None]) ->
         Column(column_titles.STATUS),
         *tables.values(column_titles.of_metrics(grouped.of), kept=named),
     ]
+    by_group = apart([[*group.values.values()] for group in grouped.groups])
     cells = [
         [
             *([group.task or ""] if is_of_tasks else []),
-            *(rounded(value) for value in group.values.values()),
+            *map(rounded, values),
             str(len(group.members)),
             _statuses(group),
             *(_spread_text(group.spread(key), len(group.members)) for key in grouped.of.columns),
         ]
-        for group in grouped.groups
+        for group, values in zip(grouped.groups, by_group, strict=True)
     ]
     return columns, cells
 
 
 def group_values(grouped: GroupedComparison) -> tuple[list[str], list[list[Cell]]]:
     """The titles and cells of groups for programs: mean, deviation and count have a column each."""
+    by_group = apart([[*group.values.values()] for group in grouped.groups])
     cells = [
         [
             text_formats.cell(value)
             for value in (
                 group.task,
-                *group.values.values(),
+                *values,
                 len(group.members),
                 _statuses(group),
                 *(
@@ -97,7 +112,7 @@ def group_values(grouped: GroupedComparison) -> tuple[list[str], list[list[Cell]
                 ),
             )
         ]
-        for group in grouped.groups
+        for group, values in zip(grouped.groups, by_group, strict=True)
     ]
     titles = [
         column_titles.TASK,
@@ -166,7 +181,8 @@ def best_notes(best: Best, *, is_grouped: bool = False, is_drawn: bool = False) 
     for row, excluded in best.excluded:
         reasons.setdefault(excluded.message, []).append(named(row))
     for message, names in list(reasons.items())[:MOST_NAMED]:
-        yield f"note: not considered for the best: {_listed(names)} {message}"
+        what = message if len(names) == 1 else _of_several(message)
+        yield f"note: not considered for the best: {_listed(names)} {what}"
     if len(reasons) > MOST_NAMED:
         rest = sum(len(names) for names in list(reasons.values())[MOST_NAMED:])
         yield f"note: not considered for the best: {rest} more for other reasons; all of them: --json"
@@ -180,6 +196,12 @@ def best_notes(best: Best, *, is_grouped: bool = False, is_drawn: bool = False) 
     if best.winner is None and not is_drawn:
         order = " --descending" if best.goal == "maximize" else ""
         yield f"hint: for records in any state: --sort {best.key.title}{order} --limit 1"
+
+
+def _of_several(message: str) -> str:
+    """A reason as several rows have it: `are FAILED` instead of `is FAILED`."""
+    verb, _, rest = message.partition(" ")
+    return f"{_PLURALS.get(verb, verb)} {rest}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -105,6 +105,7 @@ def follow(
 ) -> int:
     """Show new rows until the target has finished; returns the exit code."""
     watched = WatchedTarget(target)
+    attempts: dict[tuple[str, str | None], int] = {}
     if plot:
         _draw(feed, watched, best=best, goal=goal)
         return watched.code
@@ -113,7 +114,7 @@ def follow(
         if is_json and fresh:
             terminal.write_json(documents.metrics(fresh), dump=dump)
         elif fresh:
-            terminal.write_lines(_lines(fresh, is_led=len(chosen) > 1))
+            terminal.write_lines(_lines(fresh, attempts, is_led=len(chosen) > 1))
         terminal.flush()
     return watched.code
 
@@ -160,13 +161,31 @@ class WatchedTarget:
         return snapshot.is_over or all(snapshot.history.tasks[name].is_over for name in names)
 
 
-def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
-    """A line for each row: its record if there are several, its series, its fields."""
-    return [
-        f"{series.of.label + ' | ' if is_led else ''}{series.title}: {line(row)}"
-        for series in all_series
-        for row in series.rows
-    ]
+def _lines(
+    all_series: Sequence[Series], attempts: dict[tuple[str, str | None], int], *, is_led: bool
+) -> list[str]:
+    """A line for each row: its record if there are several, its series, its fields.
+
+    Where a later attempt begins, whose steps may repeat those of lines before, a line has its number.
+
+    Args:
+        all_series: the new rows.
+        attempts: the attempt of the last line of each series, which is updated.
+        is_led: whether there are several records.
+    """
+    lines = []
+    for series in all_series:
+        lead = f"{series.of.label + ' | ' if is_led else ''}{series.title}: "
+        key = (series.of.label, series.name)
+        latest = attempts.get(key)
+        for row, origin in zip(series.rows, series.origins, strict=True):
+            if latest is not None and origin.attempt != latest:
+                lines.append(f"{lead}attempt {origin.attempt}:")
+                latest = origin.attempt
+            lines.append(f"{lead}{line(row)}")
+        if series.origins:
+            attempts[key] = series.origins[-1].attempt
+    return lines
 
 
 def _draw(feed: MetricFeed, watched: WatchedTarget, *, best: str | None, goal: str | None) -> None:

@@ -41,7 +41,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="EXP|PREFIX",
-            help="Experiments (default: the latest), or record prefixes ending in `/`.",
+            help="Experiments (default: the latest), or record prefixes: arguments that contain `/`.",
             autocompletion=experiments,
         ),
     ] = None,
@@ -163,6 +163,8 @@ def command(
         _show(compared, compared.params if all_params else compared.differing, form=form, raw=raw, named=kept)
     terminal.flush()
     _say_notes(compared, grouped, is_over_named=bool(over))
+    if not compared.known and records.have_measured(targets):
+        terminal.say(f"hint: no metrics but those of the machine; see: -k {records.MEASURED}/memory:max")
     has_best = compared.best is not None and compared.best.winner is not None
     return NOTHING_QUALIFIES if best is not None and not has_best else 0
 
@@ -173,7 +175,7 @@ def _show(
     columns = comparison_text.columns_of(compared, params, named=named)
     values = comparison_text.values_of(compared, params)
     if form == "table":
-        cells = [[comparison_text.rounded(value) for value in row] for row in values]
+        cells = [[comparison_text.rounded(value) for value in row] for row in comparison_text.apart(values)]
         tables.show_values(columns, cells, remedy="choose with -k, or use --format csv")
     else:
         cells_of = [[text_formats.cell(value) for value in row] for row in values]

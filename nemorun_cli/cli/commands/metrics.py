@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import comparison_text, completion, tables, terminal, times
+from nemorun_cli.cli import comparison_text, completion, tables, terminal, times, unmatched_text
 from nemorun_cli.cli.metrics_view import not_drawn, pictures
 from nemorun_cli.cli.options import (
     AllAttempts,
@@ -18,6 +18,7 @@ from nemorun_cli.cli.options import (
     RawTexts,
     TaskOrNone,
     attempts,
+    positive_number,
     whole_number,
 )
 from nemorun_cli.cli.tables import Column
@@ -26,15 +27,13 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import documents, leading, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
-from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import Target, TargetRecord
-    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
 MOST_EXPLAINED: Final = 3  # tasks or series for which it is explained why nothing is shown
@@ -111,7 +110,7 @@ def command(
       exp metrics sweep --plot --best loss:min
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
-    tail = whole_number("--last", last) if last is not None else None
+    tail = _tail(last, follow=follow)
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
     form = "json" if is_json else format_
@@ -133,8 +132,16 @@ def command(
         return metrics_live.follow(
             target, feed, plot=plot, is_json=is_json or form == "json", best=best, goal=goal
         )
-    snapshot, read = _look(target)
-    all_series = documents.read_series(read, wanted=key or (), tail=tail, attempts=chosen)
+    snapshot = target.look()
+    read = target.choose() if snapshot is None else target.choose_of(snapshot)
+    names = snapshot.match_tasks([task]) if snapshot is not None and task is not None else None
+    all_series = documents.read_series(
+        read,
+        wanted=key or (),
+        tail=tail,
+        attempts=chosen,
+        explain=lambda wanted: unmatched_text.why_missing(wanted, snapshot, names),
+    )
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
@@ -142,25 +149,26 @@ def command(
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
         terminal.say(_hint_without_metrics(read))
+        terminal.say_lines(unmatched_text.hints(snapshot, names))
     elif plot:
         judged = (
             documents.read_series(read, attempts=chosen) if best and (key or tail is not None) else all_series
         )
         _plot(all_series, judged, best=best, goal=goal, by_attempt=all_attempts)
-    else:
-        _show(all_series, are_rows=tail is not None, with_attempts=all_attempts)
-    if form == "table":
-        terminal.say_lines(_unmatched(snapshot, target.task))
-    return 0
-
-
-def _show(all_series: Sequence[Series], *, are_rows: bool, with_attempts: bool) -> None:
-    """Print the last rows of each series, or a summary."""
-    if are_rows:
-        _show_rows(all_series, with_attempts=with_attempts)
+    elif tail is not None:
+        _show_rows(all_series, with_attempts=all_attempts)
     else:
         tables.show(SUMMARY, summary(all_series))
         _tell_without_numbers(all_series)
+        unmatched_text.say_others(snapshot, names, keys=key or ())
+    return 0
+
+
+def _tail(last: str | None, *, follow: bool) -> int | None:
+    """The number of rows; None for all. 0 has a meaning only if later rows follow."""
+    if last is None:
+        return None
+    return (whole_number if follow else positive_number)("--last", last)
 
 
 def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:
@@ -189,30 +197,9 @@ def _plot(
     _tell_without_numbers(requested)
 
 
-def _look(target: Target) -> tuple[Snapshot | None, list[TargetRecord]]:
-    """The state of the experiment, if it is one, and the records."""
-    if target.files is None or target.home is None:
-        return None, target.choose()
-    snapshot = observe.look(target.files, home=target.home.directory)
-    return snapshot, target.choose_of(snapshot)
-
-
-def _unmatched(snapshot: Snapshot | None, task: str | None) -> Iterator[str]:
-    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
-    if snapshot is None or not any(snapshot.history.unmatched.values()):
-        return
-    from nemorun_cli.views import known_secrets, unmatched_metrics  # noqa: PLC0415 - rarely needed
-
-    names = None if task is None else snapshot.match_tasks([task])
-    secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
-    for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
-        for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
-            yield f"hint: {name}: {text}"
-
-
 def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
     if measures.have_measured(chosen):
-        return f"hint: no metrics but those of the machine, which -k '{measures.MEASURED}*' shows"
+        return f"hint: no metrics but those of the machine, which -k '{targets.MEASURED}*' shows"
     return (
         'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
         "key metrics, whose pattern has to match a line of their output"

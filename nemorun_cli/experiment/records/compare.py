@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.experiment.records import conditions, documents
+from nemorun_cli.experiment.records import conditions, documents, targets
 from nemorun_cli.experiment.records.compared_row import ComparedRow
 from nemorun_cli.experiment.records.row_keys import Key, RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
@@ -85,15 +85,17 @@ def rows(
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,
 ) -> list[ComparedRow]:
-    """The rows of targets: one for each task of an experiment, with its params as defaults.
+    """The rows of targets: one for each record of a task of an experiment, with its params as defaults.
 
-    If no task recorded anything, the experiment itself is the row. So is a record that no experiment wrote.
-    A record that several targets select is one row.
+    If no task has one, the experiment itself is the row. A record that no experiment wrote is a row, too. So
+    is an empty record, such as that of a run that failed before its first metric. A record that several
+    targets select is one row.
 
     Args:
         chosen: experiments, and the records under prefixes.
         keys: the metrics that are compared; of what supervisors measured, only these are read.
-        attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
+        attempts: `all` for superseded rows too, or the number of an attempt, whose status and params the
+            rows have then; default the rows that count.
         report: called with a message for each record under a prefix that cannot be read, which is left
             out; without it, the error is raised.
 
@@ -123,19 +125,22 @@ def _of_run(
         if record.is_of_experiment:
             with _reporting(record, report):
                 shared = record.params()
-    of_tasks = [record for record in run if not record.is_of_experiment]
-    for record in of_tasks or run:
-        row = None
-        with _reporting(record, report):
-            row = _row(
-                read(record, also=also, attempts=attempts),
-                record,
-                record.params() if of_tasks else {},
-                shared,
-                is_kept=not of_tasks,
-            )
-        if row is not None:
-            yield row
+    has_rows = isinstance(attempts, int) and not all(record.is_of_experiment for record in run)
+    for is_of_experiment in (False, True):
+        parts = [record for record in run if record.is_of_experiment is is_of_experiment]
+        for record in () if is_of_experiment and has_rows else targets.of_attempts(parts, attempts):
+            row = None
+            with _reporting(record, report):
+                row = _row(
+                    read(record, also=also, attempts=attempts),
+                    record,
+                    record.params(),
+                    shared,
+                    is_kept=is_of_experiment or record.is_run,
+                )
+            if row is not None:
+                has_rows = True
+                yield row
 
 
 def _refuse(message: str) -> None:
@@ -163,18 +168,19 @@ def _row(
 ) -> ComparedRow | None:
     """The row of a record; None if nothing was recorded there, unless it is kept."""
     statistics: dict[Field, Statistics] = {}
-    no_number: set[Field] = set()
+    no_number: dict[Field, Any] = {}
     for series in all_series:
         of_series = series.statistics()
         statistics |= {(series.name, name): values for name, values in of_series.items()}
-        no_number |= {(series.name, name) for name in series.ending_without_number(of_series)}
+        ends = series.ending_without_number(of_series)
+        no_number |= {(series.name, name): value for name, value in ends.items()}
     if not (statistics or params or is_kept):
         return None
     return ComparedRow(
         of=record,
         params={**shared, **params},
         statistics=statistics,
-        no_number=frozenset(no_number),
+        no_number=no_number,
     )
 
 
@@ -278,6 +284,7 @@ def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal, *, running_c
                 reason=row.of.decisive.reason,
                 last=row.last(key.field),
                 value=key.get(row),
+                shown=dump(row.no_number[key.field]) if key.field in row.no_number else None,
             )
             for row in candidates
         ],

@@ -22,14 +22,15 @@ class ComparedRow:
 
     Attributes:
         statistics: of each field of a series.
-        no_number: the fields whose last value is no number, such as None, although others are.
+        no_number: the last value of each field whose last value is no number, such as None, although others
+            are.
         titles: the key of each of these fields among all rows of the comparison.
     """
 
     of: TargetRecord
     params: dict[str, Any]
     statistics: dict[Field, Statistics]
-    no_number: frozenset[Field] = frozenset()
+    no_number: Mapping[Field, Any] = field(default_factory=dict)
     titles: Mapping[Field, str] = field(default_factory=dict)
 
     def statistic(self, metric: Field, aggregate: str) -> Any:

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import metric_keys
+from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import TargetRecord
@@ -43,8 +43,11 @@ def read_series(
     wanted: Sequence[str] = (),
     tail: int | None = None,
     attempts: Attempts = None,
+    explain: Callable[[str], str | None] = lambda _: None,
 ) -> list[Series]:
     """The series of records that contain a requested field; see `series.read`.
+
+    `explain` returns why no record has a key; None if that is not known.
 
     A key with glob characters that is the name of a field, in any row, means this field alone.
 
@@ -53,6 +56,7 @@ def read_series(
         NotFoundError: no record has an attempt of this number.
     """
     require_attempt(chosen, attempts)
+    chosen = targets.of_attempts(chosen, attempts)
 
     def read(wanted: Sequence[str] = (), *, tail: int | None = None) -> list[Series]:
         return [
@@ -72,7 +76,8 @@ def read_series(
     known = measures.fields(read())
     if known and (missing := _missing(missing, known)):
         listed = ", ".join(list(metric_keys.titles(known).values())[:MOST_NAMED])
-        raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
+        why = f": {text}" if (text := explain(missing[0])) else ""
+        raise UsageError(f"there is no metric {missing[0]!r}{why}", hint=f"there are: {listed}")
     return all_series
 
 

@@ -214,3 +214,25 @@ def test_an_exact_key_is_followed_before_a_glob(exp: Exp) -> None:
         assert line.split()[1:4] == [f"m/{key.removeprefix('m/')}", "1", value]
         assert exp(*words, key, "-n", "1", "--json").json["series"] == []
     assert exp(*words, "l*", "-f").stdout == "m: l[0]=5.5 l0=6.5\nm: l0=8.5\n"
+
+
+def test_a_number_of_rows_is_positive(exp: Exp) -> None:
+    """No rows are shown by no option; only before new ones they make sense."""
+    exp("run", exp.spec("name: few\ntasks: {a: {inline: echo loss=1, metrics: {t: 'loss=(?P<loss>.+)'}}}"))
+    for number in ("0", "-3", "x"):
+        assert "must be a whole number, 1 or more" in exp("metrics", "few", "-n", number, code=2).stderr
+    assert exp("metrics", "few", "-f", "-n", "0").stdout == ""
+
+
+def test_a_new_attempt_is_announced_while_rows_are_followed(exp: Exp) -> None:
+    """The steps that it repeats follow a line with its number."""
+    inline = f"echo step=1 loss=$EXP_ATTEMPT; {until('go')}; test $EXP_ATTEMPT = 2"
+    metrics = "{t: 'step=(?P<step>.) loss=(?P<loss>.)'}"
+    task = f"{{inline: '{inline}', retry: {{limit: 1, delay: 0}}, metrics: {metrics}}}"
+    exp("run", exp.spec(f"name: again\ntasks: {{one: {task}}}"), "-d")
+    following = exp.start("metrics", "again", "-f")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "one | t: step=1 loss=1\n"
+    (exp.folder / "go").touch()
+    out, _ = following.communicate(timeout=60)
+    assert out == "one | t: attempt 2:\none | t: step=1 loss=2\n"
