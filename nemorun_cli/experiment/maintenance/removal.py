@@ -24,9 +24,9 @@ from nemorun_cli.experiment.trash import (
 )
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage import requests, supervision
+from nemorun_cli.storage import supervision
 from nemorun_cli.storage.paths import ANOTHER_HOME, ExperimentFiles, TrashFiles
-from nemorun_cli.system import crashpoints, owners
+from nemorun_cli.system import crashpoints, owners, user
 from nemorun_cli.system.files import make_folder, sync, write_whole
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.views import observe
@@ -192,7 +192,7 @@ def carry_out(home: Home, plan: RemovalPlan) -> Removal:
         make_folder(home.trash)
         make_folder(files.directory)
         items = [_placed(item, files, number) for number, item in enumerate(plan.items, 1)]
-        time_of, by = stamp(now), requests.who()
+        time_of, by = stamp(now), user.author()
         origin = {
             "format": FORMAT,
             "time": time_of,

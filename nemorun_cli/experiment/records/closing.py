@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerError, NotFoundError, NotOverError, UsageError
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage import requests
+from nemorun_cli.system import user
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store import record_labels
 from nemorun_cli.tracking.store.sessions import ENDS
@@ -60,7 +60,7 @@ def close(record: Record, home: Home, end: ExperimentStatus) -> list[str]:
             exp_id=None,
             status=end,
             reason=CLOSED,
-            message=f"closed by {requests.who()}",
+            message=f"closed by {user.author()}",
             author="user",
             only=[opening.id for opening in openings],
         )
