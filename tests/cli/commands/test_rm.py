@@ -361,6 +361,8 @@ def test_records_of_an_unmounted_disk_can_come_back(workspace: ExpWorkspace, is_
             document = checked(exp("gc", *options, "--json").json)
             assert "trash" not in {item["kind"] for item in document["removed"]}
             assert ["cannot be reached" in item["message"] for item in document["kept"]] == [True]
+        listed = exp("rm", "--restore")
+        assert (run.id in listed.stdout, listed.stderr.count("cannot be reached")) == (True, 2)
         assert "cannot be reached" in exp("rm", "--restore", run.id).stderr
         assert exp("status", run.id).code == 0
         assert "cannot be reached" in exp("rm", "--restore", run.id, code=7).stderr
