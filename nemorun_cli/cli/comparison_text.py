@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.cli import tables, text_formats
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.experiment.records import series
+from nemorun_cli.experiment.records import column_titles, series
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -27,12 +27,13 @@ def rounded(value: Any) -> str:
 
 def columns_of(compared: Comparison, params: list[str], *, named: Collection[str | None]) -> list[Column]:
     """The columns, params before metrics; a column that is `named` is never dropped."""
+    metrics = column_titles.of_metrics(compared)
     return [
-        *([Column("EXPERIMENT")] if _is_several(compared.rows) else []),
-        Column("RECORD"),
-        Column("STATUS"),
-        *tables.values(params, kept=named, before=len(compared.metrics)),
-        *tables.values(compared.metrics, kept=named),
+        *([Column(column_titles.EXPERIMENT)] if _is_several(compared.rows) else []),
+        Column(column_titles.NAME),
+        Column(column_titles.STATUS),
+        *tables.values(column_titles.of_params(params, compared), kept=named, before=len(metrics)),
+        *tables.values(metrics, kept=named),
     ]
 
 
@@ -58,13 +59,13 @@ def _is_several(all_rows: Sequence[ComparedRow]) -> bool:
 def group_table(grouped: GroupedComparison, *, named: Collection[str | None]) -> tuple[list[Column], Any]:
     """The columns and cells of groups for people: `0.31 ±0.02`."""
     is_of_tasks = any(group.task for group in grouped.groups)
-    metrics = grouped.of.metrics
+    by = column_titles.of_keys(grouped.by, grouped.of)
     columns = [
-        *([Column("TASK")] if is_of_tasks else []),
-        *tables.values(grouped.by, kept=grouped.by),
-        Column("RUNS", is_number=True),
-        Column("STATUS"),
-        *tables.values(metrics, kept=named),
+        *([Column(column_titles.TASK)] if is_of_tasks else []),
+        *tables.values(by, kept=by),
+        Column(column_titles.RUNS, is_number=True),
+        Column(column_titles.STATUS),
+        *tables.values(column_titles.of_metrics(grouped.of), kept=named),
     ]
     cells = [
         [
@@ -81,7 +82,6 @@ def group_table(grouped: GroupedComparison, *, named: Collection[str | None]) ->
 
 def group_values(grouped: GroupedComparison) -> tuple[list[str], list[list[Cell]]]:
     """The titles and cells of groups for programs: mean, deviation and count have a column each."""
-    metrics = [f"{title} {part}" for title in grouped.of.metrics for part in ("mean", "std", "n")]
     cells = [
         [
             text_formats.cell(value)
@@ -99,7 +99,14 @@ def group_values(grouped: GroupedComparison) -> tuple[list[str], list[list[Cell]
         ]
         for group in grouped.groups
     ]
-    return ["TASK", *grouped.by, "RUNS", "STATUS", *metrics], cells
+    titles = [
+        column_titles.TASK,
+        *column_titles.of_keys(grouped.by, grouped.of),
+        column_titles.RUNS,
+        column_titles.STATUS,
+        *column_titles.of_groups(grouped.of),
+    ]
+    return titles, cells
 
 
 def _statuses(group: RowGroup) -> str:

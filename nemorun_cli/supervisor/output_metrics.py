@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.files import open_to_read
 from nemorun_cli.system.regex_timeout import SlowPatterns, TooSlowError, Watchdog
-from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store import json_values, row_files, row_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AT: Final = "_at"  # the field with the byte of the log at which the line begins
 CHUNK: Final = 1 << 16  # bytes read at a time
-SEARCHED_AGAIN: Final = 1 << 20  # bytes of the log in which a text that is no number is looked for
+SEARCHED_AGAIN: Final = 1 << 16  # bytes of the log in which a text that is no number is looked for
 LONGEST: Final = 1 << 14  # bytes of a line that are searched
 COUNTED: Final = 2e-5  # seconds that a search takes before its time counts, as that of few lines does
 
@@ -67,7 +67,7 @@ class OutputMetrics:
         ]
         self._series = {place.metric(name): name for name in wanted}
         self._slow_ones: list[tuple[str, str]] = []
-        self._writer = row_files.Writer()
+        self._writer = row_writer.Writer()
         self._name = f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"  # of the files of this process
         self._written = {folder: written(folder, opening) for folder, _, _ in self._finders}
         self._unmatched = {

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 SAMPLES: Final = "system"  # the series of what tasks use
 LOOK_EVERY: Final = 1.0  # seconds between reads of the output of tasks with patterns
 CHUNKS_AT_END: Final = 16  # mebibytes that are read of what a finished job has measured
-LOOK_TIME: Final = 0.2  # seconds that one read of all tasks may take
+LOOK_TIME: Final = (
+    0.2  # seconds that one read of all tasks may take, or a look for why patterns did not match
+)
 REST_TIME: Final = 5.0  # seconds that reading the rest of a finished task's output may take
 
 VERDICTS: Final = {
@@ -254,7 +256,7 @@ class Tracker:
             self._report(f"tracking: the last part of the output of {task} was not read: it is too long")
             return []
         if output is not None:
-            return output.unmatched(until=time.monotonic() + REST_TIME)
+            return output.unmatched(until=time.monotonic() + LOOK_TIME)
         return [
             {"series": series, "pattern": pattern, "reason": "never", "at": 0}
             for series, patterns in self._patterns[task].items()
@@ -281,7 +283,7 @@ class Tracker:
 
     def _append_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - the same
-        from nemorun_cli.tracking.store import json_values, row_files  # noqa: PLC0415 - few specs ask for samples
+        from nemorun_cli.tracking.store import json_values, row_writer  # noqa: PLC0415 - few specs ask for samples
 
         key = (task, attempt)
         if key not in self._sample_files:
@@ -289,7 +291,7 @@ class Tracker:
             self._sample_files[key] = self._place(task).metric(SAMPLES), f"{started}.{self._writer_name}"
         folder, name = self._sample_files[key]
         opening = name.partition(".")[0]
-        writer = row_files.Writer()
+        writer = row_writer.Writer()
         writer.open(name, supervisor_api.presence(self._place(task), opening))
         try:
             writer.append(folder, json_values.encode_row(at, fields))

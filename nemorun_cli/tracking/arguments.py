@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def text(name: str, value: object) -> str | None:
+def _text(name: str, value: object) -> str | None:
     """A text, or None.
 
     Raises:
@@ -23,7 +23,7 @@ def text(name: str, value: object) -> str | None:
     return None if value is None else str.__str__(value)
 
 
-def texts(name: str, values: object) -> list[str] | None:
+def _texts(name: str, values: object) -> list[str] | None:
     """A list of texts from any iterable, or None.
 
     Raises:
@@ -38,9 +38,9 @@ def texts(name: str, values: object) -> list[str] | None:
 
 
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
-    "description": text,
-    "tags": texts,
-    "bindrs": texts,
+    "description": _text,
+    "tags": _texts,
+    "bindrs": _texts,
     "metadata": lambda name, value: None if value is None else plain(value, name),
 }
 

@@ -18,9 +18,8 @@ from nemorun_cli.tracking.metrics import Metrics
 from nemorun_cli.tracking.params import Params
 from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import record_paths
-from nemorun_cli.tracking.store.json_values import plain
 from nemorun_cli.tracking.store.record_paths import Place
-from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.row_writer import Writer
 from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.timestamps import Timestamps
 
@@ -126,10 +125,11 @@ class Experiment:
         if not isinstance(print_logs, bool):
             raise TypeError(f"print_logs is True or False, not {shown(print_logs)}")
         self.resume = resume
-        self.description = arguments.text("description", description if description is not None else readme)
-        self.tags = arguments.texts("tags", tags)
-        self.bindrs = self._bindrs = arguments.texts("bindrs", bindrs)
-        self.metadata = None if metadata is None else plain(metadata, "metadata")
+        given = {"description": readme if description is None else description, "tags": tags}
+        about = arguments.description({**given, "bindrs": bindrs, "metadata": metadata})
+        self.description: str | None = about["description"]
+        self.tags, self.metadata = about["tags"], about["metadata"]
+        self.bindrs = self._bindrs = about["bindrs"]
         if dash_root is None or dash_root == "":
             dash_root = os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT
         root = record_paths.absolute(dash_root, what="dash_root")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.blob_store import BlobContent
     from nemorun_cli.tracking.store.file_index import File
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.store.save_formats import Format
 
     FileList = list[File]  # `list` is a method below

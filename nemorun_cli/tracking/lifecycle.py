@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.metrics import Metrics
     from nemorun_cli.tracking.store.discarded import DiscardedSession
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 
 class Recorded(Protocol):
@@ -207,10 +207,13 @@ class Lifecycle(Generic[Owner]):
                 f"the record {self._experiment.prefix!r} is not running, so it cannot become {status}",
                 hint="experiment.run.start() opens it",
             )
+        is_removed, lost = False, None
         try:
             self._experiment.metrics.finish()
         finally:
-            is_removed = False
+            lost = self._experiment.writer.secure()
+            if lost and status is Status.COMPLETED:
+                status, details = Status.FAILED, {"message": lost}
             if not self._is_child:  # otherwise close only the files of this process, or of this copy
                 is_removed = session.is_removed
                 session.end(status, **details)
@@ -222,6 +225,8 @@ class Lifecycle(Generic[Owner]):
                 " what was logged is lost",
                 hint="remove a record when it has ended",
             )
+        if lost:
+            raise StateError(lost, hint="move or remove parts of a record when it has ended")
 
     def _close(self) -> None:
         self._session = None

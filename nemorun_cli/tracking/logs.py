@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.tracking.store.row_selection import Span
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # lowest first
 _ALIASES: Final = {"warning": "warn", "critical": "fatal"}  # the names in Python's logging

@@ -11,11 +11,10 @@ from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
-from nemorun_cli.tracking.store import row_files, row_series
+from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 from nemorun_cli.tracking.store.object_fields import fields_of
 from nemorun_cli.tracking.store.record_paths import decode_name
-from nemorun_cli.tracking.store.row_origins import Origins, marked
 from nemorun_cli.tracking.store.row_selection import (
     Rows,
     Selection,
@@ -29,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_files import Row
+    from nemorun_cli.tracking.store.row_origins import Origins
     from nemorun_cli.tracking.store.row_selection import Span
     from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.timestamps import Timestamps
 
 ABOUT: Final = "about.json"  # the description of a metric
@@ -159,6 +160,8 @@ class Metric:
         series = self._series(openings, attempts, tail=tail, with_origins=attempts is not None)
         rows = series.rows
         if attempts is not None:
+            from nemorun_cli.tracking.store.row_origins import marked  # noqa: PLC0415 - it is loaded
+
             rows = [*map(marked, rows, series.origins)]
         chosen = Selection(
             keys=keys, step=step, time=time, downsample=downsample, with_origin=attempts is not None
@@ -173,6 +176,8 @@ class Metric:
         tail: int | None = None,
         with_origins: bool = False,
     ) -> SeriesRows:
+        from nemorun_cli.tracking.store import row_series  # noqa: PLC0415 - programs rarely read
+
         return row_series.read(
             self.folder,
             self._metrics.origins(),
@@ -288,7 +293,7 @@ class Metrics:
         self._writer = writer
         self._timestamps = timestamps
         self._series: dict[str | None, Metric] = {}
-        self._origins = Origins(place.openings)
+        self._origins: Origins | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
@@ -373,7 +378,9 @@ class Metrics:
 
     def origins(self) -> Origins:
         """The attempts and ranks of the openings of the record."""
-        if self._origins.folder != self._place.openings:
+        if self._origins is None or self._origins.folder != self._place.openings:
+            from nemorun_cli.tracking.store.row_origins import Origins  # noqa: PLC0415 - programs rarely read
+
             self._origins = Origins(self._place.openings)
         return self._origins
 

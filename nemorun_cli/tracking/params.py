@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 Flat = dict[str, Any]
 

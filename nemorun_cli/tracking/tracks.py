@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Flaw, Row, Writer
+    from nemorun_cli.tracking.store.row_files import Flaw, Row
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.timestamps import Timestamps
 
 

@@ -19,7 +19,7 @@ from nemorun_cli.cli.options import (
     whole_number,
 )
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import compare, grouping
+from nemorun_cli.experiment.records import compare, conditions, grouping
 from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -138,12 +138,8 @@ def command(
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     numbers = attempts(attempt, all_attempts=all_attempts)
-    named = [name for name in (*(key or ()), sort, best) if name is not None]
-    rows = compare.distinct(
-        row
-        for target in targets
-        for row in compare.rows(target, keys=named, attempts=numbers, report=terminal.warn)
-    )
+    named = [name for name in (*(key or ()), sort, best, *conditions.keys(where or ())) if name is not None]
+    rows = compare.rows(*targets, keys=named, attempts=numbers, report=terminal.warn)
     options: dict[str, Any] = {
         "where": where or (),
         "sort": sort,
@@ -230,7 +226,7 @@ def _document(compared: Comparison, grouped: GroupedComparison | None) -> dict[s
         ]
         document["ties"] = [_identity(row) for row in best.ties] if grouped is None else []
     if grouped is not None:
-        document["group_by"], document["over"] = grouped.by, grouped.over
+        document["group_by"], document["over"] = [key.title for key in grouped.by], grouped.over
         document["groups"] = [_group(group, grouped) for group in grouped.groups]
         document["group_ties"] = [_group(group, grouped) for group in grouped.ties]
     return document

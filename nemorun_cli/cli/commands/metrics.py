@@ -26,6 +26,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import documents, leading, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
+    from nemorun_cli.views.snapshot import Snapshot
 
 FORMATS: Final = ("table", "csv", "json")
-MOST_EXPLAINED: Final = 3  # tasks whose patterns are explained where nothing was recorded
+MOST_EXPLAINED: Final = 3  # tasks or series for which it is explained why nothing is shown
 SUMMARY: Final = (
     Column("RECORD"),
     Column("METRIC"),
@@ -131,7 +133,7 @@ def command(
         return metrics_live.follow(
             target, feed, plot=plot, is_json=is_json or form == "json", best=best, goal=goal
         )
-    read = target.choose()
+    snapshot, read = _look(target)
     all_series = documents.read_series(read, wanted=key or (), tail=tail, attempts=chosen)
     tell_torn(all_series)
     if form == "json":
@@ -140,17 +142,25 @@ def command(
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
         terminal.say(_hint_without_metrics(read))
-        terminal.say_lines(_unmatched(target))
     elif plot:
         judged = (
             documents.read_series(read, attempts=chosen) if best and (key or tail is not None) else all_series
         )
         _plot(all_series, judged, best=best, goal=goal, by_attempt=all_attempts)
-    elif tail is not None:
-        _show_rows(all_series, with_attempts=all_attempts)
+    else:
+        _show(all_series, are_rows=tail is not None, with_attempts=all_attempts)
+    if form == "table":
+        terminal.say_lines(_unmatched(snapshot, target.task))
+    return 0
+
+
+def _show(all_series: Sequence[Series], *, are_rows: bool, with_attempts: bool) -> None:
+    """Print the last rows of each series, or a summary."""
+    if are_rows:
+        _show_rows(all_series, with_attempts=with_attempts)
     else:
         tables.show(SUMMARY, summary(all_series))
-    return 0
+        _tell_without_numbers(all_series)
 
 
 def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:
@@ -168,6 +178,7 @@ def _plot(
     by_attempt: bool,
 ) -> None:
     """Draw the curves, of the best records if that is wanted, and write which are left out."""
+    requested = all_series
     if best is not None:
         all_series, leader = leading.in_order(all_series, judged, best=best, goal=goal)
         terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
@@ -175,16 +186,24 @@ def _plot(
     if note := not_drawn(all_series, best=best):
         terminal.flush()
         terminal.say(note)
+    _tell_without_numbers(requested)
 
 
-def _unmatched(target: Target) -> Iterator[str]:
-    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
+def _look(target: Target) -> tuple[Snapshot | None, list[TargetRecord]]:
+    """The state of the experiment, if it is one, and the records."""
     if target.files is None or target.home is None:
-        return
-    from nemorun_cli.views import known_secrets, observe, unmatched_metrics  # noqa: PLC0415 - only without rows
-
+        return None, target.choose()
     snapshot = observe.look(target.files, home=target.home.directory)
-    names = None if target.task is None else snapshot.match_tasks([target.task])
+    return snapshot, target.choose_of(snapshot)
+
+
+def _unmatched(snapshot: Snapshot | None, task: str | None) -> Iterator[str]:
+    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
+    if snapshot is None or not any(snapshot.history.unmatched.values()):
+        return
+    from nemorun_cli.views import known_secrets, unmatched_metrics  # noqa: PLC0415 - rarely needed
+
+    names = None if task is None else snapshot.match_tasks([task])
     secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
     for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
         for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
@@ -198,6 +217,16 @@ def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
         'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
         "key metrics, whose pattern has to match a line of their output"
     )
+
+
+def _tell_without_numbers(all_series: Sequence[Series]) -> None:
+    """Name the series of which summaries and curves show nothing, and what shows their rows."""
+    without = [f"{series.title} of {series.of.label}" for series in all_series if not series.statistics()]
+    if without:
+        more = f" and {len(without) - MOST_EXPLAINED} more" if len(without) > MOST_EXPLAINED else ""
+        terminal.flush()
+        terminal.say(f"note: there are rows without numbers: {', '.join(without[:MOST_EXPLAINED])}{more}")
+        terminal.say("hint: -n 5 shows the last rows, --format csv all of them")
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:
@@ -242,9 +271,9 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
     return [*IDENTIFYING, *map(_title, fields)], rows
 
 
-def _title(field: str) -> str:
+def _title(field: str, *, beside: Sequence[str] = IDENTIFYING) -> str:
     """The title of a field's column; an underscore keeps it apart from a column that identifies the row."""
-    return f"{field}_" if field.rstrip("_") in IDENTIFYING else field
+    return f"{field}_" if field.rstrip("_") in beside else field
 
 
 def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
@@ -255,7 +284,7 @@ def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
         columns = [
             Column("TIME"),
             *([Column("ATTEMPT", is_number=True)] if with_attempts else []),
-            *tables.values(names),
+            *tables.values([_title(name, beside=("TIME", "ATTEMPT")) for name in names]),
         ]
         rows = [
             [

@@ -93,9 +93,8 @@ def command(
 
 def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[TargetRecord]:
     """The records; an unreadable one below a prefix is reported and skipped."""
-    is_glob = which is None or bool(targets.GLOB & set(which))
-    if is_glob and task is None:
-        folder = targets.root(dash_root)
+    folder = targets.root(dash_root)
+    if task is None and (which is None or targets.is_glob(which.strip("/"), folder)):
         for prefix in reader.prefixes(folder, which or "*"):
             try:
                 record = reader.record(folder, prefix)

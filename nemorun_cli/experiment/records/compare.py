@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.experiment.records import conditions
+from nemorun_cli.experiment.records import conditions, documents
 from nemorun_cli.experiment.records.compared_row import ComparedRow
-from nemorun_cli.experiment.records.row_keys import RowKeys
+from nemorun_cli.experiment.records.row_keys import Key, RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate, Goal, split_key
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.metric_keys import Field
-    from nemorun_cli.experiment.records.row_keys import Key
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.model.best import Excluded
@@ -61,8 +60,8 @@ class Comparison:
     Attributes:
         params: all params that any of the rows has.
         differing: the params that are not the same in all rows.
-        metrics: the requested metrics, or all.
-        columns: the same as keys.
+        columns: the requested metrics, or all.
+        known: the keys of all metrics, also of those that were not requested.
         matching: the rows that meet the conditions, in order, before the best and the limit.
         unmet: why no row meets the conditions; empty if one does.
         notes: what the conditions could also have meant.
@@ -72,8 +71,8 @@ class Comparison:
     rows: list[ComparedRow]
     params: list[str]
     differing: list[str]
-    metrics: list[str]
     columns: list[Key] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
     matching: list[ComparedRow] = field(default_factory=list)
     unmet: str = ""
     notes: list[str] = field(default_factory=list)
@@ -81,18 +80,18 @@ class Comparison:
 
 
 def rows(
-    target: Target,
-    *,
+    *chosen: Target,
     keys: Sequence[str] = (),
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,
-) -> Iterator[ComparedRow]:
-    """The rows of a target: one for each task of an experiment, with its params as defaults.
+) -> list[ComparedRow]:
+    """The rows of targets: one for each task of an experiment, with its params as defaults.
 
     If no task recorded anything, the experiment itself is the row. So is a record that no experiment wrote.
+    A record that several targets select is one row.
 
     Args:
-        target: an experiment, or the records under a prefix.
+        chosen: experiments, and the records under prefixes.
         keys: the metrics that are compared; of what supervisors measured, only these are read.
         attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
         report: called with a message for each record under a prefix that cannot be read, which is left
@@ -100,33 +99,43 @@ def rows(
 
     Raises:
         LedgerDamagedError: nothing can be read.
+        NotFoundError: no record has an attempt of this number.
     """
     also = [split_key(key)[0] for key in keys]
-    tolerated = report if report is not None and target.files is None else _refuse
-    for run in target.runs(report=tolerated):
-        shared: dict[str, Any] = {}
-        for record in run:
-            if record.is_of_experiment:
-                with _reporting(record, tolerated):
-                    shared = record.params()
-        of_tasks = [record for record in run if not record.is_of_experiment]
-        for record in of_tasks or run:
-            row = None
-            with _reporting(record, tolerated):
-                row = _row(
-                    read(record, also=also, attempts=attempts),
-                    record,
-                    record.params() if of_tasks else {},
-                    shared,
-                    is_kept=not of_tasks,
-                )
-            if row is not None:
-                yield row
+    rows_by_identity: dict[object, ComparedRow] = {}
+    records: list[TargetRecord] = []
+    for target in chosen:
+        tolerated = report if report is not None and target.files is None else _refuse
+        for run in target.runs(report=tolerated):
+            records += run
+            for row in _of_run(run, also, attempts, tolerated):
+                rows_by_identity[row.of.identity] = row
+    documents.require_attempt(records, attempts)
+    return list(rows_by_identity.values())
 
 
-def distinct(all_rows: Iterable[ComparedRow]) -> list[ComparedRow]:
-    """The rows, each once, although several targets select it."""
-    return list({row.of.identity: row for row in all_rows}.values())
+def _of_run(
+    run: Sequence[TargetRecord], also: Sequence[str], attempts: Attempts, report: Callable[[str], None]
+) -> Iterator[ComparedRow]:
+    """The rows of an experiment, or of a program that no experiment started."""
+    shared: dict[str, Any] = {}
+    for record in run:
+        if record.is_of_experiment:
+            with _reporting(record, report):
+                shared = record.params()
+    of_tasks = [record for record in run if not record.is_of_experiment]
+    for record in of_tasks or run:
+        row = None
+        with _reporting(record, report):
+            row = _row(
+                read(record, also=also, attempts=attempts),
+                record,
+                record.params() if of_tasks else {},
+                shared,
+                is_kept=not of_tasks,
+            )
+        if row is not None:
+            yield row
 
 
 def _refuse(message: str) -> None:
@@ -198,12 +207,13 @@ def compare(
     """
     conditions.require_form(where)
     if not all_rows:
-        return Comparison(rows=[], params=[], differing=[], metrics=list(keys))
+        columns = by_title(Key(kind="metric", name=text, get=lambda _: None) for text in keys)
+        return Comparison(rows=[], params=[], differing=[], columns=columns)
     known = RowKeys(all_rows)
     tests, notes = conditions.parse(where, known)
     titled = [replace(row, titles=known.titles) for row in all_rows]
     kept = [row for row in titled if all(test.is_met(row) for test in tests)]
-    columns = [known.metric(key) for key in keys] if keys else known.all_metrics
+    columns = by_title(map(known.metric, keys)) if keys else known.all_metrics
     params = [name for name in known.params if any(name in row.params for row in kept)]
     differing = [name for name in params if len(kept) == 1 or differs(name, kept)]
     by = None if sort is None else known.resolve(sort)
@@ -219,8 +229,8 @@ def compare(
         rows=shown[:limit],
         params=params,
         differing=differing,
-        metrics=[key.title for key in columns],
         columns=columns,
+        known=known.metrics,
         matching=kept,
         unmet="" if kept else conditions.unmet(tests, titled),
         notes=notes,

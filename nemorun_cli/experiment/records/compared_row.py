@@ -41,17 +41,6 @@ class ComparedRow:
         """The last value of a metric: NaN if it is no number, None if the record does not have the metric."""
         return math.nan if metric in self.no_number else self.statistic(metric, "last")
 
-    def value(self, title: str) -> Any:
-        """The value in the column of a metric: `train/loss` (its last value) or `train/loss:min`."""
-        name, _, aggregate = title.rpartition(":")
-        for metric, key in self.titles.items():
-            if key == title:
-                return self.statistic(metric, "last")
-        for metric, key in self.titles.items():
-            if key == name and aggregate in AGGREGATES:
-                return self.statistic(metric, aggregate)
-        return None
-
     def to_json(self) -> dict[str, Any]:
         """An entry of `rows` in `exp.compare/1`."""
         metrics = {self.titles[metric]: values for metric, values in self.statistics.items()}

@@ -47,7 +47,8 @@ class Condition:
         """The message that no row meets it, with the values there are."""
         texts = dict.fromkeys(_shown(value) for row in all_rows if (value := self.key.get(row)) is not None)
         values = ", ".join(list(texts)[:MOST_VALUES]) + (", …" if len(texts) > MOST_VALUES else "")
-        about = f"{self.key.title} is {values}" if texts else f"no row has a value of {self.key.title}"
+        name = self.key.name if self.key.kind == "record" else self.key.title
+        about = f"{name} is {values}" if texts else f"no row has a value of {name}"
         return f"no row has {self.text}; {about}"
 
 
@@ -64,6 +65,11 @@ def parse(texts: Sequence[str], keys: RowKeys) -> tuple[list[Condition], list[st
         if keys.is_hidden(name):
             notes.append(f"--where {text}: this is the param {name}; for that of the record: {RECORD}{name}")
     return conditions, notes
+
+
+def keys(texts: Sequence[str]) -> list[str]:
+    """The texts before the operators of conditions: for each, its key is among them."""
+    return [name.strip() for text in texts for name, _, _ in _splits(text)]
 
 
 def require_form(texts: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
@@ -134,6 +134,16 @@ def read(
             torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
             yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn, asked=wanted)
     warn_or_raise(unreadable, has_others=has_read)
+
+
+def narrowed(all_series: Iterable[Series], wanted: Sequence[str]) -> list[Series]:
+    """What keys select of series that contain it; those of which nothing is selected are left out."""
+    kept = []
+    for series in all_series:
+        rows, origins = only(row_series.SeriesRows(series.rows, series.origins), series.name, wanted)
+        if rows:
+            kept.append(replace(series, rows=rows, origins=origins, asked=wanted))
+    return kept
 
 
 def have_measured(chosen: Iterable[TargetRecord]) -> bool:

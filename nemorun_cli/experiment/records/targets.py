@@ -200,15 +200,15 @@ def single(prefix: str, dash_root: str | None) -> Record:
 
     Raises:
         NotFoundError: none exists.
-        UsageError: it is a glob, or no prefix.
+        UsageError: it is a glob that is no prefix of a record, or no prefix.
         LedgerDamagedError: it cannot be read.
     """
     folder = root(dash_root)
-    if GLOB & set(prefix):
+    wanted = prefix.strip("/")
+    if is_glob(wanted, folder) and trash.trace(trusted(None), wanted) is None:
         raise UsageError(
             f"{prefix!r} is a glob, and one record is needed", hint=f"list them with: exp records '{prefix}'"
         )
-    wanted = prefix.strip("/")
     if (existing := reader.record(folder, wanted)) is not None:
         return existing
     raise _missing(wanted, folder)
@@ -216,10 +216,10 @@ def single(prefix: str, dash_root: str | None) -> Record:
 
 def _missing(prefix: str, folder: Path) -> NotFoundError:
     """The error about a prefix without a record: it may be in the trash, or above other records."""
-    if GLOB.isdisjoint(prefix) and (remedy := trash.trace(trusted(None), prefix)) is not None:
+    if (remedy := trash.trace(trusted(None), prefix)) is not None:
         return NotFoundError(f"the record {prefix!r} is in the trash", hint=f"restore it: {remedy}")
-    below = GLOB.isdisjoint(prefix) and any(True for _ in reader.prefixes(folder / prefix))
-    pattern = f"{prefix}/*" if below else "*"
+    below = not is_glob(prefix, folder) and any(True for _ in reader.prefixes(folder / prefix))
+    pattern = f"{prefix}/{'*' if GLOB.isdisjoint(prefix) else ''}" if below else "*"
     note = "there are records below it" if below else "list them with"
     return NotFoundError(
         f"there is no record {prefix!r} in {folder}",
@@ -227,9 +227,20 @@ def _missing(prefix: str, folder: Path) -> NotFoundError:
     )
 
 
-def is_several(prefix: str) -> bool:
+def is_glob(prefix: str, folder: Path) -> bool:
+    """Whether a prefix has glob characters, and no record is at or below exactly this prefix."""
+    if GLOB.isdisjoint(prefix):
+        return False
+    try:
+        place = record_paths.Place(str(folder), record_paths.check_prefix(prefix))
+        return not opened.ids(place) and not any(True for _ in reader.prefixes(folder / prefix))
+    except (UsageError, OSError):  # such as a part that is longer than names of files may be
+        return True
+
+
+def is_several(prefix: str, dash_root: str | None) -> bool:
     """Whether a prefix can stand for several records: it is a glob, or ends with a slash."""
-    return bool(GLOB & set(prefix)) or prefix.endswith("/")
+    return prefix.endswith("/") or is_glob(prefix.strip("/"), root(dash_root))
 
 
 def several(prefix: str, dash_root: str | None) -> Iterator[Record]:
@@ -245,7 +256,7 @@ def root(given: str | None) -> Path:
 
 def prefixes(folder: Path, pattern: str) -> Iterator[str]:
     """The prefixes of records that match a glob, or that equal a prefix or are below it."""
-    if GLOB & set(pattern):
+    if is_glob(pattern, folder):
         yield from reader.prefixes(folder, pattern)
         return
     if opened.ids(record_paths.Place(str(folder), record_paths.check_prefix(pattern))):

@@ -10,7 +10,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.system.files import RefusedFileError, open_to_read
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.process import git_state, process_info
-from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
+from nemorun_cli.tracking.store import json_values, record_paths, row_writer, sessions
 from nemorun_cli.tracking.store.presence import Presence
 from nemorun_cli.tracking.store.sessions import OpenSession
 
@@ -86,7 +86,7 @@ def set_params(place: Place, opening: str, params: Mapping[str, Any]) -> None:
     """Record params of an opening; when read, they override params that conflict with them."""
     flat = flattened(params)
     if flat:
-        writer = row_files.Writer()
+        writer = row_writer.Writer()
         writer.open(opening)
         try:
             writer.append(place.params, json_values.encode_row(time.time(), {"set": flat}))

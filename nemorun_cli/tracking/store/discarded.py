@@ -13,7 +13,7 @@ from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import open_to_read
 from nemorun_cli.tracking.store.blob_store import BlobContent, Blobs, StagedBlob
 from nemorun_cli.tracking.store.record_paths import RECORD, Place
-from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.row_writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

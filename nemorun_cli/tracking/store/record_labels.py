@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.model import clock, labels
 from nemorun_cli.system import owners
-from nemorun_cli.tracking.store import json_values, row_files, sessions
+from nemorun_cli.tracking.store import json_values, row_files, row_writer, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,7 @@ def _append(place: Place, fields: dict[str, Any], *, by: str) -> None:
     require_own(place)
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    writer = row_files.Writer()
+    writer = row_writer.Writer()
     writer.open(f"0000-{stamp}-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         writer.append(place.labels, json_values.encode_row(now, {"by": by, **fields}))

@@ -361,7 +361,7 @@ def test_metrics_with_one_key_are_all_reached(shared: Exp) -> None:
 
 
 def test_a_damaged_record_hides_no_other_one(shared: Exp) -> None:
-    """Under a prefix it is named and left out; if nothing can be read, it is the error."""
+    """Under a prefix it is named, and left out if it cannot be read; if nothing can be, it is the error."""
     root = shared.home / "h"
     for name in ("one", "two"):
         with Experiment(f"d/{name}", dash_root=root, print_logs=False).run as program:
@@ -370,9 +370,12 @@ def test_a_damaged_record_hides_no_other_one(shared: Exp) -> None:
     (params,) = (root / "d/one/.record/params").rglob("*.jsonl")
     params.write_text("no row\n{}\n")
     result = shared("compare", "d/", "--dash-root", root, "--json")
-    assert [row["prefix"] for row in result.json["rows"]] == ["d/two"]
-    assert "d/one: " in result.stderr
+    rows = [(row["prefix"], row["params"], len(row["metrics"])) for row in result.json["rows"]]
+    assert rows == [("d/one", {}, 1), ("d/two", {"name": "two"}, 1)]
+    assert f"ignored {params}:1: " in result.stderr
     (opening,) = (root / "d/one").rglob("openings/*.jsonl")
     opening.write_text("no opening\n")
-    assert "d/one: " in shared("compare", "d/", "--dash-root", root).stderr
+    result = shared("compare", "d/", "--dash-root", root, "--json")
+    assert [row["prefix"] for row in result.json["rows"]] == ["d/two"]
+    assert "d/one: " in result.stderr
     shared("compare", "d/one", "--dash-root", root, code=7)

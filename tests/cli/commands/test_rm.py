@@ -27,9 +27,11 @@ from nemorun_cli.errors import (
     UnreadableWarning,
     UsageError,
 )
-from nemorun_cli.experiment import trash
+from nemorun_cli.experiment import create, trash
 from nemorun_cli.experiment.maintenance import removal
-from nemorun_cli.storage import run_keys
+from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
+from nemorun_cli.storage import paths, run_keys
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.tracking.store import presence
 
@@ -463,3 +465,18 @@ def test_an_opening_never_lies_in_the_trash(workspace: ExpWorkspace) -> None:
     thread.join()
     assert faults == []
     assert len(list(trash.removals(workspace.home))) == removed
+
+
+def test_an_id_is_not_given_again(workspace: ExpWorkspace) -> None:
+    """An experiment that starts in the second of a removed one has another id, and its records its own."""
+    first = over(workspace, TRACKS)
+    first.remove()
+    name = first.id.rpartition("_")[0]
+    document = load.read({"name": name, "tasks": {"one": TRACKS}})
+    identity = Identity(id=first.id, name=name, directory=str(first.files.directory))
+    spec = create.resolve(document, identity)
+    files, _ = create.create(document, spec, identity, home=workspace.home, by="test")
+    assert files.id == paths.next_id(first.id)
+    trash.delete(workspace.home, next(iter(workspace.home.removals())))
+    again, _ = create.create(document, spec, identity, home=workspace.home, by="test")
+    assert again.id == paths.next_id(files.id)  # as the records of the first one were kept

@@ -23,6 +23,7 @@ tasks:
     inline: 'test "$EXP_ATTEMPT" = 2'
     retry: {limit: 1}
     metrics: {t: 'loss=(?P<loss>\S+)'}
+  half: {inline: 'echo loss=1', metrics: {t: ['loss=(?P<loss>\S+)', 'acc=(?P<acc>\S+)']}}
 """
 
 
@@ -38,7 +39,7 @@ def test_a_run_ends_with_one_warning(ended: tuple[Exp, Result]) -> None:
     for text in (run.stderr, exp("status", "patterns").stderr):
         (line,) = (line for line in text.splitlines() if "warning: metrics of" in line)
         assert r"metrics of comma: the pattern 'loss=(?P<loss>\S+)' matched only texts that are no" in line
-        assert "so with never, twice; see: exp why patterns_" in line
+        assert "so with never, twice, half; see: exp why patterns_" in line
     assert "warning" not in exp("status", "patterns", "good").stderr
     assert "metrics of never: " in exp("status", "patterns", "never").stderr
 
@@ -54,7 +55,19 @@ def test_documents_have_the_patterns(ended: tuple[Exp, Result]) -> None:
         "never": ["never", "never"],
         "later": [],
         "twice": ["never"],
+        "half": ["never"],
     }
+
+
+def test_a_pattern_beside_one_that_matched_is_reported(ended: tuple[Exp, Result]) -> None:
+    """`exp metrics` shows the rows of the one, and says that the other matched nothing."""
+    exp, _ = ended
+    shown = exp("metrics", "patterns", "half")
+    assert "t/loss" in shown.stdout
+    (hint,) = (line for line in shown.stderr.splitlines() if line.startswith("hint:"))
+    assert r"metrics.t: the pattern 'acc=(?P<acc>\S+)' matched no line of the output" in hint
+    assert hint.endswith("the output begins with: loss=1")
+    assert exp("metrics", "patterns", "good").stderr == ""
 
 
 def test_the_first_lines_are_shown(ended: tuple[Exp, Result]) -> None:

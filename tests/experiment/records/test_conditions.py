@@ -41,7 +41,10 @@ def left(all_rows: list[ComparedRow], *where: str) -> list[str]:
 def test_every_key_is_reached(tracked: list[ComparedRow], key: str) -> None:
     """Whatever characters a metric's name has, it can be shown, filtered, sorted and judged by."""
     name = key.removeprefix("m/")
-    assert compare(tracked, keys=[key]).rows[0].value(f"m/{name}") == AWKWARD[name]
+    compared = compare(tracked, keys=[key])
+    assert [(column.title, column.get(compared.rows[0])) for column in compared.columns] == [
+        (f"m/{name}", AWKWARD[name])
+    ]
     assert left(tracked, f"{key}>0") == ["one"]
     assert left(tracked, f"{key} = {-AWKWARD[name]}") == ["two"]
     assert compare(tracked, sort=key).rows[0].of.record.prefix == "x/two"
