@@ -306,7 +306,7 @@ PARTS_OF_COMMANDS: Final = {
         "task_json",
     },
     "Removal": {"files", "to_json"},
-    "TrashItem": {"is_there", "label", "to_json"},
+    "TrashItem": {"is_beside_records", "is_there", "is_unreachable", "label", "obstacle", "to_json"},
     "Record": {"ids", "place", "torn"},
     "Builder": {"document", "plugins"},
     "Script": {"entry", "name"},

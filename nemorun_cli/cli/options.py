@@ -35,6 +35,14 @@ ExperimentOrPrefix = Annotated[
         autocompletion=completion.experiments,
     ),
 ]
+ExperimentOrRecord = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP|PREFIX",
+        help="Experiment name, id, id prefix or `latest`, or the prefix of a record.",
+        autocompletion=completion.experiments,
+    ),
+]
 DashRoot = Annotated[
     str | None,
     typer.Option("--dash-root", metavar="FOLDER", help="Read records from this folder, by prefix."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.model.metric_patterns import Fields, Finder
+    from nemorun_cli.tracking.store.presence import Presence
     from nemorun_cli.tracking.store.record_paths import Place
 
 AT: Final = "_at"  # the field with the byte of the log at which the line begins
@@ -40,6 +41,7 @@ class OutputMetrics:
         opening: the session id under which rows are written.
         wanted: the patterns of each series.
         report: called with a message if a pattern is dropped, because it is too slow.
+        presence: the file of the opening; without it, rows are written wherever it is.
         slow: the patterns that this process has dropped.
     """
 
@@ -52,9 +54,10 @@ class OutputMetrics:
         wanted: Mapping[str, Sequence[str]],
         report: Callable[[str], None],
         inside: Path | None = None,
+        presence: Presence | None = None,
         slow: SlowPatterns | None = None,
     ) -> None:
-        self._log, self._inside = log, inside
+        self._log, self._inside, self._presence = log, inside, presence
         self._report = report
         self._slow = slow or SlowPatterns()
         self._finders = [
@@ -88,6 +91,7 @@ class OutputMetrics:
 
         Raises:
             OSError: the log cannot be read, or a row cannot be written.
+            StateError: the folder of the record was moved or removed.
         """
         try:
             if os.stat(self._log).st_size <= self._offset and not (is_over and self._rest):  # noqa: PTH116 - called each second
@@ -95,7 +99,7 @@ class OutputMetrics:
             self._drop_slow()
             with self._open() as stream, self._watchdog:
                 stream.seek(self._offset)
-                self._writer.open(self._name)
+                self._writer.open(self._name, self._presence)
                 return self._read_stream(stream, is_over=is_over, until=until)
         except FileNotFoundError:
             return True

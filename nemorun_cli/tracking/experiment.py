@@ -292,13 +292,15 @@ class Experiment:
             InvalidValueError: a tag cannot be added, or none is given.
         """
         from nemorun_cli.model import labels  # noqa: PLC0415 - few programs tag their record
-        from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - the same
+        from nemorun_cli.system import user  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking import label_rules  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.store import record_labels  # noqa: PLC0415 - the same
 
         change = label_rules.tag_change(add, remove)
         if self.writer.is_off:
             return labels.current(self.tags or [], [change])
         self._require_record()
-        return record_labels.retag(self.place, change, by=record_labels.author())
+        return record_labels.retag(self.place, change, by=user.author())
 
     def note(self, text: str) -> None:
         """Add a note to the record, open or not.
@@ -307,12 +309,14 @@ class Experiment:
             NotFoundError: there is no record yet.
             InvalidValueError: it is empty, or longer than 1 MiB.
         """
-        from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - few programs note
+        from nemorun_cli.system import user  # noqa: PLC0415 - few programs note
+        from nemorun_cli.tracking import label_rules  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.store import record_labels  # noqa: PLC0415 - the same
 
         checked = label_rules.note_text(text)
         if not self.writer.is_off:
             self._require_record()
-            record_labels.note(self.place, checked, by=record_labels.author())
+            record_labels.note(self.place, checked, by=user.author())
 
     def _require_record(self) -> None:
         if not ids(self.place):

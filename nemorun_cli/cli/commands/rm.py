@@ -212,6 +212,9 @@ def _list(home: Home, *, is_json: bool, quiet: bool) -> None:
                 for item in each.items
             ],
         )
+        for item in (item for each in removals for item in each.items):
+            if item.obstacle:
+                terminal.warn(item.obstacle)
         if not removals:
             terminal.say("hint: the trash is empty")
 

@@ -11,8 +11,10 @@ from nemorun_cli.errors import UnreadableWarning, UsageError
 from nemorun_cli.model import clock, labels
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.system import user
 from nemorun_cli.system.files import write_whole
-from nemorun_cli.tracking.store import json_values, label_rules, record_labels, record_paths, row_files
+from nemorun_cli.tracking import label_rules
+from nemorun_cli.tracking.store import json_values, record_labels, record_paths, row_files
 from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class Record(NamedTuple):
             LedgerError: the folder of the record cannot be written.
         """
         change = label_rules.tag_change(add, remove)
-        return record_labels.retag(self.place, change, by=by or record_labels.author())
+        return record_labels.retag(self.place, change, by=by or user.author())
 
     def latest(self) -> Record:
         """The record as it is now; as it was, if it was removed."""
@@ -90,7 +92,7 @@ class Record(NamedTuple):
             InvalidValueError: it is empty, or longer than 1 MiB.
             LedgerError: the folder of the record cannot be written.
         """
-        record_labels.note(self.place, label_rules.note_text(text), by=by or record_labels.author())
+        record_labels.note(self.place, label_rules.note_text(text), by=by or user.author())
 
     def data(self) -> Experiment:
         """The params, metrics, logs, files and tracks, for reading."""

@@ -24,7 +24,7 @@ from nemorun_cli.model.status import Reason
 from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.tracking.process import process_info
 from nemorun_cli.tracking.store import json_values, row_files, row_writer
-from nemorun_cli.tracking.store.presence import Presence, is_held
+from nemorun_cli.tracking.store.presence import Presence, hold, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "exp.record/1"
 RESUME: Final = ("allow", "must", "never")
+TRIES: Final = 3  # to open a record that is moved or removed meanwhile
 ENDS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
@@ -87,7 +88,27 @@ class OpenSession:
         Raises:
             NotFoundError: the record must exist and does not.
             UsageError: the record must not exist and does.
+            StateError: the record was moved or removed each time that it was opened.
         """
+        missing: FileNotFoundError | None = None
+        for _ in range(TRIES):
+            held = hold(place.openings, is_removal=False)
+            try:
+                session = cls._start(place, resume=resume, about=about, process=process)
+            except FileNotFoundError as error:  # as by `exp rm` at the same time
+                missing = error
+            else:
+                if session.is_in_place():
+                    return session
+            finally:
+                if held is not None:
+                    os.close(held)
+        raise StateError(f"the record {place.prefix!r} was moved or removed while it was opened") from missing
+
+    @classmethod
+    def _start(
+        cls, place: Place, *, resume: str, about: Mapping[str, Any], process: Mapping[str, Any]
+    ) -> Self:
         generation = _generation(place, resume, is_supervised=process.get("supervised") is True)
         now = time.time()
         opening = f"{generation:04d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.getpid()}"
@@ -106,6 +127,15 @@ class OpenSession:
             os.unlink(path)
             raise
         return cls(place, opening, descriptor)
+
+    def is_in_place(self) -> bool:
+        """Whether the record is still where it was opened; if it was moved, the opening is ended there."""
+        try:
+            self.presence().require()
+        except StateError:
+            self.end(Status.CANCELLED, message="the record was moved while it was opened")
+            return False
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy in any process knows the opening, but has no lock and no file to end it in."""
@@ -272,17 +302,11 @@ def _session(opening: str, first: Row, end: Row | None, verdict: Row | None, sta
 
 def _state(path: str, first: Row) -> str:
     """The state of an opening without a recorded end; its lock is only valid on the machine that took it."""
-    boot, current_boot = first.get("boot", ""), process_info.boot()
-    same_machine = (
-        boot == current_boot
-        if boot and current_boot
-        else first.get("host", process_info.host()) == process_info.host()
-    )
     if not first:
         return "alive" if is_held(path) else "gone"
     if first.get("supervised"):
         return "supervised"
-    if not same_machine:
+    if not process_info.is_this_machine(first):
         # the same host with another boot id was restarted since
         return "gone" if first.get("host") == process_info.host() else "elsewhere"
     if first.get("locked", True):
