@@ -2,7 +2,8 @@
 
 ExpError                     70
 ├── UsageError                2   wrong usage
-│   └── SpecError             2   problems in a spec, all of them at once
+│   ├── SpecError             2   problems in a spec, all of them at once
+│   └── InvalidValueError     2   a value that tracking refuses; also a ValueError
 ├── NotFoundError             3   no such experiment, task, attempt or file
 │   └── AmbiguousError        2   a name that matches several
 ├── NotOverError              4   not finished yet, or tasks that survived a cancel
@@ -72,6 +73,10 @@ class SpecError(UsageError):
         from nemorun_cli.model import problems  # noqa: PLC0415 - only needed when the error is printed
 
         return f"{self.message}\n{problems.render(self.problems)}"
+
+
+class InvalidValueError(UsageError, ValueError):
+    """A call of tracking refuses a value, such as a prefix or a name; nothing is recorded."""
 
 
 class NotFoundError(ExpError):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.cli import tables, text_formats
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.experiment.records import series
+from nemorun_cli.experiment.records import column_titles, series
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.grouping import GroupedComparison, RowGroup, Spread
 
 MOST_NAMED: Final = 5  # rows that one message names
+_PLURALS: Final = {"is": "are", "was": "were", "has": "have"}
 
 
 def rounded(value: Any) -> str:
@@ -25,14 +27,26 @@ def rounded(value: Any) -> str:
     return text if isinstance(value, str) else text_formats.NumberText(text)
 
 
+def apart(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The rows, in which a text is quoted that looks like another value of its column: "0.1" next to 0.1."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        others = {series.text(value) for value in column if not isinstance(value, str)}
+        columns.append(
+            [dump(value) if isinstance(value, str) and value in others else value for value in column]
+        )
+    return [[*row] for row in zip(*columns, strict=True)] if columns else [[] for _ in rows]
+
+
 def columns_of(compared: Comparison, params: list[str], *, named: Collection[str | None]) -> list[Column]:
     """The columns, params before metrics; a column that is `named` is never dropped."""
+    metrics = column_titles.of_metrics(compared)
     return [
-        *([Column("EXPERIMENT")] if _is_several(compared.rows) else []),
-        Column("RECORD"),
-        Column("STATUS"),
-        *tables.values(params, kept=named, before=len(compared.metrics)),
-        *tables.values(compared.metrics, kept=named),
+        *([Column(column_titles.EXPERIMENT)] if _is_several(compared.rows) else []),
+        Column(column_titles.NAME),
+        Column(column_titles.STATUS),
+        *tables.values(column_titles.of_params(params, compared), kept=named, before=len(metrics)),
+        *tables.values(metrics, kept=named),
     ]
 
 
@@ -58,36 +72,37 @@ def _is_several(all_rows: Sequence[ComparedRow]) -> bool:
 def group_table(grouped: GroupedComparison, *, named: Collection[str | None]) -> tuple[list[Column], Any]:
     """The columns and cells of groups for people: `0.31 ±0.02`."""
     is_of_tasks = any(group.task for group in grouped.groups)
-    metrics = grouped.of.metrics
+    by = column_titles.of_keys(grouped.by, grouped.of)
     columns = [
-        *([Column("TASK")] if is_of_tasks else []),
-        *tables.values(grouped.by, kept=grouped.by),
-        Column("RUNS", is_number=True),
-        Column("STATUS"),
-        *tables.values(metrics, kept=named),
+        *([Column(column_titles.TASK)] if is_of_tasks else []),
+        *tables.values(by, kept=by),
+        Column(column_titles.RUNS, is_number=True),
+        Column(column_titles.STATUS),
+        *tables.values(column_titles.of_metrics(grouped.of), kept=named),
     ]
+    by_group = apart([[*group.values.values()] for group in grouped.groups])
     cells = [
         [
             *([group.task or ""] if is_of_tasks else []),
-            *(rounded(value) for value in group.values.values()),
+            *map(rounded, values),
             str(len(group.members)),
             _statuses(group),
             *(_spread_text(group.spread(key), len(group.members)) for key in grouped.of.columns),
         ]
-        for group in grouped.groups
+        for group, values in zip(grouped.groups, by_group, strict=True)
     ]
     return columns, cells
 
 
 def group_values(grouped: GroupedComparison) -> tuple[list[str], list[list[Cell]]]:
     """The titles and cells of groups for programs: mean, deviation and count have a column each."""
-    metrics = [f"{title} {part}" for title in grouped.of.metrics for part in ("mean", "std", "n")]
+    by_group = apart([[*group.values.values()] for group in grouped.groups])
     cells = [
         [
             text_formats.cell(value)
             for value in (
                 group.task,
-                *group.values.values(),
+                *values,
                 len(group.members),
                 _statuses(group),
                 *(
@@ -97,9 +112,16 @@ def group_values(grouped: GroupedComparison) -> tuple[list[str], list[list[Cell]
                 ),
             )
         ]
-        for group in grouped.groups
+        for group, values in zip(grouped.groups, by_group, strict=True)
     ]
-    return ["TASK", *grouped.by, "RUNS", "STATUS", *metrics], cells
+    titles = [
+        column_titles.TASK,
+        *column_titles.of_keys(grouped.by, grouped.of),
+        column_titles.RUNS,
+        column_titles.STATUS,
+        *column_titles.of_groups(grouped.of),
+    ]
+    return titles, cells
 
 
 def _statuses(group: RowGroup) -> str:
@@ -159,7 +181,8 @@ def best_notes(best: Best, *, is_grouped: bool = False, is_drawn: bool = False) 
     for row, excluded in best.excluded:
         reasons.setdefault(excluded.message, []).append(named(row))
     for message, names in list(reasons.items())[:MOST_NAMED]:
-        yield f"note: not considered for the best: {_listed(names)} {message}"
+        what = message if len(names) == 1 else _of_several(message)
+        yield f"note: not considered for the best: {_listed(names)} {what}"
     if len(reasons) > MOST_NAMED:
         rest = sum(len(names) for names in list(reasons.values())[MOST_NAMED:])
         yield f"note: not considered for the best: {rest} more for other reasons; all of them: --json"
@@ -173,6 +196,12 @@ def best_notes(best: Best, *, is_grouped: bool = False, is_drawn: bool = False) 
     if best.winner is None and not is_drawn:
         order = " --descending" if best.goal == "maximize" else ""
         yield f"hint: for records in any state: --sort {best.key.title}{order} --limit 1"
+
+
+def _of_several(message: str) -> str:
+    """A reason as several rows have it: `are FAILED` instead of `is FAILED`."""
+    verb, _, rest = message.partition(" ")
+    return f"{_PLURALS.get(verb, verb)} {rest}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
-from nemorun_cli.experiment.records import documents, leading
+from nemorun_cli.experiment.records import documents, leading, metric_keys
 from nemorun_cli.experiment.records.series import TIME, Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import MetricFollower
@@ -18,9 +18,10 @@ from nemorun_cli.views.follow import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.tracking.store.row_files import Row
-    from nemorun_cli.tracking.store.row_series import Attempts
+    from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
     from nemorun_cli.views.snapshot import Snapshot
 
 LOOK_EVERY: Final = 0.5  # seconds between reads of the metrics
@@ -42,6 +43,7 @@ class MetricFeed:
     ) -> None:
         self.attempts = attempts
         self._wanted = wanted
+        self._known: set[Field] = set()  # read only for keys that could be globs
         self._tail = tail
         self._keeps = keeps
         self._starts: dict[tuple[str, str | None], float] = {}  # times of the first rows, if these are kept
@@ -49,7 +51,25 @@ class MetricFeed:
 
     def read(self, chosen: Sequence[TargetRecord]) -> list[Series]:
         """The rows added since the last read; warns of damaged lines."""
+        added = list(self._added(chosen))
+        if metric_keys.has_glob(self._wanted):
+            self._known.update(
+                (name, field) for _, name, found in added for row in found.rows for field in row
+            )
+        wanted = metric_keys.literal(self._wanted, self._known)
         fresh = []
+        for record, name, found in added:
+            rows, origins = only(found, name, wanted)
+            start = self._start((record.label, name), rows)
+            if start < len(rows) or (self._keeps and found.rows):
+                fresh.append(
+                    Series(of=record, name=name, rows=rows[start:], origins=origins[start:], asked=wanted)
+                )
+        self._tail = None
+        return fresh
+
+    def _added(self, chosen: Sequence[TargetRecord]) -> Iterator[tuple[TargetRecord, str | None, SeriesRows]]:
+        """The rows added to each series, unselected."""
         for record in chosen:
             key = (record.record.root, record.record.prefix, record.experiment, record.is_of_experiment)
             following = self._following.get(key)
@@ -59,20 +79,7 @@ class MetricFeed:
                 )
             for name, found in following.read(record.ids).items():
                 warn_of(found.skipped)
-                rows, origins = only(found, name, self._wanted)
-                start = self._start((record.label, name), rows)
-                if start < len(rows) or (self._keeps and found.rows):
-                    fresh.append(
-                        Series(
-                            of=record,
-                            name=name,
-                            rows=rows[start:],
-                            origins=origins[start:],
-                            asked=self._wanted,
-                        )
-                    )
-        self._tail = None
-        return fresh
+                yield record, name, found
 
     def _start(self, series: tuple[str, str | None], rows: list[Row]) -> int:
         """The index of the first row to return."""
@@ -98,6 +105,7 @@ def follow(
 ) -> int:
     """Show new rows until the target has finished; returns the exit code."""
     watched = WatchedTarget(target)
+    attempts: dict[tuple[str, str | None], int] = {}
     if plot:
         _draw(feed, watched, best=best, goal=goal)
         return watched.code
@@ -106,7 +114,7 @@ def follow(
         if is_json and fresh:
             terminal.write_json(documents.metrics(fresh), dump=dump)
         elif fresh:
-            terminal.write_lines(_lines(fresh, is_led=len(chosen) > 1))
+            terminal.write_lines(_lines(fresh, attempts, is_led=len(chosen) > 1))
         terminal.flush()
     return watched.code
 
@@ -153,13 +161,31 @@ class WatchedTarget:
         return snapshot.is_over or all(snapshot.history.tasks[name].is_over for name in names)
 
 
-def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
-    """A line for each row: its record if there are several, its series, its fields."""
-    return [
-        f"{series.of.label + ' | ' if is_led else ''}{series.title}: {line(row)}"
-        for series in all_series
-        for row in series.rows
-    ]
+def _lines(
+    all_series: Sequence[Series], attempts: dict[tuple[str, str | None], int], *, is_led: bool
+) -> list[str]:
+    """A line for each row: its record if there are several, its series, its fields.
+
+    Where a later attempt begins, whose steps may repeat those of lines before, a line has its number.
+
+    Args:
+        all_series: the new rows.
+        attempts: the attempt of the last line of each series, which is updated.
+        is_led: whether there are several records.
+    """
+    lines = []
+    for series in all_series:
+        lead = f"{series.of.label + ' | ' if is_led else ''}{series.title}: "
+        key = (series.of.label, series.name)
+        latest = attempts.get(key)
+        for row, origin in zip(series.rows, series.origins, strict=True):
+            if latest is not None and origin.attempt != latest:
+                lines.append(f"{lead}attempt {origin.attempt}:")
+                latest = origin.attempt
+            lines.append(f"{lead}{line(row)}")
+        if series.origins:
+            attempts[key] = series.origins[-1].attempt
+    return lines
 
 
 def _draw(feed: MetricFeed, watched: WatchedTarget, *, best: str | None, goal: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import plotting, terminal
 from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.experiment.records.targets import MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,9 @@ def pictures(all_series: Sequence[Series], *, by_attempt: bool = False) -> str:
         for label, rows in (_by_attempt(series) if by_attempt else {series.of.label: series.rows}).items():
             for field in series.statistics():
                 if any(field in row for row in rows):
-                    curve = plotting.curve(label, rows, field)
+                    is_measured = series.name == MEASURED
+                    are_bytes = is_measured and field.endswith("memory")
+                    curve = plotting.curve(label, rows, field, is_timed=is_measured, are_bytes=are_bytes)
                     curves.setdefault(keys[series.name, field], []).append(curve)
     shown = list(curves.items())[:MOST_PICTURES]
     width = shutil.get_terminal_size().columns

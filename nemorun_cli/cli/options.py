@@ -31,7 +31,15 @@ ExperimentOrPrefix = Annotated[
     str | None,
     typer.Argument(
         metavar="EXP|PREFIX",
-        help="Experiment (default: the latest), or record prefix ending in `/`.",
+        help="Experiment (default: the latest), or record prefix: an argument that contains `/`.",
+        autocompletion=completion.experiments,
+    ),
+]
+ExperimentOrRecord = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP|PREFIX",
+        help="Experiment name, id, id prefix or `latest`, or the prefix of a record.",
         autocompletion=completion.experiments,
     ),
 ]
@@ -165,10 +173,23 @@ def attempts(attempt: str | None, *, all_attempts: bool) -> int | Literal["all"]
         return "all" if all_attempts else None
     if all_attempts:
         raise UsageError("--attempt cannot be combined with --all-attempts")
-    number = whole_number("--attempt", attempt)
-    if number < 1:
-        raise UsageError(f"--attempt {attempt}: attempts are numbered from 1")
-    return number
+    return attempt_number(attempt)
+
+
+def attempt_number(text: str) -> int:
+    """The value of `--attempt`; raises UsageError if no attempt can have it."""
+    return positive_number("--attempt", text, rule="attempts are numbered from 1")
+
+
+def positive_number(option: str, text: str, *, rule: str = "must be a whole number, 1 or more") -> int:
+    """The value of an option as a whole number that is not 0.
+
+    Raises:
+        UsageError: the value is 0, negative or no whole number; the message states the rule.
+    """
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UsageError(f"{option} {text}: {rule}")
+    return int(text)
 
 
 def whole_number(option: str, text: str) -> int:
@@ -178,7 +199,7 @@ def whole_number(option: str, text: str) -> int:
         UsageError: the value is negative or no whole number.
     """
     if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"{option} {text}: must be a whole number")
+        raise UsageError(f"{option} {text}: must be a whole number, 0 or more")
     return int(text)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import one_line
+from nemorun_cli.model.units import size_text
 from nemorun_cli.tracking.store.row_selection import downsample, number
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ MOST_CURVES: Final = len(COLOURS)  # in one picture: each has a colour of its ow
 MOST_POINTS: Final = 1_000  # of one curve
 BESIDES: Final = 24  # columns next to a picture for its axes
 FEWEST_COLUMNS: Final = 20
+TIME: Final = "_ts"
+SECONDS: Final = "seconds"  # the name of the axis of time
 LARGEST: Final = 1e300  # larger values are drawn here: differences between them overflow
 SMALLEST: Final = 1e-300  # smallest range that is drawn to scale
 
@@ -30,12 +33,30 @@ class Curve:
     label: str
     points: list[tuple[float, float]]
     over: str  # name of the x axis
+    are_bytes: bool = False
 
 
-def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
-    """The values of a field over `step`, else `epoch`, else the row number."""
+def curve(
+    label: str, rows: Sequence[Row], field: str, *, is_timed: bool = False, are_bytes: bool = False
+) -> Curve:
+    """A field over `step`, else `epoch`, else the row number or the seconds since the first row.
+
+    Args:
+        label: the name of the curve.
+        rows: the rows of one series.
+        field: the field.
+        is_timed: whether rows without step and epoch are placed by their time.
+        are_bytes: whether the values are numbers of bytes.
+    """
     with_field = [row for row in rows if field in row]
     over = next((name for name in ("step", "epoch") if any(name in row for row in with_field)), None)
+    if over is None and is_timed:
+        begin = next((moment for row in rows if (moment := number(row.get(TIME))) is not None), 0.0)
+        with_field = [
+            {**row, SECONDS: None if (moment := number(row.get(TIME))) is None else moment - begin}
+            for row in with_field
+        ]
+        over = SECONDS
     if len(with_field) > MOST_POINTS:
         numbered = [{**row, "": index} for index, row in enumerate(with_field)]
         with_field = downsample(numbered, MOST_POINTS, keys=[field])
@@ -44,7 +65,7 @@ def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
         x = number(row.get("", index) if over is None else row.get(over))
         y = number(row[field])
         points.append((_drawable(x), _drawable(y)))
-    return Curve(label, points, over or "row")
+    return Curve(label, points, over or "row", are_bytes)
 
 
 def _drawable(value: float | None) -> float:
@@ -77,8 +98,9 @@ def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colour
     figure.origin = False
     figure.x_label, figure.y_label = shown[0].over, title.rpartition("/")[2]
     _set_limits(figure, [point for line in shown for point in line.points if _is_finite(point)])
-    figure.register_label_formatter(float, _tick)
-    figure.register_label_formatter(int, _tick)
+    tick = _tick_of_bytes if shown[0].are_bytes else _tick
+    figure.register_label_formatter(float, tick)
+    figure.register_label_formatter(int, tick)
     for index, line in enumerate(shown):
         marker = None if colours or len(shown) == 1 else chr(ord("a") + index)
         for part in _unbroken(line.points):
@@ -118,6 +140,11 @@ def _tick(value: float, chars: int, delta: float, left: bool = False) -> str:  #
     del delta
     text = f"{value:.{max(1, min(6, chars - 6))}g}"
     return text.ljust(chars) if left else text.rjust(chars)
+
+
+def _tick_of_bytes(value: float, chars: int, delta: float, left: bool = False) -> str:  # noqa: FBT001, FBT002 - the same
+    """The same, as a size such as `295M` at the y axis, whose numbers are at the right."""
+    return _tick(value, chars, delta, left) if left else size_text(max(0, round(value))).rjust(chars)
 
 
 def _unbroken(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:

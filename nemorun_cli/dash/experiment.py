@@ -83,7 +83,7 @@ class Experiment(tracked.Experiment):
 
     Raises:
         TypeError: an argument is unknown; the message names the closest one.
-        UsageError: the prefix could leave the root, or a server is given.
+        InvalidValueError: the prefix could leave the root, or a server is given.
     """
 
     _lifecycle: RunLifecycle[Any]
@@ -158,7 +158,7 @@ class Experiment(tracked.Experiment):
 
         Raises:
             StateError: the record is open.
-            UsageError: the prefix could leave the root, or a name in a template is unknown.
+            InvalidValueError: the prefix could leave the root, or a name in a template is unknown.
         """
         super().move(self._settings.filled(os.fspath(prefix)))
         self._settings.set_prefix(self.prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +27,14 @@ class LogLevel(StrEnum):
         """The level in lower case.
 
         Raises:
-            UsageError: there is no such level.
+            InvalidValueError: there is no such level.
         """
         try:
             return cls(level.lower()).value
         except ValueError:
-            raise UsageError(f"there is no log level {level!r} (there are: {', '.join(cls)})") from None
+            raise InvalidValueError(
+                f"there is no log level {level!r} (there are: {', '.join(cls)})"
+            ) from None
 
 
 class LogBuilder:

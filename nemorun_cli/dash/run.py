@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, ClassVar, Final
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.tracking.process.process_info import user as current_user
 from nemorun_cli.tracking.store.record_paths import TEMPLATES
 
@@ -102,7 +102,7 @@ class RUN(metaclass=_Settings):
         """Fill in a template and use the result as the prefix, of which owner, project and name are parts.
 
         Raises:
-            UsageError: a name in it is unknown or has no value.
+            InvalidValueError: a name in it is unknown or has no value.
         """
         prefix = self.filled(os.fspath(template))
         parts = prefix.split("/")
@@ -117,7 +117,7 @@ class RUN(metaclass=_Settings):
         part of the current prefix.
 
         Raises:
-            UsageError: a name in it is unknown or has no value.
+            InvalidValueError: a name in it is unknown or has no value.
         """
         text = template
         for _ in range(MAX_ROUNDS):
@@ -125,10 +125,12 @@ class RUN(metaclass=_Settings):
                 break
             try:
                 text = re.sub(_FIELD, self._value, text)
-            except UsageError as error:
-                raise UsageError(f"prefix {template!r}: {error.message}") from None
+            except InvalidValueError as error:
+                raise InvalidValueError(f"prefix {template!r}: {error.message}") from None
         if "{" in text or "}" in text:
-            raise UsageError(f"prefix {template!r}: unmatched brace, or a template that contains itself")
+            raise InvalidValueError(
+                f"prefix {template!r}: unmatched brace, or a template that contains itself"
+            )
         return text.strip("/")
 
     def _value(self, match: re.Match[str]) -> str:
@@ -137,16 +139,16 @@ class RUN(metaclass=_Settings):
             return TEMPLATES[name]()
         if name not in FIELDS and (scope is None or name not in COMPUTED):
             known = " ".join(f"{{{field}}}" for field in (*FIELDS, *_OWN_NAMES))
-            raise UsageError(f"there is no template {match[0]} (there are: {known})")
+            raise InvalidValueError(f"there is no template {match[0]} (there are: {known})")
         if name == "id" and self.id is None:
             self.__dict__["id"] = new_id()
         value = self.__dict__["_given"][name] if scope is None else getattr(self, name)
         if value is None:
-            raise UsageError(f"the template {match[0]} has no value: set RUN.{name}")
+            raise InvalidValueError(f"the template {match[0]} has no value: set RUN.{name}")
         try:
             return format(value, form)
         except ValueError as error:
-            raise UsageError(f"the template {match[0]} cannot be filled in: {error}") from None
+            raise InvalidValueError(f"the template {match[0]} cannot be filled in: {error}") from None
 
 
 FIELDS: Final = tuple(RUN.__annotations__)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.executors.unobserved import UnobservedExecutor
 from nemorun_cli.model.attempt_end import signal_number
-from nemorun_cli.storage import requests, supervision
+from nemorun_cli.storage import supervision
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import SupervisorLoop
+from nemorun_cli.system import user
 from nemorun_cli.system.locks import HeldLock
 from nemorun_cli.views import known_secrets, observe
 
@@ -141,7 +142,7 @@ def _cancel_without_supervisor(
         snapshot.spec,
         secrets=secrets,
         home=home.directory,
-        by=requests.who(),
+        by=user.author(),
         can_submit=False,
         makers=dict.fromkeys(unasked, UnobservedExecutor),
         lock=held,

@@ -104,7 +104,7 @@ def create(
     """
     try:
         with shipping(spec, document, home) as shipments:
-            files = _make_folder(identity, home)
+            files = _make_folder(identity, spec, home)
             crashpoints.point("create.folder")
             make_folder(files.shared)
             spec = _resolved_for(files, document, spec, identity)
@@ -136,7 +136,7 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments |
         yield shipments
 
 
-def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
+def _make_folder(identity: Identity, spec: Spec, home: Home) -> ExperimentFiles:
     folder = Path(identity.directory).parent
     make_folder(folder)
     home.require_trusted()  # a file system may give new folders to another user
@@ -150,7 +150,7 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
         except FileNotFoundError:  # `exp gc` removed the folder of the name because it was empty
             make_folder(folder)
         else:
-            if _is_taken_elsewhere(home, folder, name):
+            if _is_taken_elsewhere(home, folder, name) or _is_left_over(home, spec, name):
                 (folder / name).rmdir()
                 name = paths.next_id(name)
                 continue
@@ -162,6 +162,14 @@ def _is_taken_elsewhere(home: Home, folder: Path, experiment_id: str) -> bool:
     """Whether the other root of the home has this id; of two processes, both see it and take other ids."""
     others = (root for root in home.roots if root != folder.parent)
     return any((root / folder.name / experiment_id).exists() for root in others)
+
+
+def _is_left_over(home: Home, spec: Spec, experiment_id: str) -> bool:
+    """Whether an experiment of this id is in the trash, or its records were kept when it was removed."""
+    if home.trash.is_dir() and experiment_id in home.removed_ids():
+        return True
+    prefix = planning.prefix(spec, experiment_id)
+    return experiment_id in prefix and os.path.lexists(planning.dash_root(spec, home.directory) / prefix)
 
 
 def _resolved_for(files: ExperimentFiles, document: Document, spec: Spec, identity: Identity) -> Spec:

@@ -25,9 +25,8 @@ from nemorun_cli.model import attempt_end, masking
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values, secret_warnings
 from nemorun_cli.storage import attempts, events
-from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import environment, locks, output_copies
+from nemorun_cli.system import environment, locks, output_copies, user
 from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.views import observe
@@ -124,7 +123,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     secret_warnings.refuse_in_params(document, values)
     secret_warnings.refuse_in_key(key, values)
     files, spec = create.create(
-        document, spec, identity, home=home, by=who(), key=key, secrets=values.values()
+        document, spec, identity, home=home, by=user.author(), key=key, secrets=values.values()
     )
     lock = locks.take(files.supervisor_lock)
     if lock is None:
@@ -163,7 +162,7 @@ def _interrupts(loop: SupervisorLoop) -> Iterator[None]:
 
     def interrupt(number: int, frame: object) -> None:
         del frame
-        loop.interrupt(f"{signal.Signals(number).name} to {who()}")
+        loop.interrupt(f"{signal.Signals(number).name} to {user.author()}")
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemorun_cli.errors import NotFoundError
@@ -80,14 +81,15 @@ def remove_experiment(home: Home, files: ExperimentFiles, *, records: bool) -> R
 def restore(which: str, *, home: Home | str | PathLike[str] | None = None) -> Removal:
     """Put back what was removed last: an experiment, by its id or name, or a record, by its prefix.
 
-    Returns the removal, whose `items` have a `kind`, a `path`, an `id` and a `prefix`.
+    Returns the removal, whose `items` have a `kind`, a `path`, an `id` and a `prefix`: those that are back.
+    It warns of a record whose file system cannot be reached, which stays in the trash.
 
     Raises:
         NotFoundError: it is not in the trash.
         AmbiguousError: several experiments of this name are.
         UsageError: something else has its place.
+        LedgerError: nothing of it can be reached.
     """
     home = trusted(home)
     chosen = trash.choose(home, which)
-    trash.restore(home, chosen)
-    return chosen
+    return replace(chosen, items=tuple(trash.restore(home, chosen)))

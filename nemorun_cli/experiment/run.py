@@ -150,12 +150,12 @@ class Run:
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.scheduler.schedule import Schedule  # noqa: PLC0415 - the same
         from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
-        from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
+        from nemorun_cli.system import user  # noqa: PLC0415 - the same
         from nemorun_cli.system.files import read_bytes  # noqa: PLC0415 - the same
 
         self.files.require_trusted_programs()
-        by = requests.who()
+        by = user.author()
         self._adopt(host_is_gone=host_is_gone)
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)

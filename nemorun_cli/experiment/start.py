@@ -95,8 +95,9 @@ def create_and_start(
     """
     from nemorun_cli.experiment import create  # noqa: PLC0415 - only for starting
     from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
-    from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
+    from nemorun_cli.storage import run_keys  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
+    from nemorun_cli.system import user  # noqa: PLC0415 - the same
 
     key = document.key if key is None else key
     if key == "":
@@ -121,7 +122,7 @@ def create_and_start(
         if running:
             _replace(running, document, spec, home)
         files, spec = create.create(
-            document, spec, identity, home=home, by=requests.who(), key=key, secrets=secrets.values()
+            document, spec, identity, home=home, by=user.author(), key=key, secrets=secrets.values()
         )
         if holding:
             holding.add(files.id)

@@ -10,8 +10,10 @@ from nemorun_cli.errors import ExpError, UnreadableWarning
 from nemorun_cli.executors import planning
 from nemorun_cli.model import labels
 from nemorun_cli.storage import requests
+from nemorun_cli.system import user
+from nemorun_cli.tracking import label_rules
 from nemorun_cli.tracking.access import reader
-from nemorun_cli.tracking.store import label_rules, record_labels, record_paths
+from nemorun_cli.tracking.store import record_labels, record_paths
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def _tag_record(snapshot: Snapshot, home: Home, change: labels.TagChange) -> Non
         declared = snapshot.spec.tags if record is None else record.tags
         before = labels.current(declared, record_labels.read(place)[0] if record is None else ())
         if labels.current(before, [change]) != before:
-            record_labels.tag(place, change, by=requests.who())
+            record_labels.tag(place, change, by=user.author())
     except (ExpError, OSError) as error:
         text = f"{snapshot.files.id} is tagged, but not its record {place.prefix}: {error}"
         warnings.warn(text, UnreadableWarning, stacklevel=4)

@@ -2,7 +2,9 @@
 
 Each removal is a folder in the home's `trash`. Its `origin.json` is written first and names all that belongs
 to the removal; then each item is renamed, so that at any moment it is in one place: its own, or the trash.
-Records on another file system than the home are renamed to `.trash` in their folder of records.
+Records on another file system than the home are renamed to `.trash` in their folder of records. Such a file
+system can be unmounted: an item that is neither in its own place nor in the trash is then unreachable, and
+its removal is kept. If the file `deleting` exists, it was deleted.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,16 +23,17 @@ from nemorun_cli.errors import (
     ExpError,
     LedgerError,
     NotFoundError,
+    UnreadableWarning,
     UsageError,
 )
 from nemorun_cli.model.clock import unix
-from nemorun_cli.storage.paths import ExperimentFiles, TrashFiles, skip
+from nemorun_cli.storage.paths import TRASH_OF_RECORDS, ExperimentFiles, TrashFiles, skip
 from nemorun_cli.system import trees
-from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes, sync
+from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes, sync, write_whole
 from nemorun_cli.tracking.store import record_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from nemorun_cli.storage.paths import Home
 
@@ -74,6 +78,23 @@ class TrashItem:
         """Whether it is in the trash: a crash may have come before it was moved."""
         return os.path.isdir(self.trash) and not os.path.islink(self.trash)  # noqa: PTH112, PTH114 - it is text
 
+    @property
+    def is_beside_records(self) -> bool:
+        """Whether its folder in the trash is next to the records, which may be on another file system."""
+        return self.root is not None and self.trash.startswith(f"{self.root}/{TRASH_OF_RECORDS}/")
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether it is in none of its places, although nobody deleted it as far as is known."""
+        return self.is_beside_records and not os.path.lexists(self.trash) and not os.path.lexists(self.path)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it can be neither restored nor deleted now, if it cannot."""
+        if not self.is_unreachable:
+            return None
+        return f"{self.label} is in {self.trash}, which cannot be reached: is its file system mounted?"
+
     def to_json(self) -> dict[str, Any]:
         """An entry of `removed` and `restored` in `exp.rm/1`."""
         fields = asdict(self)
@@ -83,7 +104,7 @@ class TrashItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """One removal in the trash: when, by whom, and the items that are still in it."""
+    """One removal in the trash: when, by whom, and the items that are still in it, or cannot be reached."""
 
     files: TrashFiles
     time: str
@@ -129,10 +150,23 @@ def removals(home: Home) -> list[Removal]:
 
 
 def _read(home: Home, files: TrashFiles) -> Removal:
+    """A removal with the items that are in the trash, or cannot be reached."""
+    removal = _read_all(home, files)
+    is_deleted = files.deleting.exists()
+    left = tuple(
+        item
+        for item in removal.items
+        if item.is_there or (item.is_unreachable and not (is_deleted and os.path.isdir(item.root or "")))  # noqa: PTH112 - it is text
+    )
+    return replace(removal, items=left)
+
+
+def _read_all(home: Home, files: TrashFiles) -> Removal:
+    """A removal with all items that it had."""
     origin = json.loads(read_bytes(files.origin, limit=LARGEST, inside=home.directory))
     unix(origin["time"])
     before = str(origin["home"])
-    items = [
+    items = tuple(
         TrashItem(
             kind=item["kind"],
             id=item["id"],
@@ -142,11 +176,26 @@ def _read(home: Home, files: TrashFiles) -> Removal:
             root=None if item["root"] is None else _relocated(item["root"], before, home),
         )
         for item in origin["items"]
-    ]
+    )
     for item in items:
         _check(item, home, files)
-    present = tuple(item for item in items if item.is_there)
-    return Removal(files=files, time=origin["time"], by=str(origin["by"]), items=present)
+    return Removal(files=files, time=origin["time"], by=str(origin["by"]), items=items)
+
+
+def write_origin(home: Home, removal: Removal) -> None:
+    """Write what restores a removal, durably.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    origin = {
+        "format": FORMAT,
+        "time": removal.time,
+        "by": removal.by,
+        "home": str(home.directory),
+        "items": [asdict(item) for item in removal.items],
+    }
+    write_whole(removal.files.origin, f"{json.dumps(origin)}\n".encode(), is_durable=True)
 
 
 def _check(item: TrashItem, home: Home, files: TrashFiles) -> None:
@@ -207,13 +256,17 @@ def choose(home: Home, which: str) -> Removal:
 
 
 def restore(home: Home, removal: Removal) -> list[TrashItem]:
-    """Put everything of a removal back; returns the items.
+    """Put everything of a removal back that can be reached; returns these items, and warns of the others.
 
     Raises:
         UsageError: something has the place of one of them; then none is moved.
-        LedgerError: one of them cannot be moved; those before it are back.
+        LedgerError: none can be reached; or one of them cannot be moved, and those before it are back.
     """
-    for item in removal.items:
+    away = [item for item in removal.items if item.is_unreachable]
+    items = [item for item in removal.items if item not in away]
+    if not items and away:
+        raise LedgerError(f"{away[0].obstacle}", hint="restore it when the file system is mounted again")
+    for item in items:
         inside = home.directory if item.kind == "experiment" else Path(item.root or "")
         refuse_link(Path(item.path), inside=inside)
         if _is_taken(item.path):
@@ -221,7 +274,7 @@ def restore(home: Home, removal: Removal) -> list[TrashItem]:
                 f"{item.label} cannot be restored: {item.path} exists",
                 hint="remove or rename what is there first",
             )
-    for item in removal.items:
+    for item in items:
         try:
             if not item.is_there:
                 raise NotFoundError(f"{item.label} was restored or deleted meanwhile")
@@ -229,8 +282,10 @@ def restore(home: Home, removal: Removal) -> list[TrashItem]:
             move(item.trash, item.path)
         except OSError as error:
             raise LedgerError(f"cannot move {item.trash} to {item.path}: {error.strerror}") from error
-    forget_if_empty(removal.files, removal.items)
-    return list(removal.items)
+    for item in away:
+        warnings.warn(f"{item.obstacle} It stays in the trash", UnreadableWarning, stacklevel=2)
+    forget_if_empty(home, removal.files)
+    return items
 
 
 def _is_taken(path: str) -> bool:
@@ -243,19 +298,45 @@ def _is_taken(path: str) -> bool:
         return True
 
 
-def forget_if_empty(files: TrashFiles, items: Sequence[TrashItem] = ()) -> None:
-    """Remove the folder of a removal if none of its items is in it."""
+def forget_if_empty(home: Home, files: TrashFiles) -> None:
+    """Remove the folder of a removal, unless one of its items is in it or cannot be reached."""
+    try:
+        items = _read_all(home, files).items
+        if _read(home, files).items:
+            return
+    except FileNotFoundError:
+        items = ()
+    except _UNREADABLE:
+        return
+    for folder in dict.fromkeys(Path(item.trash).parent for item in items if item.is_beside_records):
+        _remove_empty(folder)
+        _remove_empty(folder.parent)
     with contextlib.suppress(OSError):
-        for item in items:
-            folder = Path(item.trash).parent
-            if folder.name == files.directory.name:
-                folder.rmdir()
-                folder.parent.rmdir()
-        for path in sorted(files.directory.iterdir()):
+        for path in files.directory.iterdir():
             if path.is_dir():
-                path.rmdir()
-        files.origin.unlink(missing_ok=True)
-        files.directory.rmdir()
+                _remove_empty(path)
+        if not any(path.is_dir() for path in files.directory.iterdir()):
+            files.origin.unlink(missing_ok=True)
+            files.deleting.unlink(missing_ok=True)
+            files.directory.rmdir()
+
+
+def keep_moved(home: Home, removal: Removal) -> None:
+    """After an error, keep of a removal only what is in the trash."""
+    moved = tuple(item for item in removal.items if item.is_there)
+    for item in removal.items:
+        if item.is_beside_records and item not in moved:
+            _remove_empty(Path(item.trash).parent)
+            _remove_empty(Path(item.trash).parent.parent)
+    with contextlib.suppress(OSError):  # then its origin names more than was moved
+        write_origin(home, replace(removal, items=moved))
+    if not moved:
+        forget_if_empty(home, removal.files)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it is not empty, or does not exist
+        folder.rmdir()
 
 
 def trace(home: Home, which: str) -> str | None:
@@ -293,18 +374,28 @@ def folders(home: Home, files: TrashFiles) -> list[Path]:
         return []
 
 
-def delete(home: Home, files: TrashFiles) -> str | None:
-    """Delete a removal; returns None if it no longer exists, else why it stays."""
+def obstacle(home: Home, files: TrashFiles) -> str | None:
+    """Why a removal cannot be deleted: its origin cannot be read, or an item cannot be reached."""
     try:
-        removal = _read(home, files)
-        items = removal.items
+        items = _read(home, files).items
     except FileNotFoundError:
-        items = ()
+        return None
     except _UNREADABLE as error:
         return f"{files.origin} cannot be read: {error}"
-    for item in items:
-        trees.remove(item.trash)
-    forget_if_empty(files, items)
+    return next((why for item in items if (why := item.obstacle)), None)
+
+
+def delete(home: Home, files: TrashFiles) -> str | None:
+    """Delete a removal; returns None if it no longer exists, else why it stays."""
+    if why := obstacle(home, files):
+        return why
+    items = folders(home, files)
+    if items:
+        write_whole(files.deleting, b"")
+    for folder in items:
+        trees.remove(folder)
+    forget_if_empty(home, files)
     if not items and files.directory.exists():  # what a crash left of a removal, or of its deletion
         trees.remove(files.directory)
-    return None
+    left = next((path for path in (*items, files.directory) if os.path.lexists(path)), None)
+    return None if left is None else f"{left} could not be removed"

@@ -62,7 +62,7 @@ class ExpLogger(_loggers.Logger):  # type: ignore[misc] # the library need not b
 
     Raises:
         TypeError: an argument is unknown, or an `Experiment` is given with other arguments.
-        UsageError: the prefix could leave the root.
+        InvalidValueError: the prefix could leave the root.
     """
 
     def __init__(self, experiment: Experiment | str | os.PathLike[str] | None = None, **options: Any) -> None:

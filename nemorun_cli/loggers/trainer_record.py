@@ -8,7 +8,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import ExpError
 from nemorun_cli.loggers.plain_params import recordable_params, recordable_row, warn
 from nemorun_cli.tracking.experiment import Experiment
 
@@ -46,6 +46,8 @@ class TrainerRecord:
         self._experiment: Experiment | None = None
         self._opened_here = False
         self._is_running = False  # whether a trainer has begun and not ended
+        self._was_opened = False
+        self._warnings: set[str] = set()  # each is given once
         if is_writer:
             _ = self.experiment  # wrong arguments are reported where they are written
 
@@ -91,6 +93,7 @@ class TrainerRecord:
             experiment.resume = "allow"  # `must` and `never` are about the first time
             self._opened_here = True
             _opened.add(self)
+        self._was_opened = True
         return experiment
 
     def begin(self) -> Experiment:
@@ -115,11 +118,11 @@ class TrainerRecord:
     def fail(self, error: BaseException | None) -> None:
         """The trainer failed with this error: end a record that was opened here with its verdict."""
         self._is_running = False
-        run, error = self.experiment.run, error or sys.exception()
-        if error is None:
-            self._end_here(lambda: run.fail("the trainer did not finish"))
+        cause = error or sys.exception()
+        if cause is None:
+            self._end_here(lambda: self.experiment.run.fail("the trainer did not finish"))
         else:
-            self._end_here(lambda: run.__exit__(type(error), error, error.__traceback__))
+            self._end_here(lambda: self.experiment.run.__exit__(type(cause), cause, cause.__traceback__))
 
     def cancel(self, reason: str) -> None:
         """The trainer was stopped: end a record that was opened here as CANCELLED."""
@@ -136,7 +139,7 @@ class TrainerRecord:
             self.release()
 
     def _end_here(self, end: Callable[[], None]) -> None:
-        """End the record in this way, if it is open and was opened here."""
+        """End the record in this way, if it is open and was opened here; a failure is only a warning."""
         is_ours = self._opened_here and self.experiment.run.is_open
         self._opened_here = False
         _opened.discard(self)
@@ -144,36 +147,67 @@ class TrainerRecord:
             return
         try:
             end()
-        except OSError as error:
-            warn(f"the end of the record {self.experiment.prefix!r} was not written: {error}")
+        except (ExpError, OSError) as error:
+            self._warn(f"the end of the record {self.experiment.prefix!r} was not written: {error}")
 
     def log(self, series: str | None, fields: Mapping[Any, Any], step: int | None) -> None:
         """Log a row. What cannot be recorded is reported by a warning: it does not end the training."""
         row = fields if step is None else {**fields, "step": step}
-        try:
-            metric = self.open().metrics(series)
+
+        def write(experiment: Experiment) -> None:
+            metric = experiment.metrics(series)
             try:
                 metric.log(row)
             except (TypeError, ValueError):  # before anything was written
                 metric.log(recordable_row(row))
-        except OSError as error:
-            warn(f"a row of the record {self.experiment.prefix!r} was not written: {error}")
+
+        self._write(write, "a row of the record {} was not written")
 
     def set_params(self, values: object) -> None:
         """Set params. What cannot be recorded is reported by a warning: it does not end the training."""
         named = recordable_params(values)
-        try:
-            params = self.open().params
+
+        def write(experiment: Experiment) -> None:
             try:
-                params.set(named)
-            except (TypeError, ValueError, UsageError):  # nothing was set: find out which of them it is
+                experiment.params.set(named)
+            except (TypeError, ValueError):  # nothing was set: find out which of them it is
                 for name, value in named.items():
                     try:
-                        params.set({name: value})
-                    except (TypeError, ValueError, UsageError) as error:
-                        warn(f"a hyperparameter was not recorded: {error}")
+                        experiment.params.set({name: value})
+                    except (TypeError, ValueError) as error:
+                        self._warn(f"a hyperparameter was not recorded: {error}")
+
+        self._write(write, "params of the record {} were not written")
+
+    def _write(self, write: Callable[[Experiment], None], failure: str) -> None:
+        """Write to the record, which is opened if needed; a failure is only a warning.
+
+        Raises:
+            ExpError: the record cannot be opened, and never was: the training has not begun.
+        """
+        try:
+            experiment = self.open()
+        except ExpError as error:
+            if not self._was_opened:
+                raise
+            self._warn_of(failure, error)
+            return
         except OSError as error:
-            warn(f"params of the record {self.experiment.prefix!r} were not written: {error}")
+            self._warn_of(failure, error)
+            return
+        try:
+            write(experiment)
+        except (ExpError, OSError, TypeError, ValueError) as error:
+            self._warn_of(failure, error)
+
+    def _warn_of(self, failure: str, error: Exception) -> None:
+        self._warn(f"{failure.format(repr(self.experiment.prefix))}: {error}")
+
+    def _warn(self, message: str) -> None:
+        """Warn once: a record that was removed would be reported with each row."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            warn(message)
 
 
 _opened: weakref.WeakSet[TrainerRecord] = weakref.WeakSet()

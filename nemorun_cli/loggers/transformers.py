@@ -40,7 +40,7 @@ class ExpCallback(TrainerCallback):  # type: ignore[misc] # the library need not
 
     Raises:
         TypeError: an argument is unknown, or an `Experiment` is given with other arguments.
-        UsageError: the prefix could leave the root.
+        InvalidValueError: the prefix could leave the root.
     """
 
     def __init__(self, experiment: Experiment | str | os.PathLike[str] | None = None, **options: Any) -> None:

@@ -37,12 +37,16 @@ _SUCCESSES: Final = frozenset({str(TaskStatus.SUCCEEDED), str(ExperimentStatus.C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One run: its status, the reason for it, the last value of the metric, and the value to compare."""
+    """One run: its status, the reason for it, the last value of the metric, and the value to compare.
+
+    `shown` is the last value as text, if it is no number.
+    """
 
     status: str
     reason: str | None
     last: float | None
     value: float | None
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ def _problem(candidate: Candidate, metric: str) -> tuple[Exclusion, str] | None:
     if candidate.last is None or candidate.value is None:
         return Exclusion.MISSING, f"has no {metric}"
     if not is_finite(candidate.last):
-        return Exclusion.NOT_FINITE, f"ended with {metric} {candidate.last}"
+        return Exclusion.NOT_FINITE, f"ended with {metric} {candidate.shown or candidate.last}"
     if not is_finite(candidate.value):
         return Exclusion.NOT_FINITE, f"has the value {candidate.value}"
     return None

@@ -7,9 +7,8 @@ on it; only a time that another process, or an earlier boot, has left can be com
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 LEAST_STEP: Final = 1.0  # seconds by which the clocks must differ to count as a step
 
@@ -57,8 +56,7 @@ def age(moment: float) -> float:
     return min(time.time(), steady()) - moment
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):  # no dataclass: these take 7 ms to import, in every program that tracks
     """One moment by both clocks, in seconds."""
 
     wall: float

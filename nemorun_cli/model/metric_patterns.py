@@ -57,6 +57,16 @@ def finder(pattern: str) -> Finder:
     return find
 
 
+def fields(pattern: str) -> list[str]:
+    """The fields that a pattern names; an empty one for JSON, whose lines name them."""
+    if pattern == JSON:
+        return [""]
+    try:
+        return [name for name in re.compile(pattern).groupindex if name[0] != "_"]
+    except (re.error, OverflowError, RecursionError):  # of another version of Python
+        return [""]
+
+
 def is_text(pattern: str, line: str) -> bool:
     """Whether a line matches a pattern that gives no number of it: `loss=0,5`, or JSON without numbers."""
     if pattern == JSON:

@@ -27,7 +27,7 @@ def counts(numbers: Mapping[TaskStatus, int]) -> str:
 
 def why(reason: str | None, message: str | None, exit_code: int | None) -> str:
     """The reason for a task's status, as `reason: message`; empty if neither is known."""
-    if reason == Reason.EXIT and not message:
+    if reason == Reason.EXIT and not message and exit_code is not None:
         return f"exit code {exit_code}"
     if reason and message and message.startswith(reason):
         return message  # `cancelled by …` already contains the reason

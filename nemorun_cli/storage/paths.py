@@ -389,6 +389,11 @@ class TrashFiles:
         """When, by whom and from where each item was removed, as JSON."""
         return self.directory / "origin.json"
 
+    @property
+    def deleting(self) -> Path:
+        """An empty file, written before the items are deleted: after a crash, those missing were."""
+        return self.directory / "deleting"
+
     def experiment(self, experiment_id: str) -> Path:
         """The folder of a removed experiment."""
         return self.directory / "experiment" / experiment_id

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 WAKE: Final = b"!"  # through the FIFO: the ledger may have requests
-_COMMANDS: Final = ("exp", "__main__.py")  # whose first argument is a word of the command line
 VERIFY: Final = b"?"  # through the FIFO: the ledger may be damaged, read all of it
 
 
@@ -33,19 +31,6 @@ def wake(files: ExperimentFiles, *, message: bytes = WAKE) -> None:
             os.write(descriptor, message)
         finally:
             os.close(descriptor)
-
-
-def who() -> str:
-    """The requester, as the ledger stores it: user, host, pid and command.
-
-    Of a program only its name: its arguments may be secret.
-    """
-    return f"{user.name()}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
-
-
-def _command(argv: Sequence[str]) -> str:
-    name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - argv[0] is any text, not always a path
-    return " ".join([name, *(argv[1:2] if name in _COMMANDS else ())])
 
 
 def request(
@@ -88,6 +73,6 @@ def _label(files: ExperimentFiles, kind: str, **fields: Any) -> None:
 
 
 def _append(files: ExperimentFiles, kind: str, **fields: Any) -> None:
-    event = {"event": kind, "time": stamp(), "by": who(), **fields}
+    event = {"event": kind, "time": stamp(), "by": user.author(), **fields}
     with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
         ledger.append([event])

@@ -14,18 +14,19 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.files import open_to_read
 from nemorun_cli.system.regex_timeout import SlowPatterns, TooSlowError, Watchdog
-from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store import json_values, row_files, row_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.model.metric_patterns import Fields, Finder
+    from nemorun_cli.tracking.store.presence import Presence
     from nemorun_cli.tracking.store.record_paths import Place
 
 AT: Final = "_at"  # the field with the byte of the log at which the line begins
 CHUNK: Final = 1 << 16  # bytes read at a time
-SEARCHED_AGAIN: Final = 1 << 20  # bytes of the log in which a text that is no number is looked for
+SEARCHED_AGAIN: Final = 1 << 16  # bytes of the log in which a text that is no number is looked for
 LONGEST: Final = 1 << 14  # bytes of a line that are searched
 COUNTED: Final = 2e-5  # seconds that a search takes before its time counts, as that of few lines does
 
@@ -40,6 +41,7 @@ class OutputMetrics:
         opening: the session id under which rows are written.
         wanted: the patterns of each series.
         report: called with a message if a pattern is dropped, because it is too slow.
+        presence: the file of the opening; without it, rows are written wherever it is.
         slow: the patterns that this process has dropped.
     """
 
@@ -52,9 +54,10 @@ class OutputMetrics:
         wanted: Mapping[str, Sequence[str]],
         report: Callable[[str], None],
         inside: Path | None = None,
+        presence: Presence | None = None,
         slow: SlowPatterns | None = None,
     ) -> None:
-        self._log, self._inside = log, inside
+        self._log, self._inside, self._presence = log, inside, presence
         self._report = report
         self._slow = slow or SlowPatterns()
         self._finders = [
@@ -64,7 +67,7 @@ class OutputMetrics:
         ]
         self._series = {place.metric(name): name for name in wanted}
         self._slow_ones: list[tuple[str, str]] = []
-        self._writer = row_files.Writer()
+        self._writer = row_writer.Writer()
         self._name = f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"  # of the files of this process
         self._written = {folder: written(folder, opening) for folder, _, _ in self._finders}
         self._unmatched = {
@@ -88,6 +91,7 @@ class OutputMetrics:
 
         Raises:
             OSError: the log cannot be read, or a row cannot be written.
+            StateError: the folder of the record was moved or removed.
         """
         try:
             if os.stat(self._log).st_size <= self._offset and not (is_over and self._rest):  # noqa: PTH116 - called each second
@@ -95,7 +99,7 @@ class OutputMetrics:
             self._drop_slow()
             with self._open() as stream, self._watchdog:
                 stream.seek(self._offset)
-                self._writer.open(self._name)
+                self._writer.open(self._name, self._presence)
                 return self._read_stream(stream, is_over=is_over, until=until)
         except FileNotFoundError:
             return True

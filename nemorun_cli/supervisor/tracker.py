@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
-from nemorun_cli.errors import ExpError
+from nemorun_cli.errors import ExpError, StateError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import events
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 SAMPLES: Final = "system"  # the series of what tasks use
 LOOK_EVERY: Final = 1.0  # seconds between reads of the output of tasks with patterns
 CHUNKS_AT_END: Final = 16  # mebibytes that are read of what a finished job has measured
-LOOK_TIME: Final = 0.2  # seconds that one read of all tasks may take
+LOOK_TIME: Final = (
+    0.2  # seconds that one read of all tasks may take, or a look for why patterns did not match
+)
 REST_TIME: Final = 5.0  # seconds that reading the rest of a finished task's output may take
 
 VERDICTS: Final = {
@@ -72,6 +74,7 @@ class Tracker:
     ) -> None:
         self.writes = True
         self._files, self._spec, self._report = files, spec, report
+        self._home = str(home)
         self._is_supervisor = can_submit
         self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
         self._prefix = planning.prefix(spec, files.id)
@@ -151,7 +154,7 @@ class Tracker:
             }
             place = self._place()
             self._run = supervisor_api.open_run(
-                place, self._attempt_id(), folder=self._spec.folder, about=about
+                place, self._attempt_id(), home=self._home, folder=self._spec.folder, about=about
             )
             supervisor_api.set_params(place, self._run.id, self._spec.params)
 
@@ -180,7 +183,8 @@ class Tracker:
     def _open_attempt(self, task: str, attempt: int, params: dict[str, Any]) -> str:
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
-        return supervisor_api.open_attempt(self._place(task), self._attempt_id(task, attempt), params)
+        attempt_id = self._attempt_id(task, attempt)
+        return supervisor_api.open_attempt(self._place(task), attempt_id, params, home=self._home)
 
     def _close_attempt(self, event: Event) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
@@ -234,7 +238,13 @@ class Tracker:
             if not self._files.attempt(task, attempt).log.exists():
                 return True
             output = self._open_output(task, attempt)
-        is_complete = output.read(is_over=is_over, until=time.monotonic() + seconds)
+        until = time.monotonic() + seconds
+        try:
+            is_complete = output.read(is_over=is_over, until=until)
+        except StateError as error:
+            self._report(f"tracking: {task}: {error}; all of its output is recorded again in a new opening")
+            output = self._open_output(task, attempt)
+            is_complete = output.read(is_over=is_over, until=until)
         self._outputs[key] = output
         return is_complete
 
@@ -246,7 +256,7 @@ class Tracker:
             self._report(f"tracking: the last part of the output of {task} was not read: it is too long")
             return []
         if output is not None:
-            return output.unmatched(until=time.monotonic() + REST_TIME)
+            return output.unmatched(until=time.monotonic() + LOOK_TIME)
         return [
             {"series": series, "pattern": pattern, "reason": "never", "at": 0}
             for series, patterns in self._patterns[task].items()
@@ -255,12 +265,15 @@ class Tracker:
 
     def _open_output(self, task: str, attempt: int) -> OutputMetrics:
         from nemorun_cli.supervisor.output_metrics import OutputMetrics  # noqa: PLC0415 - only for tasks with patterns
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - the same
 
+        place, opening = self._place(task), self._open_attempt(task, attempt, {})
         return OutputMetrics(
             str(self._files.attempt(task, attempt).log),
             inside=self._files.directory,
-            place=self._place(task),
-            opening=self._open_attempt(task, attempt, {}),
+            place=place,
+            opening=opening,
+            presence=supervisor_api.presence(place, opening),
             wanted=self._patterns[task],
             report=lambda text: self._report(f"tracking: {task}: {text}"),
             slow=self.slow_patterns,
@@ -269,17 +282,22 @@ class Tracker:
     # -- samples ------------------------------------------------------------------------------------
 
     def _append_sample(self, task: str, attempt: int, at: float, fields: Mapping[str, Any]) -> None:
-        from nemorun_cli.tracking.store import json_values, row_files  # noqa: PLC0415 - few specs ask for samples
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.store import json_values, row_writer  # noqa: PLC0415 - few specs ask for samples
 
         key = (task, attempt)
         if key not in self._sample_files:
-            opening = self._open_attempt(task, attempt, {})
-            self._sample_files[key] = self._place(task).metric(SAMPLES), f"{opening}.{self._writer_name}"
+            started = self._open_attempt(task, attempt, {})
+            self._sample_files[key] = self._place(task).metric(SAMPLES), f"{started}.{self._writer_name}"
         folder, name = self._sample_files[key]
-        writer = row_files.Writer()
-        writer.open(name)
+        opening = name.partition(".")[0]
+        writer = row_writer.Writer()
+        writer.open(name, supervisor_api.presence(self._place(task), opening))
         try:
             writer.append(folder, json_values.encode_row(at, fields))
+        except StateError:  # the record was moved or removed: the next sample gets a new opening
+            del self._sample_files[key]
+            raise
         finally:
             writer.close()
 

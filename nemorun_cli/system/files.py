@@ -182,6 +182,11 @@ def descriptor_to_read(
         return _regular(path, os.O_RDONLY | os.O_NOFOLLOW, folder=folder)
 
 
+def descriptor_of_folder(path: str) -> int:
+    """A descriptor of a folder, which is no link, to lock it."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def is_behind_link(path: str, *, inside: str) -> bool:
     """Whether a part of a path below a folder is a symbolic link."""
     ends = (end for end in range(len(inside) + 1, len(path) + 1) if end == len(path) or path[end] == "/")

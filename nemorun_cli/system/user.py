@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS: Final = ("exp", "__main__.py")  # whose first argument is a word of the command line
 
 
 def name() -> str:
@@ -16,6 +23,19 @@ def name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def author() -> str:
+    """The author of what this process requests or adds, as files keep it: user, host, pid and command.
+
+    Of a program only its name: its arguments may be secret.
+    """
+    return f"{name()}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
+
+
+def _command(argv: Sequence[str]) -> str:
+    program = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - argv[0] is any text, not always a path
+    return " ".join([program, *(argv[1:2] if program in _COMMANDS else ())])
 
 
 def home() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.store.json_values import plain
 from nemorun_cli.tracking.store.sessions import RESUME
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def text(name: str, value: object) -> str | None:
+def _text(name: str, value: object) -> str | None:
     """A text, or None.
 
     Raises:
@@ -25,7 +25,7 @@ def text(name: str, value: object) -> str | None:
     return None if value is None else str.__str__(value)
 
 
-def texts(name: str, values: object) -> list[str] | None:
+def _texts(name: str, values: object) -> list[str] | None:
     """A list of texts from any iterable, or None.
 
     Raises:
@@ -39,22 +39,22 @@ def texts(name: str, values: object) -> list[str] | None:
     return [str.__str__(item) for item in items]
 
 
-def resume(name: str, value: object) -> str:
+def _resume(name: str, value: object) -> str:
     """Whether a record may, must or must not exist.
 
     Raises:
-        UsageError: it is none of these words.
+        InvalidValueError: it is none of these words.
     """
     if value not in RESUME:
-        raise UsageError(f"{name} is one of {', '.join(RESUME)}, not {shown(value)}")
+        raise InvalidValueError(f"{name} is one of {', '.join(RESUME)}, not {shown(value)}")
     return str(value)
 
 
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
-    "description": text,
-    "tags": texts,
-    "bindrs": texts,
-    "resume": resume,
+    "description": _text,
+    "tags": _texts,
+    "bindrs": _texts,
+    "resume": _resume,
     "metadata": lambda name, value: None if value is None else plain(value, name),
 }
 
@@ -64,7 +64,7 @@ def checked(name: str, value: object) -> Any:
 
     Raises:
         TypeError: it has another type; the message has its name.
-        UsageError: `resume` is an unknown word.
+        InvalidValueError: `resume` is an unknown word.
     """
     return _CHECKS[name](name, value)
 

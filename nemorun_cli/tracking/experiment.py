@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
-from nemorun_cli.errors import NotFoundError, StateError, UsageError
+from nemorun_cli.errors import InvalidValueError, NotFoundError, StateError
 from nemorun_cli.model import tracking_switch
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import arguments, assignments, foreign_calls
@@ -19,7 +19,7 @@ from nemorun_cli.tracking.params import Params
 from nemorun_cli.tracking.process import console
 from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store.record_paths import Place
-from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.row_writer import Writer
 from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.timestamps import Timestamps
 
@@ -77,7 +77,7 @@ class Experiment:
     Raises:
         TypeError: an argument is unknown, and the message names the closest one; or this is a call of
             NeMo-Run's Experiment, and the message shows what to write.
-        UsageError: the prefix could leave the root, or `$EXP_TRACKING` is neither `on` nor `off`.
+        InvalidValueError: the prefix could leave the root, or `$EXP_TRACKING` is neither `on` nor `off`.
     """
 
     add = ForeignName("nemorun_cli.nemo.Experiment(title).add(task), or Builder(title).add(task)")
@@ -119,7 +119,7 @@ class Experiment:
             raise foreign_calls.titled(path)
         prefix = path if prefix is None else prefix
         if dash_url:
-            raise UsageError(
+            raise InvalidValueError(
                 "dash_url: there is no remote mode yet, records are stored on this machine",
                 hint="omit dash_url and set the folder with dash_root",
             )
@@ -297,7 +297,7 @@ class Experiment:
 
         Raises:
             StateError: the record is open.
-            UsageError: the prefix could leave the root.
+            InvalidValueError: the prefix could leave the root.
         """
         if self.run.is_open:
             raise StateError(
@@ -343,17 +343,19 @@ class Experiment:
         Raises:
             NotFoundError: there is no record yet.
             StateError: it is open, and its folder was moved or removed.
-            UsageError: a tag cannot be added, or none is given.
+            InvalidValueError: a tag cannot be added, or none is given.
         """
         from nemorun_cli.model import labels  # noqa: PLC0415 - few programs tag their record
-        from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - the same
+        from nemorun_cli.system import user  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking import label_rules  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.store import record_labels  # noqa: PLC0415 - the same
 
         change = label_rules.tag_change(add, remove)
         if self.writer.is_off:
             tags = labels.current(self.tags or [], [change])
         else:
             self._require_record()
-            tags = record_labels.retag(self.place, change, by=record_labels.author())
+            tags = record_labels.retag(self.place, change, by=user.author())
         self._later_tags = list(tags)
         return tags
 
@@ -363,14 +365,16 @@ class Experiment:
         Raises:
             NotFoundError: there is no record yet.
             StateError: it is open, and its folder was moved or removed.
-            UsageError: it is empty, or longer than 1 MiB.
+            InvalidValueError: it is empty, or longer than 1 MiB.
         """
-        from nemorun_cli.tracking.store import label_rules, record_labels  # noqa: PLC0415 - few programs note
+        from nemorun_cli.system import user  # noqa: PLC0415 - few programs note
+        from nemorun_cli.tracking import label_rules  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.store import record_labels  # noqa: PLC0415 - the same
 
         checked = label_rules.note_text(text)
         if not self.writer.is_off:
             self._require_record()
-            record_labels.note(self.place, checked, by=record_labels.author())
+            record_labels.note(self.place, checked, by=user.author())
 
     def _require_record(self) -> None:
         if self.run.is_open:
@@ -415,11 +419,11 @@ def _kinds() -> tuple[type[Place], type[Writer]]:
     """The kinds of place and writer, as `$EXP_TRACKING` chooses.
 
     Raises:
-        UsageError: it has an unknown value.
+        InvalidValueError: it has an unknown value.
     """
     switch = os.environ.get(tracking_switch.VARIABLE) or tracking_switch.VALUES[0]
     if switch not in tracking_switch.VALUES:
-        raise UsageError(
+        raise InvalidValueError(
             f"{tracking_switch.VARIABLE} is {shown(switch)}",
             hint=f"the values are: {', '.join(tracking_switch.VALUES)}",
         )
@@ -434,12 +438,12 @@ def unknown_argument(name: str, known: Sequence[str]) -> TypeError:
     """The error for an argument that is not known; it names the closest one."""
     import difflib  # noqa: PLC0415 - only needed for an error
 
-    if name in foreign_calls.ARGUMENTS:
+    if name in foreign_calls.NEMO_ARGUMENTS:
         return foreign_calls.argument(name)
     renamed = _RENAMED.get(name)
     similar = [renamed] if renamed else difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(known)}"
-    written = foreign_calls.WRITTEN_ARGUMENTS.get(name)
+    written = foreign_calls.REPLACED_ARGUMENTS.get(name)
     return TypeError(
         f"Experiment() has no argument {name!r} ({hint})" + (f". Write {written}" if written else "")
     )

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from nemorun_cli.errors import NotFoundError, UnreadableWarning, UsageError
+from nemorun_cli.errors import InvalidValueError, NotFoundError, UnreadableWarning
 from nemorun_cli.model import clock
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import arguments
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.blob_store import BlobContent
     from nemorun_cli.tracking.store.file_index import File
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.store.save_formats import Format
 
     FileList = list[File]  # `list` is a method below
@@ -48,6 +48,12 @@ class Files(CheckedAttributes):
         self._place = place
         self._writer = writer
         self._index = FileIndex(place, writer)
+        self._discarded: Blobs | None = None  # with tracking off
+        if writer.is_off:
+            from nemorun_cli.tracking.store import discarded  # noqa: PLC0415 - rarely needed
+
+            self._index = discarded.MemoryIndex(place, writer)
+            self._discarded = discarded.MemoryBlobs(place.blobs)
         self._folder = ""
         self._about: dict[str, Any] = {}
         self._id: str | None = None  # of one version, instead of a folder
@@ -56,11 +62,7 @@ class Files(CheckedAttributes):
 
     @property
     def _blobs(self) -> Blobs:
-        if self._writer.is_off:
-            from nemorun_cli.tracking.store.discarded import DiscardedBlobs  # noqa: PLC0415 - rarely needed
-
-            return DiscardedBlobs(self._place.blobs)
-        return Blobs(self._place.blobs)
+        return self._discarded or Blobs(self._place.blobs)
 
     def _with(self, **attributes: Any) -> Self:
         """The files of the same record, with other attributes."""
@@ -98,7 +100,7 @@ class Files(CheckedAttributes):
 
         Raises:
             TypeError: a folder is given twice.
-            UsageError: the path could leave the record.
+            InvalidValueError: the path could leave the record.
         """
         places = [place for place in (dir, path, prefix, file_id) if place is not None]
         if len(places) > 1:
@@ -160,8 +162,8 @@ class Files(CheckedAttributes):
 
         Raises:
             NotFoundError: it does not exist.
-            UsageError: the folder has no files, a name cannot be used, or it is that of a folder or below a
-                file. Nothing is saved.
+            InvalidValueError: the folder has no files, a name cannot be used, or it is that of a folder or
+                below a file. Nothing is saved.
             OSError: a file or folder cannot be read. Nothing is saved.
         """
         source = absolute(fpath, what="fpath")
@@ -270,9 +272,9 @@ class Files(CheckedAttributes):
         """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
         if not path or not name:
-            raise UsageError("a file needs a name")
+            raise InvalidValueError("a file needs a name")
         if name.endswith("/"):
-            raise UsageError(f"{name!r} is a folder: add the name of the file to it")
+            raise InvalidValueError(f"{name!r} is a folder: add the name of the file to it")
         about = self._checked_about()
         self._index.require_free([path])
         timestamp, stored = time.time(), content()
@@ -304,7 +306,7 @@ class Files(CheckedAttributes):
             files.append(_entry(path, stored, about, timestamp=timestamp))
         reasons = ", ".join(f"{each.relative} ({each.reason})" for each in left_out[:5])
         if not files:
-            raise UsageError(
+            raise InvalidValueError(
                 f"the folder {source} has no files to save" + (f": {reasons}" if reasons else "")
             )
         saved = self._index.add(files, timestamp=timestamp)
@@ -390,12 +392,15 @@ class Files(CheckedAttributes):
         return matching[-1]
 
     def _saved(self, name: str) -> File:
-        """The file that a call changes or copies; with tracking off none is stored, and any name is one."""
-        if self._writer.is_off:
-            from nemorun_cli.tracking.store.discarded import discarded_file  # noqa: PLC0415 - rarely needed
+        """The file that a call changes or copies; with tracking off, also an unknown one."""
+        try:
+            return self.find(name)
+        except NotFoundError:
+            if not self._writer.is_off:
+                raise
+        from nemorun_cli.tracking.store.discarded import unknown_file  # noqa: PLC0415 - rarely needed
 
-            return discarded_file(join(self._folder, name))
-        return self.find(name)
+        return unknown_file(join(self._folder, name))
 
     def read_bytes(self, name: str = "", *, version: int | None = None) -> bytes:
         """The content of a file, checked against its checksum."""
@@ -508,8 +513,8 @@ class Files(CheckedAttributes):
         """
         self._writer.require_open()
         is_glob = self._is_glob(name)
-        files = self.list(name) if is_glob and not self._writer.is_off else [self._saved(name)]
-        if not files:
+        files = self.list(name) if is_glob else [self._saved(name)]
+        if not files and not self._writer.is_off:
             raise NotFoundError(f"no file matches {name!r}")
         timestamp = time.time()
         self._index.remove([full_path(file) for file in files], timestamp=timestamp)
@@ -525,7 +530,7 @@ class Files(CheckedAttributes):
 
         Raises:
             NotFoundError: there is no such file.
-            UsageError: the path is a folder, or below a file.
+            InvalidValueError: the path is a folder, or below a file.
         """
         if not isinstance(source, str) and not (isinstance(source, Mapping) and "id" in source):
             raise TypeError(f"source is a file that was saved, its id or its path, not {shown(source)}")

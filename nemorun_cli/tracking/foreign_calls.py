@@ -9,7 +9,7 @@ from nemorun_cli.model.bounded_text import shown
 RUNS_TASKS: Final = "nemorun_cli.nemo.Experiment (as in NeMo-Run) or nemorun_cli.Builder"
 
 # Arguments of NeMo-Run's Experiment.
-ARGUMENTS: Final = frozenset(
+NEMO_ARGUMENTS: Final = frozenset(
     {
         *("title", "executor", "id", "log_level", "jobs", "base_dir", "clean_mode", "threadpool_workers"),
         *("enable_goodbye_message", "skip_status_at_exit", "serialize_metadata_for_scripts", "tunnels"),
@@ -33,11 +33,11 @@ _TAGS: Final = 'Experiment(tags=["baseline"]), or experiment.params.set(kind="ba
 _START: Final = "`with Experiment().run as experiment:`, or experiment.run.start()"
 _END: Final = "experiment.run.complete(), or leave the block of `with experiment.run`"
 _PURPOSE: Final = "tracks what one program measures"
-_OWNERS: Final = "a name of wandb or MLflow"
+_OF_OTHERS: Final = "a name of wandb or MLflow"
 _NONE: Final = "nothing: it is not needed here"
 
 # Arguments of wandb.init, and of MLflow's runs and experiments.
-WRITTEN_ARGUMENTS: Final = {
+REPLACED_ARGUMENTS: Final = {
     "config": _PARAMS,
     "params": _PARAMS,
     **dict.fromkeys(("project", "name", "entity", "group", "run_name", "experiment_name"), _PREFIX),
@@ -51,7 +51,7 @@ WRITTEN_ARGUMENTS: Final = {
 }
 
 # Names of both, on an experiment and on this package.
-WRITTEN_NAMES: Final = {
+REPLACED_NAMES: Final = {
     **dict.fromkeys(("init", "start_run", "active_run"), _START),
     **dict.fromkeys(("finish", "end_run"), _END),
     **dict.fromkeys(("config", "log_param", "log_params", "log_hyperparams"), _PARAMS),
@@ -75,8 +75,8 @@ WRITTEN_NAMES: Final = {
     "alert": 'experiment.log("text", level="warn"); the plugin `notify` reports ends and failures',
 }
 
-WRITTEN_IN_THE_PACKAGE: Final = {
-    **WRITTEN_NAMES,
+REPLACED_IN_PACKAGE: Final = {
+    **REPLACED_NAMES,
     "log": f"{_NUMBERS} for numbers, experiment.log(text) for a line",
     "login": f"{_NONE}: records are files on this machine",
     **dict.fromkeys(("set_experiment", "set_tracking_uri"), f'{_PREFIX[:-1]}, dash_root=".dash")'),
@@ -125,8 +125,8 @@ class ForeignName:
 
 def refusing_names(kind: Kind) -> Kind:
     """Decorate a class so that the names of wandb and MLflow are errors on it and on its instances."""
-    for name, replacement in WRITTEN_NAMES.items():
-        foreign = ForeignName(replacement, of=_OWNERS)
+    for name, replacement in REPLACED_NAMES.items():
+        foreign = ForeignName(replacement, of=_OF_OTHERS)
         foreign.__set_name__(kind, name)
         setattr(kind, name, foreign)
     return kind
@@ -142,10 +142,10 @@ def refuse_name(kind: type, name: str) -> None:
 
 def in_package(name: str) -> ForeignCallError | None:
     """The error for `nemorun_cli.init()` and the like; None for other names."""
-    replacement = WRITTEN_IN_THE_PACKAGE.get(name)
+    replacement = REPLACED_IN_PACKAGE.get(name)
     if replacement is None:
         return None
-    return ForeignCallError(f"nemorun_cli.{name} is {_OWNERS}. Write {replacement}")
+    return ForeignCallError(f"nemorun_cli.{name} is {_OF_OTHERS}. Write {replacement}")
 
 
 def of_a_run(replacement: str, *, of: str) -> ForeignName:
@@ -213,9 +213,9 @@ def metrics_item(key: object) -> ForeignCallError:
     )
 
 
-def is_title(path: object) -> bool:
+def is_title(path: str) -> bool:
     """Whether this is the title of an experiment of NeMo-Run, rather than a prefix: words without a slash."""
-    return isinstance(path, str) and "/" not in path and "{" not in path and len(path.split()) > 1
+    return "/" not in path and "{" not in path and len(path.split()) > 1
 
 
 def titled(title: str) -> ForeignCallError:

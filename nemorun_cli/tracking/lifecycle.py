@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.metrics import Metrics
     from nemorun_cli.tracking.store.discarded import DiscardedSession
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 
 class Recorded(Protocol):
@@ -134,12 +134,13 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
                 session = OpenSession.start(
                     experiment.place, resume=experiment.resume, about=experiment.about, process=process
                 )
-            except OSError as error:
-                if error.errno not in _NO_FOLDER:
+            except (OSError, StateError) as error:
+                problem = _folder_problem(error, experiment.place.root)
+                if problem is None:
                     raise
                 raise UsageError(
                     f"the record {experiment.prefix!r} cannot be created in {experiment.place.root}:"
-                    f" {error.strerror}: {error.filename}",
+                    f" {problem}",
                     hint="choose another folder with dash_root or EXP_DASH_ROOT",
                 ) from None
         self._session = session
@@ -225,10 +226,13 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
                 f"the record {self._experiment.prefix!r} is not running, so it cannot become {status}",
                 hint="experiment.run.start() opens it",
             )
+        is_removed, lost = False, None
         try:
             self._experiment.metrics.finish()
         finally:
-            is_removed = False
+            lost = self._experiment.writer.secure()
+            if lost and status is Status.COMPLETED:
+                status, details = Status.FAILED, {"message": lost}
             if not self._is_child:  # otherwise close only the files of this process, or of this copy
                 is_removed = session.is_removed
                 session.end(status, **details)
@@ -240,6 +244,8 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
                 " what was logged is lost",
                 hint="remove a record when it has ended",
             )
+        if lost:
+            raise StateError(lost, hint="move or remove parts of a record when it has ended")
 
     def _close(self) -> None:
         self._session = None
@@ -268,7 +274,16 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
         if self._session is not None:
             self._session.release()
         self._experiment.writer.forked()
-        self._experiment.metrics.forked()
+
+
+def _folder_problem(error: Exception, root: str) -> str | None:
+    """Why no record can be created in a folder of records, if that is why it could not be opened."""
+    fault = error.__cause__ if isinstance(error, StateError) else error
+    if not isinstance(fault, OSError) or fault.errno not in _NO_FOLDER:
+        return None
+    if isinstance(error, StateError) and os.path.isdir(root):  # the record was removed meanwhile
+        return None
+    return f"{fault.strerror}: {fault.filename}"
 
 
 def _reason(call: str, reason: object) -> str | None:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.assignments import CheckedAttributes
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.tracking.store.row_selection import Span
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # lowest first
 _ALIASES: Final = {"warning": "warn", "critical": "fatal"}  # the names in Python's logging
@@ -75,7 +76,7 @@ class Logs(CheckedAttributes):
         """Log a line of any level; it is in the file when this returns, and printed if printing is on.
 
         Raises:
-            UsageError: there is no such level.
+            InvalidValueError: there is no such level.
             TypeError: the message has no text, or a value of the metadata cannot be recorded. Nothing is
                 written or printed.
             StateError: the record is not open.
@@ -108,6 +109,9 @@ class Logs(CheckedAttributes):
             time: (first, last) Unix time, None for no bound.
             tail: only this many of the last matching lines.
             openings: only lines of these openings.
+
+        Raises:
+            InvalidValueError: there is no such level, or `grep` is no regular expression.
         """
         filters = level is not None or contains is not None or grep is not None or time is not None
         lines, torn = row_files.series(
@@ -119,7 +123,7 @@ class Logs(CheckedAttributes):
         if contains is not None:
             lines = [line for line in lines if contains in line["message"]]
         if grep is not None:
-            pattern = re.compile(grep)
+            pattern = _pattern(grep)
             lines = [line for line in lines if pattern.search(line["message"])]
         selected = select(lines, Selection(time=time), torn=torn)
         return selected if tail is None else select(selected[max(0, len(selected) - tail) :], torn=torn)
@@ -153,8 +157,15 @@ def _level(name: str) -> str:
     level = name.lower() if isinstance(name, str) else ""
     level = _ALIASES.get(level, level)
     if level not in LEVELS:
-        raise UsageError(f"there is no log level {shown(name)} (there are: {', '.join(LEVELS)})")
+        raise InvalidValueError(f"there is no log level {shown(name)} (there are: {', '.join(LEVELS)})")
     return level
+
+
+def _pattern(grep: str) -> re.Pattern[str]:
+    try:
+        return re.compile(grep)
+    except re.error as error:
+        raise InvalidValueError(f"grep is no regular expression: {error}: {shown(grep)}") from None
 
 
 def _text(message: object) -> str:

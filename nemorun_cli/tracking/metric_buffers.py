@@ -6,13 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.bounded_text import shown
+from nemorun_cli.tracking.process import buffered_numbers
+from nemorun_cli.tracking.process.buffered_numbers import Cached
 from nemorun_cli.tracking.store.json_values import only_number, plain
 from nemorun_cli.tracking.store.row_selection import mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Numbers = dict[str, list[float]]
+    from nemorun_cli.tracking.process.buffered_numbers import Numbers, RowWriter
 
 DEFAULT: Final = ("mean",)
 AT_CLOSE: Final = ("mean", "min", "max", "count")  # of numbers that were never summarised
@@ -23,19 +25,19 @@ class Buffers:
     """The numbers that `metrics(name).buffer(…)` collects until `metrics.buffer.log_summary()`."""
 
     def __init__(
-        self, log: Callable[[str | None, Mapping[str, Any]], object], require_open: Callable[[], None]
+        self,
+        log: Callable[[str | None, Mapping[str, Any]], object],
+        writer: RowWriter,
+        finish: Callable[[], None],
     ) -> None:
         """Create buffers that pass each summary to `log`, as the name of a series and the fields of a row.
 
-        `require_open` raises unless rows can be logged: numbers that never could be are refused at once.
+        The writer knows whether rows can be logged: numbers that never could be are refused at once. `finish`
+        summarises what it has buffered, at its end.
         """
         self._log = log
-        self._require_open = require_open
-        self._numbers: dict[str | None, Numbers] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy begins empty: the original summarises its own numbers."""
-        return {**self.__dict__, "_numbers": {}}
+        self._writer = writer
+        self._finish = finish
 
     def store(self, name: str | None, fields: Mapping[str, float | None]) -> None:
         """Keep one number of each field; None counts as NaN.
@@ -44,9 +46,10 @@ class Buffers:
             TypeError: a value is not a number. None of them is kept.
             StateError: the record is not open.
         """
-        self._require_open()
+        self._writer.require_open()
         new = _as_numbers(fields)
-        _keep(self._numbers.setdefault(name, {}), new)
+        buffered = buffered_numbers.kept(self._writer.name or "", self._finish)
+        _keep(buffered.series.setdefault(name, {}), new)
 
     def log_summary(self, /, *aggregations: str, **extra: Any) -> None:
         """Log one row to each buffered series, with fields like `loss.mean`, and clear the buffers.
@@ -60,28 +63,31 @@ class Buffers:
             ValueError: an aggregation is unknown; the message lists the known ones.
             StateError: the record is not open.
         """
-        self._require_open()
+        self._writer.require_open()
         chosen = aggregations or DEFAULT
         for aggregation in chosen:
             if aggregation not in AGGREGATIONS:
                 known = ", ".join(AGGREGATIONS)
                 raise ValueError(f"there is no aggregation {shown(aggregation)} (there are: {known})")
-        for name, numbers in list(self._numbers.items()):
+        series = buffered_numbers.of(self._writer.name).series
+        for name, numbers in list(series.items()):
             fields = {**extra, **_summary(numbers, chosen)}
             if fields:
                 self._log(name, fields)
-            self._numbers.pop(name)
+            series.pop(name)
+        buffered_numbers.forget(self._writer.name, if_empty=True)
 
     def peek(self, name: str | None = None, *keys: str, limit: int | None = 5) -> Numbers:
         """The last buffered numbers of a series; without a name, those of all series, as `train/loss`.
 
         Without a limit (None), all of them.
         """
+        all_series = buffered_numbers.of(self._writer.name).series
         if name is not None:
-            return _last(self._numbers.get(name, {}), keys, limit)
+            return _last(all_series.get(name, {}), keys, limit)
         return {
             f"{series or '(default)'}/{key}": last
-            for series, fields in self._numbers.items()
+            for series, fields in all_series.items()
             for key, last in _last(fields, keys, limit).items()
         }
 
@@ -89,28 +95,35 @@ class Buffers:
         """Log a summary of the numbers that were never summarised."""
         self.log_summary(*AT_CLOSE)
 
-    def clear(self) -> None:
-        """Discard the buffered numbers."""
-        self._numbers.clear()
-
 
 class SummaryCache:
     """ML-Dash's older buffer of one series: `metrics("train").summary_cache`."""
 
-    def __init__(self, log: Callable[[Mapping[str, Any]], object], require_open: Callable[[], None]) -> None:
-        """Create a cache that passes each summary to `log`, as the fields of a row.
+    def __init__(
+        self,
+        name: str | None,
+        log: Callable[[Mapping[str, Any]], object],
+        writer: RowWriter,
+        finish: Callable[[], None],
+    ) -> None:
+        """Create the cache of a series that passes each summary to `log`, as the fields of a row.
 
-        `require_open` raises unless rows can be logged.
+        `writer` and `finish` are those of `Buffers`.
         """
+        self._name = name
         self._log = log
-        self._require_open = require_open
-        self._numbers: Numbers = {}
-        self._extra: dict[str, Any] = {}
-        self._is_summarised = True  # nothing was stored since the last summary
+        self._writer = writer
+        self._finish = finish
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy begins empty: the original summarises its own numbers."""
-        return {**self.__dict__, "_numbers": {}, "_extra": {}, "_is_summarised": True}
+    @property
+    def _cached(self) -> Cached:
+        """What is cached, to read it."""
+        return buffered_numbers.of(self._writer.name).caches.get(self._name) or Cached()
+
+    def _kept(self) -> Cached:
+        """What is cached, to add to it."""
+        buffered = buffered_numbers.kept(self._writer.name or "", self._finish)
+        return buffered.caches.setdefault(self._name, Cached())
 
     def store(self, /, **fields: float | None) -> None:
         """Keep one number of each field; None counts as NaN.
@@ -119,9 +132,11 @@ class SummaryCache:
             TypeError: a value is not a number. None of them is kept.
             StateError: the record is not open.
         """
-        self._require_open()
-        _keep(self._numbers, _as_numbers(fields))
-        self._is_summarised = False
+        self._writer.require_open()
+        new = _as_numbers(fields)
+        cached = self._kept()
+        _keep(cached.numbers, new)
+        cached.is_summarised = False
 
     def set(self, /, **extra: Any) -> None:
         """Add fields to the next summary unchanged.
@@ -130,11 +145,13 @@ class SummaryCache:
             TypeError: a value cannot be recorded. None of them is kept.
             StateError: the record is not open.
         """
-        self._require_open()
+        self._writer.require_open()
         if "_ts" in extra:
             raise TypeError("_ts is the time of the row: a summary has that of its call")
-        self._extra.update({name: plain(value, name) for name, value in extra.items()})
-        self._is_summarised = False
+        values = {name: plain(value, name) for name, value in extra.items()}
+        cached = self._kept()
+        cached.extra.update(values)
+        cached.is_summarised = False
 
     def summarize(self, *, clear: bool = True) -> None:
         """Log one row with fields like `loss.mean`; without `clear`, keep the numbers for the next one.
@@ -142,29 +159,29 @@ class SummaryCache:
         Raises:
             StateError: the record is not open.
         """
-        self._require_open()
-        fields = {**self._extra, **_summary(self._numbers, CACHED)}
+        self._writer.require_open()
+        cached = self._cached
+        fields = {**cached.extra, **_summary(cached.numbers, CACHED)}
         if fields:
             self._log(fields)
-        self._is_summarised = True
+        cached.is_summarised = True
         if clear:
             self.clear()
 
     def finish(self) -> None:
         """Log a summary, unless the last one already contains all numbers."""
-        if not self._is_summarised:
+        if not self._cached.is_summarised:
             self.summarize()
         self.clear()
 
     def peek(self, *keys: str, limit: int | None = 5) -> Numbers:
         """The last buffered numbers of each field; without a limit (None), all of them."""
-        return _last(self._numbers, keys, limit)
+        return _last(self._cached.numbers, keys, limit)
 
     def clear(self) -> None:
         """Discard the buffered numbers and extra fields."""
-        self._numbers.clear()
-        self._extra.clear()
-        self._is_summarised = True
+        buffered_numbers.of(self._writer.name).caches.pop(self._name, None)
+        buffered_numbers.forget(self._writer.name, if_empty=True)
 
 
 def _as_numbers(fields: Mapping[str, float | None]) -> dict[str, float]:

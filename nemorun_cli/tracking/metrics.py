@@ -12,11 +12,11 @@ from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking import arguments, foreign_calls
 from nemorun_cli.tracking.assignments import CheckedAttributes
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
-from nemorun_cli.tracking.store import row_files, row_series
+from nemorun_cli.tracking.process import buffered_numbers
+from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 from nemorun_cli.tracking.store.object_fields import fields_of
 from nemorun_cli.tracking.store.record_paths import decode_name
-from nemorun_cli.tracking.store.row_origins import Origins, marked
 from nemorun_cli.tracking.store.row_selection import (
     Rows,
     Selection,
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_files import Row
+    from nemorun_cli.tracking.store.row_origins import Origins
     from nemorun_cli.tracking.store.row_selection import Span
     from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.timestamps import Timestamps
 
 ABOUT: Final = "about.json"  # the description of a metric
@@ -78,7 +80,7 @@ class Metric(CheckedAttributes):
         self, name: str | None, folder: str, writer: Writer, timestamps: Timestamps, metrics: Metrics
     ) -> None:
         self.name = name
-        self.summary_cache = SummaryCache(self.log, writer.require_open)
+        self.summary_cache = SummaryCache(name, self.log, writer, metrics._summarise)  # noqa: SLF001 - of this module
         self.folder = folder
         self._append = writer.append
         self._require_open = writer.require_open
@@ -168,6 +170,8 @@ class Metric(CheckedAttributes):
         series = self._series(openings, attempts, tail=tail, with_origins=attempts is not None)
         rows = series.rows
         if attempts is not None:
+            from nemorun_cli.tracking.store.row_origins import marked  # noqa: PLC0415 - it is loaded
+
             rows = [*map(marked, rows, series.origins)]
         chosen = Selection(
             keys=keys, step=step, time=time, downsample=downsample, with_origin=attempts is not None
@@ -182,6 +186,8 @@ class Metric(CheckedAttributes):
         tail: int | None = None,
         with_origins: bool = False,
     ) -> SeriesRows:
+        from nemorun_cli.tracking.store import row_series  # noqa: PLC0415 - programs rarely read
+
         return row_series.read(
             self.folder,
             self._metrics.origins(),
@@ -296,18 +302,12 @@ class Metrics(CheckedAttributes):
     written = "experiment.metrics.log({name}=0.5, step=1)"
 
     def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
-        self.buffer = Buffers(self._log_summary, writer.require_open)
+        self.buffer = Buffers(self._log_summary, writer, self._summarise)
         self._place = place
         self._writer = writer
         self._timestamps = timestamps
         self._series: dict[str | None, Metric] = {}
-        self._origins = Origins(place.openings)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
-
-        self.__dict__.update(state)
-        copies.watch(self)
+        self._origins: Origins | None = None
 
     def _log_summary(self, name: str | None, fields: Mapping[str, Any]) -> None:
         self(name).log(fields)
@@ -322,7 +322,7 @@ class Metrics(CheckedAttributes):
         """The series of this name; without one, the unnamed series.
 
         Raises:
-            UsageError: the name is empty or too long.
+            InvalidValueError: the name is empty or too long.
         """
         metric = self._series.get(name)
         if metric is None:
@@ -389,7 +389,9 @@ class Metrics(CheckedAttributes):
 
     def origins(self) -> Origins:
         """The attempts and ranks of the openings of the record."""
-        if self._origins.folder != self._place.openings:
+        if self._origins is None or self._origins.folder != self._place.openings:
+            from nemorun_cli.tracking.store.row_origins import Origins  # noqa: PLC0415 - programs rarely read
+
             self._origins = Origins(self._place.openings)
         return self._origins
 
@@ -406,23 +408,27 @@ class Metrics(CheckedAttributes):
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
         return self
 
+    def _summarise(self) -> None:
+        """Log a summary of the numbers that the writer of these metrics has buffered.
+
+        Raises:
+            StateError: the record was ended before.
+        """
+        writer = self._writer.name
+        try:
+            self.buffer.finish()
+            for name in list(buffered_numbers.of(writer).caches):
+                self(name).summary_cache.finish()
+        finally:
+            buffered_numbers.forget(writer)
+
     def finish(self) -> None:
-        """Log a summary of the remaining buffered numbers, before the record closes."""
-        if self._writer.name is None:  # a copy, whose record was ended
-            return
-        self.buffer.finish()
-        for metric in self._series.values():
-            metric.summary_cache.finish()
+        """Log a summary of the remaining buffered numbers, those of copies in this process too.
 
-    def exited(self) -> None:
-        """When the interpreter exits, log what a copy has buffered."""
-        self.finish()
-
-    def forked(self) -> None:
-        """In a forked child, clear the buffers: the parent summarises its own numbers."""
-        self.buffer.clear()
-        for metric in self._series.values():
-            metric.summary_cache.clear()
+        Called before the record closes.
+        """
+        if self._writer.name is not None:  # None in a copy, whose record was ended
+            buffered_numbers.summarise_all(self._writer.name)
 
 
 def _extent(rows: list[Row]) -> tuple[int, str | None, str | None]:

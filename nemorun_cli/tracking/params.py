@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.store import row_files
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 Flat = dict[str, Any]
 
@@ -71,9 +71,9 @@ class Params:
 
         Raises:
             TypeError: a value cannot be recorded. Nothing is changed.
-            UsageError: a name would be both a value and a group (`model` and `model.depth`) in this opening,
-                or is given twice. Nothing is changed. What others recorded, such as the values of a matrix
-                or an earlier opening, is replaced.
+            InvalidValueError: a name would be both a value and a group (`model` and `model.depth`) in this
+                opening, or is given twice. Nothing is changed. What others recorded, such as the values of a
+                matrix or an earlier opening, is replaced.
             StateError: the record is not open.
         """
         if groups and isinstance(groups[0], str):
@@ -96,7 +96,7 @@ class Params:
         """Remove parameters, or all below a name; the history keeps them.
 
         Raises:
-            UsageError: one is not set. Nothing is changed.
+            InvalidValueError: one is not set. Nothing is changed.
             StateError: the record is not open.
         """
         self._writer.require_open()
@@ -107,7 +107,7 @@ class Params:
         removed = [name for key in keys for name in present if name == key or name.startswith(_below(key))]
         for key in keys:
             if not any(name == key or name.startswith(_below(key)) for name in removed):
-                raise UsageError(
+                raise InvalidValueError(
                     f"there is no parameter {shown(key)}", hint=f"there are: {', '.join(present) or 'none'}"
                 )
         self._writer.append(self._folder, encode_row(time.time(), {"unset": removed}))
@@ -188,7 +188,7 @@ class _Names:
         """Raise if one of these names is already used in the other role.
 
         Raises:
-            UsageError: a name would be both a value and a group; the message names it.
+            InvalidValueError: a name would be both a value and a group; the message names it.
         """
         new_values = {name: _is_empty(value) for name, value in flat.items()}
         new_groups = {group for name in flat for group in _groups_of(name)}
@@ -204,8 +204,8 @@ class _Names:
         self.groups.update(group for name in flat for group in _groups_of(name))
 
 
-def _clash(name: str, reason: str) -> UsageError:
-    return UsageError(
+def _clash(name: str, reason: str) -> InvalidValueError:
+    return InvalidValueError(
         f"the parameter {name!r} cannot be set: {reason}", hint="remove the existing one with params.unset()"
     )
 
@@ -242,7 +242,7 @@ def _flatten(fields: Any, above: str, flat: Flat, depth: int) -> None:
         (part,) = plain({key: None}, above or "the name of a parameter")
         name = f"{above}.{part}" if above else part
         if "" in part.split("."):
-            raise UsageError(f"the parameter {name!r} has an empty part in its name")
+            raise InvalidValueError(f"the parameter {name!r} has an empty part in its name")
         nested_fields = attributes_of(value, name) if isinstance(value, type) else fields_of(value, name)
         if not nested_fields and isinstance(value, type):
             raise TypeError(
@@ -252,7 +252,7 @@ def _flatten(fields: Any, above: str, flat: Flat, depth: int) -> None:
         if isinstance(converted, dict) and (nested_fields or converted):  # a labelled array is a mapping too
             _flatten(nested_fields or converted, name, flat, depth + 1)
         elif name in flat:
-            raise UsageError(f"the parameter {name!r} is given twice in one call")
+            raise InvalidValueError(f"the parameter {name!r} is given twice in one call")
         else:
             flat[name] = converted
 

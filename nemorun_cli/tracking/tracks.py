@@ -6,7 +6,7 @@ import bisect
 import math
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.errors import InvalidValueError, NotFoundError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.assignments import CheckedAttributes
 from nemorun_cli.tracking.metrics import as_fields
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Flaw, Row, Writer
+    from nemorun_cli.tracking.store.row_files import Flaw, Row
+    from nemorun_cli.tracking.store.row_writer import Writer
     from nemorun_cli.tracking.timestamps import Timestamps
 
 
@@ -109,7 +110,7 @@ class Track(CheckedAttributes):
             openings: only entries of these openings.
         """
         if format not in ("json", "jsonl"):
-            raise UsageError(f"there is no format {shown(format)} (there are: json, jsonl)")
+            raise InvalidValueError(f"there is no format {shown(format)} (there are: json, jsonl)")
         entries = self._entries(openings)
         timestamps = [entry["timestamp"] for entry in entries]
         first = 0 if start_timestamp is None else bisect.bisect_left(timestamps, start_timestamp)
@@ -231,7 +232,7 @@ class Tracks(CheckedAttributes):
         """The track of this topic.
 
         Raises:
-            UsageError: the topic is empty or too long.
+            InvalidValueError: the topic is empty or too long.
         """
         track = self._tracks.get(topic)
         if track is None:

@@ -13,7 +13,7 @@ from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
-from nemorun_cli.system import locks, owners
+from nemorun_cli.system import locks, owners, user
 from nemorun_cli.views.snapshot import Snapshot, SupervisorState
 
 if TYPE_CHECKING:
@@ -160,7 +160,6 @@ def _observe(
     """
     from nemorun_cli.executors.unobserved import UnobservedExecutor  # noqa: PLC0415 - only if no supervisor is alive
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
-    from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor.loop import SupervisorLoop  # noqa: PLC0415 - the same
     from nemorun_cli.views import known_secrets  # noqa: PLC0415 - the same
 
@@ -179,7 +178,7 @@ def _observe(
         spec,
         secrets=secrets,
         home=home,
-        by=who(),
+        by=user.author(),
         can_submit=False,
         makers=dict.fromkeys(unasked, UnobservedExecutor),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model import metric_patterns
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -21,6 +22,10 @@ _SENTENCES: Final = {
     "never": "matched no line of the output",
     "text": "matched only texts that are no numbers",
     "slow": "was too slow and was given up",
+}
+_OF_JSON: Final = {  # of the word that stands for lines of JSON, and is no pattern
+    "never": "no line of the output was a JSON object with numbers",
+    "text": "the JSON objects in the output have no numbers",
 }
 
 
@@ -38,14 +43,53 @@ def warning(snapshot: Snapshot, names: Collection[str] | None = None) -> str | N
     affected = tasks(snapshot, names)
     if not affected:
         return None
-    first, *others = affected
+    first = affected[0]
     entry = snapshot.history.unmatched[first][0]
-    more = len(others) - MOST_NAMED
-    listed = ", ".join(others[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return (
-        f"warning: metrics of {first}: the pattern {shown(entry)} {sentence(entry)}"
-        f"{f'; so with {listed}' if others else ''}; see: exp why {snapshot.files.id} '{first}'"
+    alike = [
+        name for name in affected[1:] if any(_is_alike(entry, each) for each in _entries(snapshot, name))
+    ]
+    more = len(alike) - MOST_NAMED
+    listed = ", ".join(alike[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    others = len(affected) - 1 - len(alike)
+    rest = (
+        f"; and patterns of {others} other task{'s' if others > 1 else ''}: exp why {snapshot.files.id} TASK"
     )
+    return (
+        f"warning: metrics of {first}: {finding(entry)}{f'; so with {listed}' if alike else ''}; "
+        f"see: exp why {snapshot.files.id} '{first}'{rest if others else ''}"
+    )
+
+
+def _entries(snapshot: Snapshot, name: str) -> Sequence[Mapping[str, Any]]:
+    return snapshot.history.unmatched.get(name, ())
+
+
+def _is_alike(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(entry[name] == other[name] for name in ("pattern", "reason"))
+
+
+def of_key(
+    snapshot: Snapshot, names: Collection[str] | None, is_meant: Callable[[str, str], bool]
+) -> str | None:
+    """Why there is no metric: how a pattern of its failed, and in which task; None if no pattern is its.
+
+    Args:
+        snapshot: the state of the experiment.
+        names: the tasks; None for all.
+        is_meant: whether a series and a field of it are the metric.
+    """
+    for name in tasks(snapshot, names):
+        for entry in _entries(snapshot, name):
+            if any(is_meant(entry["series"], field) for field in metric_patterns.fields(entry["pattern"])):
+                return f"in {name}, {finding(entry)}; see: exp why {snapshot.files.id} '{name}'"
+    return None
+
+
+def finding(entry: Mapping[str, Any]) -> str:
+    """How a pattern failed, as a sentence."""
+    if entry["pattern"] == metric_patterns.JSON and entry["reason"] in _OF_JSON:
+        return _OF_JSON[entry["reason"]]
+    return f"the pattern {shown(entry)} {sentence(entry)}"
 
 
 def shown(entry: Mapping[str, Any]) -> str:
@@ -62,7 +106,7 @@ def sentence(entry: Mapping[str, Any]) -> str:
 def details(snapshot: Snapshot, name: str, *, secrets: Collection[str]) -> Iterator[str]:
     """A sentence for each pattern of a task, with the first lines that it was tried on."""
     for entry in snapshot.history.unmatched.get(name, ()):
-        text = f"metrics.{entry['series']}: the pattern {shown(entry)} {sentence(entry)}"
+        text = f"metrics.{entry['series']}: {finding(entry)}"
         lines = [] if entry["reason"] == "slow" else _lines(snapshot, name, entry["at"], secrets=secrets)
         where = "that line" if entry["reason"] == "text" else "the output begins with"
         if lines:

@@ -80,3 +80,19 @@ def test_more_curves_than_can_be_told_apart_are_counted() -> None:
     """Only so many curves are drawn as there are colours; the others are counted."""
     several = [curve(f"c{number}", rows([1, 2]), "loss") for number in range(MOST_CURVES + 3)]
     assert drawn(*several, width=200)[0].endswith("and 3 more")
+
+
+def test_rows_with_a_time_alone_are_placed_by_it() -> None:
+    """What is measured without steps is drawn over the seconds since the first row of the series."""
+    measured = [{"_ts": 100.0, "cpu": 1}, {"_ts": 105.0, "memory": 7}, {"_ts": 130.5, "memory": 9}]
+    timed = curve("a", measured, "memory", is_timed=True)
+    assert (timed.over, timed.points) == ("seconds", [(5, 7), (30.5, 9)])
+    assert curve("a", rows([1], step=[3]), "loss", is_timed=True).over == "step"
+
+
+def test_memory_is_drawn_in_sizes() -> None:
+    """The numbers at the y axis of bytes have a unit, those at the x axis do not."""
+    used = curve("a", rows([2**28, 2**30], step=[1, 2000]), "loss", are_bytes=True)
+    picture = drawn(used)
+    assert any(line.lstrip().startswith("256M |") for line in picture)
+    assert "1.96K" not in "".join(picture)

@@ -84,6 +84,16 @@ def by_attempt(experiment: Experiment, series: str | None, key: str, field: str)
     return [[row[field] for row in attempt] for attempt in rows if attempt]
 
 
+def counted(experiment: Experiment, series: str | None, key: str, field: str) -> list[int]:
+    """The steps or epochs of the rows with this key that count; those of the last attempt have its values."""
+    metric = experiment.metrics(series)
+    rows = [row for row in metric.read(attempts="all") if key in row]
+    expected = {row[field]: row[key] for row in rows}  # the rows of the last attempt come last
+    found = [row for row in metric.read() if key in row]
+    assert {row[field]: row[key] for row in found} == expected
+    return [row[field] for row in found]
+
+
 def test_trainings_survive_being_killed(exp: Exp) -> None:
     """Killed with -9, and their supervisors too, all go on from their checkpoints, and no step is lost."""
     (exp.folder / "hold.py").write_text(HOLD)
@@ -120,8 +130,11 @@ def test_trainings_survive_being_killed(exp: Exp) -> None:
     assert by_attempt(transformers, None, "loss", "step") == [list(range(1, 10)), list(range(9, STEPS + 1))]
     assert by_attempt(seeds[0], "train", "loss", "epoch") == [list(range(4)), list(range(3, EPOCHS))]
     assert by_attempt(seeds[1], "train", "loss", "epoch") == [list(range(EPOCHS))]
-    losses = {row["epoch"]: row["loss"] for row in seeds[0].metrics("train").read()}
-    assert sorted(losses.values(), reverse=True) == list(losses.values())  # it learns on, as if never killed
+    assert counted(lightning, None, "train/loss", "step") == list(range(STEPS))
+    assert counted(transformers, None, "loss", "step") == list(range(1, STEPS + 1))
+    assert counted(seeds[0], "train", "loss", "epoch") == list(range(EPOCHS))
+    losses = [row["loss"] for row in seeds[0].metrics("train").read()]
+    assert sorted(losses, reverse=True) == losses  # it learns on, as if never killed
     assert [one.status for one in (lightning, transformers, *seeds)] == ["COMPLETED"] * 4
     check_the_sweep(exp, seeds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from support.documents import ROOT
 from support.small_disks import full, mounted
 
 from nemorun_cli import Experiment
+from nemorun_cli.errors import NotFoundError
 from nemorun_cli.loggers.plain_params import MAX_ITEMS, MAX_LEVELS, MAX_PARAMS, recordable_params
 from nemorun_cli.loggers.trainer_record import TrainerRecord
 
@@ -137,6 +139,63 @@ def test_a_full_disk_does_not_end_a_training(tmp_path: Path) -> None:
         trainer.log(None, {"loss": 3.0}, 3)
         trainer.release()
         assert [row["step"] for row in Experiment(PREFIX, dash_root=disk).metrics().read()] == [1, 3]
+
+
+def test_a_record_that_was_moved_does_not_end_a_training(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """What a moved record does not take is one warning, and its end is written where it is."""
+    trainer = record(dash_root=tmp_path / "dash")
+    trainer.begin()
+    trainer.log(None, {"loss": 1.0}, 1)
+    (tmp_path / "dash").rename(tmp_path / "moved")
+    for step in range(3):
+        trainer.log("validate", {"loss": 1.0}, step)
+    trainer.set_params({"lr": 0.1})
+    trainer.finish()
+    trainer.release()
+    assert _warned(recwarn) == ["a row of the record", "params of the record"]
+    assert Experiment(PREFIX, dash_root=tmp_path / "moved").status == "COMPLETED"
+
+
+def test_a_record_that_was_removed_does_not_end_a_training(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Its end is a warning, and the exception of a trainer that fails stays what it is."""
+    trainer = record(dash_root=tmp_path / "dash")
+    error = ZeroDivisionError("of the trainer")
+    trainer.begin()
+    shutil.rmtree(tmp_path / "dash")
+    trainer.fail(error)
+    assert "could not be closed" in error.__notes__[0]
+    trainer.begin()
+    trainer.log(None, {"loss": 1.0}, 1)
+    shutil.rmtree(tmp_path / "dash")
+    trainer.finish()
+    trainer.release()
+    assert _warned(recwarn) == ["the end of the record"]
+
+
+def _warned(recwarn: pytest.WarningsRecorder) -> list[str]:
+    """What each warning is about."""
+    return [str(warning.message).partition(" '")[0] for warning in recwarn]
+
+
+def test_a_record_that_cannot_be_opened_is_an_error_before_the_training() -> None:
+    """A training without the record that it must have does not begin."""
+    with pytest.raises(NotFoundError):
+        record(resume="must").set_params({"lr": 0.1})
+
+
+@pytest.mark.parametrize("series", ["", "x" * 400])
+def test_a_series_that_cannot_be_named_does_not_end_a_training(series: str) -> None:
+    """Its rows are a warning, and others are recorded."""
+    trainer = record()
+    with pytest.warns(RuntimeWarning, match="a row of the record"):
+        trainer.log(series, {"loss": 1.0}, 1)
+    trainer.log(None, {"loss": 1.0}, 1)
+    trainer.release()
+    assert Experiment(PREFIX).metrics.names() == [None]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from support.extent import amount
 
 from nemorun_cli.supervisor import job_samples
 from nemorun_cli.supervisor.job_samples import JobSamples
-from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store import json_values, row_files, row_writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class Written:
         )
 
     def _append(self, name: str, at: float, fields: dict[str, Any]) -> None:
-        writer = row_files.Writer()
+        writer = row_writer.Writer()
         writer.open(name)
         writer.append(str(self._folder), json_values.encode_row(at, fields))
         writer.close()

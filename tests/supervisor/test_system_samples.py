@@ -76,11 +76,16 @@ def test_samples_of_each_attempt_go_on_after_a_kill(workspace: ExpWorkspace) -> 
 
 
 def test_samples_are_shown_only_when_asked_for(workspace: ExpWorkspace) -> None:
-    """No command shows the series `system` without a key that begins with this name."""
-    alone = "from nemorun_cli import Experiment\nwith Experiment().run as e: e.metrics('system').log(cpu=1)"
-    log = "from nemorun_cli import Experiment\nwith Experiment().run as e:\n"
-    log += " e.metrics('system').log(cpu=0.5)\n e.metrics('train').log(loss=1.0, cpu=2)"
-    tasks = {name: {"command": [sys.executable, "-c", text]} for name, text in (("a", log), ("b", alone))}
+    """What a supervisor records in the series `system` is shown by keys that begin with this name alone."""
+    log = "from nemorun_cli import Experiment\nprint('cpu=7654')\nwith Experiment().run as e:\n"
+    log += " e.metrics('train').log(loss=1.0, cpu=2)"
+    own = f"{log}\n e.metrics('system').log(cpu=0.25)"
+    measured = {"metrics": {"system": r"^cpu=(?P<cpu>\S+)"}}  # a supervisor writes it as it does samples
+    tasks = {
+        "a": {"command": [sys.executable, "-c", log], **measured},
+        "b": {"inline": "echo cpu=1", **measured},
+        "own": {"command": [sys.executable, "-c", own], **measured},
+    }
     run = workspace.start(tasks, prefix=PREFIX)
     run.wait(timeout=60)
 
@@ -100,15 +105,20 @@ def test_samples_are_shown_only_when_asked_for(workspace: ExpWorkspace) -> None:
         shown = seen("metrics", run.id, "a", *form)
         assert "cpu" in shown
         assert "system" not in shown
+        shown = seen("metrics", run.id, "own", *form)
+        assert "system" in shown
+        assert "7654" not in shown
     assert "loss" not in seen("metrics", run.id, "a", "-f", "-k", "system*")
     hint = workspace.exp("metrics", run.id, "b").stderr
     assert "which -k 'system*' shows" in hint
     asked = json.loads(seen("metrics", run.id, "a", "--json", "-k", "system/cpu", "-k", "train"))["series"]
     assert [series["name"] for series in asked] == ["system", "train"]
-    assert "system" not in seen("compare", run.id, "--json")
-    for asking in (["-k", "system/cpu:max"], ["--sort", "system/cpu"]):
+    rows = {row["task"]: row["metrics"] for row in json.loads(seen("compare", run.id, "--json"))["rows"]}
+    assert rows["a"].keys() == {"train/loss", "train/cpu"}
+    assert rows["own"]["system/cpu"]["max"] == 0.25
+    for asking in (["-k", "system/cpu:max"], ["--sort", "system/cpu"], ["--where", "system/cpu:max>=7000"]):
         rows = json.loads(seen("compare", run.id, "--task", "a", "--json", *asking))["rows"]
-        assert [row["metrics"]["system/cpu"]["last"] for row in rows] == [0.5]
+        assert [row["metrics"]["system/cpu"]["last"] for row in rows] == [7654]
 
 
 @pytest.fixture

@@ -46,6 +46,31 @@ def said(run: Run) -> str:
     return run.files.supervisor_log.read_text()
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_record_that_is_moved_away_is_written_again(workspace: ExpWorkspace, is_over: object) -> None:
+    """Rows go where a command finds them, the supervisor's log says why, and the task has succeeded."""
+    go, wait = until("go"), until("more")
+    last = "echo loss=3" if is_over else f"echo loss=3; {wait}"
+    task = {"inline": f"echo loss=1; {go}; {last}", "metrics": {"train": r"loss=(?P<loss>\S+)"}}
+    run = workspace.start({"a": task}, prefix=PREFIX)
+
+    def rows() -> list[float]:
+        here = record(workspace.home.dash, f"{PREFIX}/a")
+        return [row["loss"] for row in here.data().metrics("train").read()] if here else []
+
+    eventually(lambda: rows() == [1])
+    place = workspace.home.dash / PREFIX / "a/.record"
+    place.rename(workspace.folder / "moved")
+    workspace.touch("go")
+    if not is_over:
+        eventually(lambda: rows() == [1, 3])
+        workspace.touch("more")
+    assert run.wait(timeout=60).status == "COMPLETED"
+    assert rows() == [1, 3]
+    assert own(workspace, f"{PREFIX}/a").status == "COMPLETED"
+    assert "moved or removed" in said(run)
+
+
 def test_the_record_of_a_run_lives_as_the_run_does(workspace: ExpWorkspace) -> None:
     """It is RUNNING with the run, ends as it ends, runs again when resumed, and knows what the spec says."""
     run = workspace.start(

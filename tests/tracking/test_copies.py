@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,8 +233,50 @@ if __name__ == "__main__":
     assert (told.status, len(told.openings)) == ("COMPLETED", 1)
     rows = told.data().metrics("m").read()
     assert sorted(row["x"] for row in rows if "x" in row) == list(range(8))
-    assert [row["z.mean"] for row in rows if "z.mean" in row] == ([] if method == "fork" else [1.0])
+    assert [row["z.mean"] for row in rows if "z.mean" in row] == [1.0]
+    assert sum(row["y.count"] for row in rows if "y.count" in row) == 8
     assert len(list((root / told.prefix / ".record/metrics/m").iterdir())) <= 4
+
+
+@Copies
+def test_what_a_copy_buffered_outlives_it(copied: Callable[[Any], Any], root: Path) -> None:
+    """Copies that are dropped lose no number: their process summarises them once, before the record ends."""
+    with Experiment("a", dash_root=root, print_logs=False).run as experiment:
+        for number in range(3):
+            other = copied(experiment)
+            other.metrics("m").buffer(y=number)
+            other.metrics("m").summary_cache.store(z=number)
+            del other
+            gc.collect()
+        assert copied(experiment).metrics.buffer.peek("m") == {"y": [0.0, 1.0, 2.0]}
+        assert experiment.metrics.buffer.peek("m") == {}
+    rows = experiment.metrics("m").read()
+    assert [row["y.count"] for row in rows if "y.count" in row] == [3]
+    assert [row["z.count"] for row in rows if "z.count" in row] == [3]
+
+
+def test_a_forked_worker_summarises_its_own_numbers(program: Program, root: Path) -> None:
+    """A worker of multiprocessing that inherited the record does so at its end, not those of its parent."""
+    program.run(
+        """
+    import copy, multiprocessing
+    context = multiprocessing.get_context("fork")
+    def work(number):
+        if number:
+            e.metrics("m").buffer(y=number)
+            copy.deepcopy(e).metrics("m").summary_cache.store(z=number)
+    with Experiment("a", dash_root=root, print_logs=False).run as e:
+        e.metrics("m").buffer(y=7)
+        for number in range(3):
+            process = context.Process(target=work, args=(number,))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+    """
+    )
+    rows = Experiment("a", dash_root=root).metrics("m").read()
+    assert sorted(row["y.mean"] for row in rows if "y.mean" in row) == [1.0, 2.0, 7.0]
+    assert sorted(row["z.mean"] for row in rows if "z.mean" in row) == [1.0, 2.0]
 
 
 def test_a_fork_of_a_process_with_a_copy_has_files_of_its_own(program: Program, root: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import nemorun_cli
 from nemorun_cli import dash
 from nemorun_cli.tracking import foreign_calls
-from nemorun_cli.tracking.foreign_calls import ARGUMENTS, ForeignCallError
+from nemorun_cli.tracking.foreign_calls import NEMO_ARGUMENTS, ForeignCallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_log_needs_a_line() -> None:
         nemorun_cli.Experiment("study").log(loss=0.5)
 
 
-@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+@pytest.mark.parametrize("name", sorted(NEMO_ARGUMENTS))
 def test_an_argument_of_the_other_class_is_refused(name: str) -> None:
     """`executor=` and the others name the classes that have them."""
     with pytest.raises(TypeError, match=rf"no argument '{name}'.+nemorun_cli\.nemo\.Experiment"):
@@ -97,7 +97,7 @@ def test_the_class_can_be_inspected() -> None:
 def test_a_name_of_wandb_or_mlflow_is_refused(experiment: Any) -> None:
     """On the class and on an instance, and in the package: `hasattr` is false, the message has a call."""
     owners = [experiment, experiment("study"), nemorun_cli]
-    for owner, name in itertools.product(owners, foreign_calls.WRITTEN_NAMES):
+    for owner, name in itertools.product(owners, foreign_calls.REPLACED_NAMES):
         with pytest.raises(TypeError, match=rf"{name} is a name of wandb or MLflow.+ Write .+"):
             getattr(owner, name)
         assert not hasattr(owner, name)
@@ -105,7 +105,7 @@ def test_a_name_of_wandb_or_mlflow_is_refused(experiment: Any) -> None:
 
 def test_a_function_of_wandb_or_mlflow_is_refused() -> None:
     """`nemorun_cli.init()` and the like show what to write; other names are absent as ever."""
-    for name in foreign_calls.WRITTEN_IN_THE_PACKAGE:
+    for name in foreign_calls.REPLACED_IN_PACKAGE:
         with pytest.raises(TypeError, match=rf"nemorun_cli\.{name} is .+ Write .+"):
             getattr(nemorun_cli, name)
         assert name not in dir(nemorun_cli)
@@ -116,7 +116,7 @@ def test_a_function_of_wandb_or_mlflow_is_refused() -> None:
 @Classes
 def test_an_argument_of_wandb_or_mlflow_is_refused(experiment: Any) -> None:
     """`config=`, `run_name=` and the others show the call that replaces them."""
-    for name in foreign_calls.WRITTEN_ARGUMENTS:
+    for name in foreign_calls.REPLACED_ARGUMENTS:
         if experiment is dash.Experiment and name == "project":
             continue  # it is an argument of ML-Dash
         with pytest.raises(TypeError, match=rf"no argument '{name}'.+ Write .+"):

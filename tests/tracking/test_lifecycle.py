@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +73,35 @@ def test_how_a_block_ends_decides(error: BaseException, status: str, code: int |
     told = _record(root)
     assert told.openings[0].end is not None
     assert (told.status, told.openings[0].end.get("exit_code")) == (status, code)
+
+
+def _interrupt(code: object) -> None:
+    """What happens in a program on Ctrl-C that exits with a code."""
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        sys.exit(code)  # type: ignore[arg-type] # any code
+
+
+def _go_on_after_ctrl_c() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    sys.exit(1)
+
+
+@pytest.mark.parametrize(("code", "status"), [(1, "CANCELLED"), ("stopped", "CANCELLED"), (0, "COMPLETED")])
+def test_an_exit_after_ctrl_c_is_a_cancel(code: object, status: str, root: Path) -> None:
+    """`sys.exit(1)` in `except KeyboardInterrupt`, as in Lightning, cancels; `sys.exit(0)` completes."""
+    with pytest.raises(SystemExit), Experiment("a", dash_root=root).run:
+        _interrupt(code)
+    assert _record(root).status == status
+
+
+def test_an_exit_long_after_ctrl_c_is_judged_by_its_code(root: Path) -> None:
+    """A program that handled Ctrl-C and went on fails by a later error."""
+    with pytest.raises(SystemExit), Experiment("a", dash_root=root).run:
+        _go_on_after_ctrl_c()
+    assert _record(root).status == "FAILED"
 
 
 def test_direct_style(root: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.tracking import Experiment, record
+from nemorun_cli.tracking.store.row_writer import MAX_OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,3 +147,85 @@ def test_a_file_system_that_changes_the_numbers_of_files_is_no_move(experiment: 
     experiment.writer.open(experiment.id or "", presence._replace(inode=presence.inode + 1))
     experiment.metrics("m").log(x=1)
     assert experiment.metrics("m").last("x") == 1
+
+
+PARTS = ("metrics/m", "metrics", "tracks", "logs", "params")
+GONE: dict[str, Callable[[Path], object]] = {
+    "moved": lambda folder: folder.rename(folder.with_name("moved")),
+    "removed": shutil.rmtree,
+    "replaced": _replaced,
+}
+
+
+def _log_all(experiment: Experiment, number: int) -> None:
+    experiment.metrics("m").log(x=number)
+    experiment.tracks("t").append(x=number, _ts=float(number))
+    experiment.log(str(number))
+    experiment.params.set({f"p{number}": number})
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("how", GONE)
+def test_a_part_that_is_moved_loses_no_row(experiment: Experiment, root: Path, how: str, part: str) -> None:
+    """All its rows are in its place when the record has ended, which warns of it."""
+    _log_all(experiment, 1)
+    GONE[how](root / experiment.prefix / ".record" / part)
+    _log_all(experiment, 2)
+    with pytest.warns(RuntimeWarning, match="their rows were written to their places again"):
+        experiment.run.complete()
+    assert [row["x"] for row in experiment.metrics("m").read()] == [1, 2]
+    assert [row["x"] for row in experiment.tracks("t").read()] == [1, 2]
+    assert [line["message"] for line in experiment.logs.read()] == ["1", "2"]
+    assert experiment.params.get() == {"p1": 1, "p2": 2}
+    assert experiment.status == "COMPLETED"
+
+
+def test_a_part_is_also_kept_when_its_file_is_closed_early(experiment: Experiment, root: Path) -> None:
+    """A writer with more series than open files loses no row of a series that was removed."""
+    experiment.metrics("m").log(x=1)
+    shutil.rmtree(root / experiment.prefix / ".record" / "metrics" / "m")
+    for number in range(MAX_OPEN):
+        experiment.metrics(f"s{number}").log(x=number)
+    experiment.metrics("m").log(x=2)
+    with pytest.warns(RuntimeWarning, match="to their places again"):
+        experiment.run.complete()
+    assert [row["x"] for row in experiment.metrics("m").read()] == [1, 2]
+
+
+def test_no_training_ends_because_a_part_was_moved(experiment: Experiment, root: Path) -> None:
+    """What cannot be written again when a file is closed early is an error only at the end."""
+    experiment.metrics("m").log(x=1)
+    folder = root / experiment.prefix / ".record" / "metrics" / "m"
+    shutil.rmtree(folder)
+    folder.write_text("a file in place of the folder")
+    for number in range(MAX_OPEN):
+        experiment.tracks(f"t{number}").append(x=number)
+    with pytest.raises(StateError, match=f"their rows are lost: {folder}/"):
+        experiment.run.complete()
+
+
+def test_what_cannot_be_written_again_is_an_error(experiment: Experiment, root: Path) -> None:
+    """The record is FAILED with the path, and ending it raises: rows are lost."""
+    experiment.metrics("m").log(x=1)
+    folder = root / experiment.prefix / ".record" / "metrics"
+    shutil.rmtree(folder)
+    folder.write_text("a file in place of the folder")
+    with pytest.raises(StateError, match=f"their rows are lost: {folder}/m/"):
+        experiment.run.complete()
+    assert not experiment.run.is_open
+    (opening,) = experiment.openings()
+    assert (opening.status, "their rows are lost" in (opening.message or "")) == ("FAILED", True)
+
+
+def test_a_copy_keeps_its_rows_too(program: Program, root: Path) -> None:
+    """A copy, which cannot end the record, writes its files again when its process exits."""
+    text = """
+    import copy, shutil
+    with Experiment('a', dash_root=root).run as e:
+        c = copy.deepcopy(e)
+        c.metrics('m').log(x=1)
+        shutil.rmtree(f'{root}/a/.record/metrics')
+        c.metrics('m').log(x=2)
+    """
+    program.run(text)
+    assert [row["x"] for row in Experiment("a", dash_root=root).metrics("m").read()] == [1, 2]

@@ -174,8 +174,16 @@ class Readers:
         """The rows that a command prints as CSV with unchanged texts."""
         return list(csv.DictReader(io.StringIO(self._run(command, "csv", "--raw"), newline="")))
 
+    def compared(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """The entry of the record in the document of `exp compare`, and its cells in CSV by title."""
+        (entry,) = self.json("compare")["rows"]
+        titles, cells = csv.reader(io.StringIO(self._run("compare", "csv", "--raw"), newline=""))
+        assert len(set(titles)) == len(titles)
+        assert [*zip(titles, cells, strict=True)][:2] == [("RECORD", "a"), ("STATUS", "COMPLETED")]
+        return entry, dict(zip(titles[2:], cells[2:], strict=True))
+
     def _run(self, command: str, *form: str) -> str:
-        """The output of a command in a format; that of `exp compare` belongs here as well."""
+        """The output of a command in a format."""
         return self.run(command, "a", "--format", *form)
 
     def run(self, *args: str) -> str:
@@ -233,6 +241,11 @@ def test_params_come_back_equal(folder: Path, given_params: dict[str, Any]) -> N
     rows = readers.csv("params")
     assert [row["param"] for row in rows] == [_written(name) for name in recorded]
     assert all(_is_cell(row["value"], value) for row, value in zip(rows, recorded.values(), strict=True))
+    entry, cells = readers.compared()
+    assert _strict_same(entry["params"], recorded)
+    for (name, value), (title, cell) in zip(recorded.items(), cells.items(), strict=True):
+        assert title in {_written(name), f"params.{_written(name)}"}
+        assert _is_cell(cell, value)
 
 
 @LIMITS
@@ -241,6 +254,7 @@ def test_metrics_come_back_equal(folder: Path, given_rows: list[dict[str, Any]],
     """Rows that are accepted are the same in Python, JSON and CSV; a refused call changes nothing."""
     readers = Readers(folder)
     with readers.experiment.run as experiment:
+        experiment.params.set(first=1)
         metric = experiment.metrics(series)
         accepted = [row for row in given_rows if readers.accepts(lambda row=row: metric.log(row))]  # type: ignore[misc] # called at once
         recorded = list(metric.read()) if accepted else []
@@ -251,17 +265,25 @@ def test_metrics_come_back_equal(folder: Path, given_rows: list[dict[str, Any]],
         for name, value in given_row.items():
             is_number = isinstance(value, np.ndarray) and value.size == 1
             assert _represents(found[name], value.item() if is_number else value)
-    shown = [
-        {name: value for name, value in row.items() if name == "_ts" or name[:1] != "_"} for row in recorded
-    ]
     all_series = readers.json("metrics")["series"]
+    shown = [{**row, "_attempt": 1, "_rank": None} for row in recorded]
     assert _strict_same([row for each in all_series for row in each["rows"]], shown)
     rows = readers.csv("metrics")
-    assert [row["series"] for row in rows] == [_written(series)] * len(shown)
-    taken = {"prefix", "task", "series", "time", "_ts"}  # a field of this name has a second column
-    for cells, found in zip(rows, shown, strict=True):
+    assert [row["series"] for row in rows] == [_written(series)] * len(recorded)
+    taken = {"prefix", "task", "series", "attempt", "rank", "time", "_ts"}  # such a field has a second column
+    for cells, found in zip(rows, recorded, strict=True):
         fields = {name: value for name, value in found.items() if name not in taken}
         assert all(_is_cell(cells[_written(name)], value) for name, value in fields.items())
+    numbers = {name: value for row in recorded for name, value in row.items() if type(value) in {int, float}}
+    lasts = {name: value for name, value in numbers.items() if name not in {"_ts", "step", "epoch"}}
+    entry, last_cells = readers.compared()
+    assert last_cells.pop("first") == "1"
+    assert sorted(map(_written, entry["metrics"])) == sorted(last_cells)
+    assert len(last_cells) == len(lasts)
+    names = {f"{series}/{name}": name for name in lasts}
+    for (title, values), cell in zip(entry["metrics"].items(), last_cells.values(), strict=True):
+        assert _is_cell(cell, values["last"])
+        assert title not in names or _strict_same(values["last"], lasts[names[title]])
 
 
 @pytest.mark.parametrize(

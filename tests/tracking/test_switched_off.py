@@ -12,6 +12,7 @@ import pytest
 from nemorun_cli import dash
 from nemorun_cli.errors import NotFoundError, StateError, UsageError
 from nemorun_cli.tracking import Experiment, ml_dash_experiment, record
+from nemorun_cli.tracking.store import discarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def _written(stream: Any) -> None:
     stream.write(b"abc")
     stream.seek(0)
     stream.write(b"x")
-    assert (stream.read(), stream.tell()) == (bytes(2), 3)
+    assert (stream.read(), stream.tell()) == (b"bc", 3)
 
 
 @pytest.mark.parametrize("kind", [Experiment, dash.Experiment])
@@ -134,6 +135,49 @@ def test_reads_find_a_record_without_rows(root: Path, monkeypatch: pytest.Monkey
     told = record(root, "a/b")
     assert told is not None
     assert told.data().metrics("m").last("x") == 1, "a reader of records does not depend on it"
+
+
+def test_a_file_that_was_saved_is_read_back(off: Experiment, tmp_path: Path) -> None:
+    """Until the program ends, with versions, changes and copies; nothing is written but a download."""
+    source = tmp_path / "data.bin"
+    source.write_bytes(b"data")
+    models = off.files("models")
+    models.save("one", to="a.txt")
+    models.save_json({"x": 1}, to="b.json")
+    second = models.save_text("two", to="a.txt")
+    off.files.upload(source)
+    assert (second["version"], models.find("a.txt")["id"]) == (2, second["id"])
+    assert (models.read_text(name="a.txt"), models.read_text(name="a.txt", version=1)) == ("two", "one")
+    assert [file["filename"] for file in models.list("*")] == ["a.txt", "b.json"]
+    assert off.files("data.bin").read_bytes() == b"data"
+    off.files.duplicate("data.bin", to="kept/again.bin")
+    off.files("kept/again.bin").update(tags=["best"])
+    assert off.files.find("kept/again.bin")["tags"] == ["best"]
+    target = off.files.download("kept/again.bin", to=tmp_path / "out.bin")
+    assert (target, (tmp_path / "out.bin").read_bytes()) == (str(tmp_path / "out.bin"), b"data")
+    assert [file["filename"] for file in off.files.delete("models/*.txt")] == ["a.txt"]
+    assert not models.exists("a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.bin", "out.bin"]
+
+
+def test_a_large_file_is_not_kept(off: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is listed with its size, and reading it is an error that names the limit; the latest are kept."""
+    monkeypatch.setattr(discarded, "MOST_KEPT", 1 << 20)
+    (tmp_path / "large").write_bytes(bytes((1 << 20) + 1))
+    off.files.upload(tmp_path / "large")
+    off.files.save_with(lambda stream: [stream.write(bytes(1 << 19)) for _ in range(3)], to="written")
+    off.files.save_blob(b"a" * (1 << 19), to="first")
+    off.files.save_blob(b"b" * (1 << 19) + b"c", to="second")
+    assert [file["sizeBytes"] for file in off.files.list()] == [
+        1 << 19,
+        (1 << 20) + 1,
+        (1 << 19) + 1,
+        3 << 19,
+    ]
+    for name in ("large", "written", "first"):
+        with pytest.raises(NotFoundError, match="the last 1 MiB"):
+            off.files.read_bytes(name)
+    assert off.files.read_bytes("second")[-2:] == b"bc"
 
 
 def test_the_status_is_that_of_this_program(root: Path) -> None:

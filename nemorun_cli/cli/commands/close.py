@@ -86,7 +86,7 @@ def _chosen(prefixes: Sequence[str], dash_root: str | None, *, yes: bool) -> Ite
 
 
 def _matching(word: str, dash_root: str | None, *, yes: bool) -> Iterable[Record]:
-    if not targets.is_several(word):
+    if not targets.is_several(word, dash_root):
         return [targets.single(word, dash_root)]
     found = [record for record in targets.several(word, dash_root) if closing.left(record)]
     if not yes:

@@ -19,7 +19,7 @@ from nemorun_cli.cli.options import (
     whole_number,
 )
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import compare, grouping
+from nemorun_cli.experiment.records import compare, conditions, grouping
 from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -41,7 +41,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="EXP|PREFIX",
-            help="Experiments (default: the latest), or record prefixes ending in `/`.",
+            help="Experiments (default: the latest), or record prefixes: arguments that contain `/`.",
             autocompletion=experiments,
         ),
     ] = None,
@@ -138,12 +138,8 @@ def command(
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     numbers = attempts(attempt, all_attempts=all_attempts)
-    named = [name for name in (*(key or ()), sort, best) if name is not None]
-    rows = compare.distinct(
-        row
-        for target in targets
-        for row in compare.rows(target, keys=named, attempts=numbers, report=terminal.warn)
-    )
+    named = [name for name in (*(key or ()), sort, best, *conditions.keys(where or ())) if name is not None]
+    rows = compare.rows(*targets, keys=named, attempts=numbers, report=terminal.warn)
     options: dict[str, Any] = {
         "where": where or (),
         "sort": sort,
@@ -167,6 +163,8 @@ def command(
         _show(compared, compared.params if all_params else compared.differing, form=form, raw=raw, named=kept)
     terminal.flush()
     _say_notes(compared, grouped, is_over_named=bool(over))
+    if not compared.known and records.have_measured(targets):
+        terminal.say(f"hint: no metrics but those of the machine; see: -k {records.MEASURED}/memory:max")
     has_best = compared.best is not None and compared.best.winner is not None
     return NOTHING_QUALIFIES if best is not None and not has_best else 0
 
@@ -177,7 +175,7 @@ def _show(
     columns = comparison_text.columns_of(compared, params, named=named)
     values = comparison_text.values_of(compared, params)
     if form == "table":
-        cells = [[comparison_text.rounded(value) for value in row] for row in values]
+        cells = [[comparison_text.rounded(value) for value in row] for row in comparison_text.apart(values)]
         tables.show_values(columns, cells, remedy="choose with -k, or use --format csv")
     else:
         cells_of = [[text_formats.cell(value) for value in row] for row in values]
@@ -230,7 +228,7 @@ def _document(compared: Comparison, grouped: GroupedComparison | None) -> dict[s
         ]
         document["ties"] = [_identity(row) for row in best.ties] if grouped is None else []
     if grouped is not None:
-        document["group_by"], document["over"] = grouped.by, grouped.over
+        document["group_by"], document["over"] = [key.title for key in grouped.by], grouped.over
         document["groups"] = [_group(group, grouped) for group in grouped.groups]
         document["group_ties"] = [_group(group, grouped) for group in grouped.ties]
     return document

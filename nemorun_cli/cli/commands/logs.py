@@ -10,7 +10,7 @@ import typer
 
 from nemorun_cli.cli import terminal
 from nemorun_cli.cli.log_output import LogOutput
-from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
+from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, attempt_number, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
@@ -62,7 +62,7 @@ def command(
       exp logs latest train --grep Error
     """
     count = whole_number("-n", last) if last is not None else None
-    number = _attempt(attempt)
+    number = attempt_number(attempt) if attempt is not None else None
     pattern = _pattern(grep)
     if raw and is_json:
         raise UsageError("--raw cannot be combined with --json")
@@ -96,14 +96,6 @@ def command(
 
 def _write_json(line: LogLine) -> None:
     terminal.write_json(line.to_json())
-
-
-def _attempt(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if (number := whole_number("--attempt", text)) < 1:
-        raise UsageError("--attempt 0: attempts are numbered from 1")
-    return number
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:

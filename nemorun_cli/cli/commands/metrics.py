@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import comparison_text, completion, tables, terminal, times
+from nemorun_cli.cli import comparison_text, completion, tables, terminal, times, unmatched_text
 from nemorun_cli.cli.metrics_view import not_drawn, pictures
 from nemorun_cli.cli.options import (
     AllAttempts,
@@ -18,6 +18,7 @@ from nemorun_cli.cli.options import (
     RawTexts,
     TaskOrNone,
     attempts,
+    positive_number,
     whole_number,
 )
 from nemorun_cli.cli.tables import Column
@@ -28,14 +29,14 @@ from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import Target, TargetRecord
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
-MOST_EXPLAINED: Final = 3  # tasks whose patterns are explained where nothing was recorded
+MOST_EXPLAINED: Final = 3  # tasks or series for which it is explained why nothing is shown
 SUMMARY: Final = (
     Column("RECORD"),
     Column("METRIC"),
@@ -109,7 +110,7 @@ def command(
       exp metrics sweep --plot --best loss:min
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
-    tail = whole_number("--last", last) if last is not None else None
+    tail = _tail(last, follow=follow)
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
     form = "json" if is_json else format_
@@ -131,8 +132,16 @@ def command(
         return metrics_live.follow(
             target, feed, plot=plot, is_json=is_json or form == "json", best=best, goal=goal
         )
-    read = target.choose()
-    all_series = documents.read_series(read, wanted=key or (), tail=tail, attempts=chosen)
+    snapshot = target.look()
+    read = target.choose() if snapshot is None else target.choose_of(snapshot)
+    names = snapshot.match_tasks([task]) if snapshot is not None and task is not None else None
+    all_series = documents.read_series(
+        read,
+        wanted=key or (),
+        tail=tail,
+        attempts=chosen,
+        explain=lambda wanted: unmatched_text.why_missing(wanted, snapshot, names),
+    )
     tell_torn(all_series)
     if form == "json":
         terminal.write_json(documents.metrics(all_series), dump=dump)
@@ -140,7 +149,7 @@ def command(
         write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
         terminal.say(_hint_without_metrics(read))
-        terminal.say_lines(_unmatched(target))
+        terminal.say_lines(unmatched_text.hints(snapshot, names))
     elif plot:
         judged = (
             documents.read_series(read, attempts=chosen) if best and (key or tail is not None) else all_series
@@ -150,7 +159,16 @@ def command(
         _show_rows(all_series, with_attempts=all_attempts)
     else:
         tables.show(SUMMARY, summary(all_series))
+        _tell_without_numbers(all_series)
+        unmatched_text.say_others(snapshot, names, keys=key or ())
     return 0
+
+
+def _tail(last: str | None, *, follow: bool) -> int | None:
+    """The number of rows; None for all. 0 has a meaning only if later rows follow."""
+    if last is None:
+        return None
+    return (whole_number if follow else positive_number)("--last", last)
 
 
 def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:
@@ -168,6 +186,7 @@ def _plot(
     by_attempt: bool,
 ) -> None:
     """Draw the curves, of the best records if that is wanted, and write which are left out."""
+    requested = all_series
     if best is not None:
         all_series, leader = leading.in_order(all_series, judged, best=best, goal=goal)
         terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
@@ -175,29 +194,26 @@ def _plot(
     if note := not_drawn(all_series, best=best):
         terminal.flush()
         terminal.say(note)
-
-
-def _unmatched(target: Target) -> Iterator[str]:
-    """The patterns of an experiment's tasks that matched nothing, with what they were tried on."""
-    if target.files is None or target.home is None:
-        return
-    from nemorun_cli.views import known_secrets, observe, unmatched_metrics  # noqa: PLC0415 - only without rows
-
-    snapshot = observe.look(target.files, home=target.home.directory)
-    names = None if target.task is None else snapshot.match_tasks([target.task])
-    secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
-    for name in unmatched_metrics.tasks(snapshot, names)[:MOST_EXPLAINED]:
-        for text in unmatched_metrics.details(snapshot, name, secrets=secrets):
-            yield f"hint: {name}: {text}"
+    _tell_without_numbers(requested)
 
 
 def _hint_without_metrics(chosen: Sequence[TargetRecord]) -> str:
     if measures.have_measured(chosen):
-        return f"hint: no metrics but those of the machine, which -k '{measures.MEASURED}*' shows"
+        return f"hint: no metrics but those of the machine, which -k '{targets.MEASURED}*' shows"
     return (
         'hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5), or have the '
         "key metrics, whose pattern has to match a line of their output"
     )
+
+
+def _tell_without_numbers(all_series: Sequence[Series]) -> None:
+    """Name the series of which summaries and curves show nothing, and what shows their rows."""
+    without = [f"{series.title} of {series.of.label}" for series in all_series if not series.statistics()]
+    if without:
+        more = f" and {len(without) - MOST_EXPLAINED} more" if len(without) > MOST_EXPLAINED else ""
+        terminal.flush()
+        terminal.say(f"note: there are rows without numbers: {', '.join(without[:MOST_EXPLAINED])}{more}")
+        terminal.say("hint: -n 5 shows the last rows, --format csv all of them")
 
 
 def tell_torn(all_series: Sequence[Series]) -> None:
@@ -242,9 +258,9 @@ def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]
     return [*IDENTIFYING, *map(_title, fields)], rows
 
 
-def _title(field: str) -> str:
+def _title(field: str, *, beside: Sequence[str] = IDENTIFYING) -> str:
     """The title of a field's column; an underscore keeps it apart from a column that identifies the row."""
-    return f"{field}_" if field.rstrip("_") in IDENTIFYING else field
+    return f"{field}_" if field.rstrip("_") in beside else field
 
 
 def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
@@ -255,7 +271,7 @@ def _show_rows(all_series: Sequence[Series], *, with_attempts: bool) -> None:
         columns = [
             Column("TIME"),
             *([Column("ATTEMPT", is_number=True)] if with_attempts else []),
-            *tables.values(names),
+            *tables.values([_title(name, beside=("TIME", "ATTEMPT")) for name in names]),
         ]
         rows = [
             [

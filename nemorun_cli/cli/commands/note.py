@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from nemorun_cli.cli import completion, terminal, times
-from nemorun_cli.cli.options import DashRoot, Json
+from nemorun_cli.cli import terminal, times
+from nemorun_cli.cli.options import DashRoot, ExperimentOrRecord, Json
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import labels
-from nemorun_cli.storage import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,14 +26,7 @@ STDIN: Final = "-"
 
 
 def command(
-    which: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXP|PREFIX",
-            help="Experiment name, id, id prefix or `latest`, or the prefix of a record.",
-            autocompletion=completion.experiments,
-        ),
-    ],
+    which: ExperimentOrRecord,
     text: Annotated[
         str | None,
         typer.Argument(metavar="TEXT", help="The note; - reads it from standard input.", show_default=False),
@@ -56,7 +48,7 @@ def command(
     if targets.is_prefix(which, dash_root):
         record = targets.single(which, dash_root)
         if text is not None:
-            record.note(_given(text), by=requests.who())
+            record.note(_given(text))
         _show({"id": None, "prefix": record.prefix}, lambda: record.latest().notes, text, is_json=is_json)
     else:
         run = find(which)

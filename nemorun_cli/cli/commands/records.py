@@ -11,6 +11,7 @@ from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_num
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import targets
+from nemorun_cli.model import wording
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.tracking.access import reader
@@ -41,7 +42,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="PREFIX|EXP",
-            help="Record prefix ending in `/`, glob of prefixes, or experiment (default: all).",
+            help="Record prefix (it contains `/`), glob of prefixes, or experiment (default: all).",
             autocompletion=completion.experiments,
         ),
     ] = None,
@@ -89,13 +90,15 @@ def command(
         terminal.write_lines(dict.fromkeys(chosen.record.prefix for chosen in matching))
     else:
         tables.show(COLUMNS, [_row(chosen) for chosen in matching])
+        if not matching and (local := targets.local_hint(which or "*", dash_root)):
+            terminal.flush()
+            terminal.say(f"hint: {local}")
 
 
 def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[TargetRecord]:
     """The records; an unreadable one below a prefix is reported and skipped."""
-    is_glob = which is None or bool(targets.GLOB & set(which))
-    if is_glob and task is None:
-        folder = targets.root(dash_root)
+    folder = targets.root(dash_root)
+    if task is None and (which is None or targets.is_glob(which.strip("/"), folder)):
         for prefix in reader.prefixes(folder, which or "*"):
             try:
                 record = reader.record(folder, prefix)
@@ -158,5 +161,5 @@ def _row(chosen: TargetRecord) -> list[str]:
         str(len(chosen.openings)),
         str(last.facts.get("exp_id") or ""),
         ", ".join(chosen.record.tags),
-        bounded(": ".join(part for part in (last.reason, last.message) if part)),
+        bounded(wording.why(last.reason, last.message, (last.verdict or {}).get("exit_code"))),
     ]

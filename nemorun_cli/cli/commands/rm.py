@@ -101,12 +101,11 @@ def _plans(
     prefixes: dict[tuple[str, str], Any] = {}
     for word in words:
         if targets.is_prefix(word, dash_root):
+            is_several = targets.is_several(word, dash_root)
             chosen = (
-                list(targets.several(word, dash_root))
-                if targets.is_several(word)
-                else [targets.single(word, dash_root)]
+                list(targets.several(word, dash_root)) if is_several else [targets.single(word, dash_root)]
             )
-            _require_yes(word, [record.prefix for record in chosen], yes=yes or not targets.is_several(word))
+            _require_yes(word, [record.prefix for record in chosen], yes=yes or not is_several)
             prefixes.update(((record.root, record.prefix), record) for record in chosen)
         else:
             found = _experiments(home, word)
@@ -213,6 +212,9 @@ def _list(home: Home, *, is_json: bool, quiet: bool) -> None:
                 for item in each.items
             ],
         )
+        for item in (item for each in removals for item in each.items):
+            if item.obstacle:
+                terminal.warn(item.obstacle)
         if not removals:
             terminal.say("hint: the trash is empty")
 

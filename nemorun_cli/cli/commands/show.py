@@ -229,7 +229,7 @@ def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]])
             times.brief(attempt.started),
             wording.seconds(attempt.active),
             "" if attempt.exit_code is None else str(attempt.exit_code),
-            ": ".join(part for part in (attempt.reason, attempt.message) if part),
+            wording.why(attempt.reason, attempt.message, attempt.exit_code),
             usage.summary(requested[name], attempt.usage, attempt.duration),
         ]
         for name, attempts in past.items()

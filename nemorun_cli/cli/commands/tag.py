@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from nemorun_cli.cli import completion, terminal
-from nemorun_cli.cli.options import DashRoot, Json
+from nemorun_cli.cli import terminal
+from nemorun_cli.cli.options import DashRoot, ExperimentOrRecord, Json
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.experiment.run import find
-from nemorun_cli.storage import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,14 +22,7 @@ TAKES_SIGNED_WORDS: Final = True
 
 
 def command(
-    which: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXP|PREFIX",
-            help="Experiment name, id, id prefix or `latest`, or the prefix of a record.",
-            autocompletion=completion.experiments,
-        ),
-    ],
+    which: ExperimentOrRecord,
     changes: Annotated[
         list[str] | None,
         typer.Argument(metavar="+TAG|-TAG", help="Tags to add and to remove.", show_default=False),
@@ -56,7 +48,7 @@ def command(
         subject, before = {"id": None, "prefix": record.prefix}, record.tags
 
         def change() -> list[str]:
-            return record.tag(added, removed, by=requests.who())
+            return record.tag(added, removed)
     else:
         run = find(which)
         subject, before = {"id": run.id, "prefix": None}, run.tags

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
-from nemorun_cli.cli.options import ExperimentGiven, Json, Observe
+from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.storage import ledger
@@ -41,7 +42,7 @@ COLUMNS = (
 
 
 def command(
-    which: ExperimentGiven,
+    which: ExperimentOrLatest = LATEST,
     task: Annotated[
         str | None,
         typer.Argument(
@@ -61,7 +62,7 @@ def command(
     Shows the cause, the end of the task's log, its attempts, and what `exp resume` would do.
 
     Examples:
-      exp why latest            explain the failed (or waiting) tasks
+      exp why                   explain the failed (or waiting) tasks of the latest
       exp why training train    explain one task
     """
     run = find(which)
@@ -197,7 +198,7 @@ def _rows(explained: Explanation) -> Sequence[Sequence[str]]:
             times.brief(past.started),
             wording.seconds(past.active),
             "" if past.exit_code is None else str(past.exit_code),
-            ": ".join(part for part in (past.reason, past.message) if part),
+            wording.why(past.reason, past.message, past.exit_code),
         ]
         for past in explained.attempts
     ]

@@ -145,9 +145,9 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 def trashed(home: Home, *, older: float = trash.KEPT_FOR) -> Iterator[Removable]:
     """What was removed more than `older` seconds ago."""
     for files in trash.expired(home, older=older):
-        yield Removable(
-            kind="trash", path=files.directory, size=sum(map(trees.size, trash.folders(home, files)))
-        )
+        size = sum(map(trees.size, trash.folders(home, files)))
+        obstacle = trash.obstacle(home, files)
+        yield Removable(kind="trash", path=files.directory, size=size, obstacle=obstacle)
 
 
 def remove(home: Home, item: Removable) -> str | None:
@@ -252,7 +252,7 @@ def _remove_key(home: Home, path: Path) -> str | None:
 
 def _remove_trash(home: Home, folder: Path) -> str | None:
     files = TrashFiles(folder)
-    for path in trash.folders(home, files):
+    for path in filter(Path.exists, trash.folders(home, files)):
         if (obstacle := _obstacle(path)) is not None:
             return _text_of(obstacle)
     return trash.delete(home, files)

@@ -15,10 +15,10 @@ from nemorun_cli.model.usage import Usage
 from nemorun_cli.scheduler import attempt_result
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.spec import secret_values
-from nemorun_cli.storage import attempts, ledger, requests
+from nemorun_cli.storage import attempts, ledger
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
-from nemorun_cli.system import locks
+from nemorun_cli.system import locks, user
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,7 +34,7 @@ MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 
 def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Path) -> list[Event]:
     """The events of the new ledger, in an order in which each can follow those before it."""
-    by = requests.who()
+    by = user.author()
     builder = _LedgerBuilder(files, spec, begun=set(check.begun), by=by)
     events = list(check.read.events)
     if not events or events[0]["event"] != kinds.CREATED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import time
 from dataclasses import asdict, dataclass, replace
@@ -15,20 +14,21 @@ from nemorun_cli.errors import EngineError, ExpError, LedgerError, NotFoundError
 from nemorun_cli.experiment import abandoned, externals
 from nemorun_cli.experiment.records import closing, targets
 from nemorun_cli.experiment.trash import (
-    FORMAT,
     Removal,
     TrashItem,
-    forget_if_empty,
+    keep_moved,
     move,
     refuse_link,
+    write_origin,
 )
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage import requests, supervision
+from nemorun_cli.storage import supervision
 from nemorun_cli.storage.paths import ANOTHER_HOME, ExperimentFiles, TrashFiles
-from nemorun_cli.system import crashpoints, owners
-from nemorun_cli.system.files import make_folder, sync, write_whole
+from nemorun_cli.system import crashpoints, owners, user
+from nemorun_cli.system.files import make_folder, sync
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store import presence, record_paths
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -73,10 +73,11 @@ def plan_experiment(
 
     Raises:
         NotOverError: it runs, or may run; another experiment waits for it; or a record is being written.
-        UsageError: its folder is behind a symbolic link.
+        UsageError: its folder is behind a symbolic link; or it, or a record, belongs to another user.
         LedgerError: it, or a record, cannot be read.
     """
     refuse_link(files.directory, inside=home.directory)
+    _require_own(files.directory)
     snapshot = observe.look(files, home=home.directory)
     _refuse_running(snapshot)
     if waiting := (externals.waited_for(home) if waited_for is None else waited_for).get(files.id):
@@ -97,7 +98,7 @@ def plan_record(home: Home, record: Record) -> RemovalPlan:
 
     Raises:
         NotOverError: it is being written, or RUNNING for all that is known.
-        UsageError: its folder is behind a symbolic link.
+        UsageError: its folder is behind a symbolic link, or belongs to another user.
     """
     return RemovalPlan(items=(_record_item(record, home),))
 
@@ -105,9 +106,28 @@ def plan_record(home: Home, record: Record) -> RemovalPlan:
 def _record_item(record: Record, home: Home) -> TrashItem:
     _refuse_open(record, home)
     refuse_link(Path(record.place.record), inside=Path(record.root))
+    _require_own(Path(record.place.record))
     return TrashItem(
         kind="record", prefix=record.prefix, root=record.root, path=record.place.record, trash=""
     )
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse to move what belongs to another user, who could not restore it.
+
+    Raises:
+        UsageError: it does.
+        NotFoundError: it was removed meanwhile.
+    """
+    try:
+        is_own = owners.is_own(folder)
+    except FileNotFoundError:
+        raise NotFoundError(f"{folder} was removed meanwhile") from None
+    if not is_own:
+        raise UsageError(
+            f"{folder} belongs to another user, who could not restore what you remove",
+            hint="run the command as its owner",
+        )
 
 
 def _refuse_open(record: Record, home: Home) -> None:
@@ -183,24 +203,14 @@ def carry_out(home: Home, plan: RemovalPlan) -> Removal:
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.urandom(3).hex()}-{lead}"
     files = TrashFiles(home.trash / name)
     refuse_link(home.trash, inside=home.directory)
-    if home.directory.exists() and not owners.is_own(home.directory):
-        raise UsageError(
-            f"{home.directory} belongs to another user, who could not restore what you remove",
-            hint="run the command as its owner",
-        )
+    if home.directory.exists():
+        _require_own(home.directory)
     try:
         make_folder(home.trash)
         make_folder(files.directory)
         items = [_placed(item, files, number) for number, item in enumerate(plan.items, 1)]
-        time_of, by = stamp(now), requests.who()
-        origin = {
-            "format": FORMAT,
-            "time": time_of,
-            "by": by,
-            "home": str(home.directory),
-            "items": [asdict(item) for item in items],
-        }
-        write_whole(files.origin, f"{json.dumps(origin)}\n".encode(), is_durable=True)
+        removed = Removal(files=files, time=stamp(now), by=user.author(), items=tuple(items))
+        write_origin(home, removed)
         sync(home.trash)
         crashpoints.point("trash.origin")
     except OSError as error:
@@ -214,9 +224,9 @@ def carry_out(home: Home, plan: RemovalPlan) -> Removal:
             _move(home, item)
             crashpoints.point("trash.moved")
     except BaseException:
-        forget_if_empty(files)
+        keep_moved(home, removed)
         raise
-    return Removal(files=files, time=time_of, by=by, items=tuple(items))
+    return removed
 
 
 def _placed(item: TrashItem, files: TrashFiles, number: int) -> TrashItem:
@@ -242,14 +252,19 @@ def _move(home: Home, item: TrashItem) -> None:
         if item.kind == "experiment":
             _move_experiment(home, item)
         else:
-            _move_record(home, item)
-    except (FileNotFoundError, LedgerError) as error:
-        if os.path.lexists(item.path):
+            _move_record(item)
+    except (OSError, LedgerError) as error:
+        reason = error.message if isinstance(error, LedgerError) else error.strerror
+        if os.path.lexists(item.trash):
+            raise LedgerError(
+                f"{item.label} is in the trash, {item.trash}, but then: {reason}",
+                hint=f"put it back: exp rm --restore {item.label}",
+            ) from error
+        if not os.path.lexists(item.path):
+            raise NotFoundError(f"{item.label} was removed meanwhile") from error
+        if isinstance(error, LedgerError):
             raise
-        raise NotFoundError(f"{item.label} was removed meanwhile") from error
-    except OSError as error:
-        place = "it is where it was" if os.path.lexists(item.path) else "it is in the trash"
-        raise LedgerError(f"cannot move {item.path} to {item.trash}: {error.strerror}; {place}") from error
+        raise LedgerError(f"cannot move {item.path} to {item.trash}: {reason}; it is where it was") from error
 
 
 def _move_experiment(home: Home, item: TrashItem) -> None:
@@ -270,18 +285,49 @@ def _move_experiment(home: Home, item: TrashItem) -> None:
         files.directory.parent.rmdir()
 
 
-def _move_record(home: Home, item: TrashItem) -> None:
+def _move_record(item: TrashItem) -> None:
     assert item.root is not None  # noqa: S101 - a record has one
     assert item.prefix is not None  # noqa: S101 - the same
-    move(item.path, item.trash)
-    moved = reader.openings_at(item.trash, item.prefix)
-    if any(opening.state == "alive" for opening in moved):  # opened since the check
-        move(item.trash, item.path)
-        raise NotOverError(
-            f"{item.prefix} was opened meanwhile, and stays", hint="try again when it has ended"
-        )
+    try:
+        held = presence.hold(record_paths.Place(item.root, item.prefix).openings, is_removal=True)
+    except BlockingIOError:
+        raise _opened(item) from None
+    try:
+        if _is_open(item, item.path):
+            raise _opened(item)
+        move(item.path, item.trash)
+        if _is_open(item, item.trash):  # possible without a lock; a later opening notices the move itself
+            _move_back(item)
+            raise _opened(item)
+    finally:
+        if held is not None:
+            os.close(held)
     _remove_empty(os.path.dirname(item.path), root=item.root)  # noqa: PTH120 - it is text
-    del home
+
+
+def _is_open(item: TrashItem, folder: str) -> bool:
+    """Whether a process of this machine has opened a record since the check; its files are in the folder."""
+    return any(opening.state == "alive" for opening in reader.openings_at(folder, item.prefix or ""))
+
+
+def _opened(item: TrashItem) -> NotOverError:
+    return NotOverError(f"{item.prefix} was opened meanwhile, and stays", hint="try again when it has ended")
+
+
+def _move_back(item: TrashItem) -> None:
+    """Undo the move of a record that is open.
+
+    Raises:
+        NotOverError: another record is in its place already.
+    """
+    try:
+        move(item.trash, item.path)
+    except OSError as error:
+        raise NotOverError(
+            f"{item.prefix} was opened meanwhile, is in the trash, {item.trash}, and cannot be put back:"
+            f" {item.path}: {error.strerror}",
+            hint=f"when it has ended, remove what has its place, then: exp rm --restore {item.prefix}",
+        ) from error
 
 
 def _remove_empty(folder: str, *, root: str) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.experiment.records import conditions
+from nemorun_cli.experiment.records import conditions, documents, targets
 from nemorun_cli.experiment.records.compared_row import ComparedRow
-from nemorun_cli.experiment.records.row_keys import RowKeys
+from nemorun_cli.experiment.records.row_keys import Key, RowKeys, by_title
 from nemorun_cli.experiment.records.series import read
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate, Goal, split_key
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.metric_keys import Field
-    from nemorun_cli.experiment.records.row_keys import Key
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.model.best import Excluded
@@ -61,8 +60,8 @@ class Comparison:
     Attributes:
         params: all params that any of the rows has.
         differing: the params that are not the same in all rows.
-        metrics: the requested metrics, or all.
-        columns: the same as keys.
+        columns: the requested metrics, or all.
+        known: the keys of all metrics, also of those that were not requested.
         matching: the rows that meet the conditions, in order, before the best and the limit.
         unmet: why no row meets the conditions; empty if one does.
         notes: what the conditions could also have meant.
@@ -72,8 +71,8 @@ class Comparison:
     rows: list[ComparedRow]
     params: list[str]
     differing: list[str]
-    metrics: list[str]
     columns: list[Key] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
     matching: list[ComparedRow] = field(default_factory=list)
     unmet: str = ""
     notes: list[str] = field(default_factory=list)
@@ -81,52 +80,67 @@ class Comparison:
 
 
 def rows(
-    target: Target,
-    *,
+    *chosen: Target,
     keys: Sequence[str] = (),
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,
-) -> Iterator[ComparedRow]:
-    """The rows of a target: one for each task of an experiment, with its params as defaults.
+) -> list[ComparedRow]:
+    """The rows of targets: one for each record of a task of an experiment, with its params as defaults.
 
-    If no task recorded anything, the experiment itself is the row. So is a record that no experiment wrote.
+    If no task has one, the experiment itself is the row. A record that no experiment wrote is a row, too. So
+    is an empty record, such as that of a run that failed before its first metric. A record that several
+    targets select is one row.
 
     Args:
-        target: an experiment, or the records under a prefix.
+        chosen: experiments, and the records under prefixes.
         keys: the metrics that are compared; of what supervisors measured, only these are read.
-        attempts: `all` for superseded rows too, or the number of an attempt; default the rows that count.
+        attempts: `all` for superseded rows too, or the number of an attempt, whose status and params the
+            rows have then; default the rows that count.
         report: called with a message for each record under a prefix that cannot be read, which is left
             out; without it, the error is raised.
 
     Raises:
         LedgerDamagedError: nothing can be read.
+        NotFoundError: no record has an attempt of this number.
     """
     also = [split_key(key)[0] for key in keys]
-    tolerated = report if report is not None and target.files is None else _refuse
-    for run in target.runs(report=tolerated):
-        shared: dict[str, Any] = {}
-        for record in run:
-            if record.is_of_experiment:
-                with _reporting(record, tolerated):
-                    shared = record.params()
-        of_tasks = [record for record in run if not record.is_of_experiment]
-        for record in of_tasks or run:
+    rows_by_identity: dict[object, ComparedRow] = {}
+    records: list[TargetRecord] = []
+    for target in chosen:
+        tolerated = report if report is not None and target.files is None else _refuse
+        for run in target.runs(report=tolerated):
+            records += run
+            for row in _of_run(run, also, attempts, tolerated):
+                rows_by_identity[row.of.identity] = row
+    documents.require_attempt(records, attempts)
+    return list(rows_by_identity.values())
+
+
+def _of_run(
+    run: Sequence[TargetRecord], also: Sequence[str], attempts: Attempts, report: Callable[[str], None]
+) -> Iterator[ComparedRow]:
+    """The rows of an experiment, or of a program that no experiment started."""
+    shared: dict[str, Any] = {}
+    for record in run:
+        if record.is_of_experiment:
+            with _reporting(record, report):
+                shared = record.params()
+    has_rows = isinstance(attempts, int) and not all(record.is_of_experiment for record in run)
+    for is_of_experiment in (False, True):
+        parts = [record for record in run if record.is_of_experiment is is_of_experiment]
+        for record in () if is_of_experiment and has_rows else targets.of_attempts(parts, attempts):
             row = None
-            with _reporting(record, tolerated):
+            with _reporting(record, report):
                 row = _row(
                     read(record, also=also, attempts=attempts),
                     record,
-                    record.params() if of_tasks else {},
+                    record.params(),
                     shared,
-                    is_kept=not of_tasks,
+                    is_kept=is_of_experiment or record.is_run,
                 )
             if row is not None:
+                has_rows = True
                 yield row
-
-
-def distinct(all_rows: Iterable[ComparedRow]) -> list[ComparedRow]:
-    """The rows, each once, although several targets select it."""
-    return list({row.of.identity: row for row in all_rows}.values())
 
 
 def _refuse(message: str) -> None:
@@ -154,18 +168,19 @@ def _row(
 ) -> ComparedRow | None:
     """The row of a record; None if nothing was recorded there, unless it is kept."""
     statistics: dict[Field, Statistics] = {}
-    no_number: set[Field] = set()
+    no_number: dict[Field, Any] = {}
     for series in all_series:
         of_series = series.statistics()
         statistics |= {(series.name, name): values for name, values in of_series.items()}
-        no_number |= {(series.name, name) for name in series.ending_without_number(of_series)}
+        ends = series.ending_without_number(of_series)
+        no_number |= {(series.name, name): value for name, value in ends.items()}
     if not (statistics or params or is_kept):
         return None
     return ComparedRow(
         of=record,
         params={**shared, **params},
         statistics=statistics,
-        no_number=frozenset(no_number),
+        no_number=no_number,
     )
 
 
@@ -198,12 +213,13 @@ def compare(
     """
     conditions.require_form(where)
     if not all_rows:
-        return Comparison(rows=[], params=[], differing=[], metrics=list(keys))
+        columns = by_title(Key(kind="metric", name=text, get=lambda _: None) for text in keys)
+        return Comparison(rows=[], params=[], differing=[], columns=columns)
     known = RowKeys(all_rows)
     tests, notes = conditions.parse(where, known)
     titled = [replace(row, titles=known.titles) for row in all_rows]
     kept = [row for row in titled if all(test.is_met(row) for test in tests)]
-    columns = [known.metric(key) for key in keys] if keys else known.all_metrics
+    columns = by_title(map(known.metric, keys)) if keys else known.all_metrics
     params = [name for name in known.params if any(name in row.params for row in kept)]
     differing = [name for name in params if len(kept) == 1 or differs(name, kept)]
     by = None if sort is None else known.resolve(sort)
@@ -219,8 +235,8 @@ def compare(
         rows=shown[:limit],
         params=params,
         differing=differing,
-        metrics=[key.title for key in columns],
         columns=columns,
+        known=known.metrics,
         matching=kept,
         unmet="" if kept else conditions.unmet(tests, titled),
         notes=notes,
@@ -268,6 +284,7 @@ def choose(candidates: Sequence[ComparedRow], key: Key, goal: Goal, *, running_c
                 reason=row.of.decisive.reason,
                 last=row.last(key.field),
                 value=key.get(row),
+                shown=dump(row.no_number[key.field]) if key.field in row.no_number else None,
             )
             for row in candidates
         ],

@@ -22,14 +22,15 @@ class ComparedRow:
 
     Attributes:
         statistics: of each field of a series.
-        no_number: the fields whose last value is no number, such as None, although others are.
+        no_number: the last value of each field whose last value is no number, such as None, although others
+            are.
         titles: the key of each of these fields among all rows of the comparison.
     """
 
     of: TargetRecord
     params: dict[str, Any]
     statistics: dict[Field, Statistics]
-    no_number: frozenset[Field] = frozenset()
+    no_number: Mapping[Field, Any] = field(default_factory=dict)
     titles: Mapping[Field, str] = field(default_factory=dict)
 
     def statistic(self, metric: Field, aggregate: str) -> Any:
@@ -40,17 +41,6 @@ class ComparedRow:
     def last(self, metric: Field) -> float | None:
         """The last value of a metric: NaN if it is no number, None if the record does not have the metric."""
         return math.nan if metric in self.no_number else self.statistic(metric, "last")
-
-    def value(self, title: str) -> Any:
-        """The value in the column of a metric: `train/loss` (its last value) or `train/loss:min`."""
-        name, _, aggregate = title.rpartition(":")
-        for metric, key in self.titles.items():
-            if key == title:
-                return self.statistic(metric, "last")
-        for metric, key in self.titles.items():
-            if key == name and aggregate in AGGREGATES:
-                return self.statistic(metric, aggregate)
-        return None
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `rows` in `exp.compare/1`."""

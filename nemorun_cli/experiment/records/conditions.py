@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.row_keys import Key, RowKeys
 
 MOST_VALUES: Final = 8  # values of a key that the message about an unmet condition names
+OF_RECORDS: Final = tuple(
+    status for status in ExperimentStatus if status is not ExperimentStatus.INTERRUPTED
+)  # the states that a record can have
 _OPERATOR: Final = re.compile(r"<=|>=|!=|==|=|<|>")
 _OPERATOR_CHARACTERS: Final = ("<", ">", "=", "!")  # a value starts with one after a mistyped operator: `=<`
 _QUOTES: Final = ("'", '"')
+_NOT_FINITE: Final = re.compile(r"([-+]?)\.?(inf(?:inity)?|nan)", re.IGNORECASE)
+_NO_VALUE: Final = "None"  # as Python writes it; YAML and JSON write `null`
 _ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -47,7 +52,8 @@ class Condition:
         """The message that no row meets it, with the values there are."""
         texts = dict.fromkeys(_shown(value) for row in all_rows if (value := self.key.get(row)) is not None)
         values = ", ".join(list(texts)[:MOST_VALUES]) + (", …" if len(texts) > MOST_VALUES else "")
-        about = f"{self.key.title} is {values}" if texts else f"no row has a value of {self.key.title}"
+        name = self.key.name if self.key.kind == "record" else self.key.title
+        about = f"{name} is {values}" if texts else f"no row has a value of {name}"
         return f"no row has {self.text}; {about}"
 
 
@@ -64,6 +70,11 @@ def parse(texts: Sequence[str], keys: RowKeys) -> tuple[list[Condition], list[st
         if keys.is_hidden(name):
             notes.append(f"--where {text}: this is the param {name}; for that of the record: {RECORD}{name}")
     return conditions, notes
+
+
+def keys(texts: Sequence[str]) -> list[str]:
+    """The texts before the operators of conditions: for each, its key is among them."""
+    return [name.strip() for text in texts for name, _, _ in _splits(text)]
 
 
 def require_form(texts: Sequence[str]) -> None:
@@ -136,9 +147,14 @@ def _condition(text: str, name: str, symbol: str, written: str, *, keys: RowKeys
     if compares is None:
         equals, is_same = _equality(written), symbol != "!="
         return Condition(text=text, key=key, is_met=lambda row: equals(key.get(row)) is is_same)
-    expected = scalar(written)
+    expected = _value(written)
     if not isinstance(expected, (int, float)):
         raise UsageError(f"--where {name}{symbol}{written}: {written!r} is not a number")
+    if math.isnan(expected):
+        raise UsageError(
+            f"--where {name}{symbol}{written}: no number is smaller or larger than NaN",
+            hint=f"{name}=nan and {name}!=nan compare with it",
+        )
     return Condition(
         text=text,
         key=key,
@@ -148,16 +164,14 @@ def _condition(text: str, name: str, symbol: str, written: str, *, keys: RowKeys
 
 def _status(text: str, written: str) -> str:
     status = status_named(written)
-    if status is None:
-        raise UsageError(
-            f"{text}: records have no such status", hint=choices(written.upper(), ExperimentStatus)
-        )
+    if status not in OF_RECORDS:
+        raise UsageError(f"{text}: records have no such status", hint=choices(written.upper(), OF_RECORDS))
     return str(status)
 
 
 def _equality(written: str) -> Callable[[Any], bool]:
     """The test of a value: a text that is equal or matches a glob, the same number, the same JSON."""
-    expected = scalar(written)
+    expected = _value(written)
     quoted = written[1:-1] if len(written) > 1 and written[0] == written[-1] in _QUOTES else None
     parsed = _json(written)
 
@@ -169,10 +183,17 @@ def _equality(written: str) -> Callable[[Any], bool]:
         if isinstance(value, (list, dict)):
             return bool(value == parsed)
         if isinstance(value, float) and math.isnan(value):
-            return written.lower() in {"nan", ".nan"}
+            return isinstance(expected, float) and math.isnan(expected)
         return bool(value == expected) and isinstance(value, bool) == isinstance(expected, bool)
 
     return equals
+
+
+def _value(written: str) -> Any:
+    """The value of a plain text, as in YAML; also `inf`, `Infinity`, `nan` and `None`, as in Python."""
+    if not_finite := _NOT_FINITE.fullmatch(written):
+        return float(f"{not_finite[1]}{not_finite[2]}")
+    return None if written == _NO_VALUE else scalar(written)
 
 
 def _json(written: str) -> Any:

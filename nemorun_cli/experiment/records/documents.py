@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import metric_keys
+from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import TargetRecord
@@ -43,33 +43,41 @@ def read_series(
     wanted: Sequence[str] = (),
     tail: int | None = None,
     attempts: Attempts = None,
+    explain: Callable[[str], str | None] = lambda _: None,
 ) -> list[Series]:
     """The series of records that contain a requested field; see `series.read`.
 
-    A key with glob characters that is the name of a field means this field alone.
+    `explain` returns why no record has a key; None if that is not known.
+
+    A key with glob characters that is the name of a field, in any row, means this field alone.
 
     Raises:
         UsageError: a key selects nothing, although metrics were logged.
         NotFoundError: no record has an attempt of this number.
     """
     require_attempt(chosen, attempts)
+    chosen = targets.of_attempts(chosen, attempts)
+
+    def read(wanted: Sequence[str] = (), *, tail: int | None = None) -> list[Series]:
+        return [
+            series
+            for record in chosen
+            for series in measures.read(record, wanted=wanted, tail=tail, attempts=attempts)
+        ]
+
+    all_series = read(wanted, tail=tail)
     if metric_keys.has_glob(wanted):
-        everything = [series for record in chosen for series in measures.read(record, attempts=attempts)]
-        wanted = metric_keys.literal(wanted, measures.fields(everything))
-    all_series = [
-        series
-        for record in chosen
-        for series in measures.read(record, wanted=wanted, tail=tail, attempts=attempts)
-    ]
+        every = all_series if tail is None else read(wanted)
+        if (literal := metric_keys.literal(wanted, measures.fields(every))) != list(wanted):
+            wanted, all_series = literal, measures.narrowed(all_series, literal)
     all_series = _unambiguous(all_series, wanted)
     if not (missing := _missing(wanted, measures.fields(all_series))):
         return all_series
-    known = measures.fields(
-        [series for record in chosen for series in measures.read(record, attempts=attempts)]
-    )
+    known = measures.fields(read())
     if known and (missing := _missing(missing, known)):
         listed = ", ".join(list(metric_keys.titles(known).values())[:MOST_NAMED])
-        raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
+        why = f": {text}" if (text := explain(missing[0])) else ""
+        raise UsageError(f"there is no metric {missing[0]!r}{why}", hint=f"there are: {listed}")
     return all_series
 
 

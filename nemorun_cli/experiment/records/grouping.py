@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import compare as comparing
-from nemorun_cli.experiment.records.row_keys import RowKeys
+from nemorun_cli.experiment.records.row_keys import RowKeys, by_title, param_key
 from nemorun_cli.model import best as choosing
 from nemorun_cli.model.best import Candidate
 from nemorun_cli.model.status import ExperimentStatus
@@ -85,13 +85,13 @@ class GroupedComparison:
 
     Attributes:
         of: the comparison of the members.
-        by: the names of the grouping params.
+        by: the grouping params and fields of the record.
         over: the params whose values differ within a group.
         ties: the other groups that are as good as the best, if it was asked for.
     """
 
     of: Comparison
-    by: list[str]
+    by: list[Key]
     over: list[str]
     groups: list[RowGroup]
     ties: list[RowGroup]
@@ -133,15 +133,16 @@ def compare(
     of = comparing.compare(all_rows, where=where, sort=sort, best=best, goal=goal, keys=keys)
     known = RowKeys(all_rows)
     if not all_rows:
-        return GroupedComparison(of=of, by=list(by), over=[], groups=[], ties=[])
-    grouping = [known.param(name) for name in names(by, known)]
+        by_name = by_title(map(param_key, names(by, known)))
+        return GroupedComparison(of=of, by=by_name, over=[], groups=[], ties=[])
+    grouping = by_title(map(known.param, names(by, known)))
     averaged = [known.param(name) for name in names(over, known)]
     is_over_tasks = any(key.kind == "record" and key.name == TASK for key in averaged)
     excluded = {id(row) for row, _ in of.best.excluded} if of.best else set()
     members = [row for row in of.matching if id(row) not in excluded]
     groups = _grouped(members, grouping, is_over_tasks=is_over_tasks)
     allowed = {key.name for key in averaged if key.kind == "param"}
-    differing = _differing(groups, {key.name for key in grouping})
+    differing = _differing(groups, {key.name for key in grouping if key.kind == "param"})
     others = [name for name in differing if name not in allowed]
     if over and others:
         raise UsageError(
@@ -155,7 +156,7 @@ def compare(
         groups, ties = _best(groups, of)
     return GroupedComparison(
         of=replace(of, rows=[row for group in groups[:limit] for row in group.members]),
-        by=[key.name for key in grouping],
+        by=grouping,
         over=differing,
         groups=groups[:limit],
         ties=ties,
@@ -223,7 +224,7 @@ def _grouped(
     groups: dict[tuple[Any, ...], RowGroup] = {}
     for row in members:
         task = None if is_over_tasks else _task(row)
-        values = {key.name: key.get(row) for key in grouping}
+        values = {key.title: key.get(row) for key in grouping}
         identity = (task, *(_identity(value) for value in values.values()))
         group = groups.setdefault(identity, RowGroup(task=task, values=values, members=[]))
         group.members.append(row)
@@ -249,13 +250,13 @@ def _differing(groups: Sequence[RowGroup], grouping: set[str]) -> list[str]:
 def _sorted(
     groups: Sequence[RowGroup], by: Key, grouping: Sequence[Key], *, descending: bool
 ) -> list[RowGroup]:
-    if by.kind != "metric" and by.name not in {key.name for key in grouping}:
+    if by.kind != "metric" and by.title not in {key.title for key in grouping}:
         raise UsageError(f"--sort {by.name}: groups have no such value", hint="add it to --group-by")
     return comparing.in_order(
         groups,
         (lambda group: group.spread(by).mean)
         if by.kind == "metric"
-        else (lambda group: group.values[by.name]),
+        else (lambda group: group.values[by.title]),
         descending=descending,
     )
 

@@ -94,8 +94,6 @@ def is_wanted(field: Field, wanted: Sequence[str]) -> bool:
 
 def literal(wanted: Sequence[str], fields: Iterable[Field]) -> list[str]:
     """The same selection, in which a text with glob characters that is the name of a field is no glob."""
-    if not any(_GLOB & set(text) for text in wanted):
-        return list(wanted)
     names = {name for field in fields for name in (plain(field), field[1], field[0] or "", exact(field))}
     return [glob.escape(text) if text in names else text for text in wanted]
 

@@ -11,7 +11,7 @@ from nemorun_cli.experiment.records.compared_row import AGGREGATES
 from nemorun_cli.model.best import split_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nemorun_cli.experiment.records.compared_row import ComparedRow
     from nemorun_cli.experiment.records.metric_keys import Field
@@ -34,6 +34,7 @@ class Key:
     Attributes:
         name: of the param or field, or the key of the metric without its aggregate.
         aggregate: of a metric, as given; None if none was.
+        is_hidden: whether it is a field of the record, and a param has the same name.
         get: returns its value in a row, None where the row has none.
     """
 
@@ -42,11 +43,24 @@ class Key:
     get: Callable[[ComparedRow], Any]
     field: Field | None = None
     aggregate: str | None = None
+    is_hidden: bool = False
 
     @property
     def title(self) -> str:
         """The name of its column."""
+        if self.is_hidden:
+            return f"{RECORD}{self.name}"
         return self.name if self.aggregate is None else f"{self.name}:{self.aggregate}"
+
+
+def param_key(name: str) -> Key:
+    """The key of the param with exactly this name."""
+    return Key(kind="param", name=name, get=lambda row: row.params.get(name))
+
+
+def by_title(keys: Iterable[Key]) -> list[Key]:
+    """The keys, each once, although several texts mean it."""
+    return list({key.title: key for key in keys}.values())
 
 
 class RowKeys:
@@ -70,14 +84,16 @@ class RowKeys:
     def find(self, text: str) -> Key | None:
         """What a text means; None if nothing.
 
-        A full name goes before the end of one, and a name before an aggregate: `top:max` is the metric of
-        this name where there is one. A param goes before the field of the record with its name.
+        An exact form such as `params.lr` goes before all names, a full name before the end of one, and a
+        name before an aggregate: `top:max` is the metric of this name where there is one. A param goes
+        before the field of the record with its name.
 
         Raises:
             UsageError: it means several metrics.
         """
         return (
-            self._full(text)
+            self._exact(text)
+            or self._full(text)
             or self._record(text)
             or self._metric(text, metric_keys.matching(text, self.titles), None)
             or self._aggregate(text)
@@ -103,20 +119,17 @@ class RowKeys:
         return key
 
     def metric(self, text: str) -> Key:
-        """The metric, with its aggregate, that a text means.
+        """The metric, with its aggregate, that a text means, whatever else has this name.
 
         Raises:
-            UsageError: none matches, several do, or it is a param.
+            UsageError: none matches, or several do.
         """
-        key = self.resolve(text)
-        if key.kind == "param":
+        key = self._metric(text, metric_keys.matching(text, self.titles), None) or self._aggregate(text)
+        if key is not None:
+            return key
+        if self.resolve(text).kind == "param":
             raise UsageError(f"{text!r} is a param, not a metric", hint="params are shown where they differ")
-        if key.kind == "record":
-            matching = metric_keys.matching(text, self.titles)
-            key = self._metric(text, matching, None) or self._aggregate(text) or key
-        if key.kind == "record":
-            raise UsageError(f"{text!r} is a field of the record, not a metric")
-        return key
+        raise UsageError(f"{text!r} is a field of the record, not a metric")
 
     def param(self, text: str) -> Key:
         """The param or field of the record that a text means.
@@ -124,8 +137,7 @@ class RowKeys:
         Raises:
             UsageError: none, or a metric.
         """
-        key = (self._param(text) if text in self._params else None) or self._exact_param(text)
-        key = key or self._record(text)
+        key = self._exact(text) or (param_key(text) if text in self._params else self._record(text))
         if key is not None:
             return key
         if self.find(text) is not None:
@@ -138,23 +150,22 @@ class RowKeys:
         return text in FIELDS and text in self._params
 
     def _full(self, text: str) -> Key | None:
-        by_title = [field for field, title in self.titles.items() if title == text]
-        if by_title or text not in self._params:
-            full = by_title or metric_keys.named_fully(text, self.titles)
-            return self._metric(text, full, None) or self._exact_param(text)
-        return self._param(text)
+        """The metric with this key, the param of this name, or the metric with this exact or plain key."""
+        with_title = [field for field, title in self.titles.items() if title == text]
+        if not with_title and text in self._params:
+            return param_key(text)
+        return self._metric(text, with_title or metric_keys.named_fully(text, self.titles), None)
 
-    def _param(self, name: str) -> Key:
-        return Key(kind="param", name=name, get=lambda row: row.params.get(name))
-
-    def _exact_param(self, text: str) -> Key | None:
+    def _exact(self, text: str) -> Key | None:
+        """What a text with `params.` or `record.` before the name means."""
+        if text.startswith(RECORD):
+            return self._record(text.removeprefix(RECORD))
         name = text.removeprefix(PARAMS)
-        return self._param(name) if name in self._params else None
+        return param_key(name) if name != text and name in self._params else None
 
-    def _record(self, text: str) -> Key | None:
-        name = text.removeprefix(RECORD)
+    def _record(self, name: str) -> Key | None:
         get = FIELDS.get(name)
-        return None if get is None else Key(kind="record", name=name, get=get)
+        return None if get is None else Key(kind="record", name=name, get=get, is_hidden=name in self._params)
 
     def _aggregate(self, text: str) -> Key | None:
         """The key of a metric that is followed by one of AGGREGATES."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
 from nemorun_cli.experiment.records import metric_keys
-from nemorun_cli.experiment.records.targets import warn_or_raise
+from nemorun_cli.experiment.records.targets import MEASURED, warn_or_raise
 from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
-MEASURED: Final = "system"  # what supervisors measured; read only for keys that begin with this name
 AT: Final = "_at"  # in rows that a supervisor recorded: the byte of the output
 
 
@@ -58,17 +57,17 @@ class Series:
             if field not in NOT_PLOTTED
         }
 
-    def ending_without_number(self, names: Iterable[str]) -> list[str]:
-        """Those of these fields whose last value is no number: None, a text, true or a list."""
+    def ending_without_number(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of these fields whose last value is no number, with this value: None, a text or a list."""
         pending = set(names)
-        found = []
+        found = {}
         for row in reversed(self.rows):
             if not pending:
                 break
             for name in [name for name in pending if name in row]:
                 pending.remove(name)
                 if type(row[name]) not in {int, float}:
-                    found.append(name)
+                    found[name] = row[name]
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -134,6 +133,16 @@ def read(
             torn = [flaw for flaw in found.skipped if isinstance(flaw, row_files.IncompleteRow)]
             yield Series(of=chosen, name=name, rows=rows, origins=writers, torn=torn, asked=wanted)
     warn_or_raise(unreadable, has_others=has_read)
+
+
+def narrowed(all_series: Iterable[Series], wanted: Sequence[str]) -> list[Series]:
+    """What keys select of series that contain it; those of which nothing is selected are left out."""
+    kept = []
+    for series in all_series:
+        rows, origins = only(row_series.SeriesRows(series.rows, series.origins), series.name, wanted)
+        if rows:
+            kept.append(replace(series, rows=rows, origins=origins, asked=wanted))
+    return kept
 
 
 def have_measured(chosen: Iterable[TargetRecord]) -> bool:

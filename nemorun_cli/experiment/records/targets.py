@@ -12,6 +12,7 @@ from nemorun_cli.errors import LedgerError, NotFoundError, UnreadableWarning, Us
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.lookup import LATEST, find_files, trusted
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.user import expanded
 from nemorun_cli.tracking.access import reader, supervisor_api
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nemorun_cli.errors import ExpError
-    from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking import Experiment, Record
+    from nemorun_cli.tracking.store.row_series import Attempts
     from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.views.snapshot import Snapshot
 
 GLOB: Final = frozenset("*?[")
+LOCAL: Final = ".dash"  # the folder of records that programs often have in their own folder
+MEASURED: Final = "system"  # what supervisors measured; read only for keys that begin with this name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class TargetRecord:
         experiment: the experiment that wrote the part; None for the whole record.
         task: the task that wrote the part; None for the experiment itself, or if several tasks share it.
         openings: the openings that belong to the part.
+        before: those of earlier attempts, whose params still apply, if the part is one attempt.
         is_own: whether it is the default record of the experiment or task, not an additional one.
     """
 
@@ -47,6 +51,7 @@ class TargetRecord:
     experiment: str | None = None
     task: str | None = None
     openings: tuple[Session, ...]
+    before: tuple[Session, ...] = ()
     is_own: bool = True
 
     @property
@@ -75,6 +80,25 @@ class TargetRecord:
         """The number of the attempt of each opening; outside of tasks it is the generation."""
         return [row_origins.origin_of(opening.id, opening.facts).attempt for opening in self.openings]
 
+    def of_attempt(self, number: int) -> TargetRecord | None:
+        """The part of one attempt, with the status of that attempt; None without such an attempt."""
+        numbered = list(zip(self.attempts, self.openings, strict=True))
+        chosen = tuple(opening for attempt, opening in numbered if attempt == number)
+        before = tuple(opening for attempt, opening in numbered if attempt < number)
+        return replace(self, openings=chosen, before=before) if chosen else None
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is compared although it may be empty: a program opened it, or its task failed.
+
+        What a supervisor measured of a task that tracks nothing is no run.
+        """
+        return (
+            any(opening.facts.get("supervised") is not True for opening in self.openings)
+            or self.status is ExperimentStatus.FAILED
+            or MEASURED not in self.data.metrics.names()
+        )
+
     @property
     def data(self) -> Experiment:
         """Its params, metrics and files, for reading."""
@@ -93,8 +117,9 @@ class TargetRecord:
         return self.decisive.status
 
     def params(self) -> dict[str, Any]:
-        """The params by dotted name."""
-        return self.data.params.get(openings=self.ids)
+        """The params by dotted name; of one attempt as they were at its end."""
+        before = [opening.id for opening in self.before]
+        return self.data.params.get(openings=[*before, *self.ids] if self.ids is not None else None)
 
     def to_json(self) -> dict[str, Any]:
         """The identifying fields, shared by its entries in all JSON documents."""
@@ -124,9 +149,14 @@ class Target:
             NotFoundError: there is no record under the prefix, or no such task.
             LedgerError: no record can be read; of some that cannot it warns.
         """
+        snapshot = self.look()
+        return self._under_prefix() if snapshot is None else self.choose_of(snapshot)
+
+    def look(self) -> Snapshot | None:
+        """The state of the experiment; None for a prefix."""
         if self.files is None or self.home is None:
-            return self._under_prefix()
-        return self.choose_of(observe.look(self.files, home=self.home.directory))
+            return None
+        return observe.look(self.files, home=self.home.directory)
 
     def choose_of(self, snapshot: Snapshot) -> list[TargetRecord]:
         """The records, given the state of the experiment."""
@@ -184,10 +214,44 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
     """
     if dash_root is None and (which is None or "/" not in which):
         home = trusted(None)
-        return Target(files=find_files(which or LATEST, home), home=home, task=task)
+        try:
+            files = find_files(which or LATEST, home)
+        except NotFoundError as error:
+            if local := local_hint("*" if which in {None, LATEST} else which or "", None):
+                raise NotFoundError(error.message, hint=f"{error.hint}; {local}") from error
+            raise
+        return Target(files=files, home=home, task=task)
+    prefix = (which or "*").strip("/")
     if task is not None:
-        raise UsageError(f"{which} is a prefix, which has no tasks", hint=f"write it as one: {which}/{task}")
-    return Target(root=root(dash_root), prefix=(which or "*").strip("/"))
+        raise UsageError(
+            f"{which or 'a glob'} is a prefix, which has no tasks", hint=f"write it as one: {prefix}/{task}"
+        )
+    return Target(root=root(dash_root), prefix=prefix)
+
+
+def local_hint(prefix: str, dash_root: str | None) -> str | None:
+    """How to read records in `.dash` of this folder; None if it has no such records, or a root is given."""
+    folder = Path(LOCAL).absolute()
+    try:
+        is_local = (
+            dash_root is None and folder != root(None) and any(prefixes(folder, prefix.strip("/") or "*"))
+        )
+    except UsageError:  # it cannot be read, or this is no prefix
+        is_local = False
+    return f"for the records in ./{LOCAL}: --dash-root {LOCAL}" if is_local else None
+
+
+def have_measured(chosen: Iterable[Target]) -> bool:
+    """Whether a record of these has a series of what supervisors measured; warns of nothing."""
+    with warnings.catch_warnings(action="ignore", category=UnreadableWarning):
+        return any(MEASURED in record.data.metrics.names() for target in chosen for record in target.choose())
+
+
+def of_attempts(chosen: Sequence[TargetRecord], attempts: Attempts) -> list[TargetRecord]:
+    """The records; if `attempts` is a number, the part of each that this attempt wrote."""
+    if not isinstance(attempts, int):
+        return list(chosen)
+    return [part for record in chosen if (part := record.of_attempt(attempts)) is not None]
 
 
 def is_prefix(which: str, dash_root: str | None) -> bool:
@@ -200,15 +264,15 @@ def single(prefix: str, dash_root: str | None) -> Record:
 
     Raises:
         NotFoundError: none exists.
-        UsageError: it is a glob, or no prefix.
+        UsageError: it is a glob that is no prefix of a record, or no prefix.
         LedgerDamagedError: it cannot be read.
     """
     folder = root(dash_root)
-    if GLOB & set(prefix):
+    wanted = prefix.strip("/")
+    if is_glob(wanted, folder) and trash.trace(trusted(None), wanted) is None:
         raise UsageError(
             f"{prefix!r} is a glob, and one record is needed", hint=f"list them with: exp records '{prefix}'"
         )
-    wanted = prefix.strip("/")
     if (existing := reader.record(folder, wanted)) is not None:
         return existing
     raise _missing(wanted, folder)
@@ -216,20 +280,33 @@ def single(prefix: str, dash_root: str | None) -> Record:
 
 def _missing(prefix: str, folder: Path) -> NotFoundError:
     """The error about a prefix without a record: it may be in the trash, or above other records."""
-    if GLOB.isdisjoint(prefix) and (remedy := trash.trace(trusted(None), prefix)) is not None:
+    if (remedy := trash.trace(trusted(None), prefix)) is not None:
         return NotFoundError(f"the record {prefix!r} is in the trash", hint=f"restore it: {remedy}")
-    below = GLOB.isdisjoint(prefix) and any(True for _ in reader.prefixes(folder / prefix))
-    pattern = f"{prefix}/*" if below else "*"
+    below = not is_glob(prefix, folder) and any(True for _ in reader.prefixes(folder / prefix))
+    pattern = f"{prefix}/{'*' if GLOB.isdisjoint(prefix) else ''}" if below else "*"
     note = "there are records below it" if below else "list them with"
+    if not below and folder == root(None) and (local := local_hint(prefix, None)):
+        return NotFoundError(f"there is no record {prefix!r} in {folder}", hint=local)
     return NotFoundError(
         f"there is no record {prefix!r} in {folder}",
         hint=f"{note}: exp records '{pattern}' --dash-root {folder}",
     )
 
 
-def is_several(prefix: str) -> bool:
+def is_glob(prefix: str, folder: Path) -> bool:
+    """Whether a prefix has glob characters, and no record is at or below exactly this prefix."""
+    if GLOB.isdisjoint(prefix):
+        return False
+    try:
+        place = record_paths.Place(str(folder), record_paths.check_prefix(prefix))
+        return not opened.ids(place) and not any(True for _ in reader.prefixes(folder / prefix))
+    except (UsageError, OSError):  # such as a part that is longer than names of files may be
+        return True
+
+
+def is_several(prefix: str, dash_root: str | None) -> bool:
     """Whether a prefix can stand for several records: it is a glob, or ends with a slash."""
-    return bool(GLOB & set(prefix)) or prefix.endswith("/")
+    return prefix.endswith("/") or is_glob(prefix.strip("/"), root(dash_root))
 
 
 def several(prefix: str, dash_root: str | None) -> Iterator[Record]:
@@ -245,7 +322,7 @@ def root(given: str | None) -> Path:
 
 def prefixes(folder: Path, pattern: str) -> Iterator[str]:
     """The prefixes of records that match a glob, or that equal a prefix or are below it."""
-    if GLOB & set(pattern):
+    if is_glob(pattern, folder):
         yield from reader.prefixes(folder, pattern)
         return
     if opened.ids(record_paths.Place(str(folder), record_paths.check_prefix(pattern))):

@@ -11,8 +11,10 @@ from nemorun_cli.errors import UnreadableWarning, UsageError
 from nemorun_cli.model import clock, labels
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.system import user
 from nemorun_cli.system.files import write_whole
-from nemorun_cli.tracking.store import json_values, label_rules, record_labels, record_paths, row_files
+from nemorun_cli.tracking import label_rules
+from nemorun_cli.tracking.store import json_values, record_labels, record_paths, row_files
 from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
@@ -68,11 +70,11 @@ class Record(NamedTuple):
             by: the author; by default this process.
 
         Raises:
-            UsageError: a tag cannot be added, or none is given.
+            InvalidValueError: a tag cannot be added, or none is given.
             LedgerError: the folder of the record cannot be written.
         """
         change = label_rules.tag_change(add, remove)
-        return record_labels.retag(self.place, change, by=by or record_labels.author())
+        return record_labels.retag(self.place, change, by=by or user.author())
 
     def latest(self) -> Record:
         """The record as it is now; as it was, if it was removed."""
@@ -87,10 +89,10 @@ class Record(NamedTuple):
         """Add a note, also while the record is open; `by` is the author, by default this process.
 
         Raises:
-            UsageError: it is empty, or longer than 1 MiB.
+            InvalidValueError: it is empty, or longer than 1 MiB.
             LedgerError: the folder of the record cannot be written.
         """
-        record_labels.note(self.place, label_rules.note_text(text), by=by or record_labels.author())
+        record_labels.note(self.place, label_rules.note_text(text), by=by or user.author())
 
     def data(self) -> Experiment:
         """The params, metrics, logs, files and tracks, for reading."""
@@ -111,7 +113,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
     """The record at a prefix, or None.
 
     Raises:
-        UsageError: the prefix could leave the root.
+        InvalidValueError: the prefix could leave the root.
         LedgerDamagedError: an opening cannot be read.
     """
     place = record_paths.Place(

@@ -10,7 +10,8 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.system.files import RefusedFileError, open_to_read
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.process import git_state, process_info
-from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
+from nemorun_cli.tracking.store import json_values, record_paths, row_writer, sessions
+from nemorun_cli.tracking.store.presence import Presence
 from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class TrackedAttempt(NamedTuple):
     attempt: int | None = None
 
 
-def open_run(place: Place, attempt: TrackedAttempt, *, folder: str, about: Mapping[str, Any]) -> OpenSession:
+def open_run(
+    place: Place, attempt: TrackedAttempt, *, folder: str, about: Mapping[str, Any], home: str | None = None
+) -> OpenSession:
     """Open the record of a run: RUNNING until it is ended, lost if this process dies.
 
     Args:
@@ -39,12 +42,15 @@ def open_run(place: Place, attempt: TrackedAttempt, *, folder: str, about: Mappi
         attempt: the run.
         folder: the folder of its spec.
         about: description, tags and the like, as plain values.
+        home: `$NEMORUN_HOME`.
     """
-    process = {**_process(attempt), "folder": folder, "git": git_state.commit(folder)}
+    process = {**_process(attempt, home), "folder": folder, "git": git_state.commit(folder)}
     return OpenSession.start(place, about=about, process=process)
 
 
-def open_attempt(place: Place, attempt: TrackedAttempt, params: Mapping[str, Any]) -> str:
+def open_attempt(
+    place: Place, attempt: TrackedAttempt, params: Mapping[str, Any], *, home: str | None = None
+) -> str:
     """The opening for the data that a supervisor records of an attempt; created once, with the params.
 
     It is RUNNING until a verdict is written, even if this process dies.
@@ -52,10 +58,15 @@ def open_attempt(place: Place, attempt: TrackedAttempt, params: Mapping[str, Any
     existing = find(place, attempt)
     if existing is not None:
         return existing
-    session = OpenSession.start(place, about={}, process={**_process(attempt), "supervised": True})
+    session = OpenSession.start(place, about={}, process={**_process(attempt, home), "supervised": True})
     session.release()
     set_params(place, session.id, params)
     return session.id
+
+
+def presence(place: Place, opening: str) -> Presence:
+    """The file of an opening that a supervisor created, to notice later that it was moved or removed."""
+    return Presence(place.opening(opening), 0, None, None)
 
 
 def find(place: Place, attempt: TrackedAttempt) -> str | None:
@@ -75,7 +86,7 @@ def set_params(place: Place, opening: str, params: Mapping[str, Any]) -> None:
     """Record params of an opening; when read, they override params that conflict with them."""
     flat = flattened(params)
     if flat:
-        writer = row_files.Writer()
+        writer = row_writer.Writer()
         writer.open(opening)
         try:
             writer.append(place.params, json_values.encode_row(time.time(), {"set": flat}))
@@ -118,7 +129,7 @@ def _notes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
             yield place
 
 
-def _process(attempt: TrackedAttempt) -> dict[str, Any]:
+def _process(attempt: TrackedAttempt, home: str | None) -> dict[str, Any]:
     """The facts about this process that readers use."""
     return {
         **attempt._asdict(),
@@ -128,5 +139,6 @@ def _process(attempt: TrackedAttempt) -> dict[str, Any]:
         "pid": os.getpid(),
         "process_started": process_info.started(os.getpid()),
         "user": process_info.user(),
+        "home": home,
         "author": "supervisor",
     }

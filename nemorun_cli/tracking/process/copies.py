@@ -1,6 +1,7 @@
-"""Copies of the parts of an open record, by `pickle` or `copy.deepcopy`: what they do at a fork and at exit.
+"""Copies of the writer of an open record, by `pickle` or `copy.deepcopy`: what they do at a fork and at exit.
 
-A copy may live in any process, and as shortly as it is used: it is only watched, not kept.
+A copy may live in any process, and as shortly as it is used: it is only watched, not kept. The numbers that
+it buffered are kept by `buffered_numbers`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from weakref import WeakSet
 
 
-class RecordCopy(Protocol):
-    """A copy of a part of an open record."""
+class WriterCopy(Protocol):
+    """A copy of the writer of an open record."""
 
     def exited(self) -> None:
         """Called when the interpreter exits."""
@@ -25,10 +26,10 @@ class RecordCopy(Protocol):
         """Called in a forked child of the process of the copy."""
 
 
-_copies: WeakSet[RecordCopy] | None = None
+_copies: WeakSet[WriterCopy] | None = None
 
 
-def watch(copy: RecordCopy) -> None:
+def watch(copy: WriterCopy) -> None:
     """Call the methods of a copy at a fork and when the interpreter exits, as long as it is used."""
     global _copies  # noqa: PLW0603 - a process has one fork and one exit
     if _copies is None:

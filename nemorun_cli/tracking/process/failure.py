@@ -19,7 +19,7 @@ def verdict_of(error: BaseException | None) -> tuple[Status, dict[str, Any]]:
     if error is None or isinstance(error, GeneratorExit):  # the consumer closed the generator early
         return Status.COMPLETED, {"exit_code": 0}
     if isinstance(error, SystemExit):
-        return _exit(error.code)
+        return _exit(error)
     if isinstance(error, KeyboardInterrupt):
         return Status.CANCELLED, {"signal": "SIGINT", "message": "interrupted"}
     asyncio = sys.modules.get("asyncio")
@@ -28,13 +28,16 @@ def verdict_of(error: BaseException | None) -> tuple[Status, dict[str, Any]]:
     return Status.FAILED, details_of(error)
 
 
-def _exit(given: object) -> tuple[Status, dict[str, Any]]:
-    """The status after `sys.exit(given)`."""
+def _exit(error: SystemExit) -> tuple[Status, dict[str, Any]]:
+    """The status after `sys.exit(…)`; an error code while Ctrl-C is handled, as by Lightning, is a cancel."""
+    given: object = error.code
     code = int(given) if isinstance(given, int) else int(given is not None)
     if not -_LARGEST_CODE <= code < _LARGEST_CODE:
         code = EXIT_CODE_OF_OTHERS
     if not code:
         return Status.COMPLETED, {"exit_code": 0}
+    if isinstance(error.__context__, KeyboardInterrupt):
+        return Status.CANCELLED, {"exit_code": code, "signal": "SIGINT", "message": "interrupted"}
     message = bounded(given) if isinstance(given, str) else f"sys.exit({code})"
     return Status.FAILED, {"exit_code": code, "message": message}
 

@@ -67,6 +67,14 @@ def host() -> str:
     return os.uname().nodename
 
 
+def is_this_machine(facts: Mapping[str, Any]) -> bool:
+    """Whether the process with these facts runs, or ran, on this machine, and since it was started."""
+    its_boot, current = facts.get("boot"), boot()
+    if its_boot and current:
+        return bool(its_boot == current)
+    return bool(facts.get("host", host()) == host())
+
+
 def boot() -> str:
     """An id that changes when the machine restarts; empty where the system provides none."""
     try:

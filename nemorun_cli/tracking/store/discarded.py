@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import shutil
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from nemorun_cli.errors import StateError
+from nemorun_cli.errors import NotFoundError, StateError
 from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.model.tracking_switch import OFF, VARIABLE
 from nemorun_cli.system.files import open_to_read
-from nemorun_cli.tracking.store.blob_store import BlobContent, Blobs, StagedBlob
+from nemorun_cli.tracking.store.blob_store import ALGORITHM, BlobContent, Blobs, StagedBlob
+from nemorun_cli.tracking.store.file_index import FileIndex, full_path
 from nemorun_cli.tracking.store.record_paths import RECORD, Place
-from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.row_writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from nemorun_cli.tracking.store.file_index import File
+    from nemorun_cli.tracking.store.row_files import Row
 
 NOWHERE: Final = "/proc/no-record"  # there is nothing, and nothing can be created
-CHECKSUM: Final = "0" * 64  # of a content that nobody keeps
+NOT_KEPT: Final = "0" * 64  # in place of the checksum of a content that is not kept
+MOST_KEPT: Final = 1 << 26  # bytes of contents in memory
 
 
 class DiscardedPlace(Place):
@@ -84,14 +92,15 @@ class DiscardedSession:
         """Nothing is held."""
 
 
-class DiscardedStream(io.RawIOBase):
-    """A binary stream that knows its position and its size, and keeps nothing."""
+class BoundedStream(io.RawIOBase):
+    """A binary stream that keeps what is written while that is small; of more, only the size is known."""
 
     def __init__(self) -> None:
         self.size = self._position = 0
+        self.kept: bytearray | None = bytearray()
 
     def readable(self) -> bool:
-        """It can be read, as a staged file can, and holds zeros."""
+        """It can be read, as a staged file can; what is not kept reads as zeros."""
         return True
 
     def writable(self) -> bool:
@@ -103,19 +112,23 @@ class DiscardedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Zeros, up to the size."""
+        """What was written, or zeros, up to the size."""
         view = memoryview(buffer).cast("B")
         count = max(0, min(len(view), self.size - self._position))
-        view[:count] = bytes(count)
-        self._position += count
+        end = self._position + count
+        view[:count] = bytes(count) if self.kept is None else self.kept[self._position : end]
+        self._position = end
         return count
 
     def write(self, data: Any) -> int:
-        """Count the bytes."""
-        count = memoryview(data).nbytes
-        self._position += count
-        self.size = max(self.size, self._position)
-        return count
+        """Keep the bytes, or count them."""
+        view = memoryview(data).cast("B")
+        end = self._position + len(view)
+        self._resize(max(self.size, end))
+        if self.kept is not None:
+            self.kept[self._position : end] = view
+        self._position = end
+        return len(view)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position."""
@@ -125,30 +138,95 @@ class DiscardedStream(io.RawIOBase):
 
     def truncate(self, size: int | None = None) -> int:
         """Change the size."""
-        self.size = self._position if size is None else size
+        self._resize(self._position if size is None else size)
         return self.size
 
+    def _resize(self, size: int) -> None:
+        self.size = size
+        if size > MOST_KEPT:
+            self.kept = None
+        elif self.kept is not None:
+            del self.kept[size:]
+            self.kept.extend(bytes(size - len(self.kept)))
 
-def discarded_file(path: str) -> dict[str, Any]:
-    """A file that was saved, as far as it is known: its path."""
+
+def unknown_file(path: str) -> File:
+    """A file that an earlier program may have saved, as far as it is known: its path."""
     folder, _, name = path.rpartition("/")
-    return {"id": name, "path": f"/{folder}", "filename": name, "checksum": CHECKSUM, "sizeBytes": 0}
+    return {"id": name, "path": f"/{folder}", "filename": name, "checksum": NOT_KEPT, "sizeBytes": 0}
 
 
-class DiscardedBlobs(Blobs):
-    """Contents that are checked as they are saved, and not kept."""
+class MemoryIndex(FileIndex):
+    """The index of the files that were saved through this object, in memory."""
+
+    def __init__(self, place: Place, writer: Writer) -> None:
+        super().__init__(place, writer)
+        self._by_opening: list[tuple[str, Mapping[str, Any]]] = []
+
+    def add(self, files: Sequence[File], *, timestamp: float) -> list[File]:
+        """Remember saved files, and return them with their versions."""
+        for file in files:
+            self._append(timestamp, {"saved": file})
+        return [{**file, "version": self._counted(full_path(file))} for file in files]
+
+    def _append(self, timestamp: float, change: Mapping[str, Any]) -> None:
+        super()._append(timestamp, change)
+        self._by_opening.append((self._writer.name or "", change))
+
+    def _changes(self, openings: Collection[str] | None) -> list[Row]:
+        return [{**change} for opening, change in self._by_opening if openings is None or opening in openings]
+
+
+class MemoryBlobs(Blobs):
+    """Contents that are checked as they are saved; the latest are kept in memory, to be read back."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._contents: dict[str, bytes] = {}
+        self._kept_bytes = 0
 
     @contextmanager
     def staging(self) -> Iterator[StagedBlob]:
         """A stream that takes a content; its size is known when the block ends."""
-        stream = DiscardedStream()
+        stream = BoundedStream()
         staged = StagedBlob(cast("Any", stream))
         yield staged
-        staged.content = BlobContent(CHECKSUM, stream.size)
+        staged.content = self._keep(stream)
+
+    def _keep(self, stream: BoundedStream) -> BlobContent:
+        if stream.kept is None:
+            return BlobContent(NOT_KEPT, stream.size)
+        data = bytes(stream.kept)
+        checksum = hashlib.new(ALGORITHM, data).hexdigest()
+        self._kept_bytes += len(data) - len(self._contents.pop(checksum, b""))
+        self._contents[checksum] = data
+        while self._kept_bytes > MOST_KEPT:
+            self._kept_bytes -= len(self._contents.pop(next(iter(self._contents))))
+        return BlobContent(checksum, len(data))
 
     def copy_in(self, source: str, *, inside: str | None = None) -> BlobContent:
-        """The size of a file, which must be readable; that of a saved content is not known."""
+        """Keep a small file, which must be readable; of others and of unknown ones, the size is enough."""
         if source.startswith(NOWHERE):
-            return BlobContent(CHECKSUM, 0)
+            checksum = os.path.basename(source)
+            return BlobContent(checksum, len(self._contents.get(checksum, b"")))
         with open_to_read(source, follows_link=inside is None, inside=inside) as original:
-            return BlobContent(CHECKSUM, os.fstat(original.fileno()).st_size)
+            size = os.fstat(original.fileno()).st_size
+            if size > MOST_KEPT:
+                return BlobContent(NOT_KEPT, size)
+            with self.staging() as staged:
+                shutil.copyfileobj(original, staged.stream, 1 << 20)
+        return staged.done()
+
+    def open(self, checksum: str) -> IO[bytes]:
+        """A content that is kept.
+
+        Raises:
+            NotFoundError: it is too large, or others that were saved later took its place.
+        """
+        if checksum not in self._contents:
+            raise NotFoundError(
+                f"the content of this file is not kept: with {VARIABLE}={OFF}, only the last"
+                f" {MOST_KEPT >> 20} MiB that a program saved can be read back",
+                hint=f"unset {VARIABLE} to read larger files back",
+            )
+        return io.BytesIO(self._contents[checksum])

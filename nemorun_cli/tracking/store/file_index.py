@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.record_paths import as_text, check_path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_writer import Writer
 
 File = dict[str, Any]  # with ML-Dash's keys: id, path, filename, sizeBytes, checksum, contentType, …
 
@@ -34,7 +34,7 @@ class FileIndex:
         """Refuse paths that are folders of saved files, or below saved files: they could not be copied out.
 
         Raises:
-            UsageError: the message names what is in the way.
+            InvalidValueError: the message names what is in the way.
         """
         if self._counted_in != self._writer.name:
             self._count()
@@ -42,7 +42,7 @@ class FileIndex:
             if not self._writer.is_off:
                 self._count()  # another process may have deleted it
             for problem in filter(None, map(self._problem, paths)):
-                raise UsageError(problem, hint="choose another name, or delete what is there first")
+                raise InvalidValueError(problem, hint="choose another name, or delete what is there first")
 
     def _problem(self, path: str) -> str | None:
         """Why no file can have this path, or None."""
@@ -146,7 +146,7 @@ def join(folder: str, name: str) -> str:
 
     Raises:
         TypeError: one is no path.
-        UsageError: it could leave the record.
+        InvalidValueError: it could leave the record.
     """
     folder, name = as_text(folder, what="a path in a record"), as_text(name, what="a path in a record")
     return check_path(f"{folder.strip('/')}/{name.strip('/')}", what="path")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import NamedTuple, Self
+import time
+from typing import Final, NamedTuple, Self
 
 from nemorun_cli.errors import StateError
-from nemorun_cli.system.files import at_most, descriptor_to_read, open_to_read
+from nemorun_cli.system.files import at_most, descriptor_of_folder, descriptor_to_read, open_to_read
 
 LARGEST_OPENING = 1 << 26  # bytes of the file of an opening that are read to look for its end
+LONGEST_MOVE: Final = 1.0  # seconds that an opening waits for the move of its record
+MOVE_POLL: Final = 0.001  # seconds
 
 
 class Presence(NamedTuple):
@@ -65,6 +68,41 @@ class Presence(NamedTuple):
         except OSError:
             return False
         return any(b'"event":"ended"' in line[:64] for line in lines[1:])
+
+
+def hold(openings: str, *, is_removal: bool) -> int | None:
+    """A descriptor that keeps a record in its place as it is opened, or closed as it is moved.
+
+    Returns None if there is no record yet, or no lock, as on some file systems. An opening waits a moment for
+    a removal; then, or without a lock, it notices by its presence that the record was moved.
+
+    Args:
+        openings: the folder of its openings.
+        is_removal: whether it is to be moved, and not to be opened.
+
+    Raises:
+        BlockingIOError: it is being opened, and was to be moved.
+    """
+    try:
+        descriptor = descriptor_of_folder(openings)
+    except OSError:
+        return None
+    end = time.monotonic() + LONGEST_MOVE
+    while True:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if is_removal else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not is_removal and time.monotonic() < end:
+                time.sleep(MOVE_POLL)
+                continue
+            os.close(descriptor)
+            if is_removal:
+                raise
+            return None
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
 
 
 def is_held(path: str) -> bool | None:

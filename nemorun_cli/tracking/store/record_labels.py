@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.model import clock, labels
 from nemorun_cli.system import owners
-from nemorun_cli.tracking.process import process_info
-from nemorun_cli.tracking.store import json_values, row_files, sessions
+from nemorun_cli.tracking.store import json_values, row_files, row_writer, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,20 +22,10 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
 
 
-def author() -> str:
-    """This process, as the author of what it adds: user, host and pid."""
-    return f"{process_info.user()}@{process_info.host()}:{os.getpid()}"
-
-
 def declared_tags(openings: Iterable[sessions.Session]) -> list[str]:
     """The tags of the latest opening that declares any."""
     tags = [opening.facts["tags"] for opening in openings if opening.facts.get("tags") is not None]
     return tags[-1] if tags else []
-
-
-def tags(place: Place) -> list[str]:
-    """The tags that a record has now."""
-    return labels.current(declared_tags(sessions.read_all(place)[0]), read(place)[0])
 
 
 def retag(place: Place, change: labels.TagChange, *, by: str) -> list[str]:
@@ -46,11 +35,11 @@ def retag(place: Place, change: labels.TagChange, *, by: str) -> list[str]:
         LedgerError: the folder of the record cannot be written.
         UsageError: it belongs to another user.
     """
-    before = tags(place)
-    if labels.current(before, [change]) == before:
-        return before
-    tag(place, change, by=by)
-    return tags(place)
+    before = labels.current(declared_tags(sessions.read_all(place)[0]), read(place)[0])
+    after = labels.current(before, [change])
+    if after != before:
+        tag(place, change, by=by)
+    return after
 
 
 def tag(place: Place, change: labels.TagChange, *, by: str) -> None:
@@ -94,7 +83,7 @@ def _append(place: Place, fields: dict[str, Any], *, by: str) -> None:
     require_own(place)
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    writer = row_files.Writer()
+    writer = row_writer.Writer()
     writer.open(f"0000-{stamp}-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         writer.append(place.labels, json_values.encode_row(now, {"by": by, **fields}))

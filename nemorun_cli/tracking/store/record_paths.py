@@ -11,7 +11,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.model.bounded_text import shown
 from nemorun_cli.tracking.process.process_info import user
 from nemorun_cli.tracking.process.program_name import script
@@ -43,7 +43,7 @@ class Place:
         """Change the prefix, before anything is written under it.
 
         Raises:
-            UsageError: it could leave the root.
+            InvalidValueError: it could leave the root.
         """
         self.prefix = check_prefix(prefix)
 
@@ -135,7 +135,7 @@ def place(
 
     Raises:
         TypeError: the root or the prefix is no path.
-        UsageError: the prefix could leave the root, or contains an unknown template.
+        InvalidValueError: the prefix could leave the root, or contains an unknown template.
     """
     return kind(absolute(root, what="dash_root"), check_prefix(expand(as_text(prefix, what="prefix"))))
 
@@ -172,15 +172,15 @@ def absolute(path: str | os.PathLike[str], *, what: str) -> str:
 
     Raises:
         TypeError: it is not a path.
-        UsageError: the folder of the user is not known, or the path holds a NUL.
+        InvalidValueError: the folder of the user is not known, or the path holds a NUL.
     """
     text = as_text(path, what=what)
     if "\0" in text:
-        raise UsageError(f"{what} holds a NUL, which no path can have")
+        raise InvalidValueError(f"{what} holds a NUL, which no path can have")
     if text.startswith("~"):
         text = os.path.expanduser(text)
         if text.startswith("~"):
-            raise UsageError(
+            raise InvalidValueError(
                 f"{what}: the folder that ~ means in {text} is not known: there is no such user",
                 hint="write the path without ~, or as ./~name for a name that begins with ~",
             )
@@ -191,16 +191,16 @@ def check_prefix(prefix: str) -> str:
     """Return the prefix if every part of it is a plain name.
 
     Raises:
-        UsageError: it is empty, absolute, too long, or a part is not a plain name.
+        InvalidValueError: it is empty, absolute, too long, or a part is not a plain name.
     """
     if not prefix:
-        raise UsageError("the prefix is empty", hint="write it as owner/project/name")
+        raise InvalidValueError("the prefix is empty", hint="write it as owner/project/name")
     if len(prefix.encode(errors="surrogatepass")) > MAX_PREFIX:
-        raise UsageError(f"the prefix is longer than {MAX_PREFIX} bytes: {prefix[:40]!r}…")
+        raise InvalidValueError(f"the prefix is longer than {MAX_PREFIX} bytes: {prefix[:40]!r}…")
     for part in prefix.split("/"):
         problem = _part_problem(part)
         if problem:
-            raise UsageError(f"prefix {prefix!r}: {problem}", hint="write it as owner/project/name")
+            raise InvalidValueError(f"prefix {prefix!r}: {problem}", hint="write it as owner/project/name")
     return prefix
 
 
@@ -208,13 +208,13 @@ def check_path(path: str, *, what: str) -> str:
     """A path inside a record, such as `models/best.pt`, without the slashes around it.
 
     Raises:
-        UsageError: a part of it is not a plain name.
+        InvalidValueError: a part of it is not a plain name.
     """
     path = path.strip("/")
     for part in path.split("/") if path else ():
         problem = _part_problem(part)
         if problem:
-            raise UsageError(f"{what} {path!r}: {problem}")
+            raise InvalidValueError(f"{what} {path!r}: {problem}")
     return path
 
 
@@ -239,7 +239,7 @@ def expand(prefix: str) -> str:
     """The prefix with `{user}`, `{script}`, `{date}`, `{time}` and `{id}` filled in.
 
     Raises:
-        UsageError: an unknown template, or an unmatched brace.
+        InvalidValueError: an unknown template, or an unmatched brace.
     """
     if "{" not in prefix and "}" not in prefix:
         return prefix
@@ -248,12 +248,14 @@ def expand(prefix: str) -> str:
         template = TEMPLATES.get(match[1])
         if template is None:
             known = " ".join(f"{{{name}}}" for name in TEMPLATES)
-            raise UsageError(f"prefix {prefix!r}: there is no template {match[0]} (there are: {known})")
+            raise InvalidValueError(
+                f"prefix {prefix!r}: there is no template {match[0]} (there are: {known})"
+            )
         return template()
 
     filled = re.sub(_TEMPLATE, fill, prefix)
     if "{" in filled or "}" in filled:
-        raise UsageError(f"prefix {prefix!r}: unmatched brace")
+        raise InvalidValueError(f"prefix {prefix!r}: unmatched brace")
     return filled
 
 
@@ -278,10 +280,10 @@ def encode_name(name: str) -> str:
     bytes, as in a URL: `a/b` and `a_b` never collide, and no name leaves its folder.
 
     Raises:
-        UsageError: it is empty, not text, or too long.
+        InvalidValueError: it is empty, not text, or too long.
     """
     if not isinstance(name, str) or not name:
-        raise UsageError(f"a name must be a text that is not empty, not {shown(name)}")
+        raise InvalidValueError(f"a name must be a text that is not empty, not {shown(name)}")
     encoded = "".join(
         character
         if character.isalnum() or character in "_-" or (character == "." and index)
@@ -289,7 +291,7 @@ def encode_name(name: str) -> str:
         for index, character in enumerate(name)
     )
     if len(encoded.encode()) > MAX_PART:
-        raise UsageError(f"the name is too long ({MAX_PART} bytes as a file name): {name[:40]!r}…")
+        raise InvalidValueError(f"the name is too long ({MAX_PART} bytes as a file name): {name[:40]!r}…")
     return encoded
 
 

@@ -1,7 +1,6 @@
-"""Row files: one JSON object per line, appended by a single writer, readable at any time.
+"""Reads row files: one JSON object per line, appended by a single writer, readable at any time.
 
-A writer is one process of one opening; its name starts with the id of the opening, and so with the
-generation (see `sessions`). As no two writers share a file, only the last line of a file can be incomplete,
+As no two writers (see `row_writer`) share a file, only the last line of a file can be incomplete,
 unless the machine lost its power or a foreign program wrote to the file. A line that is not a row spoils only
 itself: it is skipped and reported.
 """
@@ -9,25 +8,21 @@ itself: it is skipped and reported.
 from __future__ import annotations
 
 import errno
-import fcntl
 import gc
 import io
 import json
 import os
 from contextlib import contextmanager
 from operator import itemgetter
-from threading import RLock
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
-from nemorun_cli.errors import LedgerDamagedError, StateError, UnreadableWarning
+from nemorun_cli.errors import LedgerDamagedError, UnreadableWarning
 from nemorun_cli.system.file_end import last_lines
 from nemorun_cli.system.files import (
     IS_LINK,
     RefusedFileError,
     at_most,
-    descriptor_to_append,
     is_behind_link,
-    make_folder,
     open_to_read,
 )
 from nemorun_cli.tracking.store import json_values
@@ -36,203 +31,15 @@ from nemorun_cli.tracking.store.record_paths import parent_of_record
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from nemorun_cli.tracking.store.presence import Presence
     from nemorun_cli.tracking.store.row_forms import Kind
 
 Row = dict[str, Any]
 
-MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
 LARGEST: Final = 1 << 29  # bytes that are read at once: some ten million rows of one writer
-LAST_STANDARD_STREAM: Final = 2  # the descriptor of stderr
 BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
 MOST_REPORTED: Final = 100  # damaged lines of one file that are reported
 LARGEST_TIME: Final = 1e300  # of a row, in seconds: it can be converted to a float
 SUFFIX: Final = ".jsonl"
-
-
-class Writer:
-    """The row files of one process in one opening.
-
-    An append is one `write` to a descriptor in append mode: the line is in the file when the call returns,
-    completely or not at all. The lock is reentrant because a signal handler may append during an append.
-    """
-
-    is_off = False  # whether tracking is off, so that nothing is written
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self._lock = RLock()
-        self._descriptors: dict[str, int] = {}
-        self.presence: Presence | None = None  # of the opening; None for one that a supervisor writes to
-        self._is_copy = False
-        self._has_ended = False  # noticed by a copy: the process that opened the record has ended it
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The opening, for a copy in this or in another process, which writes files of its own."""
-        return {"name": self.name, "presence": self.presence, "has_ended": self._has_ended}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        Writer.__init__(self)
-        self._has_ended = state["has_ended"]
-        if state["name"] is None:
-            return
-        from nemorun_cli.tracking.process import copies  # noqa: PLC0415 - few programs copy a record
-
-        self._is_copy = True
-        self.presence = state["presence"] and state["presence"].of_copy()
-        self.name, self._lock, self._descriptors = _shared_by_copies(state["name"].partition(".")[0])
-        self._notice_end()
-        copies.watch(self)
-
-    def open(self, name: str, presence: Presence | None = None) -> None:
-        """Start writing under a name that no other process uses, as long as the opening is present."""
-        if self._is_copy:  # of an earlier opening, whose files and lock other copies still use
-            self._lock, self._descriptors = RLock(), {}
-        self._is_copy = self._has_ended = False
-        self.name, self.presence = name, presence
-
-    def require_open(self) -> None:
-        """Raise unless lines can be appended.
-
-        Raises:
-            StateError: the record is not open.
-        """
-        if self.name is not None:
-            return
-        if self._has_ended:
-            raise StateError(
-                "the record is not open: the process that opened it has ended it, and this is a copy",
-                hint="end the record after the processes that log to it, or open a record in each of them",
-            )
-        raise StateError(
-            "the record is not open", hint="use `with experiment.run:` or experiment.run.start()"
-        )
-
-    def require_present(self) -> None:
-        """Raise unless files can be created for the record; costs one `stat`.
-
-        Raises:
-            StateError: the record is not open, its folder was moved or removed, or this is a copy, and the
-                process that opened the record has ended it.
-        """
-        self.require_open()
-        if self.presence is not None:
-            self.presence.require()
-        if self._is_copy:
-            self._notice_end()
-            self.require_open()
-
-    def _notice_end(self) -> None:
-        if self.presence is not None and self.presence.has_ended():
-            self.close()
-            self._has_ended = True
-
-    def append(self, folder: str, line: bytes) -> None:
-        """Append a line to this writer's file in a folder, which is created if needed.
-
-        Raises:
-            StateError: the record is not open.
-            OSError: the line could not be written; the file is unchanged.
-        """
-        with self._lock:
-            descriptor = self._descriptors.get(folder)
-            if descriptor is None:
-                descriptor = self._open_file(folder)
-            written = os.write(descriptor, line)
-            if written != len(line):
-                finish(descriptor, line, written)
-
-    def _open_file(self, folder: str) -> int:
-        self.require_present()
-        while len(self._descriptors) >= MAX_OPEN:
-            os.close(self._descriptors.pop(next(iter(self._descriptors))))
-        path = f"{folder}/{self.name}{SUFFIX}"
-        try:
-            descriptor = descriptor_to_append(path)
-        except FileNotFoundError:
-            make_folder(folder)
-            descriptor = descriptor_to_append(path)
-        descriptor = self._descriptors[folder] = above_standard_streams(descriptor)
-        return descriptor
-
-    def close(self) -> None:
-        """Close the files; later appends are refused."""
-        with self._lock:
-            self.name = None
-            while self._descriptors:
-                os.close(self._descriptors.popitem()[1])
-
-    def forked(self) -> None:
-        """In a forked child, continue in new files, with a lock that no thread of the parent holds."""
-        self._lock = RLock()
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
-        self._descriptors = {}
-        if self.name is not None:
-            self.name = _name_of_process(self.name.partition(".")[0])
-
-    def exited(self) -> None:
-        """When the interpreter exits, a copy has nothing to do: each row is in its file."""
-
-
-class _Shared(NamedTuple):
-    """What all copies of an opening in this process use: a worker may get a copy with each of its tasks."""
-
-    name: str
-    lock: RLock
-    descriptors: dict[str, int]
-
-
-_shared: dict[str, _Shared] = {}
-os.register_at_fork(after_in_child=_shared.clear)
-
-
-def _shared_by_copies(opening: str) -> _Shared:
-    """The name, lock and files of the copies of an opening in this process."""
-    if opening not in _shared:
-        _close_earlier()
-        _shared[opening] = _Shared(_name_of_process(opening), RLock(), {})
-    return _shared[opening]
-
-
-def _close_earlier() -> None:
-    """Close the files of copies of other openings: a worker may outlive many. One in use opens them again."""
-    for earlier in list(_shared.values()):
-        with earlier.lock:
-            while earlier.descriptors:
-                os.close(earlier.descriptors.popitem()[1])
-
-
-def _name_of_process(opening: str) -> str:
-    """A name for a further writer of an opening."""
-    return f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"
-
-
-def above_standard_streams(descriptor: int) -> int:
-    """The descriptor, or a copy of it with another number if it has that of a closed standard stream.
-
-    What a program that closed its stdout still prints would otherwise be written into the record.
-    """
-    if descriptor > LAST_STANDARD_STREAM:
-        return descriptor
-    try:
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LAST_STANDARD_STREAM + 1)
-    finally:
-        os.close(descriptor)
-
-
-def finish(descriptor: int, line: bytes, written: int) -> None:
-    """Write the rest of a partly written line, or remove the written part.
-
-    Raises:
-        OSError: the rest could not be written; the file is unchanged.
-    """
-    try:
-        while written < len(line):
-            written += os.write(descriptor, line[written:])
-    except OSError:
-        os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-        raise
 
 
 class IncompleteRow(NamedTuple):

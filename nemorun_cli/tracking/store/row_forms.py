@@ -35,6 +35,7 @@ OPENING: Final[Mapping[str, Form]] = {
     "process_started": NUMBER | None,
     "user": _OPTIONAL_TEXT,
     "folder": _OPTIONAL_TEXT,
+    "home": _OPTIONAL_TEXT,
     "git": OBJECT | None,
     "status": TEXT,
     "reason": _OPTIONAL_TEXT,

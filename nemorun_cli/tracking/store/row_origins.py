@@ -21,7 +21,8 @@ Task = tuple[str, str]  # the ids of an experiment and of a task of it
 class RowOrigin(NamedTuple):
     """The writer of a row: an opening, with its attempt and rank.
 
-    Outside of a task the attempt is the generation. `task` has the ids of the experiment and of the task.
+    Outside of a task the attempt is the generation. `task` has the ids of the experiment and of the task. It
+    is supervised if a supervisor created the opening, for what it records of the attempt.
     """
 
     opening: str

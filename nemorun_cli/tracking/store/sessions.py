@@ -5,8 +5,9 @@ end. The process holds a lock on the file, which the kernel releases when the pr
 a recorded end whose lock is free was lost. A supervisor's verdict is a second file, and overrides the end.
 
 Openings that overlap (the ranks of a job) share a generation; one that starts when all others have finished
-starts the next. The id begins with the generation, so that openings are in order even if the clocks of two
-machines disagree.
+starts the next. A supervisor's opening of an attempt does not keep a generation open, so that a program which
+opens its record twice in the attempt has two generations. The id begins with the generation, so that openings
+are in order even if the clocks of two machines disagree.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
 from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.tracking.process import process_info
-from nemorun_cli.tracking.store import json_values, row_files
-from nemorun_cli.tracking.store.presence import Presence, is_held
+from nemorun_cli.tracking.store import json_values, row_files, row_writer
+from nemorun_cli.tracking.store.presence import Presence, hold, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "exp.record/1"
 RESUME: Final = ("allow", "must", "never")
+TRIES: Final = 3  # to open a record that is moved or removed meanwhile
 ENDS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
@@ -86,15 +88,35 @@ class OpenSession:
         Raises:
             NotFoundError: the record must exist and does not.
             UsageError: the record must not exist and does.
+            StateError: the record was moved or removed each time that it was opened.
         """
-        generation = _generation(place, resume)
+        missing: FileNotFoundError | None = None
+        for _ in range(TRIES):
+            held = hold(place.openings, is_removal=False)
+            try:
+                session = cls._start(place, resume=resume, about=about, process=process)
+            except FileNotFoundError as error:  # as by `exp rm` at the same time
+                missing = error
+            else:
+                if session.is_in_place():
+                    return session
+            finally:
+                if held is not None:
+                    os.close(held)
+        raise StateError(f"the record {place.prefix!r} was moved or removed while it was opened") from missing
+
+    @classmethod
+    def _start(
+        cls, place: Place, *, resume: str, about: Mapping[str, Any], process: Mapping[str, Any]
+    ) -> Self:
+        generation = _generation(place, resume, is_supervised=process.get("supervised") is True)
         now = time.time()
         opening = f"{generation:04d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.getpid()}"
         opening = f"{opening}-{os.urandom(4).hex()}"
         make_folder(place.openings)
         path = place.opening(opening)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        descriptor = row_files.above_standard_streams(descriptor)
+        descriptor = row_writer.above_standard_streams(descriptor)
         event = {"event": "opened", "format": FORMAT, "id": opening, "time": clock.stamp(now)}
         try:
             locked = _lock(descriptor)
@@ -105,6 +127,15 @@ class OpenSession:
             os.unlink(path)
             raise
         return cls(place, opening, descriptor)
+
+    def is_in_place(self) -> bool:
+        """Whether the record is still where it was opened; if it was moved, the opening is ended there."""
+        try:
+            self.presence().require()
+        except StateError:
+            self.end(Status.CANCELLED, message="the record was moved while it was opened")
+            return False
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy in any process knows the opening, but has no lock and no file to end it in."""
@@ -155,11 +186,15 @@ def _write(descriptor: int, event: Mapping[str, Any]) -> None:
     line = f"{json_values.dump(event)}\n".encode("ascii")
     written = os.write(descriptor, line)
     if written != len(line):
-        row_files.finish(descriptor, line, written)
+        row_writer.finish(descriptor, line, written)
 
 
-def _generation(place: Place, resume: str) -> int:
-    """The generation of an opening that starts now."""
+def _generation(place: Place, resume: str, *, is_supervised: bool) -> int:
+    """The generation of an opening that starts now.
+
+    A supervised one is open as long as its attempt, in which a program may open the record several times: for
+    another opening of the program it does not count.
+    """
     if resume not in RESUME:
         raise UsageError(f"resume is one of {', '.join(RESUME)}, not {resume!r}")
     if resume == "never":
@@ -181,14 +216,18 @@ def _generation(place: Place, resume: str) -> int:
         return 1
     latest = row_files.generation_of(names[-1])
     candidates = [name for name in names if row_files.generation_of(name) == latest]
-    # newest first: it is the most likely to be open
-    is_open = any(not _is_over(place, name) for name in reversed(candidates))
-    return latest if is_open else latest + 1
-
-
-def _is_over(place: Place, opening: str) -> bool:
-    session = read(place, opening)
-    return session.is_over if session else not is_held(place.opening(opening))
+    has_program = is_open = False
+    for name in reversed(candidates):  # newest first: it is the most likely to be open
+        session = read(place, name)
+        if session is None:
+            is_program, is_over = True, not is_held(place.opening(name))
+        else:
+            is_program, is_over = not session.facts.get("supervised"), session.is_over
+        if not is_over and (is_program or is_supervised):
+            return latest
+        has_program = has_program or is_program
+        is_open = is_open or not is_over
+    return latest if is_open and not has_program else latest + 1
 
 
 def ids(place: Place) -> list[str]:
@@ -263,17 +302,11 @@ def _session(opening: str, first: Row, end: Row | None, verdict: Row | None, sta
 
 def _state(path: str, first: Row) -> str:
     """The state of an opening without a recorded end; its lock is only valid on the machine that took it."""
-    boot, current_boot = first.get("boot", ""), process_info.boot()
-    same_machine = (
-        boot == current_boot
-        if boot and current_boot
-        else first.get("host", process_info.host()) == process_info.host()
-    )
     if not first:
         return "alive" if is_held(path) else "gone"
     if first.get("supervised"):
         return "supervised"
-    if not same_machine:
+    if not process_info.is_this_machine(first):
         # the same host with another boot id was restarted since
         return "gone" if first.get("host") == process_info.host() else "elsewhere"
     if first.get("locked", True):
@@ -309,10 +342,22 @@ def read_all(place: Place) -> tuple[list[Session], list[Flaw]]:
 
 
 def status_of(openings: list[Session]) -> Session | None:
-    """The opening that decides the status: of the latest generation, RUNNING, else FAILED, else CANCELLED."""
+    """The opening that decides the status: of the latest generation, RUNNING, else FAILED, else CANCELLED.
+
+    The opening of a supervisor belongs to the latest generation of its attempt.
+    """
     if not openings:
         return None
     latest = max(opening.generation for opening in openings)
     order = (Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.COMPLETED)
     candidates = [opening for opening in openings if opening.generation == latest]
+    attempts = {_attempt(opening) for opening in candidates}
+    candidates += [
+        opening for opening in openings if opening.state == "supervised" and _attempt(opening) in attempts
+    ]
     return min(candidates, key=lambda opening: order.index(opening.status))
+
+
+def _attempt(opening: Session) -> tuple[Any, ...]:
+    """The experiment, task and attempt of an opening."""
+    return tuple(opening.facts.get(name) for name in ("exp_id", "task", "attempt"))

@@ -3,12 +3,14 @@
 Of the attempts at a task, and of the openings of a record that follow one another (its generations), a later
 one takes effect from its first step on: earlier rows at or after that step are superseded. They stay in their
 files. Openings that overlap, such as the ranks of a job, do not supersede each other, nor do different tasks
-of one experiment.
+of one experiment, nor the openings of one attempt at a task, such as a program that trains and one that
+evaluates: whenever they began, they count as one.
 """
 
 from __future__ import annotations
 
 from itertools import chain, compress, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from nemorun_cli.tracking.store.row_files import RowSource, merge
@@ -129,35 +131,47 @@ def _first(rows: Iterable[Row], axis: str) -> float | None:
     return next((value for row in rows if (value := number(row.get(axis))) is not None), None)
 
 
-class Chain(NamedTuple):
-    """The attempts at one task in one generation, oldest first, each with the files of its writers.
+Chain = list[list[RowSource]]
+"""The attempts at one task in one generation, oldest first, each with the files of its writers.
 
-    `opening` is one of theirs. Outside of tasks, all openings of a generation are one attempt.
-    """
-
-    opening: str
-    attempts: list[list[RowSource]]
-
+Outside of tasks, all openings of a generation are one attempt.
+"""
 
 Generation = list[Chain]  # chains do not supersede each other
 
 
 def layers(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[Generation]:
-    """The layers of files that are sorted by generation. Reads the origin of openings that share one."""
+    """The layers of files that are sorted by generation. Reads the origins unless all are of one opening."""
     generations: list[Generation] = []
-    for _, group in groupby(found, key=lambda source: source.generation):
-        files = list(group)
+    for _, group in groupby(_placed(found, origins), key=itemgetter(0)):
+        files = [source for _, source in group]
         if len({source.opening for source in files}) == 1:
-            generations.append([Chain(files[0].opening, [files])])
+            generations.append([[files]])
             continue
         by_task: dict[Task | None, dict[int, list[RowSource]]] = {}
         for source in files:
             origin = origins[source.opening]
             attempt = origin.attempt if origin.task else 0
             by_task.setdefault(origin.task, {}).setdefault(attempt, []).append(source)
-        ordered = [[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()]
-        generations.append([Chain(attempts[0][0].opening, attempts) for attempts in ordered])
+        generations.append([[attempts[key] for key in sorted(attempts)] for attempts in by_task.values()])
     return generations
+
+
+def _placed(found: Sequence[RowSource], origins: Mapping[str, RowOrigin]) -> list[tuple[int, RowSource]]:
+    """The files with the generations in which they count; those of an attempt at a task in its latest one."""
+    if not found or found[0].generation == found[-1].generation:
+        return [(source.generation, source) for source in found]
+    latest: dict[tuple[Task, int], int] = {}
+    of_files = [origins[source.opening] for source in found]
+    keys = [(origin.task, origin.attempt) for origin in of_files]
+    for (task, attempt), source in zip(keys, found, strict=True):
+        if task:
+            latest[task, attempt] = source.generation
+    placed = [
+        (latest[task, attempt] if task else source.generation, source)
+        for (task, attempt), source in zip(keys, found, strict=True)
+    ]
+    return sorted(placed, key=itemgetter(0))
 
 
 class _LaterLayers:
@@ -165,22 +179,17 @@ class _LaterLayers:
 
     def __init__(self) -> None:
         self._by_task: dict[Task | None, Cut] = {}
-        self._of_all = Cut()
 
     def add(self, task: Task | None, layer: Cut) -> None:
+        """Add what an attempt at a task wrote, or, outside of tasks, a generation."""
         self._by_task[task] = self._by_task.get(task, Cut()).joined(layer)
-        self._of_all = self._of_all.joined(layer)
 
     def cut(self, task: Task | None) -> Cut:
         """The cut for a task: other tasks of its experiment supersede nothing, whichever ran first."""
-        others = {
-            other for other in self._by_task if task and other and other != task and other[0] == task[0]
-        }
-        if not others:
-            return self._of_all
         cut = Cut()
         for other, layer in self._by_task.items():
-            cut = cut if other in others else cut.joined(layer)
+            if not (task and other and other != task and other[0] == task[0]):
+                cut = cut.joined(layer)
         return cut
 
 
@@ -213,13 +222,13 @@ def arranged(
         by_chain = [
             _chain(
                 attempts,
-                later.cut(origins[opening].task) if parts and supersedes else Cut(),
+                later.cut(origins[attempts[0][0].opening].task) if parts and supersedes else Cut(),
                 take,
                 head,
                 count=remaining,
                 supersedes=supersedes,
             )
-            for opening, attempts in chains
+            for attempts in chains
         ]
         rows = merge(by_chain)
         if remaining is not None:
@@ -227,9 +236,8 @@ def arranged(
             remaining -= len(rows)
         parts.append(rows)
         if supersedes and len(generations) > len(parts) and remaining != 0:
-            for opening, attempts in chains:
-                for files in attempts:
-                    later.add(origins[opening].task, Cut.of_layer(map(head, files)))
+            for files in chain.from_iterable(chains):
+                later.add(origins[files[0].opening].task, Cut.of_layer(map(head, files)))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]
 
 
@@ -242,13 +250,14 @@ def _chain(
     count: int | None,
     supersedes: bool,
 ) -> list[Row]:
-    """The rows of the attempts at one task that count."""
+    """The rows of the attempts at one task that count, given the cut of later generations."""
     parts: list[list[Row]] = []
+    of_later_attempts = Cut()
     for files in reversed(attempts):
-        rows = merge([take(source, cut, count) for source in files])
+        rows = merge([take(source, cut.joined(of_later_attempts), count) for source in files])
         parts.append(rows)
         if count is not None and (count := count - len(rows)) <= 0:
             break
         if supersedes and len(attempts) > len(parts):
-            cut = cut.joined(Cut.of_layer(map(head, files)))
+            of_later_attempts = of_later_attempts.joined(Cut.of_layer(map(head, files)))
     return parts[0] if len(parts) == 1 else [*chain.from_iterable(reversed(parts))]

@@ -136,6 +136,9 @@ def test_a_choice_of_attempts_that_selects_nothing_is_refused(tried: Exp) -> Non
     refused = tried("metrics", "tried", "output", "--attempt", "3", code=3).stderr
     assert "there is no attempt 3" in refused
     assert "there are: 1, 2" in refused
+    for words in (("tried",), ("tried", "--task", "output"), ("alice/tried/",), ("tried", "tried")):
+        refused = tried("compare", *words, "--attempt", "3", "--json", code=3)
+        assert refused.json["hint"] == "there are: 1, 2"
     assert "cannot be combined" in tried("metrics", "--attempt", "1", "--all-attempts", code=2).stderr
     assert "numbered from 1" in tried("compare", "--attempt", "0", code=2).stderr
 

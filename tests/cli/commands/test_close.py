@@ -13,6 +13,7 @@ from support.workspace import until
 
 from nemorun_cli import Experiment, close_record, find_record
 from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking.process import process_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +97,42 @@ def test_several_are_closed_only_if_asked(exp: Exp, root: Path) -> None:
     assert {record.latest().status for record in records} == {"RUNNING"}
     document = checked(exp("close", "a/*", "--yes", "--json", "--dash-root", root).json)
     assert [entry["status"] for entry in document["records"]] == ["FAILED", "FAILED"]
+
+
+@pytest.mark.parametrize("command", ["close", "rm"])
+def test_a_record_of_another_home_may_be_running(exp: Exp, root: Path, command: str) -> None:
+    """What a supervisor of this machine opened is refused unless its home is this one, or gone with it."""
+    here = {"host": process_info.host(), "boot": process_info.boot()}
+    facts = {**here, "supervised": True, "exp_id": "other_1", "task": "train"}
+    elsewhere(root, "a/b", **facts)
+    refused = exp(command, "a/b", "--dash-root", root, code=4).stderr
+    assert "NEMORUN_HOME=FOLDER" in refused
+    missing = str(exp.folder / "missing")
+    elsewhere(root, "a/c", **facts, home=missing)
+    assert f"NEMORUN_HOME={missing}" in exp(command, "a/c", "--dash-root", root, code=4).stderr
+    elsewhere(root, "a/d", **facts, home=missing, process_started=1.0)
+    elsewhere(root, "a/e", **facts, home=str(exp.home))
+    for prefix in ("a/d", "a/e"):
+        exp("close", prefix, "--dash-root", root)
+        assert find_record(prefix, dash_root=root).status == "FAILED"
+
+
+def test_another_home_does_not_end_what_runs(workspace: ExpWorkspace) -> None:
+    """A record of a running experiment is neither ended nor removed with any home, until it has ended."""
+    tracks = {"inline": until("go"), "metrics": {"train": r"loss (?P<loss>\S+)"}}
+    run = workspace.start({"one": tracks})
+    eventually(lambda: run.status(observe=False).history.counts["RUNNING"] == 1)
+    prefix = f"{run.status().to_json()['prefix']}/one"
+    eventually((workspace.home.dash / prefix / ".record/openings").exists)
+    options = ["--dash-root", workspace.home.dash]
+    other = {"NEMORUN_HOME": str(workspace.folder / "other")}
+    for command in ("close", "rm"):
+        refused = workspace.exp(command, prefix, *options, env=other, code=4).stderr
+        assert f"{run.id}, which is running" in refused
+        assert f"NEMORUN_HOME={workspace.home.directory} exp cancel {run.id}" in refused
+    (workspace.folder / "go").touch()
+    run.wait(timeout=60)
+    workspace.exp("rm", prefix, *options, env=other)
 
 
 def test_a_record_of_a_running_experiment_is_its_supervisors(workspace: ExpWorkspace) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -361,7 +362,7 @@ def test_metrics_with_one_key_are_all_reached(shared: Exp) -> None:
 
 
 def test_a_damaged_record_hides_no_other_one(shared: Exp) -> None:
-    """Under a prefix it is named and left out; if nothing can be read, it is the error."""
+    """Under a prefix it is named, and left out if it cannot be read; if nothing can be, it is the error."""
     root = shared.home / "h"
     for name in ("one", "two"):
         with Experiment(f"d/{name}", dash_root=root, print_logs=False).run as program:
@@ -370,9 +371,48 @@ def test_a_damaged_record_hides_no_other_one(shared: Exp) -> None:
     (params,) = (root / "d/one/.record/params").rglob("*.jsonl")
     params.write_text("no row\n{}\n")
     result = shared("compare", "d/", "--dash-root", root, "--json")
-    assert [row["prefix"] for row in result.json["rows"]] == ["d/two"]
-    assert "d/one: " in result.stderr
+    rows = [(row["prefix"], row["params"], len(row["metrics"])) for row in result.json["rows"]]
+    assert rows == [("d/one", {}, 1), ("d/two", {"name": "two"}, 1)]
+    assert f"ignored {params}:1: " in result.stderr
     (opening,) = (root / "d/one").rglob("openings/*.jsonl")
     opening.write_text("no opening\n")
-    assert "d/one: " in shared("compare", "d/", "--dash-root", root).stderr
+    result = shared("compare", "d/", "--dash-root", root, "--json")
+    assert [row["prefix"] for row in result.json["rows"]] == ["d/two"]
+    assert "d/one: " in result.stderr
     shared("compare", "d/one", "--dash-root", root, code=7)
+
+
+def test_a_text_that_looks_like_a_number_is_quoted(exp: Exp) -> None:
+    """No two rows of groups look the same, in no format; a table of records shows the difference, too."""
+    for name, lr in (("a", 0.1), ("b", "0.1"), ("c", "x")):
+        with Experiment(f"q/{name}", dash_root=exp.home / "dash", print_logs=False).run as program:
+            program.params.set(lr=lr)
+    grouped = exp("compare", "q/", "--group-by", "lr").stdout
+    assert [row[0] for row in cells(grouped)] == ["lr", "0.1", '"0.1"', "x"]
+    csv_text = exp("compare", "q/", "--group-by", "lr", "--format", "csv").stdout
+    assert [row[1] for row in csv.reader(io.StringIO(csv_text))] == ["lr", "0.1", '"0.1"', "x"]
+    assert [row[2] for row in cells(exp("compare", "q/").stdout)] == ["lr", "0.1", '"0.1"', "x"]
+    assert [row[2] for row in csv.reader(io.StringIO(exp("compare", "q/", "--format", "csv").stdout))][
+        2
+    ] == "0.1"
+    assert "write it as one: q/a/t" in exp("compare", "q/a/", "--task", "t", code=2).stderr
+
+
+def test_reasons_of_several_rows_have_a_plural(exp: Exp) -> None:
+    """A note about several rows is a correct sentence."""
+    for name in ("a", "b"):
+        program = Experiment(f"p/{name}", dash_root=exp.home / "dash", print_logs=False).run
+        program.start().metrics("t").log(loss=1)
+        program.fail()
+    assert "p/a, p/b are FAILED" in exp("compare", "p/", "--best", "loss:min", code=3).stderr
+
+
+def test_tasks_that_only_the_machine_measured_are_mentioned(exp: Exp) -> None:
+    """Without other metrics, the experiment is the row, and a hint names the key of what was measured."""
+    program = "import time; time.sleep(1.5)"
+    task = f"{{command: [{sys.executable}, -c, '{program}']}}"
+    exp("run", exp.spec(f"name: used\ntracking: {{system: 1s}}\ntasks: {{a: {task}}}"))
+    compared = exp("compare", "used")
+    assert len(cells(compared.stdout)) == 2
+    assert "hint: no metrics but those of the machine; see: -k system/memory:max" in compared.stderr
+    assert cells(exp("compare", "used", "-k", "system/memory:max").stdout)[1][0] == "a"

@@ -179,3 +179,60 @@ def test_a_time_that_no_calendar_has_ends_no_reader(exp: Exp) -> None:
         exp("metrics", "bob/early", "--dash-root", ".dash", *options)
     shown = exp("metrics", "bob/early", "--dash-root", ".dash", "--format", "csv").stdout
     assert [line.split(",")[5:] for line in shown.splitlines()[1:]] == [["1e+300", "1"], ["-5.5", "2"]]
+
+
+def test_rows_without_numbers_are_named(exp: Exp) -> None:
+    """A summary or curves that show nothing of a series name it, and say what shows its rows."""
+    with Experiment("a/b", dash_root=exp.folder / "h", print_logs=False).run as program:
+        program.metrics("texts").log(note="hello", step=1)
+        program.metrics("axes").log(epoch=7)
+        program.metrics("train").log(loss=1, note="mixed")
+    words = ("metrics", "a/b", "--dash-root", "h")
+    for options in ((), ("--plot",)):
+        said = exp(*words, *options).stderr
+        assert "rows without numbers: axes of a/b, texts of a/b\n" in said
+        assert "-n 5" in said
+        assert "--format csv" in said
+        assert "texts of a/b, train of a/b\n" in exp(*words, *options, "-k", "note").stderr
+        assert exp(*words, *options, "-k", "loss").stderr == ""
+    for options in (("-n", "5"), ("--format", "csv"), ("--json",)):
+        shown = exp(*words, *options)
+        assert "hello" in shown.stdout
+        assert shown.stderr == ""
+
+
+def test_an_exact_key_is_followed_before_a_glob(exp: Exp) -> None:
+    """With -f, too, a key that is the name of a field selects this field alone."""
+    with Experiment("a/b", dash_root=exp.folder / "h", print_logs=False).run as program:
+        program.metrics("m").log({"a*b": 3.5, "axb": 4.5, "l[0]": 5.5, "l0": 6.5})
+        program.metrics("m").log({"axb": 7.5, "l0": 8.5})
+    words = ("metrics", "a/b", "--dash-root", "h", "-k")
+    for key, value in (("a*b", "3.5"), ("m/a*b", "3.5"), ("l[0]", "5.5")):
+        assert exp(*words, key, "-f").stdout == f"m: {key.removeprefix('m/')}={value}\n"
+        assert exp(*words, key, "-f", "--plot").stdout.count("a/b") == 1
+        (_, line) = exp(*words, key).stdout.splitlines()
+        assert line.split()[1:4] == [f"m/{key.removeprefix('m/')}", "1", value]
+        assert exp(*words, key, "-n", "1", "--json").json["series"] == []
+    assert exp(*words, "l*", "-f").stdout == "m: l[0]=5.5 l0=6.5\nm: l0=8.5\n"
+
+
+def test_a_number_of_rows_is_positive(exp: Exp) -> None:
+    """No rows are shown by no option; only before new ones they make sense."""
+    exp("run", exp.spec("name: few\ntasks: {a: {inline: echo loss=1, metrics: {t: 'loss=(?P<loss>.+)'}}}"))
+    for number in ("0", "-3", "x"):
+        assert "must be a whole number, 1 or more" in exp("metrics", "few", "-n", number, code=2).stderr
+    assert exp("metrics", "few", "-f", "-n", "0").stdout == ""
+
+
+def test_a_new_attempt_is_announced_while_rows_are_followed(exp: Exp) -> None:
+    """The steps that it repeats follow a line with its number."""
+    inline = f"echo step=1 loss=$EXP_ATTEMPT; {until('go')}; test $EXP_ATTEMPT = 2"
+    metrics = "{t: 'step=(?P<step>.) loss=(?P<loss>.)'}"
+    task = f"{{inline: '{inline}', retry: {{limit: 1, delay: 0}}, metrics: {metrics}}}"
+    exp("run", exp.spec(f"name: again\ntasks: {{one: {task}}}"), "-d")
+    following = exp.start("metrics", "again", "-f")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "one | t: step=1 loss=1\n"
+    (exp.folder / "go").touch()
+    out, _ = following.communicate(timeout=60)
+    assert out == "one | t: attempt 2:\none | t: step=1 loss=2\n"

@@ -135,3 +135,31 @@ def test_a_huge_message_of_an_earlier_version_is_shown_to_a_bound(exp: Exp) -> N
     shown = exp("records").stdout
     assert "begin" in shown
     assert len(shown) < 100_000
+
+
+def test_a_reason_is_written_once(exp: Exp) -> None:
+    """A message that begins with the reason replaces it, and an exit has its code."""
+    exp("run", exp.spec("name: odd\nprefix: o\ntasks: {a: {inline: exit 3, metrics: {t: json}}}"), code=1)
+    assert exp("records", "o/a").stdout.splitlines()[1].endswith("exit code 3")
+    assert exp("why").stdout == exp("why", "latest").stdout
+    with Experiment("o/x", dash_root=exp.home / "dash", print_logs=False).run as program:
+        pass
+    (opening,) = (exp.home / "dash/o/x").rglob("openings/*.jsonl")
+    opening.write_text(opening.read_text().splitlines()[0] + "\n")
+    del program
+    exp("close", "o/x")
+    assert "closed: closed" not in exp("records", "o/x").stdout
+    assert "closed by " in exp("records", "o/x").stdout
+
+
+def test_records_in_the_folder_of_the_program_are_found(exp: Exp) -> None:
+    """What finds nothing in the home names the option for `.dash`, if the records are there."""
+    with Experiment("al/x", dash_root=exp.folder / ".dash", print_logs=False).run:
+        pass
+    hint = "for the records in ./.dash: --dash-root .dash"
+    for command in ("compare", "params", "metrics", "files"):
+        assert f"hint: start one: exp run SPEC; {hint}" in exp(command, code=3).stderr
+        assert f"hint: {hint}" in exp(command, "al/", code=3).stderr
+        assert hint not in exp(command, "other/", code=3).stderr
+    assert f"hint: {hint}" in exp("records").stderr
+    assert exp("records", "--dash-root", ".dash").stderr == ""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,13 @@ from nemorun_cli.errors import (
     UnreadableWarning,
     UsageError,
 )
-from nemorun_cli.experiment import trash
+from nemorun_cli.experiment import create, trash
 from nemorun_cli.experiment.maintenance import removal
-from nemorun_cli.storage import run_keys
+from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
+from nemorun_cli.storage import paths, run_keys
 from nemorun_cli.system import crashpoints, locks
+from nemorun_cli.tracking.store import presence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -333,3 +337,146 @@ def test_records_of_another_disk_stay_on_it(workspace: ExpWorkspace) -> None:
         remove_record(find_record("a/b", dash_root=root))
         workspace.exp("gc", "--trash", "0s")
         assert not (root / ".trash").exists()
+
+
+def aged(workspace: ExpWorkspace) -> Path:
+    """The only removal in the trash, which is older than 30 days then."""
+    folder = next(workspace.home.trash.iterdir())
+    values = json.loads((folder / "origin.json").read_text())
+    (folder / "origin.json").write_text(json.dumps({**values, "time": "2026-01-22T03:11:33.120Z"}))
+    return folder
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_records_of_an_unmounted_disk_can_come_back(workspace: ExpWorkspace, is_empty: object) -> None:
+    """If their file system is away, the removal is kept with the reason, and each part can be restored."""
+    disk, exp = workspace.folder / "disk", workspace.exp
+    root, away = disk / "dash", disk / "away"
+    with mounted(disk, 1024):
+        run = over(workspace, TRACKS, tracking={"dash_root": str(root)})
+        run.remove(records=True)
+        folder = aged(workspace)
+        root.rename(away)
+        if is_empty:  # as a mount point is
+            root.mkdir()
+        for options in ([], ["--dry-run"]):
+            document = checked(exp("gc", *options, "--json").json)
+            assert "trash" not in {item["kind"] for item in document["removed"]}
+            assert ["cannot be reached" in item["message"] for item in document["kept"]] == [True]
+        listed = exp("rm", "--restore")
+        assert (run.id in listed.stdout, listed.stderr.count("cannot be reached")) == (True, 2)
+        assert "cannot be reached" in exp("rm", "--restore", run.id).stderr
+        assert exp("status", run.id).code == 0
+        assert "cannot be reached" in exp("rm", "--restore", run.id, code=7).stderr
+        exp("gc")
+        assert (folder / "origin.json").is_file()
+        shutil.rmtree(root, ignore_errors=True)
+        away.rename(root)
+        exp("rm", "--restore", run.id)
+        assert len(list(root.rglob(".record"))) == 2
+        assert list(workspace.home.trash.iterdir()) == []
+        run.remove(records=True)
+        aged(workspace)
+        exp("gc")
+        assert (list(workspace.home.trash.iterdir()), (root / ".trash").exists()) == ([], False)
+
+
+def test_a_deletion_continues_after_a_crash(workspace: ExpWorkspace) -> None:
+    """What was deleted on another disk before a crash is not taken for something that cannot be reached."""
+    root = workspace.folder / "dash"
+    with mounted(root, 1024):
+        with Experiment("a/b", dash_root=root).run:
+            pass
+        removed = remove_record(find_record("a/b", dash_root=root))
+        removed.files.deleting.touch()
+        shutil.rmtree(removed.items[0].trash)
+        assert list(trash.removals(workspace.home)) == []
+        assert trash.delete(workspace.home, removed.files) is None
+        assert (removed.files.directory.exists(), (root / ".trash").exists()) == (False, False)
+
+
+def test_only_what_is_gone_is_removed(workspace: ExpWorkspace) -> None:
+    """A removal in whose folder something else lies is kept, and named with the reason."""
+    run = over(workspace)
+    run.remove()
+    other = aged(workspace) / "other"
+    (other / "folder").mkdir(parents=True)
+    document = checked(workspace.exp("gc", "--json").json)
+    assert [item["message"] for item in document["kept"]] == [f"{other.parent} could not be removed"]
+    assert other.is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="OWNERS ARE NOT TESTED: only root can change one")
+def test_what_belongs_to_another_user_stays(workspace: ExpWorkspace) -> None:
+    """A record or an experiment of another user, who could not restore it, is refused."""
+    run = over(workspace, TRACKS)
+    prefix = str(run.status().to_json()["prefix"])
+    record = workspace.home.dash / prefix / ".record"
+    for folder, words in (
+        (record, [prefix]),
+        (record, [run.id, "--records"]),
+        (run.files.directory, [run.id]),
+    ):
+        os.chown(folder, 12345, -1)
+        env = {"EXP_TRUST_OWNER": "12345"}
+        assert "belongs to another user" in workspace.exp("rm", *words, code=2, env=env).stderr
+        os.chown(folder, 0, -1)
+    assert not workspace.home.trash.exists()
+
+
+def test_what_is_opened_meanwhile_stays(workspace: ExpWorkspace) -> None:
+    """A record that is open, or being opened, when it is to be moved stays, and nothing is in the trash."""
+    root = workspace.folder / ".dash"
+    with Experiment("a/b", dash_root=root).run:
+        pass
+    plan = removal.plan_record(workspace.home, find_record("a/b", dash_root=root))
+    held = presence.hold(str(root / "a/b/.record/openings"), is_removal=False)
+    assert held is not None
+    with pytest.raises(NotOverError, match="stays"):
+        removal.carry_out(workspace.home, plan)
+    os.close(held)
+    with Experiment("a/b", dash_root=root).run, pytest.raises(NotOverError, match="stays"):
+        removal.carry_out(workspace.home, plan)
+    assert list(workspace.home.trash.iterdir()) == []
+    removal.carry_out(workspace.home, plan)
+
+
+def test_an_opening_never_lies_in_the_trash(workspace: ExpWorkspace) -> None:
+    """Of a program that opens a record while it is removed, all that it logs is where it was logged."""
+    root, stop, faults = workspace.folder / ".dash", threading.Event(), []
+
+    def opens() -> None:
+        while not stop.is_set():
+            experiment = Experiment("a/b", dash_root=root, print_logs=False)
+            try:
+                with experiment.run:
+                    experiment.metrics("train").log(loss=1.0)
+            except (ExpError, OSError) as error:
+                faults.append(error)
+
+    thread = threading.Thread(target=opens)
+    thread.start()
+    removed = 0
+    for _ in range(500 if IS_LONG else 20):
+        with contextlib.suppress(NotOverError, NotFoundError):
+            remove_record(find_record("a/b", dash_root=root))
+            removed += 1
+    stop.set()
+    thread.join()
+    assert faults == []
+    assert len(list(trash.removals(workspace.home))) == removed
+
+
+def test_an_id_is_not_given_again(workspace: ExpWorkspace) -> None:
+    """An experiment that starts in the second of a removed one has another id, and its records its own."""
+    first = over(workspace, TRACKS)
+    first.remove()
+    name = first.id.rpartition("_")[0]
+    document = load.read({"name": name, "tasks": {"one": TRACKS}})
+    identity = Identity(id=first.id, name=name, directory=str(first.files.directory))
+    spec = create.resolve(document, identity)
+    files, _ = create.create(document, spec, identity, home=workspace.home, by="test")
+    assert files.id == paths.next_id(first.id)
+    trash.delete(workspace.home, next(iter(workspace.home.removals())))
+    again, _ = create.create(document, spec, identity, home=workspace.home, by="test")
+    assert again.id == paths.next_id(files.id)  # as the records of the first one were kept

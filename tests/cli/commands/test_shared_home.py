@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nemorun_cli.experiment import create
 from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -109,8 +110,10 @@ def test_ids_are_unique_in_both_folders(workspace: ExpWorkspace) -> None:
     identity = Identity(
         id=f"study_{second}", name="study", directory=str(home.root_of_new() / "study" / f"study_{second}")
     )
-    files = create._make_folder(identity, home)
+    document = load.read({"name": "study", "tasks": {"one": {"command": ["true"]}}})
+    spec = create.resolve(document, identity)
+    files = create._make_folder(identity, spec, home)
     assert files.directory == home.apart / "study" / f"study_{second}-2"
     old = Identity(id=files.id, name="study", directory=str(home.experiments / "study" / files.id))
-    assert create._make_folder(old, home).id == f"study_{second}-3"
+    assert create._make_folder(old, spec, home).id == f"study_{second}-3"
     assert [path.name for path in files.directory.parent.iterdir()] == [files.id]

@@ -23,6 +23,7 @@ tasks:
     inline: 'test "$EXP_ATTEMPT" = 2'
     retry: {limit: 1}
     metrics: {t: 'loss=(?P<loss>\S+)'}
+  half: {inline: 'echo loss=1', metrics: {t: ['loss=(?P<loss>\S+)', 'acc=(?P<acc>\S+)']}}
 """
 
 
@@ -38,7 +39,9 @@ def test_a_run_ends_with_one_warning(ended: tuple[Exp, Result]) -> None:
     for text in (run.stderr, exp("status", "patterns").stderr):
         (line,) = (line for line in text.splitlines() if "warning: metrics of" in line)
         assert r"metrics of comma: the pattern 'loss=(?P<loss>\S+)' matched only texts that are no" in line
-        assert "so with never, twice; see: exp why patterns_" in line
+        assert "so with" not in line
+        assert "; see: exp why patterns_" in line
+        assert "; and patterns of 3 other tasks: exp why patterns_" in line
     assert "warning" not in exp("status", "patterns", "good").stderr
     assert "metrics of never: " in exp("status", "patterns", "never").stderr
 
@@ -54,7 +57,19 @@ def test_documents_have_the_patterns(ended: tuple[Exp, Result]) -> None:
         "never": ["never", "never"],
         "later": [],
         "twice": ["never"],
+        "half": ["never"],
     }
+
+
+def test_a_pattern_beside_one_that_matched_is_reported(ended: tuple[Exp, Result]) -> None:
+    """`exp metrics` shows the rows of the one, and says that the other matched nothing."""
+    exp, _ = ended
+    shown = exp("metrics", "patterns", "half")
+    assert "t/loss" in shown.stdout
+    (hint,) = (line for line in shown.stderr.splitlines() if line.startswith("hint:"))
+    assert r"metrics.t: the pattern 'acc=(?P<acc>\S+)' matched no line of the output" in hint
+    assert hint.endswith("the output begins with: loss=1")
+    assert exp("metrics", "patterns", "good").stderr == ""
 
 
 def test_the_first_lines_are_shown(ended: tuple[Exp, Result]) -> None:
@@ -70,3 +85,42 @@ def test_the_first_lines_are_shown(ended: tuple[Exp, Result]) -> None:
     assert [cause["message"] for cause in causes if cause["kind"] == "metrics"] == [
         r"metrics.t: the pattern 'loss=(?P<loss>\S+)' matched no line of the output, which is empty"
     ]
+
+
+def test_only_tasks_with_the_same_pattern_and_reason_are_one_group(ended: tuple[Exp, Result]) -> None:
+    """A warning names the tasks of which it is true, and counts the others."""
+    exp, _ = ended
+    warning = exp("metrics", "patterns").stderr
+    assert "metrics of comma: " in warning
+    exp("run", exp.spec(ALIKE))
+    line = exp("metrics", "alike").stderr + exp("status", "alike").stderr
+    assert "metrics of a: no line of the output was a JSON object with numbers; so with c; see: " in line
+    assert "; and patterns of 1 other task: exp why alike_" in line
+    assert "the JSON objects in the output have no numbers; that line: {" in exp("why", "alike", "b").stdout
+
+
+ALIKE = """
+name: alike
+tasks:
+  a: {inline: "true", metrics: {j: json}}
+  b:
+    inline: |
+      echo '{"loss": "0.5"}'
+    metrics: {j: json}
+  c: {inline: "true", metrics: {i: json, k: 'k=(?P<k>.+)'}}
+"""
+
+
+def test_a_metric_that_is_missing_is_explained_by_its_pattern(ended: tuple[Exp, Result]) -> None:
+    """The error about an unknown series or field says how the pattern that names it failed."""
+    exp, _ = ended
+    spec = (
+        "name: named\ntasks: {a: {inline: echo loss=1, metrics: {t: 'loss=(?P<loss>.+)', e: '(?P<acc>a+)b'}}}"
+    )
+    exp("run", exp.spec(spec))
+    for key in ("e", "acc", "e/*"):
+        error = exp("metrics", "named", "-k", key, code=2).stderr
+        assert f"there is no metric '{key}': in a, the pattern '(?P<acc>a+)b' matched no line" in error
+    assert "pattern" not in exp("metrics", "named", "-k", "x", code=2).stderr
+    assert "warning" not in exp("metrics", "named", "-k", "loss").stderr
+    assert "hint: a: metrics.e: the pattern '(?P<acc>a+)b'" in exp("metrics", "named").stderr

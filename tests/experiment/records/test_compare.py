@@ -113,9 +113,10 @@ def test_what_is_not_known_is_told_with_what_is(
 def test_only_the_metrics_that_were_asked_for_are_shown(found: list[ComparedRow]) -> None:
     """A metric is named by its field where that is enough, with what of it is wanted."""
     compared = compare(found, keys=["accuracy", "train/loss:mean"])
-    assert compared.metrics == ["eval/accuracy", "train/loss:mean"]
-    assert compared.rows[0].value("train/loss:mean") == 2.0
-    assert compared.rows[3].value("train/loss:mean") is None
+    assert [key.title for key in compared.columns] == ["eval/accuracy", "train/loss:mean"]
+    (_, mean) = compared.columns
+    assert mean.get(compared.rows[0]) == 2.0
+    assert mean.get(compared.rows[3]) is None
 
 
 def test_nothing_can_be_compared(tmp_path: Path) -> None:

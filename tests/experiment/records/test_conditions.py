@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,10 @@ def left(all_rows: list[ComparedRow], *where: str) -> list[str]:
 def test_every_key_is_reached(tracked: list[ComparedRow], key: str) -> None:
     """Whatever characters a metric's name has, it can be shown, filtered, sorted and judged by."""
     name = key.removeprefix("m/")
-    assert compare(tracked, keys=[key]).rows[0].value(f"m/{name}") == AWKWARD[name]
+    compared = compare(tracked, keys=[key])
+    assert [(column.title, column.get(compared.rows[0])) for column in compared.columns] == [
+        (f"m/{name}", AWKWARD[name])
+    ]
     assert left(tracked, f"{key}>0") == ["one"]
     assert left(tracked, f"{key} = {-AWKWARD[name]}") == ["two"]
     assert compare(tracked, sort=key).rows[0].of.record.prefix == "x/two"
@@ -114,3 +118,28 @@ def test_conditions_are_checked_without_rows(tmp_path: Path) -> None:
     del tmp_path
     with pytest.raises(UsageError, match="not a condition"):
         compare([], where=["lr"])
+
+
+def test_values_that_are_not_finite_are_compared(tmp_path: Path) -> None:
+    """Infinities, NaN and null are written as YAML, JSON or Python write them; nothing is less than NaN."""
+    for name, value in (("a", math.inf), ("b", -math.inf), ("c", math.nan), ("d", 1.0)):
+        with Experiment(f"x/{name}", dash_root=tmp_path, print_logs=False).run as program:
+            program.params.set(lr=None if name == "a" else "None" if name == "b" else 0.1)
+            program.metrics("m").log(loss=value)
+    found = list(rows(targets.Target(root=tmp_path, prefix="x")))
+    for infinity in ("inf", "Infinity", ".inf", "+inf"):
+        assert left(found, f"loss={infinity}") == ["a"]
+        assert left(found, f"loss=-{infinity.removeprefix('+')}") == ["b"]
+    assert left(found, "loss<inf") == ["b", "d"]
+    assert left(found, "loss=nan") == left(found, "loss=.NaN") == ["c"]
+    assert (left(found, "lr=null"), left(found, "lr=None")) == (["a"], ["a", "b"])
+    with pytest.raises(UsageError, match="smaller or larger than NaN"):
+        left(found, "loss<nan")
+
+
+def test_records_have_four_states(tracked: list[ComparedRow]) -> None:
+    """INTERRUPTED is a state of experiments alone: no record can meet a condition with it."""
+    for word in ("INTERRUPTED", "done"):
+        with pytest.raises(UsageError, match="no such status") as refused:
+            left(tracked, f"record.status={word}")
+        assert (refused.value.hint or "").endswith("there are: RUNNING, COMPLETED, FAILED, CANCELLED")

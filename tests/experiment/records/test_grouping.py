@@ -127,3 +127,11 @@ def test_rows_of_different_tasks_are_not_mixed(tmp_path: Path, monkeypatch: pyte
 
     assert sizes([]) == {"train": 2, "eval": 1}
     assert sizes(["task"]) == sizes(["record.task"]) == {None: 3}
+
+
+def test_without_rows_the_columns_are_the_requested_ones() -> None:
+    """A comparison of nothing has the params and metrics that were asked for, and no groups."""
+    grouped = grouping.compare([], by=["model,lr", "lr"], keys=["loss", "loss"])
+    assert [key.title for key in grouped.by] == ["model", "lr"]
+    assert [key.title for key in grouped.of.columns] == ["loss"]
+    assert grouped.groups == grouped.ties == []

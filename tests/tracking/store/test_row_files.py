@@ -13,7 +13,7 @@ from support.extent import amount
 from nemorun_cli.errors import LedgerDamagedError, StateError, UnreadableWarning
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access.reader import record
-from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store import row_files, row_writer
 from nemorun_cli.tracking.store.json_values import encode_row
 
 if TYPE_CHECKING:
@@ -192,11 +192,11 @@ def test_tail_is_the_end_of_the_whole(
 def test_more_metrics_than_descriptors(experiment: Experiment) -> None:
     """A thousand metrics keep few files open and lose nothing."""
     for _ in range(2):
-        for number in range(row_files.MAX_OPEN * 2):
+        for number in range(row_writer.MAX_OPEN * 2):
             experiment.metrics(f"m{number}").log(x=number)
-    assert len(list(Path("/proc/self/fd").iterdir())) < row_files.MAX_OPEN + 50
+    assert len(list(Path("/proc/self/fd").iterdir())) < row_writer.MAX_OPEN + 50
     assert len(experiment.metrics("m3").read()) == 2
-    assert len(experiment.metrics.names()) == row_files.MAX_OPEN * 2
+    assert len(experiment.metrics.names()) == row_writer.MAX_OPEN * 2
 
 
 def test_writing_to_what_is_not_open_is_an_error(root: Path) -> None:

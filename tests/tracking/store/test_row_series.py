@@ -30,16 +30,31 @@ ROWS = st.lists(
 
 
 class Written(NamedTuple):
-    """One writer: a generation, the experiment, task and attempt of its opening, and its rows."""
+    """One writer: a generation, the experiment, task and attempt of its opening, and its rows.
+
+    It may be supervised: an opening that a supervisor created for what it records of the attempt.
+    """
 
     generation: int
     task: tuple[str, str] | None
     attempt: int
     rows: list[Row]
+    is_supervised: bool = False
+
+    def is_of(self, other: Written) -> bool:
+        """Whether both are of one attempt at a task."""
+        return self.task is not None and (self.task, self.attempt) == (other.task, other.attempt)
+
+    def placed(self, writers: Sequence[Written]) -> Written:
+        """It in the generation in which it counts: the latest one of its attempt at a task."""
+        generations = [other.generation for other in writers if other.rows and other.is_of(self)]
+        return self._replace(generation=max(generations)) if generations else self
 
     def supersedes(self, other: Written) -> bool:
         """Whether its rows supersede those of another writer."""
         if self.task and other.task and self.task != other.task and self.task[0] == other.task[0]:
+            return False
+        if self.is_of(other):
             return False
         is_same_task = self.task is not None and self.task == other.task
         return (self.generation, self.attempt if is_same_task else 0) > (
@@ -55,7 +70,8 @@ WRITERS = st.lists(
         task=st.sampled_from([None, ("e", "a"), ("e", "b"), ("f", "a")]),
         attempt=st.integers(1, 3),
         rows=ROWS,
-    ),
+        is_supervised=st.booleans(),
+    ).map(lambda writer: writer if writer.task else writer._replace(is_supervised=False)),
     max_size=5,
 )
 
@@ -75,6 +91,8 @@ class Disk:
             facts: Row = {"attempt": writer.attempt, "rank": index}
             if writer.task:
                 facts |= {"exp_id": writer.task[0], "task": writer.task[1]}
+            if writer.is_supervised:
+                facts["supervised"] = True
             (openings / f"{name}.jsonl").write_text(f"{dump(facts)}\n")
 
     def append(self, writer: int, row: Row) -> None:
@@ -109,6 +127,7 @@ def _positions(rows: list[Row], axis: str) -> list[float | None]:
 
 def expected(writers: Sequence[Written]) -> set[tuple[int, int]]:
     """The rows that count, by writer and index, straight from the rule."""
+    writers = [writer.placed(writers) for writer in writers]
     kept = {(number, index) for number, writer in enumerate(writers) for index in range(len(writer.rows))}
     for number, writer in enumerate(writers):
         later = [other for other in writers if other.rows and other.supersedes(writer)]
@@ -172,6 +191,7 @@ def _is_in_time_order(counted: list[Any], turns: list[int], writers: list[Writte
     """
     latest: dict[tuple[int, tuple[str, str] | None], int] = {}
     moments = {}
+    writers = [writer.placed(writers) for writer in writers]
     for moment, number in enumerate(turns):
         moments[number, sum(1 for other in turns[:moment] if other == number)] = moment
     for number, index in counted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.model import labels
 
 
@@ -14,15 +14,15 @@ def tag_change(add: str | Iterable[str], remove: str | Iterable[str]) -> labels.
 
     Raises:
         TypeError: a tag is not a text.
-        UsageError: a tag cannot be added, or is both added and removed; or none is given.
+        InvalidValueError: a tag cannot be added, or is both added and removed; or none is given.
     """
     added, removed = _texts(add), _texts(remove)
     for tag in added:
         _check_tag(tag)
     if both := [tag for tag in added if tag in removed]:
-        raise UsageError(f"the tag {both[0]!r} is both added and removed")
+        raise InvalidValueError(f"the tag {both[0]!r} is both added and removed")
     if not added and not removed:
-        raise UsageError("no tag is given to add or to remove")
+        raise InvalidValueError("no tag is given to add or to remove")
     return labels.TagChange(added, removed)
 
 
@@ -36,13 +36,13 @@ def _texts(tags: str | Iterable[str]) -> list[str]:
 def _check_tag(tag: str) -> None:
     """Refuse a tag that lists could not show, or nobody could type."""
     if not tag.strip():
-        raise UsageError("a tag is empty", hint="is a variable of the script unset?")
+        raise InvalidValueError("a tag is empty", hint="is a variable of the script unset?")
     if len(tag) > labels.LONGEST_TAG:
-        raise UsageError(f"the tag {tag[:20]!r}… is longer than {labels.LONGEST_TAG} characters")
+        raise InvalidValueError(f"the tag {tag[:20]!r}… is longer than {labels.LONGEST_TAG} characters")
     if tag != tag.strip():
-        raise UsageError(f"the tag {tag!r} begins or ends with a space")
+        raise InvalidValueError(f"the tag {tag!r} begins or ends with a space")
     if any(unicodedata.category(character)[0] == "C" for character in tag):
-        raise UsageError(f"the tag {tag!r} contains a control character, or is not valid Unicode")
+        raise InvalidValueError(f"the tag {tag!r} contains a control character, or is not valid Unicode")
 
 
 def note_text(text: str) -> str:
@@ -50,19 +50,19 @@ def note_text(text: str) -> str:
 
     Raises:
         TypeError: it is not a text.
-        UsageError: it is empty, too long or not valid Unicode.
+        InvalidValueError: it is empty, too long or not valid Unicode.
     """
     if not isinstance(text, str):
         raise TypeError(f"a note is a text, not {text!r}")
     text = text.rstrip()
     if not text:
-        raise UsageError("the note is empty", hint="is a variable of the script unset?")
+        raise InvalidValueError("the note is empty", hint="is a variable of the script unset?")
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise UsageError("the note is not valid Unicode") from None
+        raise InvalidValueError("the note is not valid Unicode") from None
     if size > labels.LONGEST_NOTE:
-        raise UsageError(
+        raise InvalidValueError(
             f"the note has {size:,} bytes, and can have {labels.LONGEST_NOTE:,}",
             hint="save a long text in a file, and note its path",
         )
