@@ -11,6 +11,7 @@ from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.lookup import trusted
 from nemorun_cli.experiment.maintenance import removal
 from nemorun_cli.experiment.records import closing, targets
+from nemorun_cli.tracking.access import reader
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -54,7 +55,9 @@ def close_record(
     Raises:
         NotOverError: its writer is alive on this machine, or its experiment runs.
         UsageError: there is no such status.
+        TypeError: it is no record.
     """
+    _require_record(record)
     closing.close(record.latest(), trusted(home), closing.status(status, option="status"))
     return record.latest()
 
@@ -66,9 +69,18 @@ def remove_record(record: Record, *, home: Home | str | PathLike[str] | None = N
         NotOverError: it is being written, or RUNNING for all that is known.
         NotFoundError: it was removed meanwhile.
         UsageError: the home cannot be written.
+        TypeError: it is no record.
     """
+    _require_record(record)
     home = trusted(home)
     return removal.carry_out(home, removal.plan_record(home, record.latest()))
+
+
+def _require_record(record: object) -> None:
+    if not isinstance(record, reader.Record):
+        raise TypeError(
+            f"a record is needed, as find_record(prefix) returns it, not {type(record).__qualname__}"
+        )
 
 
 def remove_experiment(home: Home, files: ExperimentFiles, *, records: bool) -> Removal:
@@ -89,7 +101,10 @@ def restore(which: str, *, home: Home | str | PathLike[str] | None = None) -> Re
         AmbiguousError: several experiments of this name are.
         UsageError: something else has its place.
         LedgerError: nothing of it can be reached.
+        TypeError: it is no text.
     """
+    if not isinstance(which, str):
+        raise TypeError(f"an id, a name or a prefix is needed, not {type(which).__qualname__}")
     home = trusted(home)
     chosen = trash.choose(home, which)
     return replace(chosen, items=tuple(trash.restore(home, chosen)))

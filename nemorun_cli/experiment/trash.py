@@ -10,6 +10,7 @@ its removal is kept. If the file `deleting` exists, it was deleted.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import os
 import time
@@ -253,6 +254,26 @@ def choose(home: Home, which: str) -> Removal:
     if named:
         return named[0]
     raise NotFoundError(f"{which!r} is not in the trash", hint="list it with: exp rm --restore")
+
+
+def matching(home: Home, pattern: str) -> list[Removal]:
+    """The removals of what a glob, or a prefix with / at its end, matches; of one place only the latest.
+
+    Raises:
+        NotFoundError: none exists.
+    """
+    glob = f"{pattern.lstrip('/')}*" if pattern.endswith("/") else pattern
+    chosen: dict[str, Removal] = {}
+    for removal in removals(home):
+        for item in removal.items:
+            names = (item.id or "", (item.id or "").rpartition("_")[0], item.prefix or "")
+            if any(name and fnmatch.fnmatchcase(name, glob) for name in names):
+                chosen[item.path] = removal
+    if not chosen:
+        raise NotFoundError(
+            f"{pattern!r} matches nothing in the trash", hint="list it with: exp rm --restore"
+        )
+    return list({each.files: each for each in chosen.values()}.values())
 
 
 def restore(home: Home, removal: Removal) -> list[TrashItem]:

@@ -89,11 +89,13 @@ def _matching(word: str, dash_root: str | None, *, yes: bool) -> Iterable[Record
     if not targets.is_several(word, dash_root):
         return [targets.single(word, dash_root)]
     found = [record for record in targets.several(word, dash_root) if closing.left(record)]
-    if not yes:
+    if not found:
+        terminal.warn(f"{word}: nothing to close, all records that it matches have finished")
+    elif not yes:
         listed = ", ".join(record.prefix for record in found[:10])
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""  # noqa: PLR2004 - as many as are listed
         raise UsageError(
-            f"{word} matches {len(found)} unfinished records{': ' if found else ''}{listed}{more}",
+            f"{word} matches {len(found)} unfinished records: {listed}{more}",
             hint="close all of them with --yes, or name them one by one",
         )
     return found

@@ -70,6 +70,7 @@ def command(
       exp rm 'sweep_*' --yes
       exp rm --restore                         list the trash
       exp rm --restore training_1764000000
+      exp rm --restore 'sweep_*'               all that was removed
     """
     home = Home.from_environment()
     words = list(dict.fromkeys(which or ()))
@@ -82,7 +83,7 @@ def command(
         return
     if not words:
         raise UsageError("what is to be removed is missing", hint="list what was removed: exp rm --restore")
-    plans = list(_plans(home, words, dash_root, yes=yes, records=records))
+    plans = list(_plans(home, words, dash_root, yes=yes or dry_run, records=records))
     done = _Output(is_dry=dry_run, is_json=is_json, quiet=quiet)
     try:
         for plan in plans:
@@ -187,7 +188,9 @@ def _restore(home: Home, words: Sequence[str], *, is_json: bool, quiet: bool) ->
         return
     restored: list[trash.TrashItem] = []
     for word in words:
-        restored += trash.restore(home, trash.choose(home, word))
+        is_several = word.endswith("/") or bool(targets.GLOB & set(word))
+        for removed in trash.matching(home, word) if is_several else [trash.choose(home, word)]:
+            restored += trash.restore(home, removed)
     if is_json:
         terminal.write_json(_document(restored=restored))
     elif quiet:

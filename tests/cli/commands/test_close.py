@@ -97,6 +97,7 @@ def test_several_are_closed_only_if_asked(exp: Exp, root: Path) -> None:
     assert {record.latest().status for record in records} == {"RUNNING"}
     document = checked(exp("close", "a/*", "--yes", "--json", "--dash-root", root).json)
     assert [entry["status"] for entry in document["records"]] == ["FAILED", "FAILED"]
+    assert "nothing to close" in exp("close", "a/*", "--dash-root", root).stderr
 
 
 @pytest.mark.parametrize("command", ["close", "rm"])

@@ -18,7 +18,7 @@ from support.patience import eventually
 from support.small_disks import full, mounted
 from support.workspace import kill_supervisor, until
 
-from nemorun_cli import Experiment, find, find_record, remove_record, restore
+from nemorun_cli import Experiment, close_record, find, find_record, remove_record, restore
 from nemorun_cli.errors import (
     ExpError,
     LedgerError,
@@ -155,11 +155,37 @@ def test_only_what_is_named_is_removed(workspace: ExpWorkspace) -> None:
     exp("rm", code=2)
     assert exp("rm", run.id, "--dry-run").stderr.startswith("would move")
     assert exp("list", "-q").stdout.split() == [run.id]
+    assert exp("rm", "tri*", "--dry-run").stderr.startswith("would move")
     exp("rm", "tri*", "--yes")
     assert exp("list", "-q").stdout == ""
     assert "not in the trash" in exp("rm", "--restore", "other", code=3).stderr
     exp("rm", "--restore", "tried")
     assert exp("list", "-q").stdout.split() == [run.id]
+
+
+def test_what_was_removed_together_is_restored_together(workspace: ExpWorkspace) -> None:
+    """A glob, or a prefix with a slash, restores all that it matches."""
+    root = workspace.folder / ".dash"
+    for prefix in ("a/b", "a/c", "d"):
+        with Experiment(prefix, dash_root=root).run:
+            pass
+    exp, options = workspace.exp, ["--dash-root", root]
+    exp("rm", "a/", "--yes", *options)
+    exp("rm", "d", *options)
+    assert "matches nothing in the trash" in exp("rm", "--restore", "x/*", code=3).stderr
+    exp("rm", "--restore", "a/")
+    assert exp("records", "-q", *options).stdout.split() == ["a/b", "a/c"]
+    exp("rm", "a/*", "--yes", *options)
+    exp("rm", "--restore", "a/*")
+    assert exp("records", "-q", *options).stdout.split() == ["a/b", "a/c"]
+
+
+@pytest.mark.parametrize("function", [remove_record, close_record, restore])
+def test_another_type_is_refused_with_what_is_needed(function: Any, workspace: ExpWorkspace) -> None:
+    """A TypeError says what to pass."""
+    given = workspace if function is restore else "a/b"
+    with pytest.raises(TypeError, match="needed"):
+        function(given, home=workspace.home)
 
 
 def test_a_place_that_is_taken_is_not_overwritten(workspace: ExpWorkspace) -> None:
