@@ -75,9 +75,9 @@ class Faulty(LocalExecutor):
 class Unmeasured(LocalExecutor):
     """A local executor that cannot measure what its tasks use."""
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, asked: Path) -> None:
         super().__init__("odd", {}, {})
-        self._verb, self.count = verb, 0
+        self._verb, self._asked, self.count = verb, asked, 0
 
     def sample(self, jobs: Sequence[Job]) -> None:
         """Raise or do it."""
@@ -92,6 +92,7 @@ class Unmeasured(LocalExecutor):
     def _fail(self, verb: str) -> None:
         self.count += 1
         if verb == self._verb:
+            self._asked.touch()
             raise RuntimeError(f"{verb} broke")
 
 
@@ -289,9 +290,14 @@ def test_an_executor_that_cannot_start_a_task_fails_that_task_alone(tmp_path: Pa
 @pytest.mark.parametrize("verb", ["sample", "samples"])
 def test_an_executor_that_cannot_measure_is_not_asked_again(tmp_path: Path, verb: str) -> None:
     """It costs the samples of its own tasks alone, and one message; no status depends on it."""
-    text = SPEC.replace('there: {command: ["true"]', 'there: {command: ["sleep", "1.3"]')
-    text = text.replace('here: {command: ["true"]}', "here: {command: ['sleep', '1.3']}")
-    executor = Unmeasured(verb)
+    asked = tmp_path / "asked"
+    ends = {"there": f"test -e {asked}", "here": f"ls {tmp_path}/home/dash/*/*/*/here/.record/metrics/system"}
+    text = SPEC
+    for task, condition in ends.items():
+        text = text.replace(
+            f'{task}: {{command: ["true"]', f'{task}: {{inline: "until {condition}; do sleep 0.05; done"', 1
+        )
+    executor = Unmeasured(verb, asked)
     _, status, told = supervise(tmp_path, executor, f"{text}tracking: {{system: 1s}}\n")
     assert status is ExperimentStatus.COMPLETED
     (line,) = [line for line in told if "is not recorded any more" in line]

@@ -100,7 +100,7 @@ def test_a_condition_that_is_mistyped_is_refused(swept: Exp, condition: str) -> 
 
 def test_a_status_that_no_record_can_have_is_refused(swept: Exp) -> None:
     """A word that is no status fails with the words there are; that of tasks means that of records."""
-    refused = swept("compare", "--where", "status=SUCCEDED", code=2).stderr
+    refused = swept("compare", "--where", "status=SUCCESSFUL", code=2).stderr
     assert "records have no such status" in refused
     assert "there are: RUNNING, COMPLETED, FAILED" in refused
     assert swept("compare", "--where", "status!=FAILED").stdout

@@ -110,7 +110,7 @@ def test_what_no_row_meets_is_told_with_the_values(
 def test_a_mistyped_status_is_refused(tracked: list[ComparedRow]) -> None:
     """A word that no record can have as its status fails, with the words there are."""
     with pytest.raises(UsageError, match="no such status"):
-        left(tracked, "record.status=SUCEEDED")
+        left(tracked, "record.status=SUCCESSFUL")
 
 
 def test_conditions_are_checked_without_rows(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_the_best_group_has_the_best_mean(study: list[ComparedRow]) -> None:
 
 @pytest.mark.parametrize(
     ("by", "why"),
-    [("acc", "'acc' is a metric"), ("modle", "no param 'modle'")],
+    [("acc", "'acc' is a metric"), ("modelx", "no param 'modelx'")],
 )
 def test_only_params_make_groups(study: list[ComparedRow], by: str, why: str) -> None:
     """A metric or an unknown name is wrong usage."""
