@@ -259,9 +259,13 @@ def choose(home: Home, which: str) -> Removal:
 def matching(home: Home, pattern: str) -> list[Removal]:
     """The removals of what a glob, or a prefix with / at its end, matches; of one place only the latest.
 
+    What has exactly this name is meant before what the glob matches.
+
     Raises:
         NotFoundError: none exists.
     """
+    if any(pattern in (item.id, item.prefix) for each in removals(home) for item in each.items):
+        return [choose(home, pattern)]
     glob = f"{pattern.lstrip('/')}*" if pattern.endswith("/") else pattern
     chosen: dict[str, Removal] = {}
     for removal in removals(home):
