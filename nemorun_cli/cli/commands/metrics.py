@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import comparison_text, completion, tables, terminal, times, unmatched_text
+from nemorun_cli.cli import comparison_text, tables, terminal, times, unmatched_text
 from nemorun_cli.cli.metrics_view import not_drawn, pictures
 from nemorun_cli.cli.options import (
+    TABLE_FORMATS,
     AllAttempts,
     Attempt,
     DashRoot,
@@ -16,6 +17,7 @@ from nemorun_cli.cli.options import (
     Goal,
     Json,
     RawTexts,
+    TableFormat,
     TaskOrNone,
     attempts,
     positive_number,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import TargetRecord
 
-FORMATS: Final = ("table", "csv", "json")
 MOST_EXPLAINED: Final = 3  # tasks or series for which it is explained why nothing is shown
 SUMMARY: Final = (
     Column("RECORD"),
@@ -87,15 +88,7 @@ def command(
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Print new rows until the experiment finishes.")
     ] = False,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="Output format: table, csv or json.",
-            autocompletion=completion.one_of(FORMATS),
-        ),
-    ] = "table",
+    format_: TableFormat = "table",
     attempt: Attempt = None,
     all_attempts: AllAttempts = False,
     raw: RawTexts = False,
@@ -111,8 +104,8 @@ def command(
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
     tail = _tail(last, follow=follow)
-    if format_ not in FORMATS:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
+    if format_ not in TABLE_FORMATS:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(TABLE_FORMATS)}")
     form = "json" if is_json else format_
     require_csv(form, raw=raw)
     if plot and form != "table":

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import statistics
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -409,8 +408,8 @@ def test_reasons_of_several_rows_have_a_plural(exp: Exp) -> None:
 
 def test_tasks_that_only_the_machine_measured_are_mentioned(exp: Exp) -> None:
     """Without other metrics, the experiment is the row, and a hint names the key of what was measured."""
-    program = "import time; time.sleep(1.5)"
-    task = f"{{command: [{sys.executable}, -c, '{program}']}}"
+    measured = "$EXP_DASH_ROOT/$EXP_PREFIX/$EXP_TASK/.record/metrics/system"
+    task = f"{{inline: 'until test -e {measured}; do sleep 0.05; done'}}"
     exp("run", exp.spec(f"name: used\ntracking: {{system: 1s}}\ntasks: {{a: {task}}}"))
     compared = exp("compare", "used")
     assert len(cells(compared.stdout)) == 2
