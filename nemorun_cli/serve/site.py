@@ -1,0 +1,37 @@
+"""What one server serves, and with which settings; all endpoints get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nemorun_cli.replication import protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One server.
+
+    Attributes:
+        root: the folder of the replicas that it collects; None for one that shows this machine's own files.
+        home: this machine's `NEMORUN_HOME`, shown if `root` is None.
+        dash_roots: folders of records, shown if `root` is None.
+        own: the folder of the server's own files (`ROOT/.server` or `NEMORUN_HOME/server`): tokens,
+            sessions, times, cache.
+        allows_control: whether a token with the scope `control` may cancel, resume and the like.
+        is_private: whether users read only what is below their own prefixes.
+        largest_file: bytes of one saved file.
+        quota: bytes of the files of one user; None for no limit.
+    """
+
+    root: Path | None
+    home: Path
+    dash_roots: tuple[Path, ...]
+    own: Path
+    allows_control: bool = False
+    is_private: bool = False
+    largest_file: int = protocol.LARGEST_FILE
+    quota: int | None = None
