@@ -733,6 +733,15 @@ class PlanDocument(TypedDict):
     tasks: list[PlanTaskFields]
 
 
+class SyncOfRecordFields(TypedDict):
+    """How much of it has not arrived on its server; null for a record that is sent nowhere."""
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
+
+
 class RecordsRecordOpeningFields(TypedDict):
     """An opening of the record by a process."""
 
@@ -766,6 +775,7 @@ class RecordsRecordFields(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     metadata: Any
+    sync: NotRequired[SyncOfRecordFields | None]
     openings: list[RecordsRecordOpeningFields]
 
 
