@@ -21,6 +21,7 @@ GcKindValue: TypeAlias = Literal[
     "trash",
     "container",
     "network",
+    "delivered",
 ]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None

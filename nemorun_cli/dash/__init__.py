@@ -42,8 +42,8 @@ __all__ = [
 
 _EXCEPTIONS = "nemorun_cli.dash.exceptions"
 _EXPERIMENT = "nemorun_cli.dash.experiment"
-# Imported on first use: `dxp` opens nothing, but reads the environment. `rdxp` needs a server to be known, and
-# is not among the names that `import *` takes.
+# Imported on first use: `dxp` opens nothing, but reads the environment. `rdxp` needs a server to be known,
+# and is not among the names that `import *` takes.
 _MODULES = {
     "RUN": "nemorun_cli.dash.run",
     "AuthenticationError": _EXCEPTIONS,

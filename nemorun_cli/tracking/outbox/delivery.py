@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.system.files import LARGEST, at_most, open_to_read
-from nemorun_cli.tracking.outbox.markers import FOLDER, Outbox, acknowledged_file
+from nemorun_cli.tracking.outbox.markers import FOLDER, HOME_FOLDER, Outbox, acknowledged_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ class Outboxes:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._marked = [(outbox, _marked(outbox)) for outbox in outboxes(root)]
+        self._marked = [(outbox, marked(outbox, "prefix")) for outbox in outboxes(root)]
 
     def delivery(self, place: Place) -> Delivery | None:
         """How much of a record its server does not have; None if it is not shipped.
@@ -150,25 +150,34 @@ class Outboxes:
 
 def outboxes(root: str) -> Iterator[Outbox]:
     """The outboxes of a folder of records."""
+    yield from _outboxes_in(f"{root}/{FOLDER}")
+
+
+def outboxes_of_home(home: str) -> Iterator[Outbox]:
+    """The outboxes of a home, which are those of its experiments."""
+    yield from _outboxes_in(f"{home}/{HOME_FOLDER}")
+
+
+def _outboxes_in(above: str) -> Iterator[Outbox]:
     try:
-        names = sorted(os.listdir(f"{root}/{FOLDER}"))
+        names = sorted(os.listdir(above))
     except OSError:
         return
     for name in names:
-        folder = f"{root}/{FOLDER}/{name}"
+        folder = f"{above}/{name}"
         url = _read(Outbox(folder, "").server).get("url")
         if isinstance(url, str):
             yield Outbox(folder, url)
 
 
-def _marked(outbox: Outbox) -> frozenset[str]:
-    """The prefixes that have a marker."""
+def marked(outbox: Outbox, kind: str) -> frozenset[str]:
+    """What has a marker: the prefixes (`prefix`) or the folders of experiments (`experiment`)."""
     found = set()
     with contextlib.suppress(OSError):
         for name in os.listdir(outbox.pending):
-            prefix = _read(f"{outbox.pending}/{name}").get("prefix")
-            if isinstance(prefix, str):
-                found.add(prefix)
+            value = _read(f"{outbox.pending}/{name}").get(kind)
+            if isinstance(value, str):
+                found.add(value)
     return frozenset(found)
 
 
