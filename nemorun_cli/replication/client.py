@@ -47,7 +47,7 @@ _HINTS: Final = {
 
 
 class Hello(NamedTuple):
-    """What a server says about itself; limits in bytes."""
+    """What a server reports about itself; limits in bytes."""
 
     version: str
     protocols: tuple[str, ...]
@@ -107,7 +107,7 @@ class Client:
                 RemoteFault.VERSION,
                 f"{self.url} speaks the protocol {', '.join(protocols) or 'of no known version'}, and this"
                 f" version of exp {', '.join(protocol.PROTOCOLS)}",
-                hint="use the same version of exp here and there",
+                hint="use the same version of exp on both machines",
             )
         limits = document.get("limits")
         limits = limits if isinstance(limits, dict) else {}
@@ -187,7 +187,7 @@ class Client:
         )
 
     def read(self, path: str, start: int = 0) -> Generator[bytes]:
-        """The bytes of a file from an offset on; nothing if there are none."""
+        """The bytes of a file from an offset on; nothing if it has no more."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         with _Faults(self):
             response = self._send("GET", path, None, headers, with_token=True)

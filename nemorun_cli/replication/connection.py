@@ -1,4 +1,4 @@
-"""The connection to one server: proxies and certificates as the environment says, and no redirects."""
+"""The connection to one server: proxies and certificates as the environment names them, and no redirects."""
 
 from __future__ import annotations
 

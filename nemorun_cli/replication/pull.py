@@ -64,7 +64,7 @@ def pull(
         client: of the server.
         address: of the record, or the experiment.
         folder: its folder here, which is created if something is pulled.
-        kind_of: tells which paths are files of it.
+        kind_of: the kind of a path, None if it is no file of it.
         inside: a folder above it, which exists; no link below it is followed.
 
     Raises:
@@ -106,7 +106,7 @@ def _largest(kind: FileKind) -> int:
 
 
 class _OtherContentError(Exception):
-    """What is here is not a beginning of what the server has, or its content is not what its name says."""
+    """What is here is not a beginning of what the server has, or its content is not that of its name."""
 
 
 class _Wanted(NamedTuple):
@@ -246,7 +246,7 @@ def _client(url: str, limit: float | None) -> Client:
 
 
 def main(arguments: list[str]) -> int:
-    """Pull, or create, as a program; the last line on stderr says why it did not work."""
+    """Pull, or create, as a program; the last line on stderr is the reason of a failure."""
     parser = argparse.ArgumentParser(prog="nemorun_cli.replication.pull")
     parser.add_argument("outbox")
     parser.add_argument("prefix")

@@ -9,7 +9,7 @@ from nemorun_cli.errors import EngineError
 
 
 class RemoteFault(enum.StrEnum):
-    """The kinds of faults; `docs/internals/replication.md` says what the sender does about each."""
+    """The kinds of faults; `docs/internals/replication.md` has what the sender does about each."""
 
     AWAY = "away"  # no answer, or only a part of one
     BUSY = "busy"  # 429, 503

@@ -56,7 +56,7 @@ class Entry(NamedTuple):
 class OutboxReport(NamedTuple):
     """What is left in an outbox.
 
-    `is_sending` says whether a sender is at work, `last` is the time of the last acknowledgement, `error` why
+    `is_sending` is whether a sender is at work, `last` is the time of the last acknowledgement, `error` why
     nothing arrives now.
     """
 
@@ -153,7 +153,7 @@ def report(outbox: Outbox, choice: Choice) -> OutboxReport:
         last=last if isinstance(last, str) else None,
         error=error if isinstance(error, dict) else None,
         since=None if oldest is None else clock.stamp(oldest / 1e9),
-        state=DeliveryState.LEFT if entries else DeliveryState.DELIVERED,
+        state=DeliveryState.LEFT if entries or error else DeliveryState.DELIVERED,
     )
 
 

@@ -24,7 +24,7 @@ class Openings:
 
     Attributes:
         alive: the ids of those whose process is alive on this machine.
-        unended: the ids of those without an end.
+        unended: the ids of those that have not ended.
     """
 
     def __init__(self, place: Place) -> None:
@@ -35,7 +35,7 @@ class Openings:
         self.unended: frozenset[str] = frozenset()
 
     def look(self) -> None:
-        """Read them, and write the verdict `lost` on those whose process died without an end.
+        """Read them, and write the verdict `lost` on those whose process died before it ended them.
 
         Raises:
             ExpError: an opening cannot be read.

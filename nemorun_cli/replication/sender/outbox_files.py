@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIX: Final = ".json"
 LARGEST_MARKER: Final = 1 << 16  # bytes
-MOST_MARKERS: Final = 20_000  # that are known at a time; the others follow when these are gone
+MOST_MARKERS: Final = 20_000  # that are known at a time; the others follow when these are removed
 LARGEST_HINT: Final = 1 << 26  # bytes of the sizes of one record
 LARGEST_STATE: Final = 1 << 24  # bytes
 LARGEST_LOG: Final = 1 << 20  # bytes of the log, and of the one before it
@@ -42,7 +42,7 @@ class Marker(NamedTuple):
 
 
 def outbox_at(folder: str | Path) -> Outbox | None:
-    """The outbox in a folder; None if there is none."""
+    """The outbox in a folder; None if it has none."""
     text = os.fspath(folder).rstrip("/")
     try:
         values = json.loads(read_bytes(f"{text}/server.json", limit=LARGEST_MARKER, follows_link=False))
@@ -155,7 +155,7 @@ def write_state(outbox: Outbox, document: Mapping[str, Any]) -> None:
 
 
 def read_state(outbox: Outbox) -> dict[str, Any]:
-    """The latest state of the sender; empty if there is none."""
+    """The latest state of the sender; empty if it has not written any."""
     try:
         document = json.loads(read_bytes(outbox.state, limit=LARGEST_STATE, follows_link=False))
     except (OSError, ValueError, RecursionError):

@@ -192,7 +192,7 @@ class Shipment:
         try:
             return act()
         except FileNotFoundError:
-            return False  # it was removed; the next look tells
+            return False  # it was removed; the next look shows that
         except OSError as error:
             text = f"{file.path} cannot be read: {error.strerror or error}"
             self.problems[file.path] = Problem("unreadable", text, time.time())

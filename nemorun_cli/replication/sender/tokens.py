@@ -11,7 +11,7 @@ def required(url: str) -> str:
     """The token for a server.
 
     Raises:
-        RemoteError: there is none.
+        RemoteError: it has none here.
         UsageError: the file of tokens cannot be used.
     """
     token = os.environ.get("EXP_TOKEN")

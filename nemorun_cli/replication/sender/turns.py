@@ -117,7 +117,7 @@ class Sender:
 
     @property
     def _can_conclude(self) -> bool:
-        """Whether something is over, but its markers are still there."""
+        """Whether something has ended, and its markers can be removed."""
         return any(
             any(each.watched.is_over(marker) for marker in each.markers.values()) and each.worst is None
             for each in self.left
@@ -217,7 +217,7 @@ class Sender:
         return sent
 
     def _connected(self) -> Client:
-        """The connection, on which the server has said what it is."""
+        """The connection, on which the server has identified itself."""
         if self._client is None:
             client = Client(self.outbox.url, tokens.required(self.outbox.url))
             before = time.time()
@@ -231,7 +231,7 @@ class Sender:
         return self._client
 
     def _report(self, client: Client) -> None:
-        """Tell the server what is alive, if that is due."""
+        """Report to the server what is alive, if that is due."""
         now = time.monotonic()
         if now < self._next_heard:
             return

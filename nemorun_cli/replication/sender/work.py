@@ -25,7 +25,7 @@ TEND_SHARE: Final = 20  # looking at openings, likewise
 
 
 class Watched(Protocol):
-    """What tells whether something that is shipped can still change."""
+    """How to determine whether something that is shipped can still change."""
 
     def look(self) -> None:
         """Look at its processes."""
@@ -86,7 +86,7 @@ class Work:
         return self.problem or next(iter(self.shipment.problems.values()), None)
 
     def conclude(self, client: Client, outbox: Outbox) -> None:
-        """Remove the markers of all that is over, if the server has all.
+        """Remove the markers of all that has ended, if the server has all.
 
         Raises:
             RemoteError: the server does not answer.
@@ -118,7 +118,7 @@ class RecordWatched(Openings):
     """The openings of a record, as what can still change."""
 
     def is_over(self, marker: Marker) -> bool:
-        """Whether the opening of a marker has ended; a change without an opening is over at once."""
+        """Whether the opening of a marker has ended; a change without an opening ends at once."""
         return marker.opening not in self.unended
 
 
