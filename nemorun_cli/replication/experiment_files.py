@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import LedgerError
 from nemorun_cli.replication import masked_spec, shapes
+from nemorun_cli.replication.shapes import FileKind
 from nemorun_cli.storage import spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks, trees
@@ -21,8 +22,6 @@ from nemorun_cli.system.files import is_regular, open_to_read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO
-
-    from nemorun_cli.replication.shapes import FileKind
 
 OF_SPEC: Final = ("spec.yaml", "source.json", "resolved.json")
 _PRINTED: Final = frozenset({"log", "stderr", "backend-output"})
@@ -88,7 +87,7 @@ def settings_of(directory: Path) -> SentParts:
     Raises:
         LedgerError: its resolved spec cannot be read.
     """
-    return SentParts.of(spec_copies.read_spec(ExperimentFiles(directory)).tracking)
+    return SentParts.of(_present(ExperimentFiles(directory)).spec.tracking)
 
 
 def files_of(directory: Path, settings: SentParts) -> Iterator[ShippedFile]:
@@ -116,39 +115,59 @@ def is_over(directory: Path) -> bool:
         return False
     attempts = (Path(directory, folder) for folder in _attempt_folders(directory))
     return not any(
-        locks.is_held_by_name(folder / "lock")
+        locks.is_held(folder / "lock")
         for folder in attempts
-        if not (folder / "exit.json").exists() and (folder / "lock").exists()
+        if not (folder / "exit.json").exists()
     )
 
 
 def _spec(files: ExperimentFiles, settings: SentParts) -> Iterator[ShippedFile]:
     if not settings.spec:
-        content = _masked_spec(files)
-        yield ShippedFile("resolved.json", shapes.FileKind.WHOLE, content=content)
+        yield ShippedFile("resolved.json", FileKind.WHOLE, content=_present(files).masked)
         return
     for number in sorted(_numbers(files.revisions)):
         yield from (_file(files, f"revisions/{number}/{name}") for name in OF_SPEC)
     yield from (_file(files, name) for name in OF_SPEC)
 
 
-_masked: dict[Path, tuple[tuple[int, ...], bytes]] = {}  # the copies made last, by experiment
+class _Present:
+    """The present spec of an experiment, as it was when its files had these versions."""
+
+    def __init__(self, files: ExperimentFiles, versions: tuple[int, ...]) -> None:
+        self.versions = versions
+        self.spec = spec_copies.read_spec(files)
+        self._files = files
+        self._masked: bytes | None = None
+
+    @property
+    def masked(self) -> bytes:
+        """Its copy without the values of variables."""
+        if self._masked is None:
+            number = self.spec.revision
+            is_stored = self._files.revision(number).resolved.is_file()
+            document = spec_copies.read_document(self._files, revision=number if is_stored else None)
+            self._masked = masked_spec.masked(document)
+        return self._masked
 
 
-def _masked_spec(files: ExperimentFiles) -> bytes:
-    """The masked copy of the present revision; made again only when a file of the spec has changed."""
+_presents: dict[Path, _Present] = {}  # those that were read last, by experiment
+MOST_PRESENTS: Final = 16
+
+
+def _present(files: ExperimentFiles) -> _Present:
+    """The present spec; read again only when a file of it has changed, as a sender asks twice a second."""
     try:
         state = files.resolved.stat()
-        versions = (state.st_mtime_ns, state.st_size, state.st_ino, *sorted(_numbers(files.revisions)))
     except OSError as error:
         raise LedgerError(f"cannot read {files.resolved}: {error.strerror}") from error
-    known = _masked.get(files.directory)
-    if known is None or known[0] != versions:
-        spec = spec_copies.read_spec(files)
-        revision = spec.revision if (files.revision(spec.revision).directory).is_dir() else None
-        document = spec_copies.read_document(files, revision=revision)
-        known = _masked[files.directory] = (versions, masked_spec.masked(document))
-    return known[1]
+    versions = (state.st_mtime_ns, state.st_size, state.st_ino, *sorted(_numbers(files.revisions)))
+    present = _presents.pop(files.directory, None)
+    if present is None or present.versions != versions:
+        present = _Present(files, versions)
+    _presents[files.directory] = present
+    if len(_presents) > MOST_PRESENTS:
+        del _presents[next(iter(_presents))]
+    return present
 
 
 def _attempts(files: ExperimentFiles, settings: SentParts) -> Iterator[ShippedFile]:
@@ -178,7 +197,7 @@ def _attempt_folders(directory: Path) -> Iterator[str]:
 
 def _code(files: ExperimentFiles) -> Iterator[ShippedFile]:
     """The shipped packages as they are in the store, where no task can change them, and the scripts."""
-    for package in spec_copies.read_spec(files).packages:
+    for package in _present(files).spec.packages:
         name, store = Path(package.folder).name, Path(package.store)
         for path in _below(store):
             yield from _shipped(f"code/{name}/{path}", store / path, store)
