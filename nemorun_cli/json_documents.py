@@ -21,6 +21,7 @@ GcKindValue: TypeAlias = Literal[
     "trash",
     "container",
     "network",
+    "delivered",
 ]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
@@ -733,6 +734,15 @@ class PlanDocument(TypedDict):
     tasks: list[PlanTaskFields]
 
 
+class SyncOfRecordFields(TypedDict):
+    """How much of it has not arrived on its server; null for a record that is sent nowhere."""
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
+
+
 class RecordsRecordOpeningFields(TypedDict):
     """An opening of the record by a process."""
 
@@ -766,6 +776,7 @@ class RecordsRecordFields(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     metadata: Any
+    sync: NotRequired[SyncOfRecordFields | None]
     openings: list[RecordsRecordOpeningFields]
 
 
