@@ -1057,6 +1057,45 @@ class StatusDocument(TypedDict):
     tasks: list[TaskFields]
 
 
+class ProblemFields(TypedDict):
+    """A problem."""
+
+    code: str
+    message: str
+    since: str | None
+
+
+class SyncOutboxeEntrieFields(TypedDict):
+    """A record or an experiment."""
+
+    name: str
+    bytes: int
+    files: int
+    error: ProblemFields | None
+
+
+class SyncOutboxeFields(TypedDict):
+    """An outbox."""
+
+    url: str
+    root: str
+    state: Literal["delivered", "left", "away", "refused"]
+    bytes: int
+    files: int
+    is_sending: bool
+    last: str | None
+    since: str | None
+    error: ProblemFields | None
+    entries: list[SyncOutboxeEntrieFields]
+
+
+class SyncDocument(TypedDict):
+    """What `exp sync --json` prints."""
+
+    schema: Literal["exp.sync/1"]
+    outboxes: list[SyncOutboxeFields]
+
+
 class TagDocument(TypedDict):
     """What `exp tag --json` prints."""
 

@@ -68,6 +68,9 @@ SECTIONS: Final = {
         "close": "End records whose writer has terminated.",
         "rm": "Move experiments or records to the trash, or restore them.",
     },
+    "Servers": {
+        "sync": "Deliver to servers what has not arrived there yet.",
+    },
     "Repair": {
         "doctor": "Check the engines that run tasks and suggest fixes.",
         "fsck": "Check an experiment's ledger and repair it.",

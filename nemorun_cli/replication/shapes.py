@@ -16,11 +16,12 @@ class FileKind(enum.Enum):
     CONTENT = "content"  # named by the SHA-256 of its bytes
 
 
-_NAME: Final = r"[^/]{1,255}"
+_NAME: Final = r"(?!\.)[^/]{1,255}"  # one that begins with a dot is being written
 _OF_RECORD: Final = (
     (FileKind.GROWING, rf"openings/{_NAME}\.jsonl"),
     (FileKind.WHOLE, rf"openings/{_NAME}\.verdict\.json"),
-    (FileKind.WHOLE, rf"(environment|labels)/{_NAME}"),
+    (FileKind.WHOLE, rf"environment/{_NAME}\.(packages\.json|diff)"),
+    (FileKind.WHOLE, rf"labels/{_NAME}\.jsonl"),
     (FileKind.GROWING, rf"(params|logs|files)/{_NAME}\.jsonl"),
     (FileKind.GROWING, rf"(metrics|tracks)/{_NAME}/{_NAME}\.jsonl"),
     (FileKind.CONTENT, r"blobs/(?P<start>[0-9a-f]{2})/(?P=start)[0-9a-f]{62}"),
