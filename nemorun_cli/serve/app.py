@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 from http import HTTPStatus
@@ -40,7 +41,7 @@ MODULES: Final = (
 
 
 def make_app(site: Site, *, hosts: Collection[str], access: Tokens | None = None) -> Starlette:
-    """The application of a server; `app.state` has `site`, `access` and `changes`.
+    """The application of a server; `app.state` has `site`, `access`, `changes` and `stopping`.
 
     Args:
         site: what is served.
@@ -51,13 +52,15 @@ def make_app(site: Site, *, hosts: Collection[str], access: Tokens | None = None
     table = endpoints(site)
     access = access if access is not None else _module("access").Access(site)
     routes = [Route(each.path, each.handler, methods=each.methods) for each in table]
-    gate = Middleware(Gate, table=table, routes=routes, access=access, hosts={name.lower() for name in hosts})
+    stopping = asyncio.Event()
+    names = {name.lower() for name in hosts}
+    gate = Middleware(Gate, table=table, routes=routes, access=access, hosts=names, stopping=stopping)
     app = Starlette(
         routes=routes,
         middleware=[gate],
         exception_handlers={HTTPException: _of_status, ExpError: _of_error},
     )
-    app.state.site = site
+    app.state.site, app.state.stopping = site, stopping
     app.state.access = access
     app.state.changes = _module("changes").Changes() if _exists("changes") else None
     app.state.endpoints = table

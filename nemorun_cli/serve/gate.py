@@ -20,6 +20,7 @@ from nemorun_cli.serve import browser_rules, limits
 from nemorun_cli.serve.refusals import refusal
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from starlette.responses import Response
@@ -61,6 +62,7 @@ class Gate:
         routes: of the endpoints, in the same order.
         access: checks tokens.
         hosts: configured names of hosts, in lower case.
+        stopping: is set when the server ends.
     """
 
     def __init__(
@@ -71,11 +73,13 @@ class Gate:
         routes: Iterable[Route],
         access: Tokens,
         hosts: Collection[str],
+        stopping: asyncio.Event,
     ) -> None:
         self._app = app
         self._routes = tuple(zip(table, routes, strict=True))
         self._access = access
         self._hosts = hosts
+        self._stopping = stopping
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,9 +122,10 @@ class Gate:
         _refuse_too_large(scope, headers, endpoint)
         scope.setdefault("state", {})["caller"] = caller
         answer.user = caller.user if caller else "-"
-        body = limits.BoundedBody(receive, largest=endpoint.largest_body)
+        body = limits.BoundedBody(receive, largest=endpoint.largest_body, stopping=self._stopping)
         with self._counted(caller.token_id if caller else f"@{_client(scope)}"):
             await self._app(scope, body.receive, answer.send)
+        await answer.end()
 
     def _refuse_foreign(self, method: str, headers: Mapping[str, str]) -> None:
         """Refuse what a page of another site could have made a browser send."""
@@ -206,6 +211,7 @@ class Answer:
         self._send = send
         self._begin = time.monotonic()
         self._size = 0
+        self._is_over = False
         self.status = 0
         self.user = "-"
 
@@ -222,7 +228,13 @@ class Answer:
             message = {**message, "headers": [*message.get("headers", ()), *added]}
         else:
             self._size += len(message.get("body", b""))
+            self._is_over = not message.get("more_body", False)
         await self._send(message)
+
+    async def end(self) -> None:
+        """End an answer that its handler left open, as that of a stream when the server ends."""
+        if self.status and not self._is_over:
+            await self.send({"type": "http.response.body", "body": b""})
 
     def __str__(self) -> str:
         """One line without the query, which may contain a code, and without headers."""
