@@ -1107,6 +1107,28 @@ class TagDocument(TypedDict):
     removed: list[str]
 
 
+class TokenTokenFields(TypedDict):
+    """A token."""
+
+    id: str
+    user: str
+    scopes: list[Literal["read", "write", "control"]]
+    prefixes: list[str]
+    created: str
+    expires: str | None
+    name: str
+    last_used: str | None
+    is_expired: bool
+    token: NotRequired[str]
+
+
+class TokenDocument(TypedDict):
+    """What `exp serve token add`, `list` and `revoke` print with --json."""
+
+    schema: Literal["exp.token/1"]
+    tokens: list[TokenTokenFields]
+
+
 class ValidateEngineFields(TypedDict):
     """One engine."""
 
@@ -1136,6 +1158,19 @@ class WaitDocument(TypedDict):
     status: ExperimentStatusValue
     ended: str | None
     counts: dict[str, int]
+
+
+class WhoamiDocument(TypedDict):
+    """What `exp whoami --json` prints, and what `GET /v1/whoami` answers."""
+
+    schema: NotRequired[Literal["exp.whoami/1"]]
+    format: NotRequired[Literal["exp.whoami/1"]]
+    server: NotRequired[str]
+    source: NotRequired[Literal["EXP_TOKEN", "EXP_TOKEN_FILE", "keyring", "file"]]
+    user: str
+    scopes: list[Literal["read", "write", "control"]]
+    prefixes: list[str]
+    expires: str | None
 
 
 class WhyFailureFields(TypedDict):
