@@ -74,6 +74,28 @@ class CancelDocument(TypedDict):
     tasks: list[CancelTaskFields]
 
 
+class CheckProblemFields(TypedDict):
+    """One problem."""
+
+    kind: Literal["content", "row", "ledger", "document", "foreign", "link", "shared", "unreadable"]
+    path: str
+    message: str
+    remedy: str
+
+
+class CheckDocument(TypedDict):
+    """What `exp serve check --json` prints."""
+
+    schema: Literal["exp.check/1"]
+    root: str
+    is_sound: bool
+    records: int
+    experiments: int
+    files: int
+    bytes: int
+    problems: list[CheckProblemFields]
+
+
 class CloseRecordFields(TypedDict):
     """A record."""
 

@@ -20,7 +20,7 @@ COMPARE_FORMAT: Final = "exp.compare/1"
 
 
 def of_record(chosen: TargetRecord, delivery: Delivery | None = None) -> dict[str, Any]:
-    """An entry of `records` in `exp.records/1`; with how much has not arrived on its server, if it has one."""
+    """An entry of `records` in `exp.records/1`; `delivery` is how much of it has arrived on its server."""
     last, record = chosen.decisive, chosen.record
     return {
         **chosen.to_json(),

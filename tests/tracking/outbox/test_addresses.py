@@ -39,7 +39,7 @@ PREFIX = "alice/p/n"
     ],
 )
 def test_an_address_has_one_form_or_is_refused_at_once(given: str, normal: str | None) -> None:
-    """An address is used without case, default port and last slash; what is none is refused, without secrets."""
+    """An address is used without case, default port and last slash; what is none is refused."""
     if normal is not None:
         assert Experiment(PREFIX, dash_url=given).dash_url == normal
         return
