@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MODULES: Final = (
     "hello_endpoints",
+    "page_endpoints",
     "login_endpoints",
     "replica_endpoints",
     "record_views",
