@@ -1068,6 +1068,7 @@ class TokenTokenFields(TypedDict):
     expires: str | None
     name: str
     last_used: str | None
+    made_by: NotRequired[str | None]
     is_expired: bool
     token: NotRequired[str]
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.tokens import DEFAULT_SCOPES, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from nemorun_cli.serve.caller import Scope
 
 EXP: Final = str(Path(sys.executable).with_name("exp"))
 PATIENCE: Final = 30.0  # seconds for the start, and for one answer
