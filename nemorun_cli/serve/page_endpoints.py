@@ -7,18 +7,20 @@ it, and sends it with each request.
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
 from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.system import files
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nemorun_cli.serve.site import Site
 
+FOLDER: Final = Path(__file__).with_name("pages")
 PAGES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/device": ("device.html", "text/html; charset=utf-8"),
@@ -31,9 +33,8 @@ PAGES: Final = {
 def endpoints(site: Site) -> list[Endpoint]:
     """One endpoint for each file."""
     del site
-    folder = resources.files("nemorun_cli.serve") / "pages"
     return [
-        Endpoint(path, ("GET", "HEAD"), _PageFile((folder / name).read_bytes(), kind).answer, needs=None)
+        Endpoint(path, ("GET", "HEAD"), _PageFile(files.read_bytes(FOLDER / name), kind).answer, needs=None)
         for path, (name, kind) in PAGES.items()
     ]
 

@@ -18,7 +18,7 @@ def command(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[token add|token list|token revoke|check]",
+            metavar="[token add|token list|token revoke]",
             help="Another command, with options of its own.",
             autocompletion=completion.server_commands,
             show_default=False,
@@ -98,7 +98,7 @@ def command(
     if words:
         raise UsageError(
             f"there is no command exp serve {' '.join(words)}",
-            hint="there are: exp serve token add, token list, token revoke, check",
+            hint="there are: exp serve token add, token list, and token revoke",
         )
     serving.require_extra()
     from nemorun_cli.serve import process  # noqa: PLC0415 - it needs the extra
