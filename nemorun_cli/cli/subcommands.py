@@ -8,4 +8,5 @@ SUBCOMMANDS: Final = {
     "serve token add": "Make a token for a user or a machine.",
     "serve token list": "List the tokens of a server.",
     "serve token revoke": "End tokens at once.",
+    "serve check": "Check every replica against its checksums.",
 }

@@ -18,7 +18,7 @@ def command(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[token add|token list|token revoke]",
+            metavar="[token add|token list|token revoke|check]",
             help="Another command, with options of its own.",
             autocompletion=completion.server_commands,
             show_default=False,
@@ -98,7 +98,7 @@ def command(
     if words:
         raise UsageError(
             f"there is no command exp serve {' '.join(words)}",
-            hint="there are: exp serve token add, token list, and token revoke",
+            hint="there are: exp serve token add, token list, token revoke, check",
         )
     serving.require_extra()
     from nemorun_cli.serve import process  # noqa: PLC0415 - it needs the extra
@@ -107,9 +107,9 @@ def command(
     where = Listening(
         host=host,
         port=serving.port(port),
-        uds=serving.path(uds),
-        certificate=serving.path(certificate),
-        key=serving.path(key),
+        uds=serving.path_if_given(uds),
+        certificate=serving.path_if_given(certificate),
+        key=serving.path_if_given(key),
         is_behind_proxy=is_behind_proxy,
         names=tuple(names or ()),
     )
