@@ -495,6 +495,25 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class HelloLimitsFields(TypedDict):
+    """The largest sizes in bytes."""
+
+    batch: int
+    file: int
+    row: int
+
+
+class HelloDocument(TypedDict):
+    """What `GET /v1/hello` answers."""
+
+    format: Literal["exp.hello/1"]
+    server: Literal["exp"]
+    version: str
+    protocols: list[str]
+    time: str
+    limits: HelloLimitsFields
+
+
 class NoteFields(TypedDict):
     """A note."""
 
@@ -893,6 +912,17 @@ class RunDocument(TypedDict):
     tasks: list[str]
 
 
+class ServeDocument(TypedDict):
+    """What `exp serve --json` prints once it listens."""
+
+    schema: Literal["exp.serve/1"]
+    url: str
+    sign_in: str | None
+    port: int | None
+    pid: int
+    root: str | None
+
+
 class SupervisorFields(TypedDict):
     """The supervisor process of the experiment."""
 
@@ -1140,6 +1170,7 @@ class TokenTokenFields(TypedDict):
     expires: str | None
     name: str
     last_used: str | None
+    made_by: NotRequired[str | None]
     is_expired: bool
     token: NotRequired[str]
 

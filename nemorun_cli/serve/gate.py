@@ -19,7 +19,7 @@ from starlette.routing import Match
 
 from nemorun_cli.serve import browser_rules, limits
 from nemorun_cli.serve.caller import Scope
-from nemorun_cli.serve.refusals import refusal
+from nemorun_cli.serve.refusals import refusal, unauthorized
 from nemorun_cli.serve.sessions import PARAMETER
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Gate:
                 return caller
         caller = self._access.caller(authorization)
         if caller is None:
-            raise NotPassedError(_unauthorized())
+            raise NotPassedError(unauthorized())
         return caller
 
     @contextlib.contextmanager
@@ -176,17 +176,6 @@ class Gate:
             self._open[whose] -= 1
             if not self._open[whose]:
                 del self._open[whose]
-
-
-def _unauthorized() -> Response:
-    """The same answer for a token that is missing, wrong, expired or revoked, and on every path."""
-    return refusal(
-        401,
-        "unauthorized",
-        "a valid token is needed: it is missing, wrong, expired or revoked",
-        hint="exp login ADDRESS",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
 
 
 def _unknown(methods: Collection[str]) -> Response:
@@ -265,7 +254,7 @@ def _signature(scope: AsgiScope) -> str | None:
         query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=MOST_FIELDS)
     except ValueError:  # too many fields
         return None
-    return query.get(PARAMETER, [None])[0]
+    return query[PARAMETER][0] if PARAMETER in query else None
 
 
 def _path(scope: AsgiScope) -> str:
