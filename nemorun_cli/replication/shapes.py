@@ -28,7 +28,7 @@ _OF_RECORD: Final = (
 )
 _SPEC: Final = r"(spec\.yaml|source\.json|resolved\.json)"
 _ATTEMPT: Final = rf"tasks/({_NAME}/){{1,2}}attempt-[1-9][0-9]{{0,8}}"
-_SHIPPED: Final = rf"({_NAME}/){{1,64}}{_NAME}"
+_SHIPPED: Final = r"([^/]{1,255}/){1,64}[^/]{1,255}"  # any names, also those that begin with a dot
 _OF_EXPERIMENT: Final = (
     (FileKind.GROWING, r"ledger\.jsonl"),
     (FileKind.WHOLE, rf"{_SPEC}|labelled"),

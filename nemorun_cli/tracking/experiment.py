@@ -419,11 +419,10 @@ class Experiment:
     def sync(self, timeout: float | None = None) -> bool:
         """Wait until the server has all that is written now, then get what it has of other machines.
 
+        Returns whether the server has all of it; also True with `EXP_TRACKING=off`, which writes nothing.
+
         Args:
             timeout: seconds to wait at most; None for as long as it takes.
-
-        Returns:
-            Whether the server has all of it; also True with `EXP_TRACKING=off`, which writes nothing.
 
         Raises:
             InvalidValueError: the timeout is negative.

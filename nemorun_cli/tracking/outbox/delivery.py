@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 _SERIES: Final = ("metrics", "tracks", "blobs")  # folders of folders
 _FLAT: Final = ("openings", "params", "logs", "files", "environment", "labels")
 _STAGED: Final = "."  # begins the name of a file that is being written
+# Codes of the errors of a sender that are about the server or the way to it; the others are about one record.
+_OF_ALL: Final = frozenset({"away", "busy", "full", "broken", "unauthorized", "not_an_exp_server", "version"})
+_FINAL: Final = frozenset({"unauthorized", "forbidden", "not_an_exp_server", "version"})
 
 
 class SenderState(NamedTuple):
-    """The latest state of a sender: its last acknowledgement, and the present error."""
+    """The latest state of a sender, for one record.
+
+    Attributes:
+        last: the time of its last acknowledgement, of any record.
+        error: why nothing of the record is delivered now.
+        is_final: whether that only changes when somebody does something, such as a login.
+    """
 
     last: str | None = None
     error: str | None = None
-    is_refused: bool = False  # waiting helps only when the user has logged in
+    is_final: bool = False
 
 
 class Delivery(NamedTuple):
@@ -55,22 +64,23 @@ class Delivery(NamedTuple):
         return {"url": self.url, "pending": self.pending, "last": self.last, "error": self.error}
 
 
-def state(outbox: Outbox, *, since: float = 0.0) -> SenderState:
-    """What the sender last wrote about itself; nothing if that was before a time, in Unix seconds."""
+def state(outbox: Outbox, prefix: str, *, since: float = 0.0) -> SenderState:
+    """What the sender last wrote about a record; nothing if that was before a time, in Unix seconds."""
     try:
         is_recent = os.stat(outbox.state).st_mtime >= since
     except OSError:
         is_recent = False
     content = _read(outbox.state) if is_recent else {}
-    error = content.get("error")
-    code = None
-    if isinstance(error, dict):
-        code, error = error.get("code"), error.get("message")
-    last = content.get("last")
+    last, problem, records = (content.get(name) for name in ("last", "error", "records"))
+    if not isinstance(problem, dict) or problem.get("code") not in _OF_ALL:
+        problem = records.get(prefix) if isinstance(records, dict) else None
+    code, message = (
+        (problem.get("code"), problem.get("message")) if isinstance(problem, dict) else (None, None)
+    )
     return SenderState(
         last if isinstance(last, str) else None,
-        error if isinstance(error, str) else None,
-        code in {"unauthorized", "forbidden", "no_token"},
+        message if isinstance(message, str) else None,
+        code in _FINAL,
     )
 
 
@@ -143,7 +153,7 @@ class Outboxes:
             if not is_marked and not os.path.exists(acknowledged_file(outbox, place.prefix)):
                 continue
             pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix)) if is_marked else 0
-            sender = state(outbox)
+            sender = state(outbox, place.prefix)
             found.append(Delivery(outbox.url, pending, is_marked, sender.last, sender.error))
         return max(found, key=lambda each: (each.is_marked, each.pending), default=None)
 

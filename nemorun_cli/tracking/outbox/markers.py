@@ -6,6 +6,7 @@ standard library alone is imported here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Final, NamedTuple
@@ -48,6 +49,11 @@ class Outbox(NamedTuple):
     def log(self) -> str:
         """The log of the sender."""
         return f"{self.folder}/log"
+
+    @property
+    def waking(self) -> str:
+        """A file whose change has a sender that waits after an error try again at once."""
+        return f"{self.folder}/wake"
 
     @property
     def server(self) -> str:
@@ -106,3 +112,9 @@ def prepare(outbox: Outbox) -> None:
     make_folder(outbox.pending)
     if not os.path.exists(outbox.server):
         write_whole(outbox.server, json.dumps({"format": FORMAT, "url": outbox.url}).encode())
+
+
+def wake(outbox: Outbox) -> None:
+    """Have a sender that waits after an error try again at once."""
+    with contextlib.suppress(OSError):
+        write_whole(outbox.waking, b"")

@@ -122,6 +122,7 @@ class Shipping:
         except OSError as error:  # as with a full disk: the record itself is written
             _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}")
             return
+        markers.wake(outbox)
         if not addresses.in_task():
             sender_process.ensure(outbox)
 
@@ -144,7 +145,7 @@ class Shipping:
         with contextlib.suppress(KeyboardInterrupt):
             if self._wait(outbox, place, (opening, ended), patience=patience):
                 return
-        state = delivery.state(outbox, since=self._opened)
+        state = delivery.state(outbox, place.prefix, since=self._opened)
         _gave_up[outbox.folder] = state.last
         if patience or state.error:
             _tell_left(outbox, place, state)
@@ -186,9 +187,9 @@ class Shipping:
                 }
                 if _has(outbox, place.prefix, wanted):
                     return True
-                state = delivery.state(outbox, since=self._opened)
+                state = delivery.state(outbox, place.prefix, since=self._opened)
                 in_vain = outbox.folder in _gave_up and _gave_up[outbox.folder] == state.last
-                if state.is_refused or in_vain or not sender_process.ensure(outbox):
+                if state.is_final or in_vain or not sender_process.ensure(outbox):
                     return False
             if now >= end:
                 return False
