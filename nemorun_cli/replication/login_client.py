@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,11 +23,12 @@ CONNECT_LIMIT: Final = 10.0  # seconds
 READ_LIMIT: Final = 30.0  # seconds
 _SHORTEST, _LONGEST = 1.0, 30.0  # seconds between polls, whatever the server asks for
 _SLOWER: Final = 5.0  # seconds that `slow_down` adds (RFC 8628, 3.5)
+_CONNECTION: Final = re.compile(r"^\w+\([^)]*\): ")  # what urllib3 begins its messages with
 _LONGEST_LIFE: Final = 1800.0  # seconds of waiting, whatever the server offers
 
 
 class Whoami(NamedTuple):
-    """What a server says about a token."""
+    """What a server knows about a token."""
 
     user: str
     scopes: list[str]
@@ -266,7 +268,7 @@ class LoginClient:
 
     def _away(self, error: Exception) -> EngineError:
         reason = getattr(error, "reason", None) or error
-        text = str(reason).rpartition(">: ")[2] or type(reason).__name__
+        text = _CONNECTION.sub("", str(reason)) or type(reason).__name__
         hint = "check the address and the network"
         if "CERTIFICATE" in text.upper():
             hint = "trust its certificate: SSL_CERT_FILE=FILE, in PEM form"

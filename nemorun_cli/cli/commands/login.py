@@ -28,18 +28,26 @@ def command(
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read a token from standard input instead.")
     ] = False,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Only print the address and the code; open no browser.")
-    ] = False,
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser", help="Open the page in a browser, if there is one (the default).", show_default=False
+        ),
+    ] = True,
     insecure: Annotated[
         bool,
         typer.Option(
             "--insecure", help="Send the token over http:// to another machine: others can read it."
         ),
     ] = False,
-    no_keyring: Annotated[
-        bool, typer.Option("--no-keyring", help="Keep the token in a private file, not in the keyring.")
-    ] = False,
+    keyring: Annotated[
+        bool,
+        typer.Option(
+            "--keyring",
+            help="Keep the token in the keyring, if there is one (the default), else in a private file.",
+            show_default=False,
+        ),
+    ] = True,
     is_json: Json = False,
 ) -> None:
     """Log in to a server.
@@ -50,8 +58,8 @@ def command(
 
     Examples:
       exp login https://exp.example.org
-      exp login https://exp.example.org --token-stdin < token     with a token from `exp serve token add`
-      exp login http://localhost:8300 --no-browser
+      exp login https://exp.example.org --token-stdin
+      exp login http://localhost:8300
     """
     from nemorun_cli.replication.login_client import LoginClient  # noqa: PLC0415 - loads urllib3
 
@@ -63,9 +71,9 @@ def command(
         )
     client = LoginClient(server)
     client.hello()
-    token = _given() if token_stdin else _approved(client, opens=not no_browser)
+    token = _given() if token_stdin else _approved(client, opens=browser)
     who = client.whoami(token)
-    stored = credentials.store(server, token, user=who.user, insecure=insecure, uses_keyring=not no_keyring)
+    stored = credentials.store(server, token, user=who.user, insecure=insecure, uses_keyring=keyring)
     if is_json:
         whoami_view.write_json(server, stored.source, who)
         return
