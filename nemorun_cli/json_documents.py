@@ -73,6 +73,28 @@ class CancelDocument(TypedDict):
     tasks: list[CancelTaskFields]
 
 
+class CheckProblemFields(TypedDict):
+    """One problem."""
+
+    kind: Literal["content", "row", "ledger", "document", "foreign", "link", "shared", "unreadable"]
+    path: str
+    message: str
+    remedy: str
+
+
+class CheckDocument(TypedDict):
+    """What `exp serve check --json` prints."""
+
+    schema: Literal["exp.check/1"]
+    root: str
+    is_sound: bool
+    records: int
+    experiments: int
+    files: int
+    bytes: int
+    problems: list[CheckProblemFields]
+
+
 class CloseRecordFields(TypedDict):
     """A record."""
 
@@ -472,6 +494,25 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class HelloLimitsFields(TypedDict):
+    """The largest sizes in bytes."""
+
+    batch: int
+    file: int
+    row: int
+
+
+class HelloDocument(TypedDict):
+    """What `GET /v1/hello` answers."""
+
+    format: Literal["exp.hello/1"]
+    server: Literal["exp"]
+    version: str
+    protocols: list[str]
+    time: str
+    limits: HelloLimitsFields
+
+
 class NoteFields(TypedDict):
     """A note."""
 
@@ -858,6 +899,17 @@ class RunDocument(TypedDict):
     directory: str
     warnings: NotRequired[list[WarningFields]]
     tasks: list[str]
+
+
+class ServeDocument(TypedDict):
+    """What `exp serve --json` prints once it listens."""
+
+    schema: Literal["exp.serve/1"]
+    url: str
+    sign_in: str | None
+    port: int | None
+    pid: int
+    root: str | None
 
 
 class SupervisorFields(TypedDict):

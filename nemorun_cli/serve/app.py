@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.access import Access
 from nemorun_cli.serve.gate import Gate
 from nemorun_cli.serve.refusals import of_error, refusal
 
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from nemorun_cli.serve.endpoints import Endpoint
-    from nemorun_cli.serve.gate import Tokens
     from nemorun_cli.serve.site import Site
 
 MODULES: Final = (
     "hello_endpoints",
+    "page_endpoints",
+    "openapi",
     "login_endpoints",
     "replica_endpoints",
     "record_views",
@@ -40,7 +42,7 @@ MODULES: Final = (
 """The modules of endpoints, in the order in which a path is looked up."""
 
 
-def make_app(site: Site, *, hosts: Collection[str], access: Tokens | None = None) -> Starlette:
+def make_app(site: Site, *, hosts: Collection[str], access: Access | None = None) -> Starlette:
     """The application of a server; `app.state` has `site`, `access`, `changes` and `stopping`.
 
     Args:
@@ -50,7 +52,7 @@ def make_app(site: Site, *, hosts: Collection[str], access: Tokens | None = None
         access: checks tokens; that of the site by default.
     """
     table = endpoints(site)
-    access = access if access is not None else _module("access").Access(site)
+    access = access if access is not None else Access(site)
     routes = [Route(each.path, each.handler, methods=each.methods) for each in table]
     stopping = asyncio.Event()
     names = {name.lower() for name in hosts}

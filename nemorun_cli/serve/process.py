@@ -209,7 +209,7 @@ def _log_to_stderr(*, logs_requests: bool) -> None:
 
 
 def _notify(state: str) -> None:
-    """Tell systemd, if it started this process and wants to know."""
+    """Report a state to systemd, if it started this process and waits for it."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
