@@ -307,9 +307,14 @@ class _Faults:
         if isinstance(error, RemoteError) or not isinstance(error, (urllib3.exceptions.HTTPError, OSError)):
             return
         self._client.close()
-        fault = RemoteFault.AWAY
-        url = self._client.url
-        raise RemoteError(fault, f"{url} does not answer: {_cause(error)}", hint=_HINTS[fault]) from error
+        fault, url = RemoteFault.AWAY, self._client.url
+        kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+        raise RemoteError(
+            fault,
+            f"{url} does not answer: {_cause(error)}",
+            hint=_HINTS[fault],
+            is_unreachable=isinstance(error, kinds),
+        ) from error
 
 
 def record_address(prefix: str) -> str:
