@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nemorun_cli.replication.record_files import LocalFile, Source
 
 SMALLEST_BATCH: Final = 1 << 10  # bytes: what is refused as too large even so is left alone
+COMPARED: Final = 4096  # bytes at the end of the server's file that are compared before the first append
 PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
 SMALLEST_PIECE: Final = 1 << 16  # bytes
 
@@ -81,6 +82,7 @@ class Outgoing:
     _files: list[LocalFile] = field(default_factory=list)
     _put: dict[str, tuple[int, int]] = field(default_factory=dict)  # sizes and times of whole files as sent
     _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
+    _compared: set[str] = field(default_factory=set)  # files that the server has the beginning of
     _tried: dict[str, float] = field(default_factory=dict)  # monotonic: when a problem occurred
     _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
 
@@ -211,6 +213,7 @@ class Outgoing:
                 raise
             if error.fault is RemoteFault.CONFLICT and error.offset is not None:
                 self._set(file.path, error.offset)
+                self._compared.discard(file.path)
                 return True
             path = "" if error.fault is RemoteFault.FORBIDDEN else file.path
             self._stop(path, error.fault, f"{file.path}: {error.message}" if path else error.message)
@@ -254,6 +257,10 @@ class Outgoing:
         elif end and offset + len(data) < file.size:
             data = data[:end]  # whole rows, where there are any
         address = file_address(self.source.address, file.path)
+        if offset and file.path not in self._compared:  # the server cannot see whether its bytes are ours
+            last = self.source.read(file.path, max(0, offset - COMPARED), min(COMPARED, offset))
+            client.append(address, offset - len(last), last)
+        self._compared.add(file.path)
         try:
             self._set(file.path, client.append(address, offset, data))
         except RemoteError as error:
