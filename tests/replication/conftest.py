@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +98,7 @@ class Local:
     @property
     def pending(self) -> list[str]:
         """The markers."""
-        return sorted(os.listdir(self.outbox.pending))
+        return sorted(path.name for path in Path(self.outbox.pending).iterdir())
 
     def outgoing(self, sender: Sender) -> work.Work:
         """What the sender has of the record."""
