@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.replication.experiment_source import ExperimentSource, ExperimentWatched
 from nemorun_cli.replication.record_files import RecordSource
 from nemorun_cli.replication.sender import outbox_files
 from nemorun_cli.replication.sender.openings import Openings
@@ -131,6 +133,10 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         outbox: of the root and the server.
         pace: of the server.
     """
+    if marker.experiment is not None:
+        experiment = ExperimentSource(Path(marker.experiment), outbox.url)
+        known = outbox_files.acknowledged(outbox, experiment.label)
+        return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
     if marker.prefix is None:
         return None
     try:
