@@ -71,6 +71,9 @@ SECTIONS: Final = {
     },
     "Share": {
         "sync": "Deliver to servers what has not arrived there yet.",
+        "login": "Log in to a server.",
+        "logout": "Log out of a server.",
+        "whoami": "Show who you are on a server.",
         "serve": "Serve records and experiments to browsers and other machines.",
     },
     "Repair": {
