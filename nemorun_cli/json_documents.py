@@ -73,6 +73,28 @@ class CancelDocument(TypedDict):
     tasks: list[CancelTaskFields]
 
 
+class CheckProblemFields(TypedDict):
+    """One problem."""
+
+    kind: Literal["content", "row", "ledger", "document", "foreign", "link", "shared", "unreadable"]
+    path: str
+    message: str
+    remedy: str
+
+
+class CheckDocument(TypedDict):
+    """What `exp serve check --json` prints."""
+
+    schema: Literal["exp.check/1"]
+    root: str
+    is_sound: bool
+    records: int
+    experiments: int
+    files: int
+    bytes: int
+    problems: list[CheckProblemFields]
+
+
 class CloseRecordFields(TypedDict):
     """A record."""
 
@@ -472,6 +494,25 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class HelloLimitsFields(TypedDict):
+    """The largest sizes in bytes."""
+
+    batch: int
+    file: int
+    row: int
+
+
+class HelloDocument(TypedDict):
+    """What `GET /v1/hello` answers."""
+
+    format: Literal["exp.hello/1"]
+    server: Literal["exp"]
+    version: str
+    protocols: list[str]
+    time: str
+    limits: HelloLimitsFields
+
+
 class NoteFields(TypedDict):
     """A note."""
 
@@ -860,6 +901,17 @@ class RunDocument(TypedDict):
     tasks: list[str]
 
 
+class ServeDocument(TypedDict):
+    """What `exp serve --json` prints once it listens."""
+
+    schema: Literal["exp.serve/1"]
+    url: str
+    sign_in: str | None
+    port: int | None
+    pid: int
+    root: str | None
+
+
 class SupervisorFields(TypedDict):
     """The supervisor process of the experiment."""
 
@@ -1057,6 +1109,29 @@ class TagDocument(TypedDict):
     removed: list[str]
 
 
+class TokenTokenFields(TypedDict):
+    """A token."""
+
+    id: str
+    user: str
+    scopes: list[Literal["read", "write", "control"]]
+    prefixes: list[str]
+    created: str
+    expires: str | None
+    name: str
+    last_used: str | None
+    made_by: NotRequired[str | None]
+    is_expired: bool
+    token: NotRequired[str]
+
+
+class TokenDocument(TypedDict):
+    """What `exp serve token add`, `list` and `revoke` print with --json."""
+
+    schema: Literal["exp.token/1"]
+    tokens: list[TokenTokenFields]
+
+
 class ValidateEngineFields(TypedDict):
     """One engine."""
 
@@ -1086,6 +1161,19 @@ class WaitDocument(TypedDict):
     status: ExperimentStatusValue
     ended: str | None
     counts: dict[str, int]
+
+
+class WhoamiDocument(TypedDict):
+    """What `exp whoami --json` prints, and what `GET /v1/whoami` answers."""
+
+    schema: NotRequired[Literal["exp.whoami/1"]]
+    format: NotRequired[Literal["exp.whoami/1"]]
+    server: NotRequired[str]
+    source: NotRequired[Literal["EXP_TOKEN", "EXP_TOKEN_FILE", "keyring", "file"]]
+    user: str
+    scopes: list[Literal["read", "write", "control"]]
+    prefixes: list[str]
+    expires: str | None
 
 
 class WhyFailureFields(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.access import Access
 from nemorun_cli.serve.gate import Gate
 from nemorun_cli.serve.refusals import of_error, refusal
 
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from nemorun_cli.serve.endpoints import Endpoint
-    from nemorun_cli.serve.gate import Tokens
     from nemorun_cli.serve.site import Site
 
 MODULES: Final = (
     "hello_endpoints",
+    "page_endpoints",
+    "openapi",
     "login_endpoints",
     "replica_endpoints",
     "record_views",
@@ -39,8 +42,8 @@ MODULES: Final = (
 """The modules of endpoints, in the order in which a path is looked up."""
 
 
-def make_app(site: Site, *, hosts: Collection[str], access: Tokens | None = None) -> Starlette:
-    """The application of a server; `app.state` has `site`, `access` and `changes`.
+def make_app(site: Site, *, hosts: Collection[str], access: Access | None = None) -> Starlette:
+    """The application of a server; `app.state` has `site`, `access`, `changes` and `stopping`.
 
     Args:
         site: what is served.
@@ -49,15 +52,17 @@ def make_app(site: Site, *, hosts: Collection[str], access: Tokens | None = None
         access: checks tokens; that of the site by default.
     """
     table = endpoints(site)
-    access = access if access is not None else _module("access").Access(site)
+    access = access if access is not None else Access(site)
     routes = [Route(each.path, each.handler, methods=each.methods) for each in table]
-    gate = Middleware(Gate, table=table, routes=routes, access=access, hosts={name.lower() for name in hosts})
+    stopping = asyncio.Event()
+    names = {name.lower() for name in hosts}
+    gate = Middleware(Gate, table=table, routes=routes, access=access, hosts=names, stopping=stopping)
     app = Starlette(
         routes=routes,
         middleware=[gate],
         exception_handlers={HTTPException: _of_status, ExpError: _of_error},
     )
-    app.state.site = site
+    app.state.site, app.state.stopping = site, stopping
     app.state.access = access
     app.state.changes = _module("changes").Changes() if _exists("changes") else None
     app.state.endpoints = table

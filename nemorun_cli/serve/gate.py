@@ -11,24 +11,32 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from nemorun_cli.serve import browser_rules, limits
-from nemorun_cli.serve.refusals import refusal
+from nemorun_cli.serve.caller import Scope
+from nemorun_cli.serve.refusals import refusal, unauthorized
+from nemorun_cli.serve.sessions import PARAMETER
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from starlette.responses import Response
     from starlette.routing import Route
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Send
+    from starlette.types import Scope as AsgiScope
 
+    from nemorun_cli.serve.access import Access
     from nemorun_cli.serve.caller import Caller
     from nemorun_cli.serve.endpoints import Endpoint
 
+LONGEST_SHOWN: Final = 512  # characters of a path in the log
+MOST_FIELDS: Final = 100  # of a query
 CLIENT_LEFT: Final = 499  # in the log: the client closed the connection
 log = logging.getLogger("nemorun_cli.serve")
 
@@ -45,13 +53,6 @@ class NotPassedError(Exception):
         self.response = response
 
 
-class Tokens(Protocol):
-    """What the gate needs of the rights."""
-
-    def caller(self, authorization: str | None) -> Caller | None:
-        """The caller with this header; None if its token is not valid."""
-
-
 class Gate:
     """Checks every request, and adds headers to every answer.
 
@@ -61,6 +62,7 @@ class Gate:
         routes: of the endpoints, in the same order.
         access: checks tokens.
         hosts: configured names of hosts, in lower case.
+        stopping: is set when the server ends.
     """
 
     def __init__(
@@ -69,16 +71,18 @@ class Gate:
         *,
         table: Iterable[Endpoint],
         routes: Iterable[Route],
-        access: Tokens,
+        access: Access,
         hosts: Collection[str],
+        stopping: asyncio.Event,
     ) -> None:
         self._app = app
         self._routes = tuple(zip(table, routes, strict=True))
         self._access = access
         self._hosts = hosts
+        self._stopping = stopping
         self._open: Counter[str] = Counter()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
@@ -87,7 +91,7 @@ class Gate:
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "there are no web sockets"})
 
-    async def _answer(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _answer(self, scope: AsgiScope, receive: Receive, answer: Answer) -> None:
         try:
             await self._pass(scope, receive, answer)
         except NotPassedError as refused:
@@ -103,24 +107,23 @@ class Gate:
         finally:
             log.info("%s", answer)
 
-    async def _pass(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _pass(self, scope: AsgiScope, receive: Receive, answer: Answer) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._refuse_foreign(scope["method"], headers)
         endpoint, methods = self._found(scope)
         caller = None
         if endpoint is None or endpoint.needs is not None:
-            caller = self._access.caller(headers.get("authorization"))
-            if caller is None:
-                raise NotPassedError(_unauthorized())
+            caller = self._caller(scope, headers, endpoint)
         if endpoint is None:
             raise NotPassedError(_unknown(methods))
         _refuse_beyond_rights(endpoint, caller)
         _refuse_too_large(scope, headers, endpoint)
         scope.setdefault("state", {})["caller"] = caller
         answer.user = caller.user if caller else "-"
-        body = limits.BoundedBody(receive, largest=endpoint.largest_body)
+        body = limits.BoundedBody(receive, largest=endpoint.largest_body, stopping=self._stopping)
         with self._counted(caller.token_id if caller else f"@{_client(scope)}"):
             await self._app(scope, body.receive, answer.send)
+        await answer.end()
 
     def _refuse_foreign(self, method: str, headers: Mapping[str, str]) -> None:
         """Refuse what a page of another site could have made a browser send."""
@@ -133,7 +136,7 @@ class Gate:
             message = "a page of another origin may change nothing here"
             raise NotPassedError(refusal(403, "foreign_origin", message))
 
-    def _found(self, scope: Scope) -> tuple[Endpoint | None, set[str]]:
+    def _found(self, scope: AsgiScope) -> tuple[Endpoint | None, set[str]]:
         """The endpoint that answers a request; without one, the methods that others at its path take."""
         methods: set[str] = set()
         for endpoint, route in self._routes:
@@ -143,6 +146,22 @@ class Gate:
             if match is Match.PARTIAL:
                 methods |= route.methods or set()
         return None, methods
+
+    def _caller(self, scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint | None) -> Caller:
+        """Who asks, by the token, or by the signature of a link where a page cannot send a token."""
+        authorization = headers.get("authorization")
+        if authorization is None and endpoint is not None and scope["method"] in browser_rules.SAFE_METHODS:
+            signature = _signature(scope)
+            if signature is not None and endpoint.needs is Scope.READ:
+                caller = self._access.sessions.check(_path(scope), signature)
+                if caller is None:
+                    message = "the link is older than a minute, or altered"
+                    raise NotPassedError(refusal(403, "link_expired", message, hint="reload the page"))
+                return caller
+        caller = self._access.caller(authorization)
+        if caller is None:
+            raise NotPassedError(unauthorized())
+        return caller
 
     @contextlib.contextmanager
     def _counted(self, whose: str) -> Iterator[None]:
@@ -157,17 +176,6 @@ class Gate:
             self._open[whose] -= 1
             if not self._open[whose]:
                 del self._open[whose]
-
-
-def _unauthorized() -> Response:
-    """The same answer for a token that is missing, wrong, expired or revoked, and on every path."""
-    return refusal(
-        401,
-        "unauthorized",
-        "a valid token is needed: it is missing, wrong, expired or revoked",
-        hint="exp login ADDRESS",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
 
 
 def _unknown(methods: Collection[str]) -> Response:
@@ -188,7 +196,7 @@ def _refuse_beyond_rights(endpoint: Endpoint, caller: Caller | None) -> None:
         raise NotPassedError(refusal(403, "forbidden", message, hint="exp whoami"))
 
 
-def _refuse_too_large(scope: Scope, headers: Mapping[str, str], endpoint: Endpoint) -> None:
+def _refuse_too_large(scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint) -> None:
     if len(scope["raw_path"]) > limits.LARGEST_PATH:
         message = f"the path has more than {limits.LARGEST_PATH} bytes"
         raise NotPassedError(refusal(414, "uri_too_long", message))
@@ -201,11 +209,12 @@ def _refuse_too_large(scope: Scope, headers: Mapping[str, str], endpoint: Endpoi
 class Answer:
     """What is sent for one request; its text is the line of the log."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: AsgiScope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self._begin = time.monotonic()
         self._size = 0
+        self._is_over = False
         self.status = 0
         self.user = "-"
 
@@ -222,7 +231,13 @@ class Answer:
             message = {**message, "headers": [*message.get("headers", ()), *added]}
         else:
             self._size += len(message.get("body", b""))
+            self._is_over = not message.get("more_body", False)
         await self._send(message)
+
+    async def end(self) -> None:
+        """End an answer that its handler left open, as that of a stream when the server ends."""
+        if self.status and not self._is_over:
+            await self.send({"type": "http.response.body", "body": b""})
 
     def __str__(self) -> str:
         """One line without the query, which may contain a code, and without headers."""
@@ -233,12 +248,25 @@ class Answer:
         )
 
 
-def _shown_path(scope: Scope) -> str:
+def _signature(scope: AsgiScope) -> str | None:
+    """The signature in a query; None without one."""
+    try:
+        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=MOST_FIELDS)
+    except ValueError:  # too many fields
+        return None
+    return query[PARAMETER][0] if PARAMETER in query else None
+
+
+def _path(scope: AsgiScope) -> str:
     """The path as it was sent, without the query; it has no control characters."""
     raw: bytes = scope["raw_path"]
-    return raw.partition(b"?")[0][:512].decode("ascii", "backslashreplace")
+    return raw.partition(b"?")[0].decode("ascii", "backslashreplace")
 
 
-def _client(scope: Scope) -> str:
+def _shown_path(scope: AsgiScope) -> str:
+    return _path(scope)[:LONGEST_SHOWN]
+
+
+def _client(scope: AsgiScope) -> str:
     """The address of the client; a unix socket has no address."""
     return str((scope.get("client") or ("-",))[0])

@@ -28,11 +28,13 @@ class BoundedBody:
     Args:
         receive: of the request.
         largest: bytes.
+        stopping: is set when the server ends; to a handler that waits, the client has left then.
     """
 
-    def __init__(self, receive: Receive, *, largest: int) -> None:
+    def __init__(self, receive: Receive, *, largest: int, stopping: asyncio.Event) -> None:
         self._receive = receive
         self._largest = largest
+        self._stopping = stopping
         self._size = 0
         self._waited = 0.0
         self._is_over = False
@@ -44,7 +46,7 @@ class BoundedBody:
             HTTPException: 413, the body is too large; 408, it comes too slowly.
         """
         if self._is_over:
-            return await self._receive()
+            return await self._end()
         begin = time.monotonic()
         try:
             message = await asyncio.wait_for(self._receive(), BODY_PATIENCE)
@@ -58,3 +60,14 @@ class BoundedBody:
         if self._waited > BODY_PATIENCE and self._size < self._waited * SLOWEST_BODY:
             raise HTTPException(408, f"the body comes with less than {SLOWEST_BODY} bytes per second")
         return message
+
+    async def _end(self) -> Message:
+        """Wait until the client leaves, or the server ends: open streams must not hold it up."""
+        message = asyncio.ensure_future(self._receive())
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((message, stop), return_when=asyncio.FIRST_COMPLETED)
+            return message.result() if message.done() else {"type": "http.disconnect"}
+        finally:
+            message.cancel()
+            stop.cancel()
