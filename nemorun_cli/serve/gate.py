@@ -7,6 +7,7 @@ was forgotten.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -23,7 +24,6 @@ from nemorun_cli.serve.refusals import refusal, unauthorized
 from nemorun_cli.serve.sessions import PARAMETER
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from starlette.responses import Response
@@ -98,6 +98,12 @@ class Gate:
             await refused.response(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = answer.status or CLIENT_LEFT
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            if not answer.status:
+                ended = refusal(503, "stopping", "the server ends", headers={"Retry-After": "5"})
+                await ended(scope, receive, answer.send)
         except Exception:
             log.exception("%s %s failed", scope["method"], _shown_path(scope))
             if answer.status:
