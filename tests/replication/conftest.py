@@ -117,6 +117,7 @@ def _differences(pair: filecmp.dircmp[str]) -> Iterator[str]:
 @pytest.fixture
 def local(tmp_path: Path, collector: Served, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch) -> Local:
     """A folder of records, and this process with a token for the server."""
+    monkeypatch.chdir(tmp_path)  # no repository, whose changes would be recorded in the background
     monkeypatch.setenv("NEMORUN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("EXP_DASH_URL", proxy.url)
     monkeypatch.setenv("EXP_TOKEN", collector.token)
