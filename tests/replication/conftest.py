@@ -13,7 +13,7 @@ from support.cutting_proxy import CuttingProxy, Faults, cutting_proxy
 from support.served import Served, served
 
 from nemorun_cli.replication.sender import outbox_files, work
-from nemorun_cli.replication.sender.turns import Sender
+from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.outbox import markers
 
@@ -75,11 +75,11 @@ class Local:
             self.outbox, opening or f"change-{time.time_ns()}", prefix=experiment.prefix, opening=opening
         )
 
-    def sender(self) -> Sender:
+    def sender(self) -> OutboxSender:
         """A sender in this process."""
-        return Sender(self.outbox, outbox_files.SenderLog(self.outbox))
+        return OutboxSender(self.outbox, outbox_files.SenderLog(self.outbox))
 
-    def deliver(self, sender: Sender | None = None) -> Sender:
+    def deliver(self, sender: OutboxSender | None = None) -> OutboxSender:
         """Turn until nothing is left that the server takes; pauses after faults are left out."""
         own = sender or self.sender()
         end = time.monotonic() + PATIENCE
@@ -100,7 +100,7 @@ class Local:
         """The markers."""
         return sorted(path.name for path in Path(self.outbox.pending).iterdir())
 
-    def outgoing(self, sender: Sender) -> work.Work:
+    def outgoing(self, sender: OutboxSender) -> work.Work:
         """What the sender has of the record."""
         return sender._works[self.prefix]
 

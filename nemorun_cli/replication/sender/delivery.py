@@ -14,7 +14,7 @@ from nemorun_cli.model import clock
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, work
 from nemorun_cli.replication.sender.outgoing import Pace
-from nemorun_cli.replication.sender.turns import WAKE, Sender
+from nemorun_cli.replication.sender.turns import WAKE, OutboxSender
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write_whole
 from nemorun_cli.tracking.outbox import addresses, sender_process
@@ -185,7 +185,7 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
         if not seen.entries or (is_known and _is_stopped(seen)):
             return seen._replace(state=_state_of(seen))
     try:
-        sender = Sender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
+        sender = OutboxSender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
         try:
             _send_all(sender, lambda: show(report(outbox, choice)))
         finally:
@@ -198,7 +198,7 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
     return done._replace(state=_state_of(done))
 
 
-def _send_all(sender: Sender, show: Callable[[], None]) -> None:
+def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
     """Turn until the server has all, or refuses, or has not answered a few times."""
     failures = 0
     next_show = 0.0

@@ -43,7 +43,7 @@ PROBE_JITTER: Final = 2.0  # seconds within which senders return to a server tha
 WAKE: Final = "wake"  # a file in the outbox: when it is touched, the sender tries again at once
 
 
-class Sender:
+class OutboxSender:
     """Ships what is marked in an outbox. The caller holds its lock.
 
     Args:
