@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TRIES: Final = 3  # with a server that does not answer, or is busy
 PAUSE: Final = 0.1  # seconds between looks at another sender
 SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
-REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN})
+REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN})
 
 
 class DeliveryState(enum.StrEnum):
