@@ -214,3 +214,20 @@ def test_the_text_is_for_people(local: Local) -> None:
     assert err.strip() == f"all has arrived at {local.outbox.url}"
     code, out, err = exp(local, "sync", "--dash-root", str(local.root / "none"))
     assert (code, out, err.strip()) == (0, "", "nothing here is sent to a server")
+
+
+@pytest.mark.parametrize(("token", "remedy"), [("wrong", "exp login"), (None, "exp sync --dash-root")])
+def test_doctor_reports_what_has_not_arrived(local: Local, token: str | None, remedy: str) -> None:
+    """`exp doctor` names a server that has not everything, since when and why, and the remedy."""
+    logged(local)
+    if token:
+        sync(local, EXP_TOKEN=token)
+    checks = json.loads(exp(local, "doctor", "--json", EXP_DASH_ROOT=str(local.root))[1])["checks"]
+    [check] = [check for check in checks if check["subject"] == f"server {local.outbox.url}"]
+    assert (check["state"], check["is_engine"]) == ("warning", False)
+    assert "not arrived since 20" in check["message"]
+    assert check["remedy"].startswith(remedy)
+    sync(local)
+    checks = json.loads(exp(local, "doctor", "--json", EXP_DASH_ROOT=str(local.root))[1])["checks"]
+    [check] = [check for check in checks if check["subject"] == f"server {local.outbox.url}"]
+    assert check["state"] == "well"
