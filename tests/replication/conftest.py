@@ -10,6 +10,7 @@ from support.local_records import LocalRecords
 from support.served import Served, served
 
 from nemorun_cli.tracking.outbox import markers
+from nemorun_cli.tracking.process import git_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def local(
     tmp_path: Path, collector: Served, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> LocalRecords:
     """A folder of records, and this process with a token for the server."""
-    monkeypatch.chdir(tmp_path)  # no repository, whose changes would be recorded in the background
+    monkeypatch.setattr(git_state, "take_diff", lambda *_: None)  # it works in the background for a second
     monkeypatch.setenv("NEMORUN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("EXP_DASH_URL", proxy.url)
     monkeypatch.setenv("EXP_TOKEN", collector.token)
