@@ -115,9 +115,7 @@ def is_over(directory: Path) -> bool:
         return False
     attempts = (Path(directory, folder) for folder in _attempt_folders(directory))
     return not any(
-        locks.is_held(folder / "lock")
-        for folder in attempts
-        if not (folder / "exit.json").exists()
+        locks.is_held(folder / "lock") for folder in attempts if not (folder / "exit.json").exists()
     )
 
 

@@ -14,6 +14,7 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.units import size_text
+from nemorun_cli.replication import address
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def command(
 
     choice = delivery.SyncChoice(which or ())
     root = str(targets.root(dash_root))
-    server = None if url is None else url.rstrip("/")
+    server = None if url is None else address.normalized(url, what="--url")
     if server is not None and which and not status:
         _mark(root, server, choice)
     home = Home.from_environment()

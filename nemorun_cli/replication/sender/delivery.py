@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TRIES: Final = 3  # with a server that does not answer, or is busy
 PAUSE: Final = 0.1  # seconds between looks at another sender
 SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
-REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.FORBIDDEN})
+REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN})
 
 
 class DeliveryState(enum.StrEnum):
@@ -208,6 +208,7 @@ def _send_all(sender: Sender, show: Callable[[], None]) -> None:
             failures += 1
             is_final = sender.error is not None and sender.error.fault in {
                 RemoteFault.TOKEN,
+                RemoteFault.NO_TOKEN,
                 RemoteFault.NOT_EXP,
                 RemoteFault.VERSION,
             }

@@ -100,8 +100,9 @@ class Sender:
                 is_moving = self._ship()
             except RemoteError as error:
                 self._failed(error)
-            except ExpError as error:  # as the file of tokens, which cannot be read
-                self._failed(RemoteError(RemoteFault.TOKEN, error.message, hint=error.hint))
+            except (ExpError, OSError) as error:  # as the file of tokens, which cannot be read
+                message = error.message if isinstance(error, ExpError) else str(error)
+                self._failed(RemoteError(RemoteFault.NO_TOKEN, message, hint=getattr(error, "hint", None)))
         self._note()
         return is_moving
 
@@ -237,11 +238,16 @@ class Sender:
             return
         alive = [list(pair) for pair in self._alive()][:MOST_HEARD]
         self._next_heard = now + HEARD
-        supervised = [list(place) for place in self._supervised()][:MOST_HEARD]
+        supervised = [place for each in self.left if (place := getattr(each.watched, "supervised", None))]
         if not alive and not supervised:
             return
         machine = {"host": process_info.host(), "boot": process_info.boot()}
-        document = {"machine": machine, "time": clock.stamp(), "alive": alive, "supervised": supervised}
+        document = {
+            "machine": machine,
+            "time": clock.stamp(),
+            "alive": alive,
+            "supervised": supervised[:MOST_HEARD],
+        }
         try:
             client.heard(document)
         except RemoteError as error:
@@ -253,11 +259,6 @@ class Sender:
         for each in self.left:
             for opening in getattr(each.watched, "alive", ()):
                 yield each.label, opening
-
-    def _supervised(self) -> Iterator[tuple[str, str, str]]:
-        for each in self.left:
-            if (place := getattr(each.watched, "supervised", None)) is not None:
-                yield place
 
     def _failed(self, error: RemoteError) -> None:
         """Keep the error for those who ask, and wait as it demands."""

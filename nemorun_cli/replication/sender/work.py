@@ -133,7 +133,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         outbox: of the root and the server.
         pace: of the server.
     """
-    if marker.experiment is not None:
+    if marker.experiment is not None and marker.prefix is None:
         experiment = ExperimentSource(Path(marker.experiment), outbox.url)
         known = outbox_files.acknowledged(outbox, experiment.label)
         return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
