@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plans(document: Document, home: Home) -> tuple[PlanDocument, tuple[Problem, ...]]:
-    """The plans of the tasks, and the warnings about secrets and the server; packagers are asked what they ship.
+    """The plans of the tasks, and the warnings about secrets and the server; packagers are asked.
 
     Raises:
         SpecError: the spec has problems, or a packager cannot ship its content.

@@ -87,7 +87,7 @@ class Snapshot:
             return None
         from nemorun_cli.views import sync_state  # noqa: PLC0415 - only for specs with a server
 
-        return sync_state.of_snapshot(self)
+        return sync_state.of_experiment(self.files, self.spec)
 
     @property
     def is_responding(self) -> bool | None:

@@ -12,10 +12,10 @@ from nemorun_cli.storage.paths import LEDGER, Home
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking.outbox.delivery import SenderState
     from nemorun_cli.tracking.outbox.markers import Outbox
-    from nemorun_cli.views.snapshot import Snapshot
 
 MOST_RECORDS: Final = 200  # whose files are compared, of one experiment; the others count as marked
 
@@ -53,10 +53,10 @@ class ExperimentSync(NamedTuple):
         return f"{left} not on {self.url} yet" + (f": {self.error}" if self.error else "")
 
 
-def of_snapshot(snapshot: Snapshot) -> ExperimentSync | None:
+def of_experiment(files: ExperimentFiles, spec: Spec) -> ExperimentSync | None:
     """How much of an experiment has not arrived; None if it is sent nowhere, or is a server's copy itself."""
-    server, files = snapshot.spec.server, snapshot.files
-    if server is None or snapshot.is_replica:
+    server = spec.server
+    if server is None or files.is_replica:
         return None
     from nemorun_cli.tracking.outbox import delivery, markers  # noqa: PLC0415 - only for specs with a server
 
@@ -65,9 +65,9 @@ def of_snapshot(snapshot: Snapshot) -> ExperimentSync | None:
     states = [delivery.state(own, str(files.directory))]
     if str(files.directory) in delivery.marked(own, "experiment"):
         is_marked, pending = True, _pending(files, delivery.acknowledged(own, str(files.directory)))
-    root = os.path.abspath(planning.dash_root(snapshot.spec, home.directory))  # noqa: PTH100 - as tracking does it
+    root = os.path.abspath(planning.dash_root(spec, home.directory))  # noqa: PTH100 - as tracking does it
     records = markers.of_records(root, server)
-    prefixes = _marked_records(records, planning.prefix(snapshot.spec, files.id))
+    prefixes = _marked_records(records, planning.prefix(spec, files.id))
     for prefix in prefixes[:MOST_RECORDS]:
         pending += _pending_of_record(root, prefix, records)
         states.append(delivery.state(records, prefix))
