@@ -28,6 +28,7 @@ def tag(
     files: ExperimentFiles, home: Home, *, add: str | Iterable[str], remove: str | Iterable[str]
 ) -> Snapshot:
     """Add and remove tags of an experiment and of its own record; see `Run.tag`."""
+    files.require_original()
     change = label_rules.tag_change(add, remove)
     before = observe.look(files, home=home.directory, observe=False)
     if labels.current(before.tags, [change]) != before.tags:

@@ -22,11 +22,19 @@ from nemorun_cli.replication.record_files import ORDER
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteError, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, tokens
 from nemorun_cli.replication.shapes import FileKind
-from nemorun_cli.system.files import FILE_MODE, RefusedFileError, descriptor_to_read, entered, make_folder
+from nemorun_cli.system.files import (
+    FILE_MODE,
+    RefusedFileError,
+    descriptor_to_change,
+    descriptor_to_read,
+    entered,
+    make_folder,
+)
 from nemorun_cli.tracking.store.record_paths import Place, check_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
 DONE: Final = 0
 NO_RECORD: Final = 3
@@ -128,22 +136,30 @@ def _pull_file(client: Client, wanted: _Wanted, *, inside: str) -> bool:
         here = None
     if here is not None and (here >= size or kind is not FileKind.GROWING or _is_written_here(target)):
         return False
-    with entered(above, inside=inside, creates=True) as descriptor:
-        name = os.path.basename(target)
-        staged = f"{STAGED}{os.getpid()}-{os.urandom(4).hex()}"
+    with entered(above, inside=inside, creates=True) as folder:
+        name, staged = os.path.basename(target), f"{STAGED}{os.getpid()}-{os.urandom(4).hex()}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(staged, flags | os.O_EXCL, FILE_MODE, dir_fd=folder)
         try:
-            _fetch(client, address, descriptor, staged, size)
-            if kind is FileKind.CONTENT:
-                _check(descriptor, staged, name)
-            if here is None:
-                with contextlib.suppress(FileExistsError):  # its writer, or another pull, was faster
-                    os.link(staged, name, src_dir_fd=descriptor, dst_dir_fd=descriptor, follow_symlinks=False)
-                    return True
-                return False
-            return _extend(descriptor, staged, name, here)
+            with open(descriptor, "w+b") as stream:
+                _fetch(client, address, stream, size)
+                if kind is FileKind.CONTENT:
+                    _check(stream, name)
+                if here is not None:
+                    return _extend(target, stream, here)
+            return _place(folder, staged, name)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(staged, dir_fd=descriptor)
+                os.unlink(staged, dir_fd=folder)
+
+
+def _place(folder: int, staged: str, name: str) -> bool:
+    """Give a staged file its name; returns False if its writer, or another pull, was faster."""
+    try:
+        os.link(staged, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _is_written_here(path: str) -> bool:
@@ -163,44 +179,39 @@ def _is_written_here(path: str) -> bool:
     return False
 
 
-def _fetch(client: Client, address: str, folder: int, staged: str, size: int) -> None:
-    """Write the first `size` bytes that the server has of a file to a new file."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(staged, flags, FILE_MODE, dir_fd=folder)
-    with open(descriptor, "wb") as stream:
-        missing = size
-        with contextlib.closing(client.read(address)) as blocks:
-            for block in blocks if size else ():
-                stream.write(block[:missing])
-                missing -= len(block)
-                if missing <= 0:
-                    break
-        if missing > 0:
-            raise RemoteError(
-                RemoteFault.AWAY, f"{client.url} sent {missing:,} bytes less than it has: {address}"
-            )
+def _fetch(client: Client, address: str, stream: BinaryIO, size: int) -> None:
+    """Write the first `size` bytes that the server has of a file."""
+    missing = size
+    with contextlib.closing(client.read(address)) as blocks:
+        for block in blocks if size else ():
+            stream.write(block[:missing])
+            missing -= len(block)
+            if missing <= 0:
+                break
+    if missing > 0:
+        message = f"{client.url} sent {missing:,} bytes less than it has: {address}"
+        raise RemoteError(RemoteFault.AWAY, message)
+    stream.flush()
+    stream.seek(0)
 
 
-def _check(folder: int, staged: str, checksum: str) -> None:
-    descriptor = os.open(staged, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    with open(descriptor, "rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != checksum:
-            raise _OtherContentError(f"the server has another content than {checksum}")
+def _check(stream: BinaryIO, checksum: str) -> None:
+    if hashlib.file_digest(stream, "sha256").hexdigest() != checksum:  # type: ignore[arg-type] # a file
+        raise _OtherContentError(f"the server has another content than {checksum}")
 
 
-def _extend(folder: int, staged: str, name: str, here: int) -> bool:
-    """Append to a file here what the staged one has more, if it begins with what is here."""
-    target = os.open(name, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    source = os.open(staged, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    with open(target, "r+b", buffering=0) as ours, open(source, "rb") as theirs:
+def _extend(target: str, theirs: BinaryIO, here: int) -> bool:
+    """Append to a file what the server has more, if the file has `here` bytes and they are the same there."""
+    descriptor = descriptor_to_change(target, creates=False, appends=True)
+    with open(descriptor, "r+b", buffering=0) as ours:
         fcntl.flock(ours, fcntl.LOCK_EX)  # of two pulls, one appends
-        if os.fstat(target).st_size != here:
+        if os.fstat(descriptor).st_size != here:
             return False
         missing = here
         while missing > 0:
             block = ours.read(min(BLOCK, missing))
             if not block or block != theirs.read(len(block)):
-                raise _OtherContentError(f"{name} is not a beginning of what the server has")
+                raise _OtherContentError(f"{target} is not a beginning of what the server has")
             missing -= len(block)
         while block := theirs.read(BLOCK):
             view = memoryview(block)

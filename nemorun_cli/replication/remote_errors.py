@@ -16,6 +16,7 @@ class RemoteFault(enum.StrEnum):
     FULL = "full"  # 507
     BROKEN = "broken"  # any other 5xx
     TOKEN = "unauthorized"  # noqa: S105 - 401: the token is missing, expired or revoked
+    NO_TOKEN = "no_token"  # noqa: S105 - this user has no token for the server
     FORBIDDEN = "forbidden"  # 403: the token is not for this prefix
     NOT_EXP = "not_an_exp_server"  # a proxy's page, a login, a redirect
     VERSION = "version"  # another major version of the protocol
@@ -35,6 +36,7 @@ OF_ALL: Final = frozenset(
         RemoteFault.FULL,
         RemoteFault.BROKEN,
         RemoteFault.TOKEN,
+        RemoteFault.NO_TOKEN,
         RemoteFault.NOT_EXP,
         RemoteFault.VERSION,
     }
@@ -63,5 +65,5 @@ class RemoteError(EngineError):
         self.fault = fault
         self.retry_after = retry_after
         self.offset = offset
-        if fault in {RemoteFault.TOKEN, RemoteFault.FORBIDDEN}:
+        if fault in {RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN}:
             self.exit_code = 2  # a login is needed, or another token

@@ -149,7 +149,7 @@ class DeviceLogins:
             del self._wrong[user]
 
     def poll(self, secret_hash: str, device_code: str | None) -> Poll | str:
-        """The access token of an approved login, or why there is none yet.
+        """The access token of an approved login, or why not yet.
 
         Each poll gives a new one, and ends the former: the answer with it may have been lost.
         """

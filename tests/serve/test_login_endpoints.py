@@ -1,4 +1,4 @@
-"""Logging in over HTTP: the device flow, sessions, links, and what a token is told about itself."""
+"""Logging in over HTTP: the device flow, sessions, links, and `whoami`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self) -> float:  # noqa: D102 - the class says it
+    def __call__(self) -> float:  # noqa: D102 - see the class
         return self.now
 
 

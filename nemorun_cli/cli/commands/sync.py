@@ -14,10 +14,11 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.units import size_text
+from nemorun_cli.replication import address
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from nemorun_cli.replication.sender.delivery import Choice, OutboxReport
+    from nemorun_cli.replication.sender.delivery import OutboxReport, SyncChoice
     from nemorun_cli.tracking.outbox.markers import Outbox
 
 SYNC_FORMAT: Final = "exp.sync/1"
@@ -74,9 +75,9 @@ def command(
     """
     from nemorun_cli.replication.sender import delivery  # noqa: PLC0415 - not needed to complete words
 
-    choice = delivery.Choice(which or ())
+    choice = delivery.SyncChoice(which or ())
     root = str(targets.root(dash_root))
-    server = None if url is None else url.rstrip("/")
+    server = None if url is None else address.normalized(url, what="--url")
     if server is not None and which and not status:
         _mark(root, server, choice)
     home = Home.from_environment()
@@ -99,7 +100,7 @@ def command(
     return CODES[min(states, key=WORST.index, default="delivered")]
 
 
-def _mark(root: str, url: str, choice: Choice) -> None:
+def _mark(root: str, url: str, choice: SyncChoice) -> None:
     """Mark the records that are named, so that they are sent to a server that their programs did not know."""
     from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - rarely needed
     from nemorun_cli.tracking.outbox import markers  # noqa: PLC0415 - the same

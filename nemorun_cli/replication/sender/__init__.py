@@ -1,4 +1,4 @@
 """The sender: the process that ships what is marked in one outbox.
 
-`turns.py` is its loop; `shipment.py` ships one record or experiment.
+`turns.py` is its loop; `outgoing.py` ships one record or experiment.
 """

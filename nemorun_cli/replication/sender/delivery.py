@@ -13,7 +13,7 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.model import clock
 from nemorun_cli.replication.remote_errors import RemoteFault
 from nemorun_cli.replication.sender import outbox_files, work
-from nemorun_cli.replication.sender.shipment import Pace
+from nemorun_cli.replication.sender.outgoing import Pace
 from nemorun_cli.replication.sender.turns import WAKE, Sender
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write_whole
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TRIES: Final = 3  # with a server that does not answer, or is busy
 PAUSE: Final = 0.1  # seconds between looks at another sender
 SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
-REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.FORBIDDEN})
+REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN})
 
 
 class DeliveryState(enum.StrEnum):
@@ -40,7 +40,7 @@ class DeliveryState(enum.StrEnum):
     REFUSED = "refused"  # the token
 
 
-class Entry(NamedTuple):
+class PendingEntry(NamedTuple):
     """A record or an experiment that is marked: its bytes and files that are not known to have arrived."""
 
     label: str
@@ -62,7 +62,7 @@ class OutboxReport(NamedTuple):
 
     outbox: Outbox
     root: str
-    entries: list[Entry]
+    entries: list[PendingEntry]
     is_sending: bool
     last: str | None
     error: dict[str, Any] | None
@@ -85,7 +85,7 @@ class OutboxReport(NamedTuple):
         }
 
 
-class Choice:
+class SyncChoice:
     """The records and experiments that are named: by prefix, glob of prefixes, or id; without names, all."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -120,7 +120,7 @@ def _folders(folder: str) -> list[str]:
         return []
 
 
-def report(outbox: Outbox, choice: Choice) -> OutboxReport:
+def report(outbox: Outbox, choice: SyncChoice) -> OutboxReport:
     """What is left in an outbox, without asking the server: costs as much as there is pending."""
     marked = [marker for marker in outbox_files.markers(outbox).values() if choice(marker)]
     state = outbox_files.read_state(outbox)
@@ -136,12 +136,12 @@ def report(outbox: Outbox, choice: Choice) -> OutboxReport:
         error = problems.get(label)
         size = count = 0
         try:
-            each.shipment.look()
-            size, count = each.shipment.pending_bytes, len(each.shipment.pending_files)
+            each.outgoing.look()
+            size, count = each.outgoing.pending_bytes, len(each.outgoing.pending_files)
         except (ExpError, OSError) as fault:
             error = {"code": "unreadable", "message": str(fault), "since": clock.stamp()}
         if size or count or error or _is_old(marker, state):
-            entries.append(Entry(label, size, count, error if isinstance(error, dict) else None))
+            entries.append(PendingEntry(label, size, count, error if isinstance(error, dict) else None))
     error = state.get("error") if marked else None
     last = state.get("last")
     oldest = min((marker.mtime_ns for marker in marked), default=None)
@@ -165,7 +165,7 @@ def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
         return True
 
 
-def deliver(outbox: Outbox, choice: Choice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
+def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
     """Ship what is left in an outbox, or wait for the sender that does; returns what is left then.
 
     Args:
@@ -208,6 +208,7 @@ def _send_all(sender: Sender, show: Callable[[], None]) -> None:
             failures += 1
             is_final = sender.error is not None and sender.error.fault in {
                 RemoteFault.TOKEN,
+                RemoteFault.NO_TOKEN,
                 RemoteFault.NOT_EXP,
                 RemoteFault.VERSION,
             }

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.model import clock
-from nemorun_cli.system.files import FILE_MODE, descriptor_to_append, make_folder, read_bytes, write_whole
+from nemorun_cli.system.files import descriptor_to_append, make_folder, read_bytes, write_whole
 from nemorun_cli.tracking.outbox.markers import FORMAT, Outbox
 
 if TYPE_CHECKING:
@@ -186,9 +186,7 @@ class SenderLog:
                 if os.fstat(descriptor).st_size + len(line) > LARGEST_LOG:
                     os.replace(self._path, f"{self._path}.old")
                     os.close(descriptor)
-                    descriptor = os.open(
-                        self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, FILE_MODE
-                    )
+                    descriptor = descriptor_to_append(self._path)
                 os.write(descriptor, line[:4096])
             finally:
                 os.close(descriptor)

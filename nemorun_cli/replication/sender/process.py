@@ -59,7 +59,7 @@ def _linger() -> float:
 
 
 def _detach() -> None:
-    """Leave the session, the terminal and the folder of the program that started this; work with low priority."""
+    """Leave the session, terminal and folder of the program that started this; work with low priority."""
     with contextlib.suppress(OSError):
         os.setsid()
     with contextlib.suppress(OSError):

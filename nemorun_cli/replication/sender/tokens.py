@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from nemorun_cli.replication import credentials
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 
 
@@ -11,10 +10,11 @@ def required(url: str) -> str:
     """The token for a server.
 
     Raises:
-        RemoteError: it has none here.
+        RemoteError: this user has none for it.
         UsageError: the file of tokens cannot be used.
     """
-    token = os.environ.get("EXP_TOKEN")
-    if not token:
-        raise RemoteError(RemoteFault.TOKEN, f"there is no token for {url}", hint=f"exp login {url}")
-    return token
+    credential = credentials.token_for(url)
+    if credential is None:
+        missing = credentials.missing(url)
+        raise RemoteError(RemoteFault.NO_TOKEN, missing.message, hint=missing.hint)
+    return credential.token

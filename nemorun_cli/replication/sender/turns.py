@@ -12,7 +12,7 @@ from nemorun_cli.model import clock
 from nemorun_cli.replication.client import Client
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, tokens, work
-from nemorun_cli.replication.sender.shipment import Pace, Problem
+from nemorun_cli.replication.sender.outgoing import Pace, SyncProblem
 from nemorun_cli.replication.sender.waits import RetryTime
 from nemorun_cli.tracking.process import process_info
 
@@ -58,7 +58,7 @@ class Sender:
         self, outbox: Outbox, log: SenderLog, *, chooses: Callable[[Marker], bool] | None = None
     ) -> None:
         self.outbox = outbox
-        self.error: Problem | None = None
+        self.error: SyncProblem | None = None
         self.last: float | None = None
         self.failures = 0
         self.skew: float | None = None
@@ -100,8 +100,9 @@ class Sender:
                 is_moving = self._ship()
             except RemoteError as error:
                 self._failed(error)
-            except ExpError as error:  # as the file of tokens, which cannot be read
-                self._failed(RemoteError(RemoteFault.TOKEN, error.message, hint=error.hint))
+            except (ExpError, OSError) as error:  # as the file of tokens, which cannot be read
+                message = error.message if isinstance(error, ExpError) else str(error)
+                self._failed(RemoteError(RemoteFault.NO_TOKEN, message, hint=getattr(error, "hint", None)))
         self._note()
         return is_moving
 
@@ -200,9 +201,9 @@ class Sender:
         sent = False
         works = list(self._works.values())
         for each in works:
-            sent = each.shipment.send_rows(client) or sent
+            sent = each.outgoing.send_rows(client) or sent
         for each in works:
-            if each.shipment.send_piece(client):  # one, so that rows follow soon
+            if each.outgoing.send_piece(client):  # one, so that rows follow soon
                 sent = True
                 break
         for each in works:
@@ -237,10 +238,16 @@ class Sender:
             return
         alive = [list(pair) for pair in self._alive()][:MOST_HEARD]
         self._next_heard = now + HEARD
-        if not alive:
+        supervised = [place for each in self.left if (place := getattr(each.watched, "supervised", None))]
+        if not alive and not supervised:
             return
         machine = {"host": process_info.host(), "boot": process_info.boot()}
-        document = {"machine": machine, "time": clock.stamp(), "alive": alive, "supervised": []}
+        document = {
+            "machine": machine,
+            "time": clock.stamp(),
+            "alive": alive,
+            "supervised": supervised[:MOST_HEARD],
+        }
         try:
             client.heard(document)
         except RemoteError as error:
@@ -261,7 +268,7 @@ class Sender:
             self.error.since if self.error is not None and self.error.fault == error.fault else time.time()
         )
         hint = f" ({error.hint})" if error.hint else ""
-        self.error = Problem(error.fault, f"{error.message}{hint}", since)
+        self.error = SyncProblem(error.fault, f"{error.message}{hint}", since)
         self.failures += 1
         self._log.write(f"{error.fault}: {error.message}")
         self._retry.failed(error)
@@ -322,8 +329,8 @@ class Sender:
             "last": None if self.last is None else clock.stamp(self.last),
             "skew": None if self.skew is None else round(self.skew, 1),
             "pending": {
-                "bytes": sum(each.shipment.pending_bytes for each in left),
-                "files": sum(len(each.shipment.pending_files) for each in left),
+                "bytes": sum(each.outgoing.pending_bytes for each in left),
+                "files": sum(len(each.outgoing.pending_files) for each in left),
                 "markers": len(self._markers),
             },
             "error": None if problem is None else _problem_json(problem),
@@ -331,5 +338,5 @@ class Sender:
         }
 
 
-def _problem_json(problem: Problem) -> dict[str, Any]:
+def _problem_json(problem: SyncProblem) -> dict[str, Any]:
     return {"code": str(problem.fault), "message": problem.message, "since": clock.stamp(problem.since)}

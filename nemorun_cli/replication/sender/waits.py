@@ -43,7 +43,7 @@ class RetryTime:
 
     def failed(self, error: RemoteError) -> None:
         """Wait as the fault demands."""
-        if error.fault is RemoteFault.TOKEN:
+        if error.fault in {RemoteFault.TOKEN, RemoteFault.NO_TOKEN}:
             pause = TOKEN_WAIT * self._random.uniform(0.5, 0.9)
         else:
             pause = max(SHORTEST, self._random.uniform(0, self._pauses.next()))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.replication.experiment_source import ExperimentSource, ExperimentWatched
 from nemorun_cli.replication.record_files import RecordSource
 from nemorun_cli.replication.sender import outbox_files
 from nemorun_cli.replication.sender.openings import Openings
-from nemorun_cli.replication.sender.shipment import Problem, Shipment
+from nemorun_cli.replication.sender.outgoing import Outgoing, SyncProblem
 from nemorun_cli.tracking.store.record_paths import check_prefix
 
 if TYPE_CHECKING:
     from nemorun_cli.replication.client import Client
     from nemorun_cli.replication.record_files import Source
     from nemorun_cli.replication.sender.outbox_files import Known, Marker
-    from nemorun_cli.replication.sender.shipment import Pace
+    from nemorun_cli.replication.sender.outgoing import Pace
     from nemorun_cli.tracking.outbox.markers import Outbox
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
@@ -48,11 +50,11 @@ class Work:
     def __init__(self, label: str, source: Source, watched: Watched, pace: Pace, known: Known | None) -> None:
         self.label = label
         self.watched = watched
-        self.shipment = Shipment(source, pace, is_own_file=watched.is_own_file)
+        self.outgoing = Outgoing(source, pace, is_own_file=watched.is_own_file)
         if known is not None:
-            self.shipment.remember(known)
+            self.outgoing.remember(known)
         self.markers: dict[str, Marker] = {}
-        self.problem: Problem | None = None
+        self.problem: SyncProblem | None = None
         self.without_markers_since: float | None = None  # monotonic
         self._next_tend = self._next_note = 0.0  # monotonic
         self._noted: Known | None = None
@@ -63,10 +65,10 @@ class Work:
         try:
             if begin >= self._next_tend or self.markers:
                 self.watched.look()
-            self.shipment.look()
+            self.outgoing.look()
         except (ExpError, OSError) as error:
             if self.problem is None or self.problem.message != str(error):
-                self.problem = Problem("unreadable", str(error), time.time())
+                self.problem = SyncProblem("unreadable", str(error), time.time())
         else:
             self.problem = None
         now = time.monotonic()
@@ -75,15 +77,15 @@ class Work:
     @property
     def is_behind(self) -> bool:
         """Whether there is something that can be sent now."""
-        shipment = self.shipment
-        return not shipment.is_stuck and any(
-            file.path not in shipment.problems for file in shipment.pending_files
+        outgoing = self.outgoing
+        return not outgoing.is_stuck and any(
+            file.path not in outgoing.problems for file in outgoing.pending_files
         )
 
     @property
-    def worst(self) -> Problem | None:
+    def worst(self) -> SyncProblem | None:
         """A problem that keeps it from being delivered, or None."""
-        return self.problem or next(iter(self.shipment.problems.values()), None)
+        return self.problem or next(iter(self.outgoing.problems.values()), None)
 
     def conclude(self, client: Client, outbox: Outbox) -> None:
         """Remove the markers of all that has ended, if the server has all.
@@ -92,9 +94,9 @@ class Work:
             RemoteError: the server does not answer.
         """
         over = [marker for marker in self.markers.values() if self.watched.is_over(marker)]
-        if not over or self.worst is not None or self.shipment.pending_files:
+        if not over or self.worst is not None or self.outgoing.pending_files:
             return
-        if not self.shipment.confirm(client):
+        if not self.outgoing.confirm(client):
             return
         self.note(outbox, is_final=True)
         for marker in over:
@@ -104,7 +106,7 @@ class Work:
     def note(self, outbox: Outbox, *, is_final: bool = False) -> None:
         """Note what the server has, for programs that wait for it and for a later sender."""
         begin = time.monotonic()
-        known = self.shipment.known
+        known = self.outgoing.known
         if known == self._noted or not (is_final or begin >= self._next_note):
             return
         with contextlib.suppress(OSError):  # a full disk: it is a hint
@@ -131,6 +133,10 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         outbox: of the root and the server.
         pace: of the server.
     """
+    if marker.experiment is not None and marker.prefix is None:
+        experiment = ExperimentSource(Path(marker.experiment), outbox.url)
+        known = outbox_files.acknowledged(outbox, experiment.label)
+        return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
     if marker.prefix is None:
         return None
     try:

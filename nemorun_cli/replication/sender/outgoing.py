@@ -24,7 +24,7 @@ PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most
 SMALLEST_PIECE: Final = 1 << 16  # bytes
 
 
-class Problem(NamedTuple):
+class SyncProblem(NamedTuple):
     """Why a file, or all files, of a record do not arrive, and since when."""
 
     fault: str
@@ -61,7 +61,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Shipment:
+class Outgoing:
     """One record or experiment on its way.
 
     Attributes:
@@ -77,7 +77,7 @@ class Shipment:
     pace: Pace
     is_own_file: Callable[[str], bool] = lambda _: True
     on_server: dict[str, int] | None = None
-    problems: dict[str, Problem] = field(default_factory=dict)
+    problems: dict[str, SyncProblem] = field(default_factory=dict)
     _files: list[LocalFile] = field(default_factory=list)
     _put: dict[str, tuple[int, int]] = field(default_factory=dict)  # sizes and times of whole files as sent
     _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
@@ -184,7 +184,7 @@ class Shipment:
         if file.kind is FileKind.GROWING and have > file.size:
             if self.is_own_file(file.path):
                 text = f"the server has {have:,} bytes of {file.path}, and here are only {file.size:,}"
-                self.problems[file.path] = Problem(RemoteFault.DIVERGED, text, time.time())
+                self.problems[file.path] = SyncProblem(RemoteFault.DIVERGED, text, time.time())
             return False
         return self._is_pending(file)
 
@@ -195,7 +195,7 @@ class Shipment:
             return False  # it was removed; the next look shows that
         except OSError as error:
             text = f"{file.path} cannot be read: {error.strerror or error}"
-            self.problems[file.path] = Problem("unreadable", text, time.time())
+            self.problems[file.path] = SyncProblem("unreadable", text, time.time())
             return False
         except RemoteError as error:
             if error.fault in OF_ALL:
@@ -207,7 +207,7 @@ class Shipment:
             return False
 
     def _stop(self, path: str, error: RemoteError) -> None:
-        self.problems[path] = Problem(error.fault, error.message, time.time())
+        self.problems[path] = SyncProblem(error.fault, error.message, time.time())
 
     def _set(self, path: str, size: int) -> None:
         if self.on_server is None:
