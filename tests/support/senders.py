@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -19,12 +18,16 @@ if TYPE_CHECKING:
 
 
 def end_senders(folder: Path) -> None:
-    """End the senders of all outboxes below a folder, and wait until they have."""
-    for path in folder.rglob("state.json"):
-        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
-            if pid := json.loads(path.read_text()).get("pid"):
+    """End the senders of all outboxes below a folder, and wait for their end; also those that just start."""
+
+    def have_ended() -> bool:
+        left = senders(folder)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-    eventually(lambda: not senders(folder))
+        return not left
+
+    eventually(have_ended)
 
 
 def senders(folder: Path) -> list[int]:

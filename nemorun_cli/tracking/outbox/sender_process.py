@@ -42,7 +42,9 @@ def ensure(outbox: Outbox) -> bool:
     if command is None:
         return False
     try:
-        descriptor = os.open(outbox.starting, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+        descriptor = os.open(
+            outbox.starting, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
+        )
     except OSError:
         return False
     try:

@@ -51,6 +51,11 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+def logged_in(url: str) -> dict[str, str]:
+    """The variables of a program with a token for a server."""
+    return {"EXP_DASH_URL": url, "EXP_TOKEN": "exp_any"}
+
+
 def names_of(root: Path) -> set[str]:
     """The files of the records in a folder, with `ID` for the openings' own names."""
     paths = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
@@ -62,7 +67,7 @@ def names_of(root: Path) -> set[str]:
 def test_a_program_without_its_server_is_as_in_local_mode(
     alice: Served, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is away for a whole run changes neither exit code, output nor files; it gets all of it later."""
+    """A server that is away changes neither exit code, output nor files of a run, and gets all of it latit."""
     monkeypatch.setenv("EXP_DRAIN", "0.2")
     local = program.run(
         f"root = {str(tmp_path / 'local')!r}" + TRAINING.format(prefix="alice/away/a", url=None)
@@ -92,7 +97,7 @@ def test_a_program_without_its_server_is_as_in_local_mode(
 def test_the_end_of_a_record_waits_as_long_as_it_may(
     end: str, silent: str, program: Program, root: Path, tmp_path: Path
 ) -> None:
-    """A server that never answers costs `EXP_DRAIN` at the end, a second after SIGTERM, and no status; one line says it."""
+    """A silent server costs `EXP_DRAIN` at the end, or a second after SIGTERM, and no status."""
     text = f"""
     import time
     e = Experiment('alice/silent/a', dash_root=root, dash_url='{silent}').run.start()
@@ -104,7 +109,7 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
     print(time.monotonic() - begin)
     """
     patience = {"complete": "1", "term": "600"}[end]
-    process = program.until(text, "open", EXP_DRAIN=patience)
+    process = program.until(text, "open", EXP_DRAIN=patience, **logged_in(silent))
     if end == "term":
         process.terminate()
     out, err = process.communicate(timeout=20)
@@ -118,7 +123,7 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
 
 
 def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
-    """Ctrl-C during the wait for the server ends the wait alone: the record is COMPLETED, and the program goes on."""
+    """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program goes on."""
     text = f"""
     import threading, time
     e = Experiment('alice/silent/b', dash_root=root, dash_url='{silent}').run.start()
@@ -130,7 +135,7 @@ def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_pat
     e.run.complete()
     print('goes on')
     """
-    assert program.run(text, EXP_DRAIN="600") == "goes on\n"
+    assert program.run(text, EXP_DRAIN="600", **logged_in(silent)) == "goes on\n"
     found = record(root, "alice/silent/b")
     assert found is not None
     assert found.status == "COMPLETED"
@@ -161,8 +166,9 @@ def test_two_machines_share_a_prefix(alice: Served, tmp_path: Path) -> None:
     assert differences(here / "alice", there / "alice") == ""
 
 
-def test_resume_asks_the_server(alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`must` and `never` hold for the server, too, and without its answer they are errors; nothing is recorded then."""
+@pytest.mark.usefixtures("alice")
+def test_resume_asks_the_server(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`must` and `never` hold for the server, too; without its answer they are errors."""
     with pytest.raises(NotFoundError, match="nor on"):
         Experiment("alice/resume/a", dash_root=root, dash_url=True, resume="must").run.start()
     with Experiment("alice/resume/a", dash_root=root / "other", dash_url=True, resume="never").run:
@@ -177,8 +183,9 @@ def test_resume_asks_the_server(alice: Served, root: Path, monkeypatch: pytest.M
     assert record(root, "alice/resume/b") is None
 
 
-def test_a_record_that_is_kept_by_the_server_alone(alice: Served, tmp_path: Path) -> None:
-    """With `dash_root=None` a record is in the home until `exp gc` finds it delivered; the next opening gets it back."""
+@pytest.mark.usefixtures("alice")
+def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
+    """With `dash_root=None` a record is in the home until `exp gc` frees it; an opening gets it back."""
     opened = Experiment("alice/remote/a", dash_url=True, dash_root=None)
     with opened.run:
         opened.metrics("m").log(x=1)
@@ -219,7 +226,7 @@ def test_what_has_not_arrived_is_kept_and_shown(
 def test_a_server_that_refuses_is_not_waited_for(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A prefix of somebody else, or no login, ends the wait at once, and one line says so; the record is intact."""
+    """A prefix of somebody else, or no login, ends the wait at once, which one line says; nothing is lost."""
     monkeypatch.setenv("EXP_DRAIN", "600")
     for token, prefix in ((alice.token, "bob/p/n"), ("", "alice/none/n")):
         shipping._told = False
@@ -250,7 +257,7 @@ def test_another_owner_is_said_at_once(
 
 
 def test_many_processes_have_one_sender(alice: Served, program: Program, root: Path, tmp_path: Path) -> None:
-    """Ranks, forks and workers of a machine have one sender, which is no child of theirs, and all they write arrives."""
+    """The processes of a machine have one sender, which is no child of theirs, and all they write arrives."""
     text = """
     import multiprocessing, psutil
     def work(rank):
@@ -258,7 +265,8 @@ def test_many_processes_have_one_sender(alice: Served, program: Program, root: P
         with Experiment('alice/ranks/a', dash_root=root, dash_url=True).run as e:
             e.metrics('m').log(rank=rank)
     if __name__ == '__main__':
-        workers = [multiprocessing.get_context('fork').Process(target=work, args=(rank,)) for rank in range(RANKS)]
+        fork = multiprocessing.get_context('fork')
+        workers = [fork.Process(target=work, args=(rank,)) for rank in range(RANKS)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -273,13 +281,13 @@ def test_many_processes_have_one_sender(alice: Served, program: Program, root: P
     openings = list((root / "alice/ranks/a/.record/openings").iterdir())
     assert len(openings) == count
     log = next(root.glob(".outbox/*/log")).read_text()
-    assert log.count("started for") == 1
+    assert log.count("started for") == 1, log
 
 
 def test_a_program_opens_no_socket_and_loads_nothing_of_others(
     alice: Served, program: Program, tmp_path: Path
 ) -> None:
-    """The import, and a whole run with a server, open no socket, start no thread and load the standard library alone."""
+    """A run with a server opens no socket, starts no thread and loads the standard library alone."""
     text = """
     import threading
     sys.addaudithook(lambda event, _: event.startswith('socket.') and os._exit(9))
@@ -309,7 +317,7 @@ def editable_finders() -> set[str]:
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:
-    """`sync` of a record without a server, or of one that does not exist, is an error that says what to do."""
+    """`sync` without a server, or of a record that does not exist, is an error that says what to do."""
     with pytest.raises(StateError, match="no server"):
         Experiment("alice/p/n", dash_root=root).sync()
     with pytest.raises(NotFoundError, match="no record"):
