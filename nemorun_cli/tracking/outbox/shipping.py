@@ -252,14 +252,18 @@ def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:
 
 
 def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState) -> None:
-    from nemorun_cli.model import units  # noqa: PLC0415 - only for this line
+    import shlex  # noqa: PLC0415 - only for this line
+
+    from nemorun_cli.model import units  # noqa: PLC0415 - the same
 
     left = delivery.pending_bytes(delivery.sizes(place), delivery.acknowledged(outbox, place.prefix))
     size = units.size_text(left) if left else "the end"
     reason = f" ({state.error})" if state.error else ""
+    is_in_home = place.root == markers.in_home(logins.home(), outbox.url)
+    where = "" if is_in_home else f" --dash-root {shlex.quote(place.root)}"
     _tell(
-        f"tracking: {size} of {place.prefix} not on {outbox.url} yet{reason};"
-        " it is kept here and sent in the background, or by: exp sync"
+        f"tracking: {size} of {place.prefix} has not arrived on {outbox.url} yet{reason};"
+        f" it is sent in the background, or by: exp sync{where}"
     )
 
 
