@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,8 @@ MODULE: Final = "nemorun_cli.replication.sender"
 PULL_MODULE: Final = "nemorun_cli.replication.pull"
 STARTING_VARIABLE: Final = "EXP_SENDER_STARTING"  # the descriptor of the lock of its start
 SETTLING: Final = 5.0  # seconds in which a process does not start a second sender
+ENDING: Final = 1.0  # seconds to wait for the end of a sender
+POLL: Final = 0.01  # seconds
 _INSTALLED: Final = ("site-packages", "dist-packages")
 
 # A shell starts it and ends at once, so that it is no child of the program: nobody has to reap it, and a
@@ -59,6 +62,28 @@ def ensure(outbox: Outbox) -> bool:
         os.close(descriptor)
     _started[outbox.folder] = now
     return True
+
+
+def end_without_token(outbox: Outbox, pid: int) -> None:
+    """End a sender that has no valid token, as this process has one in its environment, which it cannot get.
+
+    Args:
+        outbox: whose sender it is.
+        pid: of the sender, by its own word.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            words = stream.read().split(b"\0")
+    except OSError:
+        return
+    if MODULE.encode() not in words or os.fsencode(outbox.folder) not in words:
+        return
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + ENDING
+    while is_alive(outbox) and time.monotonic() < end:
+        time.sleep(POLL)
+    _started.pop(outbox.folder, None)
 
 
 def _spawn(command: list[str], descriptor: int) -> bool:

@@ -25,6 +25,7 @@ DRAIN_VARIABLE: Final = "EXP_DRAIN"
 DRAIN: Final = 10.0  # seconds to wait for the server at the end of a record
 INTERRUPTED_DRAIN: Final = 1.0  # seconds, of a program that was told to stop
 POLL: Final = 0.02  # seconds
+WAKE: Final = 1.0  # seconds until `sync` has a sender try again whose server did not answer
 CHECK: Final = 0.25  # seconds between looks at what costs more than a `stat`
 
 _told = False  # a program prints one line about its servers
@@ -111,6 +112,12 @@ class Shipping:
 
     def opened(self, place: Place, opening: str) -> None:
         """Have a record that was opened shipped, from now on."""
+        outbox = self.outbox(place)
+        if logins.has_own_token() and not addresses.in_task():
+            state = delivery.state(outbox, place.prefix)
+            if state.lacks_token and state.pid is not None:
+                sender_process.end_without_token(outbox, state.pid)
+                _gave_up.pop(outbox.folder, None)
         self._opened = time.time()
         self._mark(place, opening, name=opening)
 
@@ -161,11 +168,16 @@ class Shipping:
         if not _has(outbox, place.prefix, wanted):
             self._mark(place, "", name=f"sync-{record_paths.unique()}")
         end = None if timeout is None else time.monotonic() + timeout
+        next_wake = 0.0
         while not (is_delivered := _has(outbox, place.prefix, wanted)):
             if end is not None and time.monotonic() >= end:
                 break
-            if not addresses.in_task():
+            now = time.monotonic()
+            if now >= next_wake and not addresses.in_task():
+                next_wake = now + WAKE
                 sender_process.ensure(outbox)
+                if delivery.state(outbox, place.prefix).is_away:
+                    markers.wake(outbox)
             time.sleep(POLL)
         if not addresses.in_task():
             from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers

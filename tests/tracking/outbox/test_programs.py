@@ -67,7 +67,7 @@ def names_of(root: Path) -> set[str]:
 def test_a_program_without_its_server_is_as_in_local_mode(
     alice: Served, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is away changes neither exit code, output nor files of a run, and gets all of it latit."""
+    """A server that is away changes no exit code, output or file of a run, and gets all of it then."""
     monkeypatch.setenv("EXP_DRAIN", "0.2")
     local = program.run(
         f"root = {str(tmp_path / 'local')!r}" + TRAINING.format(prefix="alice/away/a", url=None)
@@ -207,6 +207,7 @@ def test_what_has_not_arrived_is_kept_and_shown(
     monkeypatch.setenv("EXP_DRAIN", "0")
     home = Home(tmp_path / "home")
     with Door(alice.port, is_open=False) as door:
+        monkeypatch.setenv("EXP_DASH_URL", door.url)  # the token is for this address
         with Experiment("alice/kept/a", dash_root=root, dash_url=door.url).run as experiment:
             experiment.metrics("m").log(x=1)
         shown = delivery.of_record(experiment.place)
@@ -214,7 +215,6 @@ def test_what_has_not_arrived_is_kept_and_shown(
         assert shown.to_json()["pending"] > 0
         with pytest.raises(NotOverError, match="has arrived"):
             removal.plan_record(home, targets.single("alice/kept/a", str(root)))
-        monkeypatch.setenv("EXP_DASH_URL", door.url)
         door.is_open = True
         assert experiment.sync(20)
         eventually(lambda: (delivery.of_record(experiment.place) or shown).is_complete)
@@ -238,6 +238,18 @@ def test_a_server_that_refuses_is_not_waited_for(
         assert "exp sync" in told
         assert experiment.status == "COMPLETED"
         assert not replica(alice, prefix).exists()
+
+
+def test_a_token_in_the_environment_is_used_at_once(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that was started without a token gives way to one of a program that has a token."""
+    token, experiment = alice.token, Experiment("alice/token/a", dash_root=root, dash_url=True)
+    for given in ("", token):
+        monkeypatch.setenv("EXP_TOKEN", given)
+        with experiment.run:
+            pass
+    assert differences(root / "alice/token/a/.record", replica(alice, "alice/token/a")) == ""
 
 
 def test_another_owner_is_said_at_once(
