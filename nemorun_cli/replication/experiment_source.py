@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerError
@@ -19,6 +18,8 @@ from nemorun_cli.system import locks
 from nemorun_cli.system.files import make_folder, read_bytes, write_whole
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nemorun_cli.replication.experiment_files import ShippedFile
 
 DIGITS: Final = 8  # of the hash of a home's key

@@ -238,16 +238,11 @@ class Sender:
             return
         alive = [list(pair) for pair in self._alive()][:MOST_HEARD]
         self._next_heard = now + HEARD
-        supervised = [place for each in self.left if (place := getattr(each.watched, "supervised", None))]
+        supervised = [list(place) for place in self._supervised()][:MOST_HEARD]
         if not alive and not supervised:
             return
         machine = {"host": process_info.host(), "boot": process_info.boot()}
-        document = {
-            "machine": machine,
-            "time": clock.stamp(),
-            "alive": alive,
-            "supervised": supervised[:MOST_HEARD],
-        }
+        document = {"machine": machine, "time": clock.stamp(), "alive": alive, "supervised": supervised}
         try:
             client.heard(document)
         except RemoteError as error:
@@ -259,6 +254,11 @@ class Sender:
         for each in self.left:
             for opening in getattr(each.watched, "alive", ()):
                 yield each.label, opening
+
+    def _supervised(self) -> Iterator[tuple[str, str, str]]:
+        for each in self.left:
+            if (place := getattr(each.watched, "supervised", None)) is not None:
+                yield place
 
     def _failed(self, error: RemoteError) -> None:
         """Keep the error for those who ask, and wait as it demands."""
