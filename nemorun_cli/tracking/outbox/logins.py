@@ -21,7 +21,7 @@ def home() -> str:
 
 
 def default_url() -> str | None:
-    """The server of the latest login; None if there was none."""
+    """The server of the latest login; None without any."""
     url = _read().get("default")
     return url if isinstance(url, str) else None
 

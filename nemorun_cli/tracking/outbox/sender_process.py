@@ -10,7 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import descriptor_to_change
+from nemorun_cli.tracking.store.presence import is_held
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
@@ -45,9 +46,7 @@ def ensure(outbox: Outbox) -> bool:
     if command is None:
         return False
     try:
-        descriptor = os.open(
-            outbox.starting, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
-        )
+        descriptor = descriptor_to_change(outbox.starting)
     except OSError:
         return False
     try:
@@ -114,24 +113,15 @@ def settled() -> None:
 
 
 def is_alive(outbox: Outbox) -> bool:
-    """Whether a sender holds the lock of the outbox.
+    """Whether a sender holds the lock of the outbox; False also where locks are not supported.
 
-    The probe takes the lock for an instant. Whoever finds it free starts a sender, so that of several probes
-    and senders at once, one sender is left.
+    The probe takes the lock for an instant. A process that finds it free starts a sender, so that of several
+    probes and senders at once, one sender is left.
     """
     try:
-        descriptor = os.open(outbox.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return bool(is_held(outbox.lock))
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no locks on this file system
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def python(module: str, *arguments: str) -> list[str] | None:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 DRAIN_VARIABLE: Final = "EXP_DRAIN"
 DRAIN: Final = 10.0  # seconds to wait for the server at the end of a record
-INTERRUPTED_DRAIN: Final = 1.0  # seconds, of a program that was told to stop
+INTERRUPTED_DRAIN: Final = 1.0  # seconds, of a program that is terminated
 POLL: Final = 0.02  # seconds
 WAKE: Final = 1.0  # seconds until `sync` has a sender try again whose server did not answer
 CHECK: Final = 0.25  # seconds between looks at what costs more than a `stat`
 
-_told = False  # a program prints one line about its servers
+_has_spoken = False  # a program prints one line about its servers
 _gave_up: dict[str, str | None] = {}  # by outbox: the last acknowledgement when a wait was in vain
 
 
@@ -43,8 +43,8 @@ class Shipping:
     def __init__(self, url: str, *, is_default: bool) -> None:
         self.url = url
         self.is_default = is_default
-        self._opened = 0.0  # seconds since 1970; what the sender said before is of no interest
-        drain()  # a wrong value is said now, and not when the training has ended
+        self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
+        drain()  # a wrong value is an error now, and not when the training has ended
 
     def check(self, prefix: str) -> str | None:
         """Why a record with this prefix is not shipped; None if it is.
@@ -141,7 +141,7 @@ class Shipping:
         Args:
             place: the record.
             opening: its id.
-            is_interrupted: whether the program was told to stop, so that it waits at most a second.
+            is_interrupted: whether the program is being terminated, so that it waits at most a second.
         """
         ended = f"{opening}-ended"
         self._mark(place, opening, name=ended)
@@ -281,7 +281,7 @@ def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState) -> Non
 
 def _tell(text: str) -> None:
     """Print a line to stderr, the first time that this program has something to say."""
-    global _told  # noqa: PLW0603 - a program has one stderr
-    if not _told:
-        _told = True
+    global _has_spoken  # noqa: PLW0603 - a program has one stderr
+    if not _has_spoken:
+        _has_spoken = True
         console.show(sys.stderr, lambda: text)

@@ -39,8 +39,8 @@ with Experiment('{prefix}', dash_root=root, dash_url={url}).run as e:
 
 @pytest.fixture(autouse=True)
 def _says_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test is a program of its own as to what was said, and to servers that were waited for in vain."""
-    monkeypatch.setattr(shipping, "_told", False)
+    """Each test is a program of its own as to its one line, and to servers that were waited for in vain."""
+    monkeypatch.setattr(shipping, "_has_spoken", False)
     monkeypatch.setattr(shipping, "_gave_up", {})
 
 
@@ -123,7 +123,7 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
 
 
 def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
-    """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program goes on."""
+    """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program continues."""
     text = f"""
     import threading, time
     e = Experiment('alice/silent/b', dash_root=root, dash_url='{silent}').run.start()
@@ -133,9 +133,9 @@ def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_pat
         os.kill(os.getpid(), signal.SIGINT)
     threading.Thread(target=interrupt).start()
     e.run.complete()
-    print('goes on')
+    print('continues')
     """
-    assert program.run(text, EXP_DRAIN="600", **logged_in(silent)) == "goes on\n"
+    assert program.run(text, EXP_DRAIN="600", **logged_in(silent)) == "continues\n"
     found = record(root, "alice/silent/b")
     assert found is not None
     assert found.status == "COMPLETED"
@@ -203,7 +203,7 @@ def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
 def test_what_has_not_arrived_is_kept_and_shown(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A record is not removed before its server has all of it, and `exp records` says how much is missing."""
+    """A record is not removed before its server has it, and `exp records` shows how much is missing."""
     monkeypatch.setenv("EXP_DRAIN", "0")
     home = Home(tmp_path / "home")
     with Door(alice.port, is_open=False) as door:
@@ -226,10 +226,10 @@ def test_what_has_not_arrived_is_kept_and_shown(
 def test_a_server_that_refuses_is_not_waited_for(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A prefix of somebody else, or no login, ends the wait at once, which one line says; nothing is lost."""
+    """A prefix of somebody else, or no login, ends the wait at once, as one line reports; nothing is lost."""
     monkeypatch.setenv("EXP_DRAIN", "600")
     for token, prefix in ((alice.token, "bob/p/n"), ("", "alice/none/n")):
-        shipping._told = False
+        shipping._has_spoken = False
         monkeypatch.setenv("EXP_TOKEN", token)
         with Experiment(prefix, dash_root=root / prefix[:3], dash_url=True).run as experiment:
             experiment.metrics("m").log(x=1)
@@ -243,7 +243,7 @@ def test_a_server_that_refuses_is_not_waited_for(
 def test_a_token_in_the_environment_is_used_at_once(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender that was started without a token gives way to one of a program that has a token."""
+    """A sender that was started without a token is replaced by one of a program that has a token."""
     token, experiment = alice.token, Experiment("alice/token/a", dash_root=root, dash_url=True)
     for given in ("", token):
         monkeypatch.setenv("EXP_TOKEN", given)
@@ -329,7 +329,7 @@ def editable_finders() -> set[str]:
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:
-    """`sync` without a server, or of a record that does not exist, is an error that says what to do."""
+    """`sync` without a server, or of a record that does not exist, is an error that names the remedy."""
     with pytest.raises(StateError, match="no server"):
         Experiment("alice/p/n", dash_root=root).sync()
     with pytest.raises(NotFoundError, match="no record"):
