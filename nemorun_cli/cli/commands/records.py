@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,7 +10,7 @@ from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.experiment.records import targets
+from nemorun_cli.experiment.records import record_documents, targets
 from nemorun_cli.model import wording
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus, status_named
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.targets import TargetRecord
 
-RECORDS_FORMAT: Final = "exp.records/1"
 ENDS: Final = opened.ENDS | {ExperimentStatus.RUNNING}
 COLUMNS: Final = (
     Column("PREFIX"),
@@ -84,8 +83,8 @@ def command(
             break
     matching = matching[:most]
     if is_json:
-        entries = [_entry(chosen) for chosen in matching]
-        terminal.write_json({"schema": RECORDS_FORMAT, "records": entries}, dump=dump)
+        entries = [record_documents.of_record(chosen) for chosen in matching]
+        terminal.write_json({"schema": record_documents.RECORDS_FORMAT, "records": entries}, dump=dump)
     elif quiet:
         terminal.write_lines(dict.fromkeys(chosen.record.prefix for chosen in matching))
     else:
@@ -118,38 +117,6 @@ def _statuses(words: list[str] | None) -> frozenset[str]:
         known = ", ".join(sorted(ENDS))
         raise UsageError(f"--status {min(unknown)}: unknown status (there are: {known})")
     return statuses
-
-
-def _entry(chosen: TargetRecord) -> dict[str, Any]:
-    last, record = chosen.decisive, chosen.record
-    return {
-        **chosen.to_json(),
-        "reason": last.reason,
-        "message": last.message,
-        "opened": chosen.openings[0].opened,
-        "ended": last.ended,
-        "description": record.description,
-        "tags": record.tags,
-        "notes": [note.to_json() for note in record.notes],
-        "bindrs": record.bindrs,
-        "metadata": record.metadata,
-        "openings": [
-            {
-                "id": opening.id,
-                "generation": opening.generation,
-                "status": str(opening.status),
-                "state": opening.state,
-                "opened": opening.opened,
-                "ended": opening.ended,
-                "experiment": opening.facts.get("exp_id"),
-                "task": opening.facts.get("task"),
-                "attempt": opening.facts.get("attempt"),
-                "host": opening.facts.get("host"),
-                "pid": opening.facts.get("pid"),
-            }
-            for opening in chosen.openings
-        ],
-    }
 
 
 def _row(chosen: TargetRecord) -> list[str]:
