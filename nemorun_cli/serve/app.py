@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve.access import Access
+from nemorun_cli.serve.changes import Changes
 from nemorun_cli.serve.gate import Gate
 from nemorun_cli.serve.refusals import of_error, refusal
 
@@ -64,7 +65,7 @@ def make_app(site: Site, *, hosts: Collection[str], access: Access | None = None
     )
     app.state.site, app.state.stopping = site, stopping
     app.state.access = access
-    app.state.changes = _module("changes").Changes() if _exists("changes") else None
+    app.state.changes = Changes()
     app.state.endpoints = table
     return app
 
