@@ -40,8 +40,19 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     client: str = "127.0.0.1",
+    until: asyncio.Event | None = None,
 ) -> Reply:
-    """The answer to one request, as a server would pass it on."""
+    """The answer to one request, as a server would pass it on.
+
+    Args:
+        app: the application.
+        method: such as `GET`.
+        target: the path, percent-encoded, and the query.
+        headers: more headers; names in lower case.
+        body: of the request.
+        client: its address.
+        until: when the body arrives; at once by default.
+    """
     raw, _, query = target.partition("?")
     named = {"host": HOST, "content-length": str(len(body)), **(headers or {})}
     scope = {
@@ -66,6 +77,8 @@ async def ask(
         if is_read:
             await asyncio.Event().wait()
         is_read = True
+        if until is not None:
+            await until.wait()
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
