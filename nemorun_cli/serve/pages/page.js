@@ -8,6 +8,8 @@ const byId = (id) => document.getElementById(id);
 // The fragment has a secret: it leaves the address, and the history, before anything else happens.
 const fragment = new URLSearchParams(location.hash.slice(1));
 history.replaceState(null, "", location.pathname);
+// An address that differs from this one in its fragment alone does not load the page anew.
+addEventListener("hashchange", () => location.reload());
 
 class RefusedError extends Error {
   constructor(status, message) {
