@@ -12,6 +12,8 @@ from nemorun_cli.experiment.records.targets import MEASURED
 from nemorun_cli.model import clock
 from nemorun_cli.serve.index.curves import Window, curve
 from nemorun_cli.serve.index.index import root_id
+from nemorun_cli.serve.index.series_index import drawn_by_rows
+from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store import row_origins
 from nemorun_cli.tracking.store.file_index import full_path
@@ -167,11 +169,20 @@ def curves(
     documents.require_attempt([chosen], attempts)
     begin = clock.unix(chosen.openings[0].opened)
     window = window._replace(begin=begin)
-    with index.series.reading(chosen, also=keys, attempts=attempts) as views:
+    with index.series.reading(chosen, also=keys, attempts=attempts) as kept:
+        positions = {view.name: position_of(view.pieces) for view in kept}
+        is_odd = any(view.needs_rows for view in kept)
+        views = drawn_by_rows(chosen, keys, attempts) if is_odd else kept
         fields = [(view, name) for view in views for name in view.fields() if view.columns(name)]
         chosen_fields = _wanted(fields, keys)
         entries = [
-            {"key": key, "series": view.name, "field": name, **curve(view, name, window).to_json()}
+            {
+                "key": key,
+                "series": view.name,
+                "field": name,
+                **curve(view, name, window).to_json(),
+                "position": positions.get(view.name, {}),
+            }
             for key, view, name in chosen_fields[:MOST_CURVES]
         ]
     return {

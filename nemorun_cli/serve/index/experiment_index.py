@@ -167,9 +167,11 @@ class ExperimentIndex:
         read = [(place, self._row(homes.get((place.owner, place.home)), place)) for place in places]
         rows = [row for _, row in read if row is not None]
         gone = [place for place, row in read if row is None and place in known]
-        changed = [row for row in rows if known.get(row.place) != row.known or not self._is_same(row)]
+        same = {row.place for row in rows if self._is_same(row)}
+        changed = [row for row in rows if row.place not in same or known.get(row.place) != row.known]
         if not changed and not gone:
             return
+        is_new = bool(gone) or any(row.place not in same for row in changed)
         with self._cache.changing() as connection:
             connection.executemany("DELETE FROM experiments WHERE owner = ? AND home = ? AND id = ?", gone)
             connection.executemany(
@@ -179,7 +181,7 @@ class ExperimentIndex:
         for place in gone:
             del known[place]
         known |= {row.place: row.known for row in changed}
-        self.version += 1
+        self.version += is_new
 
     def _is_same(self, row: _ExperimentRow) -> bool:
         query = "SELECT entry FROM experiments WHERE owner = ? AND home = ? AND id = ?"

@@ -106,10 +106,11 @@ class RecordIndex:
         """Read these records anew; those that do not exist are removed."""
         known = self._load()
         read = [(key, _row(*key)) for key in keys]
-        rows = [row for _, row in read if row is not None and not self._is_same(row)]
+        rows = [row for _, row in read if row is not None and not self._is_kept(row)]
         gone = [key for key, row in read if row is None and key in known]
         if not rows and not gone:
             return
+        is_new = bool(gone) or not all(map(self._is_same, rows))
         with self._cache.changing() as connection:
             connection.executemany("DELETE FROM records WHERE root = ? AND prefix = ?", gone)
             stale = [*gone, *(row.key for row in rows)]
@@ -125,12 +126,14 @@ class RecordIndex:
         for key in gone:
             del known[key]
         known |= {row.key: _Known(row.signature, row.status) for row in rows}
-        self.version += 1
+        self.version += is_new
+
+    def _is_kept(self, row: _RecordRow) -> bool:
+        """Whether a record that was read again is in the cache as it is."""
+        return self._load().get(row.key) == _Known(row.signature, row.status) and self._is_same(row)
 
     def _is_same(self, row: _RecordRow) -> bool:
-        """Whether a record that was read again is in the cache as it is."""
-        if self._load().get(row.key) != _Known(row.signature, row.status) or not row.signature:
-            return False
+        """Whether the cache has the same entry of a record."""
         entry = self._cache.read("SELECT entry FROM records WHERE root = ? AND prefix = ?", row.key)
         return bool(entry) and entry[0][0] == row.entry
 
