@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
+from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.serve.mldash.held_records import HeldRecords, Sender
+from nemorun_cli.serve.store.quotas import Quotas
+from nemorun_cli.serve.store.root_folder import INCOMING, OWN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import ParamSpec, TypeVar
 
     from starlette.requests import Request
 
     from nemorun_cli.serve.site import Site
+
+    Arguments = ParamSpec("Arguments")
+    Result = TypeVar("Result")
+
+MOST_AT_ONCE: Final = (
+    16  # threads: requests that wait for one record keep none of the other endpoints waiting
+)
 
 
 class Adapter:
@@ -30,6 +43,16 @@ class Adapter:
         self.site = site
         self.changes: Any = None
         self._records: HeldRecords | None = None
+        self._quotas: Quotas | None = None
+        self._limiter: CapacityLimiter | None = None
+
+    async def run(
+        self, function: Callable[Arguments, Result], *args: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
+        """Run what works on files in a thread."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(MOST_AT_ONCE)
+        return await to_thread.run_sync(functools.partial(function, *args, **named), limiter=self._limiter)
 
     @property
     def root(self) -> Path:
@@ -59,11 +82,25 @@ class Adapter:
     @property
     def scratch(self) -> Path:
         """The folder of bodies that are being received."""
-        return self.site.own / "received"
+        return self.root / OWN / INCOMING
+
+    def take(self, prefix: str, size: int) -> None:
+        """Count bytes that are about to be written against the quota of their owner.
+
+        Raises:
+            StoreRefusal: the owner would have too many.
+        """
+        if self._quotas is None:
+            self._quotas = Quotas(self.root, self.site.quota)
+        self._quotas.take(prefix.partition("/")[0], size, is_new=False)
 
     def _changed(self, prefix: str, path: str) -> None:
         if self.changes is not None:
             self.changes.record(prefix, path)
+
+    def note_change(self, prefix: str) -> None:
+        """Report that a record was removed."""
+        self._changed(prefix, "")
 
     def attach(self, request: Request) -> None:
         """Use the server's notification of changes."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from typing import TYPE_CHECKING, Any, Final
-
-from starlette.concurrency import run_in_threadpool
 
 from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.serve.caller import Scope
@@ -15,6 +12,8 @@ from nemorun_cli.serve.mldash import file_nodes, graph_queries, node_ids, nodes,
 from nemorun_cli.serve.mldash.adapter import Adapter
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.node_ids import NodeKind
+from nemorun_cli.serve.store import store_refusal
+from nemorun_cli.serve.store.store_refusal import StoreRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 LARGEST_APPEND: Final = 1 << 30  # bytes: a client that was offline sends a whole track in one body
 LARGEST_JSON: Final = 1 << 20  # bytes of other bodies
 MULTIPART: Final = 1 << 20  # bytes around an uploaded file
-_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def endpoints(site: Site) -> list[Endpoint]:
@@ -61,7 +59,7 @@ class _Api:
     async def graphql(self, request: Request) -> Response:
         body = await _json(request)
         self._adapter.attach(request)
-        return answer(await run_in_threadpool(graph_queries.respond, self._adapter, request, body))
+        return answer(await self._adapter.run(graph_queries.respond, self._adapter, request, body))
 
     async def create(self, request: Request) -> Response:
         namespace = node_ids.checked_prefix(request.path_params["namespace"], least=1)
@@ -69,18 +67,18 @@ class _Api:
             return await self._writing(request, lambda: file_nodes.upload(self._adapter, request, namespace))
         fields = await _object(request)
         return await self._writing(
-            request, lambda: run_in_threadpool(nodes.create, self._adapter, request, namespace, fields)
+            request, lambda: self._adapter.run(nodes.create, self._adapter, request, namespace, fields)
         )
 
     async def show(self, request: Request) -> Response:
         identity = node_ids.parsed(request.path_params["id"])
-        return await run_in_threadpool(nodes.show, self._adapter, request, identity)
+        return await self._adapter.run(nodes.show, self._adapter, request, identity)
 
     async def download(self, request: Request) -> Response:
         identity = node_ids.parsed(request.path_params["id"], NodeKind.FILE)
         self._adapter.require_read(request, identity.prefix)
         place = self._adapter.records.place(identity.prefix)
-        return await run_in_threadpool(file_nodes.download, place, identity)
+        return await self._adapter.run(file_nodes.download, place, identity)
 
     async def change(self, request: Request) -> Response:
         if request.method == "DELETE":
@@ -88,18 +86,18 @@ class _Api:
             self._adapter.require_write(request, identity.prefix)
             who = self._adapter.sender(request)
             return await self._writing(
-                request, lambda: run_in_threadpool(file_nodes.delete, self._adapter, identity, who)
+                request, lambda: self._adapter.run(file_nodes.delete, self._adapter, identity, who)
             )
         identity = node_ids.parsed(request.path_params["id"])
         fields = await _object(request)
         return await self._writing(
-            request, lambda: run_in_threadpool(nodes.change, self._adapter, request, identity, fields)
+            request, lambda: self._adapter.run(nodes.change, self._adapter, request, identity, fields)
         )
 
     async def remove(self, request: Request) -> Response:
         identity = node_ids.parsed(request.path_params["id"], NodeKind.PROJECT)
         return await self._writing(
-            request, lambda: run_in_threadpool(nodes.remove_project, self._adapter, request, identity)
+            request, lambda: self._adapter.run(nodes.remove_project, self._adapter, request, identity)
         )
 
     async def search(self, request: Request) -> Response:
@@ -107,7 +105,7 @@ class _Api:
         prefix = node_ids.parsed(query.get("experimentId"), NodeKind.EXPERIMENT).prefix
         self._adapter.require_read(request, prefix)
         place = self._adapter.records.place(prefix)
-        return await run_in_threadpool(file_nodes.search, place, query.get("pattern", "**/*"))
+        return await self._adapter.run(file_nodes.search, place, query.get("pattern", "**/*"))
 
     async def record(self, request: Request) -> Response:
         identity, _, rest = _raw_rest(request).partition("/")
@@ -119,12 +117,11 @@ class _Api:
         self._adapter.attach(request)
         try:
             return await act()
+        except StoreRefusal as refused:
+            return refusal(refused.status, refused.code, refused.message, hint=refused.hint)
         except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
-            return refusal(
-                507, "no_space", "the disk of the server is full: nothing was stored, try again later"
-            )
+            fault = store_refusal.of_error(error, "the record")
+            return refusal(fault.status, fault.code, fault.message, hint=fault.hint)
 
 
 def _raw_rest(request: Request) -> str:

@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
@@ -208,10 +207,10 @@ async def upload(adapter: Adapter, request: Request, namespace: str) -> Response
         async for chunk in request.stream():
             waiting += chunk
             if len(waiting) >= BATCH:
-                await run_in_threadpool(body.feed, bytes(waiting))
+                await adapter.run(body.feed, bytes(waiting))
                 waiting.clear()
-        await run_in_threadpool(body.feed, bytes(waiting))
-        return await run_in_threadpool(_store, adapter, body, adapter.sender(request))
+        await adapter.run(body.feed, bytes(waiting))
+        return await adapter.run(_store, adapter, body, adapter.sender(request))
     finally:
         body.discard()
 
@@ -250,6 +249,7 @@ def _store(adapter: Adapter, body: Upload, who: Sender) -> Response:
         **about,
         "uploadedAt": clock.stamp(timestamp),
     }
+    adapter.take(prefix, body.size)
     with adapter.records.locked(prefix) as held:
         index = held.index(who)
         index.require_free([path])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from nemorun_cli.serve.mldash import file_nodes, graph_queries, node_ids
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.node_ids import NodeId, NodeKind
 from nemorun_cli.serve.mldash.received_rows import plain_about
+from nemorun_cli.serve.store import replica_addresses, replica_folders
 from nemorun_cli.system.files import make_folder, sync
 from nemorun_cli.tracking.store.file_index import join
 from nemorun_cli.tracking.store.sessions import ENDS
@@ -162,4 +164,18 @@ def show(adapter: Adapter, request: Request, identity: NodeId) -> Response:
 def remove_project(adapter: Adapter, request: Request, identity: NodeId) -> Response:
     """Move all records of a project to the trash of the server."""
     adapter.require_write(request, identity.prefix)
-    raise NotImplementedError
+    removed = 0
+    for prefix in [*graph_queries.records_below(str(adapter.root), identity.prefix)]:
+        replica = replica_addresses.record_at(adapter.root, prefix)
+        replica_folders.discard(replica, user=request.state.caller.user)
+        adapter.note_change(prefix)
+        removed += 1
+    _remove_empty(f"{adapter.root}/{identity.prefix}")
+    return answer({"projectId": str(identity), "deleted": removed, "experiments": removed})
+
+
+def _remove_empty(folder: str) -> None:
+    """Remove a folder and those in it, unless something else is in one of them."""
+    for above, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(above)

@@ -6,8 +6,6 @@ import hashlib
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
-from starlette.concurrency import run_in_threadpool
-
 from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.serve.mldash import addresses, node_ids, received_rows, record_reads
 from nemorun_cli.serve.mldash.answers import answer, refusal
@@ -36,10 +34,11 @@ _BATCHES: Final = frozenset({"append-batch", "append_batch"})
 
 
 class Received(NamedTuple):
-    """The body of a request."""
+    """The body of a request, its SHA-256 and its bytes."""
 
     stream: IO[bytes]
     digest: bytes
+    size: int
 
 
 class RowForm(NamedTuple):
@@ -70,12 +69,12 @@ async def handle(adapter: Adapter, request: Request, identity: str, rest: str) -
     if request.method == "GET":
         adapter.require_read(request, prefix)
         place = adapter.records.place(prefix)
-        return await run_in_threadpool(record_reads.respond, place, address, request.query_params)
+        return await adapter.run(record_reads.respond, place, address, request.query_params)
     adapter.require_write(request, prefix)
     is_batch = address.kind == "logs" or address.call in _BATCHES
     body = await _received(request, adapter.scratch, largest=None if is_batch else LARGEST_SHORT)
     with body.stream:
-        return await run_in_threadpool(_write, adapter, prefix, address, body, adapter.sender(request))
+        return await adapter.run(_write, adapter, prefix, address, body, adapter.sender(request))
 
 
 async def _received(request: Request, folder: Path, *, largest: int | None) -> Received:
@@ -93,7 +92,7 @@ async def _received(request: Request, folder: Path, *, largest: int | None) -> R
     except BaseException:
         stream.close()
         raise
-    return Received(stream, digest.digest())
+    return Received(stream, digest.digest(), size)
 
 
 def _require_size(size: int, largest: int | None) -> None:
@@ -102,6 +101,7 @@ def _require_size(size: int, largest: int | None) -> None:
 
 
 def _write(adapter: Adapter, prefix: str, address: Address, body: Received, who: Sender) -> Response:
+    adapter.take(prefix, body.size)
     match address:
         case ("parameters", None, None):
             return _set_params(adapter, prefix, body, who)
