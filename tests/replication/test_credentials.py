@@ -102,7 +102,7 @@ def test_a_file_of_a_token_has_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.usefixtures("no_process")
 def test_without_tls_a_token_is_sent_only_if_that_was_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over http no token goes to another machine, also not that of the environment, unless a login accepts it."""
+    """Over http no token goes to another machine, that of EXP_TOKEN included, unless a login accepts it."""
     url = "http://10.0.0.1:8300"
     monkeypatch.setenv("EXP_DASH_URL", url)
     monkeypatch.setenv("EXP_TOKEN", "exp_given")
