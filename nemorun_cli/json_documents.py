@@ -21,6 +21,7 @@ GcKindValue: TypeAlias = Literal[
     "trash",
     "container",
     "network",
+    "delivered",
 ]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
@@ -774,6 +775,15 @@ class PlanDocument(TypedDict):
     tasks: list[PlanTaskFields]
 
 
+class SyncOfRecordFields(TypedDict):
+    """How much of it has not arrived on its server; null for a record that is sent nowhere."""
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
+
+
 class RecordsRecordOpeningFields(TypedDict):
     """An opening of the record by a process."""
 
@@ -807,6 +817,7 @@ class RecordsRecordFields(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     metadata: Any
+    sync: NotRequired[SyncOfRecordFields | None]
     openings: list[RecordsRecordOpeningFields]
 
 
@@ -1096,6 +1107,45 @@ class StatusDocument(TypedDict):
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
     tasks: list[TaskFields]
+
+
+class ProblemFields(TypedDict):
+    """A problem."""
+
+    code: str
+    message: str
+    since: str | None
+
+
+class SyncOutboxeEntrieFields(TypedDict):
+    """A record or an experiment."""
+
+    name: str
+    bytes: int
+    files: int
+    error: ProblemFields | None
+
+
+class SyncOutboxeFields(TypedDict):
+    """An outbox."""
+
+    url: str
+    root: str
+    state: Literal["delivered", "left", "away", "refused"]
+    bytes: int
+    files: int
+    is_sending: bool
+    last: str | None
+    since: str | None
+    error: ProblemFields | None
+    entries: list[SyncOutboxeEntrieFields]
+
+
+class SyncDocument(TypedDict):
+    """What `exp sync --json` prints."""
+
+    schema: Literal["exp.sync/1"]
+    outboxes: list[SyncOutboxeFields]
 
 
 class TagDocument(TypedDict):

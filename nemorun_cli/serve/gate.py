@@ -7,10 +7,12 @@ was forgotten.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -20,10 +22,10 @@ from starlette.routing import Match
 from nemorun_cli.serve import browser_rules, limits
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.refusals import refusal, unauthorized
+from nemorun_cli.serve.refused_clients import RefusedClients
 from nemorun_cli.serve.sessions import PARAMETER
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from starlette.responses import Response
@@ -81,6 +83,7 @@ class Gate:
         self._hosts = hosts
         self._stopping = stopping
         self._open: Counter[str] = Counter()
+        self._refused = RefusedClients()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -98,6 +101,12 @@ class Gate:
             await refused.response(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = answer.status or CLIENT_LEFT
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            if not answer.status:
+                ended = refusal(503, "stopping", "the server ends", headers={"Retry-After": "5"})
+                await ended(scope, receive, answer.send)
         except Exception:
             log.exception("%s %s failed", scope["method"], _shown_path(scope))
             if answer.status:
@@ -113,7 +122,7 @@ class Gate:
         endpoint, methods = self._found(scope)
         caller = None
         if endpoint is None or endpoint.needs is not None:
-            caller = self._caller(scope, headers, endpoint)
+            caller = await self._known_caller(scope, headers, endpoint)
         if endpoint is None:
             raise NotPassedError(_unknown(methods))
         _refuse_beyond_rights(endpoint, caller)
@@ -146,6 +155,17 @@ class Gate:
             if match is Match.PARTIAL:
                 methods |= route.methods or set()
         return None, methods
+
+    async def _known_caller(
+        self, scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint | None
+    ) -> Caller:
+        """Who asks; without a valid token, the answer may wait."""
+        try:
+            return self._caller(scope, headers, endpoint)
+        except NotPassedError as refused:
+            if refused.response.status_code == HTTPStatus.UNAUTHORIZED:
+                await self._refused.wait(_path(scope), self._stopping)
+            raise
 
     def _caller(self, scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint | None) -> Caller:
         """Who asks, by the token, or by the signature of a link where a page cannot send a token."""

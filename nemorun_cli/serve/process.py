@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 OWN_FILES: Final = 256  # descriptors that are not connections
-STREAM_PATIENCE: Final = 2  # seconds for open answers when the server ends
+STREAM_PATIENCE: Final = 1  # seconds for open answers when the server ends
 
 
 class Ready(NamedTuple):
