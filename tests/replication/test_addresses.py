@@ -59,6 +59,12 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 def test_a_token_is_private_with_tls_or_on_this_machine() -> None:
     """Only https, and loopback by name or number, keep a token from others on the way."""
-    private = ["https://h", "http://localhost:1", "http://a.localhost", "http://127.9.9.9", "http://[::1]:1"]
-    public = ["http://h", "http://10.0.0.1", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]
+    private = ["https://h", "http://localhost:1", "http://127.9.9.9", "http://[::1]:1"]
+    public = [
+        "http://h",
+        "http://10.0.0.1",
+        "http://localhost.evil.example",
+        "http://a.localhost",
+        "http://127.0.0.1.evil.example",
+    ]
     assert [url for url in [*private, *public] if address.is_private(url)] == private
