@@ -91,7 +91,7 @@ function entry(item, name) {
   const status = String(item.status ?? "");
   summary.append(element("span", name, { class: "name" }));
   summary.append(element("span", status, { class: "status", "data-status": status }));
-  summary.append(element("time", String(item.created ?? item.started ?? ""), { class: "time" }));
+  summary.append(element("time", String(item.opened ?? item.created ?? "").replace("T", " ").slice(0, 19), { class: "time" }));
   details.append(summary);
   details.addEventListener("toggle", () => {
     if (details.open && !details.querySelector("pre")) details.append(element("pre", JSON.stringify(item, null, 2)));

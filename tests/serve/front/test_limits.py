@@ -17,7 +17,7 @@ from support.asgi import ask
 from support.extent import amount
 from support.served import Served, served
 
-from nemorun_cli.serve import limits
+from nemorun_cli.serve import limits, live
 from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.limits import BoundedBody
 from nemorun_cli.serve.site import Site
@@ -32,6 +32,7 @@ ROWS = "/v1/records/alice/a/.record/metrics/loss/1-1-a.jsonl"
 MEMORY = 60 << 20  # bytes by which a flood may make the server grow
 SERVED_WITHIN = 1.0  # seconds
 SLOW = amount(100, long=10_000)  # connections at once
+STREAMS = amount(50, long=1000)  # live streams at once
 
 
 def memory(server: Served) -> int:
@@ -219,3 +220,14 @@ def test_one_token_has_a_number_of_requests_at_once(tmp_path: Path, monkeypatch:
 def bearer(token: str) -> dict[str, str]:
     """The header with a token."""
     return {"authorization": f"Bearer {token}"}
+
+
+def test_many_streams_leave_room_for_others(server: Served) -> None:
+    """A user has a number of live streams, the rest is refused, and everybody is served meanwhile."""
+    request = head(server, "GET", "/v1/live?topics=records", "Accept: text/event-stream")
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(raw(server, request)) for _ in range(STREAMS)]
+        answers = [connection.recv(64) for connection in streams]
+        assert_others_are_served(server)
+    assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers) == live.MOST_STREAMS
+    assert sum(answer.startswith(b"HTTP/1.1 429") for answer in answers) == STREAMS - live.MOST_STREAMS

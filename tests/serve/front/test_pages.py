@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.server
+import json
 import os
 import re
 import threading
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from conftest import eventually
 from support.served import served
+
+from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +34,8 @@ HOSTILE = (
     "\u2028stolen()",
     "\u202etxt.exe",
 )
+HOSTILE_NAMES = {f"mallory/{number}/{text.replace('/', '+')}": text for number, text in enumerate(HOSTILE)}
+MANY = 46  # records, which with these are more than a part of the list
 
 
 def signed_in(server: Served, page: Page) -> Page:
@@ -139,9 +145,54 @@ def test_a_login_is_decided_on_the_page(server: Served, page: Page, decision: st
 
 
 def _json(value: object) -> bytes:
-    import json  # noqa: PLC0415 - `page.content()` and others already say json here
-
     return json.dumps(value).encode()
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with many records, the newest of which have names and texts that look like a page."""
+    folder = tmp_path_factory.mktemp("listed")
+    root = str(folder / "root")
+    for number in range(MANY):
+        with Experiment(prefix=f"alice/many/{number:02}", dash_root=root).run:
+            pass
+    for name, text in HOSTILE_NAMES.items():
+        with Experiment(prefix=name, dash_root=root, description=text, tags=[text]).run:
+            pass
+    (folder / "root").chmod(0o700)
+    with served(folder) as running:
+        yield running
+
+
+def test_the_list_shows_what_others_wrote_as_text(listed: Served, page: Page) -> None:
+    """Names, descriptions and tags that look like a page are shown as text, and nothing in them runs."""
+    page.add_init_script("window.stolen = () => { window.wasStolen = true }")
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: faults.append(dialog.message))
+    signed_in(listed, page)
+    page.locator("#records li").first.wait_for()
+    assert set(HOSTILE_NAMES) <= set(page.locator("#records .name").all_text_contents())
+    for summary in page.locator("#records summary").all()[: len(HOSTILE_NAMES)]:
+        summary.click()
+    eventually(lambda: page.locator("#records pre").count() == len(HOSTILE_NAMES))
+    details = "".join(page.locator("#records pre").all_text_contents())
+    for text in HOSTILE:
+        assert json.dumps(text, ensure_ascii=False)[1:-1] in details
+    assert page.locator("main img, main script, main a[href^=javascript]").count() == 0
+    assert page.evaluate("window.wasStolen") is None
+    assert faults == []
+
+
+def test_a_long_list_comes_in_parts(listed: Served, page: Page) -> None:
+    """The list shows the newest 50 records, and the others when they are asked for."""
+    signed_in(listed, page)
+    rows = page.locator("#records li")
+    eventually(lambda: rows.count() == 50)
+    page.locator("#records > button").click()
+    eventually(lambda: rows.count() == MANY + len(HOSTILE))
+    assert page.locator("#records > button").is_hidden()
+    assert page.locator("#records .name").last.text_content() == "alice/many/00"
 
 
 def test_the_page_works_without_a_network_and_alone(server: Served, page: Page) -> None:
