@@ -201,3 +201,27 @@ def test_a_link_reads_one_path_and_writes_none(client: TestClient, access: Acces
         assert client.post("/v1/link", json={"path": wrong}, headers=bearer(secret)).status_code == 400
     access.tokens.revoke(["alice"])
     assert client.get(link).status_code == 403
+
+
+def test_an_upload_goes_where_its_rights_were_checked(
+    client: TestClient, access: Access, folder: Path
+) -> None:
+    """A multipart body that names another record after its file is refused, and nothing is stored there."""
+    ids = {}
+    for user in ("alice", "bob"):
+        headers = bearer(access.tokens.add(user).secret)
+        nodes = f"/api/namespaces/{user}/nodes"
+        project = client.post(nodes, json={"type": "PROJECT", "name": "p", "slug": "p"}, headers=headers)
+        body = {"type": "EXPERIMENT", "name": "up", "projectId": project.json()["project"]["id"]}
+        ids[user] = client.post(nodes, json=body, headers=headers).json()["experiment"]["id"]
+    field = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    file = '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nplanted\r\n'
+    own = (
+        field.format("type", "FILE") + field.format("experimentId", ids["alice"]) + field.format("name", "f")
+    )
+    other = own + file + field.format("experimentId", ids["bob"]) + "--b--\r\n"
+    headers = {**bearer(access.tokens.add("alice").secret), "Content-Type": "multipart/form-data; boundary=b"}
+    nodes = "/api/namespaces/alice/nodes"
+    assert client.post(nodes, content=other, headers=headers).status_code in {400, 403}
+    assert not list((folder / "root/bob/p/up").rglob("blobs/??/*"))
+    assert client.post(nodes, content=f"{own}{file}--b--\r\n", headers=headers).status_code == 201
