@@ -21,6 +21,7 @@ GcKindValue: TypeAlias = Literal[
     "trash",
     "container",
     "network",
+    "delivered",
 ]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
@@ -494,6 +495,25 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class HelloLimitsFields(TypedDict):
+    """The largest sizes in bytes."""
+
+    batch: int
+    file: int
+    row: int
+
+
+class HelloDocument(TypedDict):
+    """What `GET /v1/hello` answers."""
+
+    format: Literal["exp.hello/1"]
+    server: Literal["exp"]
+    version: str
+    protocols: list[str]
+    time: str
+    limits: HelloLimitsFields
+
+
 class NoteFields(TypedDict):
     """A note."""
 
@@ -755,6 +775,15 @@ class PlanDocument(TypedDict):
     tasks: list[PlanTaskFields]
 
 
+class SyncOfRecordFields(TypedDict):
+    """How much of it has not arrived on its server; null for a record that is sent nowhere."""
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
+
+
 class RecordsRecordOpeningFields(TypedDict):
     """An opening of the record by a process."""
 
@@ -788,6 +817,7 @@ class RecordsRecordFields(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     metadata: Any
+    sync: NotRequired[SyncOfRecordFields | None]
     openings: list[RecordsRecordOpeningFields]
 
 
@@ -880,6 +910,17 @@ class RunDocument(TypedDict):
     directory: str
     warnings: NotRequired[list[WarningFields]]
     tasks: list[str]
+
+
+class ServeDocument(TypedDict):
+    """What `exp serve --json` prints once it listens."""
+
+    schema: Literal["exp.serve/1"]
+    url: str
+    sign_in: str | None
+    port: int | None
+    pid: int
+    root: str | None
 
 
 class SupervisorFields(TypedDict):
@@ -1068,6 +1109,45 @@ class StatusDocument(TypedDict):
     tasks: list[TaskFields]
 
 
+class ProblemFields(TypedDict):
+    """A problem."""
+
+    code: str
+    message: str
+    since: str | None
+
+
+class SyncOutboxeEntrieFields(TypedDict):
+    """A record or an experiment."""
+
+    name: str
+    bytes: int
+    files: int
+    error: ProblemFields | None
+
+
+class SyncOutboxeFields(TypedDict):
+    """An outbox."""
+
+    url: str
+    root: str
+    state: Literal["delivered", "left", "away", "refused"]
+    bytes: int
+    files: int
+    is_sending: bool
+    last: str | None
+    since: str | None
+    error: ProblemFields | None
+    entries: list[SyncOutboxeEntrieFields]
+
+
+class SyncDocument(TypedDict):
+    """What `exp sync --json` prints."""
+
+    schema: Literal["exp.sync/1"]
+    outboxes: list[SyncOutboxeFields]
+
+
 class TagDocument(TypedDict):
     """What `exp tag --json` prints."""
 
@@ -1077,6 +1157,29 @@ class TagDocument(TypedDict):
     tags: list[str]
     added: list[str]
     removed: list[str]
+
+
+class TokenTokenFields(TypedDict):
+    """A token."""
+
+    id: str
+    user: str
+    scopes: list[Literal["read", "write", "control"]]
+    prefixes: list[str]
+    created: str
+    expires: str | None
+    name: str
+    last_used: str | None
+    made_by: NotRequired[str | None]
+    is_expired: bool
+    token: NotRequired[str]
+
+
+class TokenDocument(TypedDict):
+    """What `exp serve token add`, `list` and `revoke` print with --json."""
+
+    schema: Literal["exp.token/1"]
+    tokens: list[TokenTokenFields]
 
 
 class ValidateEngineFields(TypedDict):
@@ -1108,6 +1211,19 @@ class WaitDocument(TypedDict):
     status: ExperimentStatusValue
     ended: str | None
     counts: dict[str, int]
+
+
+class WhoamiDocument(TypedDict):
+    """What `exp whoami --json` prints, and what `GET /v1/whoami` answers."""
+
+    schema: NotRequired[Literal["exp.whoami/1"]]
+    format: NotRequired[Literal["exp.whoami/1"]]
+    server: NotRequired[str]
+    source: NotRequired[Literal["EXP_TOKEN", "EXP_TOKEN_FILE", "keyring", "file"]]
+    user: str
+    scopes: list[Literal["read", "write", "control"]]
+    prefixes: list[str]
+    expires: str | None
 
 
 class WhyFailureFields(TypedDict):

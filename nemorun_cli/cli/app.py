@@ -22,6 +22,7 @@ import typer.core
 import typer.main
 
 from nemorun_cli.cli import terminal, wrapping
+from nemorun_cli.cli.subcommands import SUBCOMMANDS
 from nemorun_cli.errors import ExpError, LedgerError, SpecError, UnreadableWarning, UsageError
 from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.version import __version__
@@ -67,6 +68,13 @@ SECTIONS: Final = {
         "note": "Add a note to an experiment or record, or show the notes.",
         "close": "End records whose writer has terminated.",
         "rm": "Move experiments or records to the trash, or restore them.",
+    },
+    "Share": {
+        "login": "Log in to a server.",
+        "logout": "Log out of a server.",
+        "whoami": "Show who you are on a server.",
+        "sync": "Deliver to servers what has not arrived there yet.",
+        "serve": "Serve records and experiments to browsers and other machines.",
     },
     "Repair": {
         "doctor": "Check the engines that run tasks and suggest fixes.",
@@ -178,6 +186,9 @@ class ExpCommand(_FittingHelp, typer.core.TyperCommand):
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
+        if longer := [(name, line) for name, line in SUBCOMMANDS.items() if name.startswith(f"{self.name} ")]:
+            with formatter.section("Commands"):
+                formatter.write_dl(longer)
 
     def make_parser(self, ctx: Any) -> Any:
         """The parser of the options, including the negative form of each flag."""
@@ -220,13 +231,19 @@ class CommandGroup(_FittingHelp, typer.core.TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The name, the command to run in place of its stub, and its arguments."""
         name, stub, rest = super().resolve_command(ctx, args)
-        return name, build(name) if stub is not None and name in COMMANDS else stub, rest
+        if stub is None or name not in COMMANDS:
+            return name, stub, rest
+        for longer in SUBCOMMANDS:
+            first, *words = longer.split()
+            if first == name and rest[: len(words)] == words:
+                return longer, build(longer), rest[len(words) :]
+        return name, build(name), rest
 
 
 @cache
 def build(name: str) -> Any:
     """The command of this name, ready to run; imports its module."""
-    module = importlib.import_module(f"nemorun_cli.cli.commands.{name}")
+    module = importlib.import_module(f"nemorun_cli.cli.commands.{name.replace(' ', '_')}")
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
     text = _help_text(module.command)
     application.command(name, cls=ExpCommand, help=text, context_settings=_COMMAND_SETTINGS)(module.command)

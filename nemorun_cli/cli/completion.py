@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from nemorun_cli.cli.subcommands import SUBCOMMANDS
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import ExperimentStatus
@@ -152,3 +153,21 @@ def schema_paths(incomplete: str) -> list[str]:
     except (ExpError, OSError, ValueError):
         return []
     return [f"{lead}.{key}" if lead else key for key in keys if key.startswith(start)]
+
+
+def server_commands(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The next words of the commands that begin with `exp serve`."""
+    typed = ["serve", *ctx.args, *(ctx.params.get("words") or ())]
+    longer = [name.split() for name in SUBCOMMANDS]
+    following = {words[len(typed)] for words in longer if words[: len(typed)] == typed < words}
+    return sorted(word for word in following if word.startswith(incomplete))
+
+
+def servers(incomplete: str) -> list[str]:
+    """Addresses of the servers of earlier logins."""
+    from nemorun_cli.replication import credentials  # noqa: PLC0415 - only for commands about servers
+
+    try:
+        return _offered(credentials.known(), incomplete)
+    except (ExpError, OSError):
+        return []

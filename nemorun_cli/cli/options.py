@@ -47,6 +47,14 @@ DashRoot = Annotated[
     str | None,
     typer.Option("--dash-root", metavar="FOLDER", help="Read records from this folder, by prefix."),
 ]
+ServerRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="FOLDER",
+        help="Collect what other machines send in this folder (default: serve this machine's own).",
+    ),
+]
 Goal = Annotated[
     str | None,
     typer.Option(

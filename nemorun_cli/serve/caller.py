@@ -22,9 +22,11 @@ class Caller(NamedTuple):
         scopes: what the token allows.
         prefixes: globs of the prefixes that may be written, such as `alice/**`.
         token_id: the token that the request, or its session, came with.
+        session_id: the session of a page; None for a request with the token itself.
     """
 
     user: str
     scopes: frozenset[Scope]
     prefixes: tuple[str, ...]
     token_id: str
+    session_id: str | None = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.replication import protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+OWN_OF_ROOT: Final = ".server"
+OWN_OF_HOME: Final = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +38,13 @@ class Site:
     is_private: bool = False
     largest_file: int = protocol.LARGEST_FILE
     quota: int | None = None
+
+
+def own_folder(root: Path | None, home: Path) -> Path:
+    """The folder of the server's own files.
+
+    Args:
+        root: the folder of the replicas that it collects; None for this machine's own files.
+        home: this machine's `NEMORUN_HOME`.
+    """
+    return home / OWN_OF_HOME if root is None else root / OWN_OF_ROOT

@@ -19,7 +19,7 @@ from nemorun_cli.cli.options import (
     whole_number,
 )
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import compare, conditions, grouping
+from nemorun_cli.experiment.records import compare, conditions, grouping, record_documents
 from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.compare import Comparison
-    from nemorun_cli.experiment.records.compared_row import ComparedRow
-    from nemorun_cli.experiment.records.grouping import GroupedComparison, RowGroup
+    from nemorun_cli.experiment.records.grouping import GroupedComparison
 
-COMPARE_FORMAT: Final = "exp.compare/1"
 FORMATS: Final = ("table", "csv", "json", "markdown")
 NOTHING_QUALIFIES: Final = NotFoundError.exit_code  # of `--best` without a record that can be the best
 
@@ -156,7 +154,7 @@ def command(
         grouped, compared = None, compare.compare(rows, **options)
     kept = {sort, compared.best.key.title if compared.best else None}
     if form == "json":
-        terminal.write_json(_document(compared, grouped), dump=dump)
+        terminal.write_json(record_documents.comparison(compared, grouped), dump=dump)
     elif grouped is not None:
         _show_groups(grouped, form=form, raw=raw, named=kept)
     else:
@@ -208,43 +206,3 @@ def _say_notes(compared: Comparison, grouped: GroupedComparison | None, *, is_ov
         terminal.say_lines(comparison_text.best_notes(compared.best, is_grouped=grouped is not None))
     if grouped is not None:
         terminal.say_lines(comparison_text.group_notes(grouped, is_named=is_over_named))
-
-
-def _document(compared: Comparison, grouped: GroupedComparison | None) -> dict[str, Any]:
-    """The document `exp.compare/1`."""
-    best = compared.best
-    document: dict[str, Any] = {
-        "schema": COMPARE_FORMAT,
-        "differing": compared.differing,
-        "rows": [row.to_json() for row in compared.rows],
-        "best": None if best is None else {"metric": best.key.title, "goal": str(best.goal)},
-        "ties": [],
-        "excluded": [],
-    }
-    if best is not None:
-        document["excluded"] = [
-            {**_identity(row), "reason": str(why.reason), "message": why.message}
-            for row, why in best.excluded
-        ]
-        document["ties"] = [_identity(row) for row in best.ties] if grouped is None else []
-    if grouped is not None:
-        document["group_by"], document["over"] = [key.title for key in grouped.by], grouped.over
-        document["groups"] = [_group(group, grouped) for group in grouped.groups]
-        document["group_ties"] = [_group(group, grouped) for group in grouped.ties]
-    return document
-
-
-def _identity(row: ComparedRow) -> dict[str, Any]:
-    entry = row.of.to_json()
-    return {name: entry[name] for name in ("prefix", "task", "experiment", "status")}
-
-
-def _group(group: RowGroup, grouped: GroupedComparison) -> dict[str, Any]:
-    return {
-        "task": group.task,
-        "params": group.values,
-        "runs": len(group.members),
-        "counts": dict(group.statuses),
-        "members": [_identity(row) for row in group.members],
-        "metrics": {key.title: group.spread(key).to_json() for key in grouped.of.columns},
-    }

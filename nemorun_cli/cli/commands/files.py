@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,7 +21,7 @@ from nemorun_cli.cli.options import (
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.cli.text_formats import cell, require_csv, write_csv
 from nemorun_cli.errors import AmbiguousError, NotFoundError, UsageError
-from nemorun_cli.experiment.records import targets
+from nemorun_cli.experiment.records import record_documents, targets
 from nemorun_cli.tracking.store import file_copies
 from nemorun_cli.tracking.store.file_index import full_path
 from nemorun_cli.tracking.store.json_values import dump
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     FileOfRecord = tuple[TargetRecord, File]
 
-FILES_FORMAT: Final = "exp.files/1"
 COLUMNS: Final = (
     Column("RECORD"),
     Column("FILE"),
@@ -104,8 +103,8 @@ def command(
     elif path:
         terminal.write_line(_only_path(files))
     elif form == "json":
-        entries = [{**record.to_json(), **_entry(record, file)} for record, file in files]
-        terminal.write_json({"schema": FILES_FORMAT, "files": entries}, dump=dump)
+        entries = [{**record.to_json(), **record_documents.of_file(record, file)} for record, file in files]
+        terminal.write_json({"schema": record_documents.FILES_FORMAT, "files": entries}, dump=dump)
     elif form == "csv":
         write_csv(("prefix", "task", *FIELDS), [_cells(record, file) for record, file in files], raw=raw)
     elif quiet:
@@ -179,24 +178,8 @@ def _only_path(files: Sequence[FileOfRecord]) -> str:
     return record.data.files.content_path(file)
 
 
-def _entry(record: TargetRecord, file: File) -> dict[str, Any]:
-    return {
-        "name": full_path(file),
-        "version": file["version"],
-        "bytes": file["sizeBytes"],
-        "type": file["contentType"],
-        "checksum": file["checksum"],
-        "saved": file["uploadedAt"],
-        "tags": file["tags"],
-        "bindrs": file["bindrs"],
-        "description": file["description"],
-        "metadata": file["metadata"],
-        "path": record.data.files.content_path(file),
-    }
-
-
 def _cells(record: TargetRecord, file: File) -> list[Cell]:
-    entry = _entry(record, file)
+    entry = record_documents.of_file(record, file)
     return [record.record.prefix, record.task or "", *(cell(entry[name]) for name in FIELDS)]
 
 

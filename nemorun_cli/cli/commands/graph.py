@@ -11,7 +11,7 @@ import typer
 from nemorun_cli.cli import completion, tables, terminal
 from nemorun_cli.cli.options import Json, Params, ProgramArguments, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment import run
+from nemorun_cli.experiment import documents, run
 from nemorun_cli.model import wording
 from nemorun_cli.views.reports import task_graph
 
@@ -71,7 +71,7 @@ def command(
     else:
         tasks = task_graph.of(snapshot.spec, snapshot.history.tasks, snapshot.history.external)
     if is_json:
-        terminal.write_json(_document(tasks, snapshot))
+        terminal.write_json(documents.graph(tasks, snapshot))
     elif form == "mermaid":
         terminal.write(task_graph.to_mermaid(tasks))
     elif form == "dot":
@@ -111,14 +111,6 @@ def _load(path: str, arguments: Sequence[str], *, params: Sequence[str], sets: S
         executors=executors.known(ask=False),
     )
     return create.located(document, create.tentative(document, Home.from_environment()))
-
-
-def _document(tasks: TaskGraph, snapshot: Snapshot | None) -> dict[str, Any]:
-    identity = {
-        "id": snapshot.files.id if snapshot else None,
-        "status": snapshot.status if snapshot else None,
-    }
-    return {**tasks.to_json(), **identity}
 
 
 def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:

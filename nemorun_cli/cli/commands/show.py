@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,10 +11,10 @@ from nemorun_cli.cli import status_text, tables, terminal, times
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment import documents
 from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import code_package, usage, wording
-from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.storage import ledger
 from nemorun_cli.views import timeline
 
@@ -22,13 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.json_documents import ShowDocument
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.views.timeline import PastAttempt
 
-SHOW_FORMAT: Final = "exp.show/1"
 FILE_LABEL: Final = 16  # columns of a label before its path
 ATTEMPTS: Final = (
     Column("TASK"),
@@ -75,7 +72,7 @@ def command(
     snapshot = run.status(others=observe)
     past, steps = timeline.attempts(snapshot, events), timeline.steps(events)
     if is_json:
-        terminal.write_json(_document(snapshot, past, steps))
+        terminal.write_json(documents.show(snapshot, past, steps))
         return
     _section("", status_text.header(snapshot), hang=status_text.LABELLED)
     _section("params", _pairs(snapshot.spec.params))
@@ -90,7 +87,9 @@ def command(
     ]
     tables.show(STEPS, rows)
     _section("plugins", _plugins(snapshot))
-    files = [f"{name + ':':<{FILE_LABEL}}{path}" for name, path in _files(snapshot).items() if path]
+    files = [
+        f"{name + ':':<{FILE_LABEL}}{path}" for name, path in documents.own_files(snapshot).items() if path
+    ]
     _section("files", files, hang=FILE_LABEL)
 
 
@@ -113,71 +112,13 @@ def _uses(spec: Spec) -> frozenset[str]:
     return frozenset(use.uses for use in spec.plugins)
 
 
-def _document(
-    snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]], steps: Sequence[Mapping[str, Any]]
-) -> ShowDocument:
-    """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps."""
-    created, finished = snapshot.history.created, snapshot.history.finished
-    document = snapshot.to_json()
-    tasks = [
-        {**task, "attempts": [attempt.to_json() for attempt in past[task["id"]]]}
-        for task in document["tasks"]
-    ]
-    begin, end = snapshot.history.started, finished["time"] if finished else snapshot.seen
-    return cast(
-        "ShowDocument",
-        {
-            **document,
-            "schema": SHOW_FORMAT,
-            "tasks": tasks,
-            "duration": round(seconds_between(begin, end), 3) if begin else None,
-            "version": created.get("version"),
-            "lineage": {
-                "rerun_of": created.get("rerun_of"),
-                "revision": snapshot.spec.revision,
-                "removed": list(snapshot.spec.removed),
-            },
-            "params": snapshot.spec.params,
-            "packages": [package.to_json() for package in snapshot.spec.packages],
-            "environment": created.get("environment") or {},
-            "spec": snapshot.spec.to_json(),
-            "steps": list(steps),
-            "plugins": [use.to_json() for use in snapshot.spec.plugins],
-            "plugin_faults": [fault.to_json() for fault in _plugin_faults(snapshot)],
-            "files": _files(snapshot),
-        },
-    )
-
-
 def _plugins(snapshot: Snapshot) -> list[str]:
     """The plugins, and the errors of those that receive events."""
     lines = []
     for use in snapshot.spec.plugins:
         scope = "" if use.tasks is None else f" of {len(use.tasks)} task(s)"
         lines.append(f"  {use.uses}{scope}{', receives events' if use.hears else ''}")
-    return lines + [f"  {fault.line}" for fault in _plugin_faults(snapshot)]
-
-
-def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
-    if not snapshot.spec.plugins:
-        return []
-    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with plugins
-
-    return faults.faults(snapshot.files, snapshot.spec)
-
-
-def _files(snapshot: Snapshot) -> dict[str, str | None]:
-    """The paths of the experiment's own files; None for those that do not exist."""
-    files = snapshot.files
-    known = {
-        "spec": files.spec,
-        "source": files.source,
-        "resolved": files.resolved,
-        "ledger": files.ledger,
-        "supervisor_log": files.supervisor_log,
-        "scripts": files.scripts,
-    }
-    return {name: str(path) if path.exists() else None for name, path in known.items()}
+    return lines + [f"  {fault.line}" for fault in documents.plugin_faults(snapshot)]
 
 
 def _section(title: str, lines: Sequence[str], *, hang: int | None = None) -> None:

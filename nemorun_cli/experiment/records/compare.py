@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import conditions, documents, targets
@@ -18,14 +18,15 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.metric_keys import Field
-    from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.model.best import Excluded
     from nemorun_cli.tracking.store.row_selection import Statistics
     from nemorun_cli.tracking.store.row_series import Attempts
+
+    Measure = Callable[[TargetRecord, Sequence[str], Attempts], "Measured"]
 
 GOALS: Final = tuple(Goal)
 _Row = TypeVar("_Row")
@@ -79,11 +80,35 @@ class Comparison:
     best: Best | None = None
 
 
+class Measured(NamedTuple):
+    """The statistics of the metrics of a record, and the last values that are no numbers."""
+
+    statistics: dict[Field, Statistics]
+    no_number: dict[Field, Any]
+
+
+def measured(record: TargetRecord, also: Sequence[str], attempts: Attempts) -> Measured:
+    """What is compared of the metrics of a record; for the arguments see `series.read`.
+
+    Raises:
+        LedgerError: no series can be read.
+    """
+    statistics: dict[Field, Statistics] = {}
+    no_number: dict[Field, Any] = {}
+    for series in read(record, also=also, attempts=attempts):
+        of_series = series.statistics()
+        statistics |= {(series.name, name): values for name, values in of_series.items()}
+        ends = series.ending_without_number(of_series)
+        no_number |= {(series.name, name): value for name, value in ends.items()}
+    return Measured(statistics, no_number)
+
+
 def rows(
     *chosen: Target,
     keys: Sequence[str] = (),
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,
+    measure: Measure | None = None,
 ) -> list[ComparedRow]:
     """The rows of targets: one for each record of a task of an experiment, with its params as defaults.
 
@@ -98,6 +123,7 @@ def rows(
             rows have then; default the rows that count.
         report: called with a message for each record under a prefix that cannot be read, which is left
             out; without it, the error is raised.
+        measure: returns what is compared of the metrics of a record; by default from all their rows.
 
     Raises:
         LedgerDamagedError: nothing can be read.
@@ -110,14 +136,18 @@ def rows(
         tolerated = report if report is not None and target.files is None else _refuse
         for run in target.runs(report=tolerated):
             records += run
-            for row in _of_run(run, also, attempts, tolerated):
+            for row in _of_run(run, also, attempts, tolerated, measure or measured):
                 rows_by_identity[row.of.identity] = row
     documents.require_attempt(records, attempts)
     return list(rows_by_identity.values())
 
 
 def _of_run(
-    run: Sequence[TargetRecord], also: Sequence[str], attempts: Attempts, report: Callable[[str], None]
+    run: Sequence[TargetRecord],
+    also: Sequence[str],
+    attempts: Attempts,
+    report: Callable[[str], None],
+    measure: Measure,
 ) -> Iterator[ComparedRow]:
     """The rows of an experiment, or of a program that no experiment started."""
     shared: dict[str, Any] = {}
@@ -132,7 +162,7 @@ def _of_run(
             row = None
             with _reporting(record, report):
                 row = _row(
-                    read(record, also=also, attempts=attempts),
+                    measure(record, also, attempts),
                     record,
                     record.params(),
                     shared,
@@ -159,7 +189,7 @@ def _reporting(record: TargetRecord, report: Callable[[str], None]) -> Iterator[
 
 
 def _row(
-    all_series: Iterable[Series],
+    metrics: Measured,
     record: TargetRecord,
     params: dict[str, Any],
     shared: dict[str, Any],
@@ -167,20 +197,13 @@ def _row(
     is_kept: bool,
 ) -> ComparedRow | None:
     """The row of a record; None if nothing was recorded there, unless it is kept."""
-    statistics: dict[Field, Statistics] = {}
-    no_number: dict[Field, Any] = {}
-    for series in all_series:
-        of_series = series.statistics()
-        statistics |= {(series.name, name): values for name, values in of_series.items()}
-        ends = series.ending_without_number(of_series)
-        no_number |= {(series.name, name): value for name, value in ends.items()}
-    if not (statistics or params or is_kept):
+    if not (metrics.statistics or params or is_kept):
         return None
     return ComparedRow(
         of=record,
         params={**shared, **params},
-        statistics=statistics,
-        no_number=no_number,
+        statistics=metrics.statistics,
+        no_number=metrics.no_number,
     )
 
 

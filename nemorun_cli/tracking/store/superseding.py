@@ -193,6 +193,31 @@ class _LaterLayers:
         return cut
 
 
+def cuts(
+    generations: list[Generation], origins: Mapping[str, RowOrigin], head: Callable[[RowSource], Head]
+) -> dict[RowSource, Cut]:
+    """The cut of each file by all later layers: what `arranged` leaves out of it.
+
+    Args:
+        generations: the files, by `layers`.
+        origins: of the openings; not used for a single generation.
+        head: returns the head of a file.
+    """
+    later = _LaterLayers()
+    found: dict[RowSource, Cut] = {}
+    for chains in reversed(generations):
+        are_last = not found
+        for attempts in chains:
+            cut = Cut() if are_last else later.cut(origins[attempts[0][0].opening].task)
+            for files in reversed(attempts):
+                found |= dict.fromkeys(files, cut)
+                cut = cut.joined(Cut.of_layer(map(head, files)))
+        if len(generations) > 1:
+            for files in chain.from_iterable(chains):
+                later.add(origins[files[0].opening].task, Cut.of_layer(map(head, files)))
+    return found
+
+
 def arranged(
     generations: list[Generation],
     origins: Mapping[str, RowOrigin],

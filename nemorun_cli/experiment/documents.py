@@ -1,0 +1,86 @@
+"""JSON documents about experiments that need more than their snapshot, for the commands and the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from nemorun_cli.model.clock import seconds_between
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nemorun_cli.json_documents import ShowDocument
+    from nemorun_cli.plugins.faults import Fault
+    from nemorun_cli.views.reports.task_graph import TaskGraph
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.views.timeline import PastAttempt
+
+SHOW_FORMAT: Final = "exp.show/1"
+
+
+def show(
+    snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]], steps: Sequence[Mapping[str, Any]]
+) -> ShowDocument:
+    """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps."""
+    created, finished = snapshot.history.created, snapshot.history.finished
+    document = snapshot.to_json()
+    tasks = [
+        {**task, "attempts": [attempt.to_json() for attempt in past[task["id"]]]}
+        for task in document["tasks"]
+    ]
+    begin, end = snapshot.history.started, finished["time"] if finished else snapshot.seen
+    return cast(
+        "ShowDocument",
+        {
+            **document,
+            "schema": SHOW_FORMAT,
+            "tasks": tasks,
+            "duration": round(seconds_between(begin, end), 3) if begin else None,
+            "version": created.get("version"),
+            "lineage": {
+                "rerun_of": created.get("rerun_of"),
+                "revision": snapshot.spec.revision,
+                "removed": list(snapshot.spec.removed),
+            },
+            "params": snapshot.spec.params,
+            "packages": [package.to_json() for package in snapshot.spec.packages],
+            "environment": created.get("environment") or {},
+            "spec": snapshot.spec.to_json(),
+            "steps": list(steps),
+            "plugins": [use.to_json() for use in snapshot.spec.plugins],
+            "plugin_faults": [fault.to_json() for fault in plugin_faults(snapshot)],
+            "files": own_files(snapshot),
+        },
+    )
+
+
+def plugin_faults(snapshot: Snapshot) -> list[Fault]:
+    """The errors of the plugins that receive events."""
+    if not snapshot.spec.plugins:
+        return []
+    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with plugins
+
+    return faults.faults(snapshot.files, snapshot.spec)
+
+
+def own_files(snapshot: Snapshot) -> dict[str, str | None]:
+    """The paths of the experiment's own files; None for those that do not exist."""
+    files = snapshot.files
+    known = {
+        "spec": files.spec,
+        "source": files.source,
+        "resolved": files.resolved,
+        "ledger": files.ledger,
+        "supervisor_log": files.supervisor_log,
+        "scripts": files.scripts,
+    }
+    return {name: str(path) if path.exists() else None for name, path in known.items()}
+
+
+def graph(tasks: TaskGraph, snapshot: Snapshot | None) -> dict[str, Any]:
+    """The document `exp.graph/1`; of a spec without an experiment, `id` and `status` are None."""
+    identity = {
+        "id": snapshot.files.id if snapshot else None,
+        "status": snapshot.status if snapshot else None,
+    }
+    return {**tasks.to_json(), **identity}

@@ -1,0 +1,130 @@
+"""A JSON object in a private file, which several processes read and change: logins, tokens, sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import LockHeldError, UsageError
+from nemorun_cli.system import locks, owners
+from nemorun_cli.system.files import RefusedFileError, at_most, make_folder, open_to_read, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+LARGEST: Final = 64 << 20  # bytes of the file
+PATIENCE: Final = 10.0  # seconds to wait for another writer
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+class PrivateJson:
+    """The file; one object of this class may be used by several threads.
+
+    A file that was read is kept open, so that no other one gets its inode: the same inode is the same file.
+
+    Args:
+        path: the file; a file with a lock is next to it.
+        form: the format, which the file names.
+        is_secret: whether a file that other users may read is refused, not only one that they may change.
+    """
+
+    def __init__(self, path: Path, form: str, *, is_secret: bool = False) -> None:
+        self.path = path
+        self._form = form
+        self._is_secret = is_secret
+        self._guard = threading.Lock()
+        self._descriptor: int | None = None
+        self._identity: tuple[int, ...] = ()
+        self._content: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """The present content, which the caller does not change; empty if there is no file.
+
+        The same object is returned as long as the file is the same.
+
+        Raises:
+            UsageError: the file is damaged, or other users may change it.
+            OSError: it cannot be read.
+        """
+        with self._guard:
+            try:
+                if self._descriptor is not None and self._identity == _identity(os.stat(self.path)):  # noqa: PTH116 - for each request
+                    return self._content
+                stream = open_to_read(self.path, follows_link=False)
+            except FileNotFoundError:
+                self._keep(None, (), {})
+                return self._content
+            except RefusedFileError as error:
+                raise self._unusable(error.strerror or str(error)) from None
+            with stream:
+                identity = _identity(os.fstat(stream.fileno()))
+                content = self._checked(stream)
+                self._keep(os.dup(stream.fileno()), identity, content)
+            return content
+
+    def _keep(self, descriptor: int | None, identity: tuple[int, ...], content: dict[str, Any]) -> None:
+        if descriptor is None and self._descriptor is None and not self._content:
+            return  # still the same object
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor, self._identity, self._content = descriptor, identity, content
+
+    def _checked(self, stream: BinaryIO) -> dict[str, Any]:
+        status = os.fstat(stream.fileno())
+        if not owners.is_unshared(status, owners.trusted()):
+            who = owners.shown(status.st_uid)
+            raise self._unusable(f"it belongs to {who}, and has the mode {status.st_mode & 0o777:o}")
+        if self._is_secret and status.st_mode & _OTHERS:
+            raise self._unusable("other users may read it", remedy=f"chmod 600 {self.path}")
+        try:
+            content = json.loads(at_most(LARGEST, stream, self.path))
+        except (ValueError, RecursionError, RefusedFileError) as error:
+            raise self._unusable(str(error)) from None
+        if not isinstance(content, dict) or content.get("format") != self._form:
+            raise self._unusable(f"its format is not {self._form}")
+        return content
+
+    def _unusable(self, reason: str, *, remedy: str = "restore it from a backup, or remove it") -> UsageError:
+        return UsageError(f"{self.path} is not used: {reason}", hint=remedy)
+
+    @contextlib.contextmanager
+    def changed(self, *, is_durable: bool = True) -> Iterator[dict[str, Any]]:
+        """A copy of the content, which replaces the file when the block ends, unless it is unchanged.
+
+        Other writers wait until then.
+
+        Raises:
+            LockHeldError: another process keeps the lock.
+            UsageError: as `read`.
+            OSError: the file cannot be written; it is unchanged then.
+        """
+        make_folder(self.path.parent)
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        descriptor = locks.take(lock, patience=PATIENCE)
+        if descriptor is None:
+            raise LockHeldError(f"{lock} is held by another process")
+        try:
+            before = self.read()
+            content = copy.deepcopy(before)
+            yield content
+            if content != before:
+                content = {"format": self._form, **content}
+                data = json.dumps(content, indent=1).encode() + b"\n"
+                write_whole(self.path, data, is_durable=is_durable)
+        finally:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        if (descriptor := getattr(self, "_descriptor", None)) is not None:
+            os.close(descriptor)
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode, status.st_uid

@@ -1,0 +1,102 @@
+"""The server's ASGI application: the endpoints of all modules behind one gate."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.access import Access
+from nemorun_cli.serve.gate import Gate
+from nemorun_cli.serve.refusals import of_error, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from nemorun_cli.serve.endpoints import Endpoint
+    from nemorun_cli.serve.site import Site
+
+MODULES: Final = (
+    "hello_endpoints",
+    "page_endpoints",
+    "openapi",
+    "login_endpoints",
+    "replica_endpoints",
+    "record_views",
+    "experiment_views",
+    "live",
+    "heard",
+    "mldash.endpoints",
+)
+"""The modules of endpoints, in the order in which a path is looked up."""
+
+
+def make_app(site: Site, *, hosts: Collection[str], access: Access | None = None) -> Starlette:
+    """The application of a server; `app.state` has `site`, `access`, `changes` and `stopping`.
+
+    Args:
+        site: what is served.
+        hosts: names that requests may give as their host, in addition to loopback names; with a port, only
+            that port is accepted.
+        access: checks tokens; that of the site by default.
+    """
+    table = endpoints(site)
+    access = access if access is not None else Access(site)
+    routes = [Route(each.path, each.handler, methods=each.methods) for each in table]
+    stopping = asyncio.Event()
+    names = {name.lower() for name in hosts}
+    gate = Middleware(Gate, table=table, routes=routes, access=access, hosts=names, stopping=stopping)
+    app = Starlette(
+        routes=routes,
+        middleware=[gate],
+        exception_handlers={HTTPException: _of_status, ExpError: _of_error},
+    )
+    app.state.site, app.state.stopping = site, stopping
+    app.state.access = access
+    app.state.changes = _module("changes").Changes() if _exists("changes") else None
+    app.state.endpoints = table
+    return app
+
+
+def endpoints(site: Site) -> list[Endpoint]:
+    """The table of all endpoints."""
+    return [each for name in MODULES if _exists(name) for each in _module(name).endpoints(site)]
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"nemorun_cli.serve.{name}")
+
+
+def _exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"nemorun_cli.serve.{name}") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+async def _of_status(request: Request, error: Exception) -> Response:
+    """The answer for an error of HTTP that a handler raised."""
+    del request
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this class
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    message = error.detail if error.detail != phrase else phrase.lower()
+    return refusal(error.status_code, code, message, headers=error.headers)
+
+
+async def _of_error(request: Request, error: Exception) -> Response:
+    """The answer for an error of `exp` that a handler raised."""
+    del request
+    assert isinstance(error, ExpError)  # noqa: S101 - it is registered for this class
+    return of_error(error)
