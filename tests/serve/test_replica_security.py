@@ -194,7 +194,8 @@ def test_only_known_shapes_are_kept(client: TestClient) -> None:
     """Files that no record has are refused with 404, also those that have the place of another kind."""
     for path in (
         "plan.json", "secrets", "metrics/0001-a.jsonl", "metrics/loss/a.json", "metrics/loss/x/0001-a.jsonl",
-        "blobs/ab/" + "cd" * 32, "blobs/AB/" + "AB" * 32, "openings/a.txt", "x/.record/metrics/loss/a.jsonl", "lock",
+        "blobs/ab/" + "cd" * 32, "blobs/AB/" + "AB" * 32, "openings/a.txt", "lock",
+        "x/.record/metrics/loss/a.jsonl",
     ):  # fmt: skip
         for method in ("PATCH", "PUT", "GET"):
             assert ask(client, method, f"{RECORD}/{path}".encode())[0] == 404, path
@@ -238,7 +239,7 @@ def test_an_append_has_a_largest_size(client: TestClient) -> None:
 
 
 def test_what_precedes_a_refused_line_is_kept(client: TestClient) -> None:
-    """Of rows with a control character in one, those before it are stored, and the answer names its offset."""
+    """Of rows with a control character in one, those before it are kept, up to the offset of the answer."""
     answer = client.patch(ROWS, content=ROW * 2 + b'{"a": "\0"}\n' + ROW, headers={"Upload-Offset": "0"})
     assert (answer.status_code, answer.json()["code"]) == (422, "not_text")
     assert answer.headers["upload-offset"] == str(2 * len(ROW))
