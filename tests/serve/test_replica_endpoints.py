@@ -190,7 +190,7 @@ def test_an_experiment_is_kept_as_in_a_home(client: TestClient, root: Path) -> N
     assert client.get(experiment, params={"sizes": 1}).json()["files"] == {
         "ledger.jsonl": 21,
         "resolved.json": 8,
-        "tasks/group/member/attempt-1/log": 17,
+        "tasks/group/member/attempt-1/log": 16,
         "tasks/group/member/attempt-1/timed-out": 0,
     }
     assert client.app.state.changes.seen[0] == ("alice", "host-0123abcd", "train_1790000000", "ledger.jsonl")
