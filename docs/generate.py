@@ -20,6 +20,7 @@ import griffe
 import nemorun_cli
 from nemorun_cli import executors
 from nemorun_cli.cli import app
+from nemorun_cli.cli.subcommands import SUBCOMMANDS
 from nemorun_cli.errors import EngineError, LedgerError, NotFoundError, NotOverError
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus
 from nemorun_cli.spec.schema import reference, walk
@@ -84,6 +85,7 @@ CODES: Final = {
     "wait": f"that of the experiment: {RESULT}. {NotOverError.exit_code} after the `--timeout`",
     "metrics": f"with `--follow` {EXIT_CODES[ExperimentStatus.INTERRUPTED]} if the experiment is INTERRUPTED",
     "compare": f"with `--best` {NotFoundError.exit_code} if no record qualifies",
+    "serve": "0 after SIGTERM, 130 after Ctrl-C",
     "doctor": f"{EngineError.exit_code} for problems of engines alone, {LedgerError.exit_code} for others",
     "fsck": f"{LedgerError.exit_code} if the experiment is damaged, and was not repaired",
 }
@@ -106,7 +108,8 @@ def commands() -> str:
         rows = [(f"[`exp {name}`](#exp-{name})", line) for name, line in section.items()]
         lines += [f"**{heading}**", "", *table(("command", "purpose"), rows)]
     for name in app.COMMANDS:
-        lines += _command(name)
+        longer = [each for each in SUBCOMMANDS if each.startswith(f"{name} ")]
+        lines += [line for each in (name, *longer) for line in _command(each)]
     return _page(lines)
 
 

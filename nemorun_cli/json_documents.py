@@ -21,6 +21,7 @@ GcKindValue: TypeAlias = Literal[
     "trash",
     "container",
     "network",
+    "delivered",
 ]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
@@ -71,6 +72,28 @@ class CancelDocument(TypedDict):
     id: str
     status: ExperimentStatusValue
     tasks: list[CancelTaskFields]
+
+
+class CheckProblemFields(TypedDict):
+    """One problem."""
+
+    kind: Literal["content", "row", "ledger", "document", "foreign", "link", "shared", "unreadable"]
+    path: str
+    message: str
+    remedy: str
+
+
+class CheckDocument(TypedDict):
+    """What `exp serve check --json` prints."""
+
+    schema: Literal["exp.check/1"]
+    root: str
+    is_sound: bool
+    records: int
+    experiments: int
+    files: int
+    bytes: int
+    problems: list[CheckProblemFields]
 
 
 class CloseRecordFields(TypedDict):
@@ -472,6 +495,25 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class HelloLimitsFields(TypedDict):
+    """The largest sizes in bytes."""
+
+    batch: int
+    file: int
+    row: int
+
+
+class HelloDocument(TypedDict):
+    """What `GET /v1/hello` answers."""
+
+    format: Literal["exp.hello/1"]
+    server: Literal["exp"]
+    version: str
+    protocols: list[str]
+    time: str
+    limits: HelloLimitsFields
+
+
 class NoteFields(TypedDict):
     """A note."""
 
@@ -733,6 +775,15 @@ class PlanDocument(TypedDict):
     tasks: list[PlanTaskFields]
 
 
+class SyncOfRecordFields(TypedDict):
+    """How much of it has not arrived on its server; null for a record that is sent nowhere."""
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
+
+
 class RecordsRecordOpeningFields(TypedDict):
     """An opening of the record by a process."""
 
@@ -766,6 +817,7 @@ class RecordsRecordFields(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     metadata: Any
+    sync: NotRequired[SyncOfRecordFields | None]
     openings: list[RecordsRecordOpeningFields]
 
 
@@ -858,6 +910,17 @@ class RunDocument(TypedDict):
     directory: str
     warnings: NotRequired[list[WarningFields]]
     tasks: list[str]
+
+
+class ServeDocument(TypedDict):
+    """What `exp serve --json` prints once it listens."""
+
+    schema: Literal["exp.serve/1"]
+    url: str
+    sign_in: str | None
+    port: int | None
+    pid: int
+    root: str | None
 
 
 class SupervisorFields(TypedDict):
@@ -1046,6 +1109,45 @@ class StatusDocument(TypedDict):
     tasks: list[TaskFields]
 
 
+class ProblemFields(TypedDict):
+    """A problem."""
+
+    code: str
+    message: str
+    since: str | None
+
+
+class SyncOutboxeEntrieFields(TypedDict):
+    """A record or an experiment."""
+
+    name: str
+    bytes: int
+    files: int
+    error: ProblemFields | None
+
+
+class SyncOutboxeFields(TypedDict):
+    """An outbox."""
+
+    url: str
+    root: str
+    state: Literal["delivered", "left", "away", "refused"]
+    bytes: int
+    files: int
+    is_sending: bool
+    last: str | None
+    since: str | None
+    error: ProblemFields | None
+    entries: list[SyncOutboxeEntrieFields]
+
+
+class SyncDocument(TypedDict):
+    """What `exp sync --json` prints."""
+
+    schema: Literal["exp.sync/1"]
+    outboxes: list[SyncOutboxeFields]
+
+
 class TagDocument(TypedDict):
     """What `exp tag --json` prints."""
 
@@ -1068,6 +1170,7 @@ class TokenTokenFields(TypedDict):
     expires: str | None
     name: str
     last_used: str | None
+    made_by: NotRequired[str | None]
     is_expired: bool
     token: NotRequired[str]
 

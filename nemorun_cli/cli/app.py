@@ -70,6 +70,10 @@ SECTIONS: Final = {
         "rm": "Move experiments or records to the trash, or restore them.",
     },
     "Share": {
+        "login": "Log in to a server.",
+        "logout": "Log out of a server.",
+        "whoami": "Show who you are on a server.",
+        "sync": "Deliver to servers what has not arrived there yet.",
         "serve": "Serve records and experiments to browsers and other machines.",
     },
     "Repair": {

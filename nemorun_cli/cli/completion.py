@@ -161,3 +161,13 @@ def server_commands(ctx: typer.Context, incomplete: str) -> list[str]:
     longer = [name.split() for name in SUBCOMMANDS]
     following = {words[len(typed)] for words in longer if words[: len(typed)] == typed < words}
     return sorted(word for word in following if word.startswith(incomplete))
+
+
+def servers(incomplete: str) -> list[str]:
+    """Addresses of the servers of earlier logins."""
+    from nemorun_cli.replication import credentials  # noqa: PLC0415 - only for commands about servers
+
+    try:
+        return _offered(credentials.known(), incomplete)
+    except (ExpError, OSError):
+        return []

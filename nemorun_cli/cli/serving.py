@@ -63,14 +63,19 @@ def size(option: str, text: str | None) -> int | None:
         raise UsageError(f"{option}: {error}") from None
 
 
-def path(text: str | None) -> Path | None:
+def path(text: str) -> Path:
     """The value of an option that takes a path, absolute."""
-    return None if text is None else expanded(text).absolute()
+    return expanded(text).absolute()
+
+
+def path_if_given(text: str | None) -> Path | None:
+    """The same; None without the option."""
+    return None if text is None else path(text)
 
 
 def own(root: str | None) -> Path:
     """The folder of the own files of the server with this `--root`."""
-    return own_folder(path(root), Home.from_environment().directory)
+    return own_folder(path_if_given(root), Home.from_environment().directory)
 
 
 def site(
@@ -88,14 +93,15 @@ def site(
         UsageError: `--dash-root` is given with `--root`, or the home cannot be used.
     """
     home = Home.configured()  # whether it is trusted is checked later
-    collected = path(root)
+    collected = path_if_given(root)
     if collected is not None and dash_roots:
         raise UsageError(
             "--dash-root and --root exclude each other", hint="with --root, records are below it"
         )
-    given = [folder for folder in map(path, dash_roots) if folder is not None]
     usual = os.environ.get("EXP_DASH_ROOT")
-    roots = dict.fromkeys([home.dash, *([expanded(usual).absolute()] if usual else []), *given])
+    roots = dict.fromkeys(
+        [home.dash, *([expanded(usual).absolute()] if usual else []), *map(path, dash_roots)]
+    )
     return Site(
         root=collected,
         home=home.directory,

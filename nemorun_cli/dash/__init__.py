@@ -1,4 +1,4 @@
-"""ML-Dash's names over this package's tracking, for records on this machine.
+"""ML-Dash's names over this package's tracking, for records on this machine and on a server of `exp serve`.
 
 In a program that tracks with ML-Dash, replace `ml_dash` by `nemorun_cli.dash`: `Experiment`,
 `ml_dash_experiment`, `RUN`, `dxp`, `LogLevel` and the errors. docs/coming-from/ml-dash-calls.md lists what
@@ -42,7 +42,8 @@ __all__ = [
 
 _EXCEPTIONS = "nemorun_cli.dash.exceptions"
 _EXPERIMENT = "nemorun_cli.dash.experiment"
-# Imported on first use: `dxp` opens nothing, but reads the environment.
+# Imported on first use: `dxp` opens nothing, but reads the environment. `rdxp` needs a server to be known,
+# and is not among the names that `import *` takes.
 _MODULES = {
     "RUN": "nemorun_cli.dash.run",
     "AuthenticationError": _EXCEPTIONS,
@@ -58,12 +59,12 @@ _MODULES = {
     "StorageError": _EXCEPTIONS,
     "dxp": "nemorun_cli.dash.auto_start",
     "ml_dash_experiment": _EXPERIMENT,
+    "rdxp": "nemorun_cli.dash.remote_auto_start",
 }
 _ABSENT = {
     "LocalStorage": "records have another layout on disk: read them with nemorun_cli.tracking.record",
-    "RemoteClient": "there is no remote mode yet, records are stored on this machine",
-    "rdxp": "there is no remote mode yet, records are stored on this machine: use dxp",
-    "userinfo": "there is no remote mode yet, and so no account; RUN.user is the name of the local user",
+    "RemoteClient": "a process of its own sends records to a server: write Experiment(dash_url=…)",
+    "userinfo": "`exp whoami` prints who is logged in; RUN.user is the name of the local user",
 }
 
 

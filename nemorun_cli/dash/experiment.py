@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 
 class OperationMode(Enum):
-    """Where records are stored: always on this machine."""
+    """Where records are stored: on this machine, on a server, or on both."""
 
     LOCAL = "local"
     REMOTE = "remote"
@@ -68,8 +68,10 @@ class Experiment(tracked.Experiment):
     Args:
         prefix: owner/project/…/name, with templates such as `{now:%Y-%m-%d}` and `{EXP.id}`; default
             `RUN.prefix`, and inside a task of `exp run` the task's own record.
-        dash_root: the folder of all records; default `$EXP_DASH_ROOT`, else `.dash`.
-        dash_url: a server; not supported yet.
+        dash_root: the folder of all records; default `$EXP_DASH_ROOT`, else `.dash`. None, with a server,
+            keeps the record in `$NEMORUN_HOME/outbox` until the server has it.
+        dash_url: the address of a server of `exp serve`, which gets a copy of the record; True for
+            `RUN.api_url`, else `$EXP_DASH_URL`, else the server of the latest `exp login`.
         readme: a text to display.
         description: another name of `readme`.
         tags: words to find it by.
@@ -83,7 +85,8 @@ class Experiment(tracked.Experiment):
 
     Raises:
         TypeError: an argument is unknown; the message names the closest one.
-        InvalidValueError: the prefix could leave the root, or a server is given.
+        InvalidValueError: the prefix could leave the root, or has no owner on the server; or `dash_url` is no
+            address of a server.
     """
 
     _lifecycle: RunLifecycle[Any]
@@ -93,7 +96,7 @@ class Experiment(tracked.Experiment):
         self,
         prefix: str | os.PathLike[str] | None = None,
         *,
-        dash_root: str | os.PathLike[str] | None = None,
+        dash_root: str | os.PathLike[str] | None = "",
         dash_url: str | bool | None = None,
         readme: str | None = None,
         description: str | None = None,
@@ -114,10 +117,11 @@ class Experiment(tracked.Experiment):
         self._is_given = bool(prefix)
         self._template = os.fspath(prefix or RUN.prefix or DEFAULT_PREFIX)
         self._settings = RUN(**settings, prefix=self._template)
+        server = dash_url or remote
         super().__init__(
             prefix=self._first_prefix(),
-            dash_root=dash_root or local_path,
-            dash_url=dash_url or remote,
+            dash_root=dash_root or local_path or dash_root,
+            dash_url=(RUN.api_url or True) if server is True else server,
             readme=readme,
             description=description,
             tags=tags,
@@ -176,8 +180,10 @@ class Experiment(tracked.Experiment):
 
     @property
     def mode(self) -> OperationMode:
-        """Where the record is stored: on this machine."""
-        return OperationMode.LOCAL
+        """Where the record is stored: on this machine, on a server, or on both."""
+        if self.shipping is None:
+            return OperationMode.LOCAL
+        return OperationMode.REMOTE if self.dash_root == self.shipping.own_root() else OperationMode.HYBRID
 
     @property
     def files(self) -> DashFiles:
@@ -215,7 +221,10 @@ def _check_names(given: Mapping[str, Any], known: Collection[str]) -> None:
     """
     for name in given:
         if name in _REMOTE:
-            raise TypeError(f"Experiment() has no argument {name!r}: there is no remote mode yet")
+            raise TypeError(
+                f"Experiment() has no argument {name!r}: it belongs to ML-Dash's own service."
+                " Write dash_url, the address of a server of `exp serve`"
+            )
         if name not in known:
             raise tracked.unknown_argument(name, ARGUMENTS)
 

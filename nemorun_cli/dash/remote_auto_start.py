@@ -1,12 +1,11 @@
-"""`rdxp`, which needs ML-Dash's server: there is no remote mode yet."""
+"""`rdxp`: an experiment that is ready to be started, at the prefix of `RUN`, on the default server."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
+from nemorun_cli.dash.experiment import Experiment
 
-def __getattr__(name: str) -> Any:
-    """The error of a name that is not available."""
-    from nemorun_cli import dash  # noqa: PLC0415 - only needed for an error
+__all__ = ["rdxp"]
 
-    return getattr(dash, name)
+rdxp: Final = Experiment(dash_url=True, dash_root=None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.spec import STRICT_BASH
-from nemorun_cli.storage.paths import script_copy
+from nemorun_cli.storage.paths import Home, script_copy
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, f
 
 # The output of Python appears in the log when it is written, as in a terminal, and survives a kill.
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
+
+TRACKING_URL: Final = "EXP_TRACKING_URL"  # the server to which a task's supervisor sends its records
 
 _user = cache(user.name)  # asked for each task
 
@@ -69,6 +71,7 @@ def make(
             **DEFAULTS,
             **task.env,
             **_shared_environment(files, spec.name, prefix(spec, files.id), dash_root(spec, home), home),
+            **({} if spec.server is None else {TRACKING_URL: spec.server}),
             "EXP_TASK": task.id,
             "EXP_TASK_DIR": str(own.directory.parent),
             "EXP_ATTEMPT": str(attempt),
@@ -111,7 +114,9 @@ def prefix(spec: Spec, experiment_id: str) -> str:
 
 
 def dash_root(spec: Spec, home: Path) -> Path:
-    """The folder of the experiment's records."""
+    """The folder of the experiment's records; of a server's copy, the server's root."""
+    if Home(home).is_replica:
+        return Home(home).root_of_replicas
     path = spec.tracking.get("dash_root")
     return Path(spec.folder, path) if path else _default_dash_root(home)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.executors.unobserved import UnobservedExecutor
 from nemorun_cli.model.attempt_end import signal_number
-from nemorun_cli.storage import supervision
+from nemorun_cli.storage import announcement, supervision
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import user
@@ -38,6 +38,7 @@ def cancel(
     others: bool,
 ) -> Snapshot:
     """See `Run.cancel`."""
+    files.require_original()
     snapshot = observe.look(files, home=home.directory, others=others)
     names = snapshot.match_tasks(tasks) if tasks else None
     if signal is not None:
@@ -66,7 +67,9 @@ def cancel(
         if grace is None
         else SLACK + grace
     )
-    return _wait(snapshot, home, targets, patience, is_whole=names is None, ask=ask, others=others)
+    after = _wait(snapshot, home, targets, patience, is_whole=names is None, ask=ask, others=others)
+    announcement.changed(files)  # without a supervisor, this process has recorded the ends
+    return after
 
 
 def _targets_of_whole(snapshot: Snapshot) -> list[str]:

@@ -103,6 +103,11 @@ def create(
         LedgerError: its disk is full.
     """
     try:
+        if home.is_replica:
+            raise UsageError(
+                f"{home.directory} has a server's copies of another machine's experiments",
+                hint="use a home of your own: NEMORUN_HOME",
+            )
         with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, spec, home)
             crashpoints.point("create.folder")

@@ -124,6 +124,10 @@ def create_and_start(
         files, spec = create.create(
             document, spec, identity, home=home, by=user.author(), key=key, secrets=secrets.values()
         )
+        if spec.server is not None:
+            from nemorun_cli.storage import announcement  # noqa: PLC0415 - only for specs with a server
+
+            announcement.announce(files, spec.server, starts_sender=False)  # the supervisor does
         if holding:
             holding.add(files.id)
         supervisor.go(

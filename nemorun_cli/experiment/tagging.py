@@ -13,6 +13,7 @@ from nemorun_cli.storage import requests
 from nemorun_cli.system import user
 from nemorun_cli.tracking import label_rules
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.outbox import changes
 from nemorun_cli.tracking.store import record_labels, record_paths
 from nemorun_cli.views import observe
 
@@ -27,6 +28,7 @@ def tag(
     files: ExperimentFiles, home: Home, *, add: str | Iterable[str], remove: str | Iterable[str]
 ) -> Snapshot:
     """Add and remove tags of an experiment and of its own record; see `Run.tag`."""
+    files.require_original()
     change = label_rules.tag_change(add, remove)
     before = observe.look(files, home=home.directory, observe=False)
     if labels.current(before.tags, [change]) != before.tags:
@@ -52,6 +54,7 @@ def _tag_record(snapshot: Snapshot, home: Home, change: labels.TagChange) -> Non
         before = labels.current(declared, record_labels.read(place)[0] if record is None else ())
         if labels.current(before, [change]) != before:
             record_labels.tag(place, change, by=user.author())
+            changes.changed(place)
     except (ExpError, OSError) as error:
         text = f"{snapshot.files.id} is tagged, but not its record {place.prefix}: {error}"
         warnings.warn(text, UnreadableWarning, stacklevel=4)

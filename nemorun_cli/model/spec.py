@@ -272,6 +272,11 @@ class Spec:
         """Seconds between samples of what a task uses of CPU, memory and GPUs; None if none are taken."""
         return self.tracking.get("system")
 
+    @property
+    def server(self) -> str | None:
+        """The address of the server that gets a copy of what is recorded; None if nothing is sent."""
+        return self.tracking.get("dash_url")
+
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None if it runs in the original folder."""
         if task.packager is None:

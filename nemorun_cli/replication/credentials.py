@@ -14,6 +14,7 @@ from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 FORMAT: Final = "exp.logins/1"
 TOKEN: Final = "EXP_TOKEN"  # noqa: S105 - the name of a variable
@@ -64,10 +65,28 @@ def token_for(url: str) -> Credential | None:
     return found if isinstance(found, Credential) else None
 
 
+def stored_for(server: str) -> Credential | None:
+    """The token of `exp login` for a normalized address, whatever the environment has.
+
+    Raises:
+        UsageError, OSError: as `token_for`.
+    """
+    found = _stored(server)
+    return found if isinstance(found, Credential) else None
+
+
 def missing(url: str) -> UsageError:
     """The error for a server without a token: why it has none, and the remedy."""
     server = address.normalized(url)
-    found = _look_up(server)
+    return _missing(server, _look_up(server))
+
+
+def missing_login(server: str) -> UsageError:
+    """The error for a server without a stored token: why it has none, and the remedy."""
+    return _missing(server, _stored(server))
+
+
+def _missing(server: str, found: Credential | str) -> UsageError:
     reason = "" if isinstance(found, Credential) else found
     insecure = "" if address.is_private(server) else " --insecure"
     return UsageError(f"no token for {server}: {reason}", hint=f"exp login {server}{insecure}")
@@ -83,6 +102,13 @@ def _look_up(server: str) -> Credential | str:
     given = _of_environment(server)
     if isinstance(given, Credential):
         return given
+    stored = _stored(server)
+    return stored if isinstance(stored, Credential) else given or stored
+
+
+def _stored(server: str) -> Credential | str:
+    """The token of `exp login` for a server, or the reason for none."""
+    login = _logins().read().get("servers", {}).get(server)
     if login and login.get("token"):
         return Credential(login["token"], login.get("user"), FILE, server)
     answer = keyring_client.read(server)
@@ -90,7 +116,7 @@ def _look_up(server: str) -> Credential | str:
         return Credential(answer.token, login.get("user") if login else None, KEYRING, server)
     if login and answer.state != keyring_process.ABSENT:
         return answer.reason
-    return given or "not logged in"
+    return "not logged in"
 
 
 def _of_environment(server: str) -> Credential | str | None:
@@ -182,7 +208,18 @@ def default() -> str | None:
     Raises:
         InvalidValueError: EXP_DASH_URL is no address.
     """
-    return address.from_environment() or _logins().read().get("default")
+    return address.from_environment() or latest()
+
+
+def latest() -> str | None:
+    """The server of the latest login; None without one."""
+    server: str | None = _logins().read().get("default")
+    return server
+
+
+def file() -> Path:
+    """The file of logins, with those tokens that are not in a keyring."""
+    return Home.from_environment().directory / "logins.json"
 
 
 def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
@@ -191,4 +228,4 @@ def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _logins() -> PrivateJson:
-    return PrivateJson(Home.from_environment().directory / "logins.json", FORMAT, is_secret=True)
+    return PrivateJson(file(), FORMAT, is_secret=True)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MODULES: Final = (
     "hello_endpoints",
+    "page_endpoints",
+    "openapi",
     "login_endpoints",
     "replica_endpoints",
     "record_views",

@@ -7,10 +7,12 @@ was forgotten.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -19,11 +21,11 @@ from starlette.routing import Match
 
 from nemorun_cli.serve import browser_rules, limits
 from nemorun_cli.serve.caller import Scope
-from nemorun_cli.serve.refusals import refusal
+from nemorun_cli.serve.refusals import refusal, unauthorized
+from nemorun_cli.serve.refused_clients import RefusedClients
 from nemorun_cli.serve.sessions import PARAMETER
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from starlette.responses import Response
@@ -81,6 +83,7 @@ class Gate:
         self._hosts = hosts
         self._stopping = stopping
         self._open: Counter[str] = Counter()
+        self._refused = RefusedClients()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -98,6 +101,12 @@ class Gate:
             await refused.response(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = answer.status or CLIENT_LEFT
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            if not answer.status:
+                ended = refusal(503, "stopping", "the server ends", headers={"Retry-After": "5"})
+                await ended(scope, receive, answer.send)
         except Exception:
             log.exception("%s %s failed", scope["method"], _shown_path(scope))
             if answer.status:
@@ -113,7 +122,7 @@ class Gate:
         endpoint, methods = self._found(scope)
         caller = None
         if endpoint is None or endpoint.needs is not None:
-            caller = self._caller(scope, headers, endpoint)
+            caller = await self._known_caller(scope, headers, endpoint)
         if endpoint is None:
             raise NotPassedError(_unknown(methods))
         _refuse_beyond_rights(endpoint, caller)
@@ -147,6 +156,17 @@ class Gate:
                 methods |= route.methods or set()
         return None, methods
 
+    async def _known_caller(
+        self, scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint | None
+    ) -> Caller:
+        """Who asks; without a valid token, the answer may wait."""
+        try:
+            return self._caller(scope, headers, endpoint)
+        except NotPassedError as refused:
+            if refused.response.status_code == HTTPStatus.UNAUTHORIZED:
+                await self._refused.wait(_path(scope), self._stopping)
+            raise
+
     def _caller(self, scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint | None) -> Caller:
         """Who asks, by the token, or by the signature of a link where a page cannot send a token."""
         authorization = headers.get("authorization")
@@ -160,7 +180,7 @@ class Gate:
                 return caller
         caller = self._access.caller(authorization)
         if caller is None:
-            raise NotPassedError(_unauthorized())
+            raise NotPassedError(unauthorized())
         return caller
 
     @contextlib.contextmanager
@@ -176,17 +196,6 @@ class Gate:
             self._open[whose] -= 1
             if not self._open[whose]:
                 del self._open[whose]
-
-
-def _unauthorized() -> Response:
-    """The same answer for a token that is missing, wrong, expired or revoked, and on every path."""
-    return refusal(
-        401,
-        "unauthorized",
-        "a valid token is needed: it is missing, wrong, expired or revoked",
-        hint="exp login ADDRESS",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
 
 
 def _unknown(methods: Collection[str]) -> Response:
@@ -265,7 +274,7 @@ def _signature(scope: AsgiScope) -> str | None:
         query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=MOST_FIELDS)
     except ValueError:  # too many fields
         return None
-    return query.get(PARAMETER, [None])[0]
+    return query[PARAMETER][0] if PARAMETER in query else None
 
 
 def _path(scope: AsgiScope) -> str:

@@ -97,7 +97,7 @@ def is_loopback(host: str) -> bool:
 
 def _addresses(host: str) -> list[str]:
     try:
-        found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"--host {host}: {error}", hint="name an address of this machine") from None
     return [str(address[0]) for *_, address in found]

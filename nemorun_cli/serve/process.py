@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 OWN_FILES: Final = 256  # descriptors that are not connections
-STREAM_PATIENCE: Final = 2  # seconds for open answers when the server ends
+STREAM_PATIENCE: Final = 1  # seconds for open answers when the server ends
 
 
 class Ready(NamedTuple):
@@ -209,7 +209,7 @@ def _log_to_stderr(*, logs_requests: bool) -> None:
 
 
 def _notify(state: str) -> None:
-    """Tell systemd, if it started this process and wants to know."""
+    """Report a state to systemd, if it started this process and waits for it."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -35,6 +35,17 @@ def refusal(
     return JSONResponse(document, status_code=status, headers=headers)
 
 
+def unauthorized() -> JSONResponse:
+    """The same answer for a token that is missing, wrong, expired or revoked, and on every path."""
+    return refusal(
+        401,
+        "unauthorized",
+        "a valid token is needed: it is missing, wrong, expired or revoked",
+        hint="exp login ADDRESS",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
 def of_error(error: ExpError) -> JSONResponse:
     """The answer for an error that the commands would report with an exit code."""
     if isinstance(error, NotFoundError):

@@ -8,7 +8,7 @@ import hmac
 import os
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from nemorun_cli.errors import InvalidValueError, NotFoundError, UsageError
@@ -55,6 +55,7 @@ class Token:
         created: a stamp.
         expires: a stamp; None for never.
         name: what it is for, such as the machine that logged in.
+        made_by: the id of the token that approved its login; None for one that the server's owner added.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Token:
     created: str
     expires: str | None = None
     name: str = ""
+    made_by: str | None = None
 
     @classmethod
     def from_entry(cls, entry: Any) -> Self:
@@ -76,6 +78,8 @@ class Token:
         texts = [entry["id"], entry["digest"], entry["user"], entry["created"], entry["name"]]
         if not all(isinstance(text, str) for text in [*texts, *entry["prefixes"]]):
             raise TypeError("a value is not a text")
+        if not isinstance(entry.get("made_by"), str | None):
+            raise TypeError("made_by is not a text")
         if entry["expires"] is not None:
             clock.unix(entry["expires"])
         return cls(
@@ -87,6 +91,7 @@ class Token:
             created=entry["created"],
             expires=entry["expires"],
             name=entry["name"],
+            made_by=entry.get("made_by"),
         )
 
     def entry(self) -> dict[str, Any]:
@@ -100,6 +105,7 @@ class Token:
             "created": self.created,
             "expires": self.expires,
             "name": self.name,
+            "made_by": self.made_by,
         }
 
     @property
@@ -181,6 +187,7 @@ class Tokens:
         seconds: float | None = None,
         expires: str | None = None,
         name: str = "",
+        made_by: str | None = None,
     ) -> NewToken:
         """Make a token.
 
@@ -191,6 +198,7 @@ class Tokens:
             seconds: how long it is valid; None forever, or until `expires`.
             expires: a stamp.
             name: what it is for.
+            made_by: the id of the token that approved its login.
 
         Raises:
             InvalidValueError: the user, a prefix, the name or the time is not possible.
@@ -218,12 +226,13 @@ class Tokens:
                 created=clock.stamp(),
                 expires=expires,
                 name=_checked_name(name),
+                made_by=made_by,
             )
             entries.append(token.entry())
         return NewToken(token, secret)
 
     def revoke(self, which: Sequence[str]) -> list[Token]:
-        """Remove tokens at once, and return them.
+        """Remove tokens at once, with those whose logins they approved, and return them.
 
         Args:
             which: ids, or names of users, which stand for all their tokens.
@@ -241,9 +250,28 @@ class Tokens:
                     f"no token has the id, or belongs to the user, {unknown[0]!r} (there are: {listed})",
                     hint="exp serve token list",
                 )
-            removed = [token for token in tokens if {token.id, token.user} & set(which)]
-            content["tokens"] = [token.entry() for token in tokens if token not in removed]
-        return removed
+            removed = {token.id for token in tokens if {token.id, token.user} & set(which)}
+            for token in tokens:  # the oldest first: who approves is older than what is approved
+                if token.made_by in removed:
+                    removed.add(token.id)
+            content["tokens"] = [token.entry() for token in tokens if token.id not in removed]
+        return [token for token in tokens if token.id in removed]
+
+    def log_out(self, token_id: str) -> None:
+        """Remove one token; logins that it approved stay, as if its own approver had approved them.
+
+        Raises:
+            UsageError, OSError: the file cannot be read or written.
+        """
+        with self._file.changed() as content:
+            tokens = [self._token(entry) for entry in content.get("tokens", [])]
+            ended = next((token for token in tokens if token.id == token_id), None)
+            if ended is not None:
+                content["tokens"] = [
+                    (replace(token, made_by=ended.made_by) if token.made_by == token_id else token).entry()
+                    for token in tokens
+                    if token.id != token_id
+                ]
 
     def note_use(self, token_id: str) -> None:
         """Remember that a token was used now; written at most once a minute, and never on a full disk."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.tasks.matrix import Sweep
 
 # Options of executors of every type.
+_OF_SERVER = frozenset(("dash_url", "logs", "spec", "code"))  # keys of `tracking`
 _SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit", "packager"))
 
 
@@ -151,10 +152,6 @@ class Resolution:
             message = f"has no name, and the name of its file, {name!r}, is not valid for an experiment"
             hint = "write name: … with letters, digits, . _ -"
             self._findings.append(Finding(place=(), message=message, hint=hint))
-        if data.get("tracking", {}).get("dash_url"):
-            message = "there is no remote mode yet, records are stored on this machine"
-            hint = "remove it; dash_root is the folder of records"
-            self._findings.append(Finding(place=("tracking", "dash_url"), message=message, hint=hint))
         places = unfilled.union(finding.place for finding in findings if not finding.is_incomplete)
         places |= {("tasks", name) for name in expansion.unconfirmed}
         return cut(data, places) if places else data
@@ -242,7 +239,7 @@ class Resolution:
             bindrs=tuple(data.get("bindrs", ())),
             prefix=data.get("prefix"),
             title=data.get("title"),
-            tracking=self._tracking(data.get("tracking", {})),
+            tracking=self._tracking(data.get("tracking", {}), prefix=data.get("prefix")),
             external=tuple(_used_externals(externals, tasks)),
             plugins=_uses_for(plugins, tasks),
             strict_inline=self._document.strict_inline,
@@ -278,9 +275,17 @@ class Resolution:
                 del values["timeout"]
         return RunOptions(**values)
 
-    def _tracking(self, section: Mapping[str, Any]) -> dict[str, Any]:
-        """The section `tracking`, with its interval in seconds and a `dash_root` without a leading `~`."""
+    def _tracking(self, section: Mapping[str, Any], *, prefix: str | None) -> dict[str, Any]:
+        """The section `tracking`, with its interval in seconds and a `dash_root` without a leading `~`.
+
+        Its `dash_url` is an address in the normal form, also if the spec has `true`.
+        """
         values = dict(section)
+        if any(key in values for key in _OF_SERVER):
+            from nemorun_cli.spec import servers  # noqa: PLC0415 - only for specs with a server
+
+            values, findings = servers.resolved(values, prefix=prefix)
+            self._findings += findings
         try:
             seconds = units.sampling(values.pop("system", False))
         except ValueError as fault:

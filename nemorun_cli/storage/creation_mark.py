@@ -79,6 +79,14 @@ def _is_older(home: Home, files: ExperimentFiles, supervisor: Holder | None) -> 
     return not keys or resolved.st_ctime_ns <= min(keys)
 
 
+def key_of(home: Home) -> bytes | None:
+    """The key of a home, made if it is missing; None if it cannot be read or made."""
+    try:
+        return _key(home)
+    except OSError:
+        return None
+
+
 def _mark(key: bytes, experiment_id: str, spec: Spec, folder: Path) -> str:
     """The keyed hash of what may be asked and read for an experiment; the same wherever its home is."""
     try:

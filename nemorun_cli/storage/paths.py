@@ -33,6 +33,8 @@ OWN_NAMES: Final = (
 REVISIONS: Final = "revisions"
 LABELLED: Final = "labelled"
 TRASH_OF_RECORDS: Final = ".trash"
+REPLICA: Final = ".replica"
+ABOVE_REPLICAS: Final = 2  # folders between the root of a server and a home of replicas: .experiments/OWNER
 LARGEST_OF_ATTEMPT: Final = 1 << 26  # bytes of a plan, which contains the text of its task
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
@@ -342,8 +344,30 @@ class ExperimentFiles:
         """
         self._require_trusted((self.directory.parent, self.directory, self.ledger, self.resolved))
 
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is a server's copy of another machine's experiment; see `Home.is_replica`."""
+        return Home(self.home).is_replica
+
+    def require_original(self) -> None:
+        """Refuse a server's copy of another machine's experiment: it is only read.
+
+        Raises:
+            UsageError: it is one.
+        """
+        if self.is_replica:
+            raise UsageError(
+                f"{self.id} is a server's copy of an experiment of another machine, which is only read here",
+                hint="do this on the machine where it runs",
+            )
+
     def require_trusted_programs(self) -> None:
-        """The same for what a resume or a rerun runs: in the folder of a group, any owner is possible."""
+        """The same for what a resume or a rerun runs: in the folder of a group, any owner is possible.
+
+        Raises:
+            UsageError: it is a server's copy of another machine's experiment.
+        """
+        self.require_original()
         self._require_trusted(self._programs())
 
     def _programs(self) -> Iterator[Path]:
@@ -528,6 +552,29 @@ class Home:
     def removed_ids(self) -> frozenset[str]:
         """The ids of the experiments in the trash."""
         return frozenset(files.id for files in self.removed_experiments())
+
+    @property
+    def replica(self) -> Path:
+        """A file that a server writes to a home in which it keeps another machine's experiments."""
+        return self.directory / REPLICA
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether the experiments are copies that a server received.
+
+        Their state is that of the ledger, and nothing in them is run, changed or asked for over the network.
+        """
+        return os.path.lexists(f"{self.directory}/{REPLICA}")  # asked for each experiment
+
+    @property
+    def root_of_replicas(self) -> Path:
+        """In a home of replicas, the server's root, where the records of the experiments are."""
+        return self.directory.parents[ABOVE_REPLICAS]
+
+    @property
+    def outbox(self) -> Path:
+        """What is to be sent to servers, a folder for each; see `tracking.outbox`."""
+        return self.directory / "outbox"
 
     @property
     def keys(self) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage import events
+from nemorun_cli.storage import announcement, events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.system import user
 from nemorun_cli.system.files import descriptor_of_fifo, descriptor_to_append
@@ -64,6 +64,7 @@ def note(files: ExperimentFiles, text: str) -> None:
 
 def _label(files: ExperimentFiles, kind: str, **fields: Any) -> None:
     """Append an event that lists look for; the file that makes them look for it comes first."""
+    files.require_original()
     try:
         if not files.labelled.exists():  # it may be that of another user
             os.close(descriptor_to_append(files.labelled))
@@ -73,6 +74,8 @@ def _label(files: ExperimentFiles, kind: str, **fields: Any) -> None:
 
 
 def _append(files: ExperimentFiles, kind: str, **fields: Any) -> None:
+    files.require_original()
     event = {"event": kind, "time": stamp(), "by": user.author(), **fields}
     with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
         ledger.append([event])
+    announcement.changed(files)

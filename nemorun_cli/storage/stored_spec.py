@@ -179,7 +179,10 @@ SPEC: Final[Mapping[str, Form]] = {
     "tags": TEXTS,
     "bindrs": TEXTS,
     "prefix": Form(forms.is_inside, "the prefix of a record") | None,
-    "tracking": record({"dash_root": PATH, "dash_url": TEXT}, "an object about tracking"),
+    "tracking": record(
+        {"dash_root": PATH, "dash_url": TEXT, "logs": FLAG, "spec": FLAG, "code": FLAG},
+        "an object about tracking",
+    ),
     "revision": ATTEMPT,
     "removed": IDS,
     "strict_inline": FLAG,

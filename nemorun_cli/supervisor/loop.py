@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
+    from nemorun_cli.supervisor.shipping import Shipper
     from nemorun_cli.supervisor.system_samples import SystemSamples
     from nemorun_cli.system.locks import HeldLock
 
@@ -136,6 +137,8 @@ class SupervisorLoop:
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
         self._gpu_peaks = GpuPeaks(is_use_wanted=spec.sampling is not None)
         self._samples = self._sampling(spec.sampling) if can_submit and spec.sampling is not None else None
+        self._shipper = self._shipping(spec.server) if can_submit and spec.server else None
+        self._tracker.shipper = self._shipper
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -189,6 +192,8 @@ class SupervisorLoop:
         if self._samples is not None:
             self._samples.close()
         self._tracker.close()
+        if self._shipper is not None:
+            self._shipper.close()
         self._dispatcher.close()
         self._evaluations.close()
         self._admission.close()
@@ -282,6 +287,8 @@ class SupervisorLoop:
             self._submit()
         self._cancel_live()
         self._tracker.look(self._dispatcher.jobs)
+        if self._shipper is not None:
+            self._shipper.look(job.key for job in self._dispatcher.jobs)
 
     def _decide(self) -> list[Job]:
         """The attempts that start now; decides again in the same turn if all ready tasks ended unstarted.
@@ -463,6 +470,12 @@ class SupervisorLoop:
         return SystemSamples(
             interval, dispatcher=self._dispatcher, gpus=self._gpu_peaks, write=self._tracker.write_sample
         )
+
+    def _shipping(self, server: str) -> Shipper:
+        from nemorun_cli.supervisor.shipping import Shipper  # noqa: PLC0415 - only for specs with a server
+
+        root = planning.dash_root(self.spec, self.home)
+        return Shipper(self.files, server, root=root, report=self._report)
 
     def _sample(self, job: Job, *, since: float | None, is_adopted: bool) -> None:
         """Sample what a running attempt uses, if the spec asks for it."""

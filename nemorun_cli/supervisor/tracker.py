@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.supervisor.job_samples import JobSamples
     from nemorun_cli.supervisor.output_metrics import OutputMetrics
+    from nemorun_cli.supervisor.shipping import Shipper
     from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.sessions import OpenSession
@@ -60,6 +61,7 @@ class Tracker:
 
     Attributes:
         writes: whether records are written at all.
+        shipper: has them sent to the server that the spec names, if it names one.
         slow_patterns: the patterns that the supervisor has given up.
     """
 
@@ -78,6 +80,7 @@ class Tracker:
         self._is_supervisor = can_submit
         self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
         self._prefix = planning.prefix(spec, files.id)
+        self.shipper: Shipper | None = None  # set if the spec names a server
         self._run: OpenSession | None = None
         self._has_begun = False
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
@@ -154,8 +157,14 @@ class Tracker:
             }
             place = self._place()
             self._run = supervisor_api.open_run(
-                place, self._attempt_id(), home=self._home, folder=self._spec.folder, about=about
+                place,
+                self._attempt_id(),
+                home=self._home,
+                folder=self._spec.folder,
+                about=about,
+                server=self._spec.server,
             )
+            self._ship(place, self._run.id)
             supervisor_api.set_params(place, self._run.id, self._spec.params)
 
     def _finish(self, event: Event) -> None:
@@ -183,8 +192,16 @@ class Tracker:
     def _open_attempt(self, task: str, attempt: int, params: dict[str, Any]) -> str:
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
-        attempt_id = self._attempt_id(task, attempt)
-        return supervisor_api.open_attempt(self._place(task), attempt_id, params, home=self._home)
+        place, attempt_id = self._place(task), self._attempt_id(task, attempt)
+        opening = supervisor_api.open_attempt(
+            place, attempt_id, params, home=self._home, server=self._spec.server
+        )
+        self._ship(place, opening)
+        return opening
+
+    def _ship(self, place: Place, opening: str) -> None:
+        if self.shipper is not None:
+            self.shipper.mark_record(place.root, place.prefix, opening)
 
     def _close_attempt(self, event: Event) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
@@ -196,6 +213,8 @@ class Tracker:
         self._read_samples(task, attempt, is_over=True)
         self._job_samples.pop((task, attempt), None)
         self._sample_files.pop((task, attempt), None)
+        if self.shipper is not None:
+            self.shipper.look_at(task, attempt)
         for root, prefix in self._records(task, attempt):
             with self._logging_errors(f"the record {prefix}"):
                 from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing

@@ -194,13 +194,21 @@ def is_behind_link(path: str, *, inside: str) -> bool:
 
 
 @contextlib.contextmanager
-def entered(folder: str | Path, *, inside: str | Path, creates: bool = False) -> Iterator[int]:
+def entered(
+    folder: str | Path,
+    *,
+    inside: str | Path,
+    creates: bool = False,
+    durable: set[tuple[int, int]] | None = None,
+) -> Iterator[int]:
     """A descriptor of a folder, for paths relative to it, that no symbolic link below `inside` leads to.
 
     Args:
         folder: the folder.
         inside: a folder above it, or itself, which exists.
         creates: whether missing folders below `inside` are created.
+        durable: devices and inodes of folders that are known to survive a power failure; the others on the
+            way are synced, and added.
 
     Raises:
         RefusedFileError: a part of its path below `inside` is a link.
@@ -211,9 +219,31 @@ def entered(folder: str | Path, *, inside: str | Path, creates: bool = False) ->
     try:
         for part in filter(None, text[len(above) :].split("/")):
             below = _entered(part, descriptor, text, creates=creates)
+            try:
+                if durable is not None and (key := identity(below)) not in durable:
+                    sync_entries(descriptor)
+                    durable.add(key)
+            except BaseException:
+                os.close(below)
+                raise
             os.close(descriptor)
             descriptor = below
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def identity(descriptor: int) -> tuple[int, int]:
+    """The device and inode of an open file or folder."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def sync_entries(folder: int) -> None:
+    """Sync a folder that was entered, so that its entries survive a power failure."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -248,20 +278,23 @@ def descriptor_to_append(path: str | Path) -> int:
     return _regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
 
 
-def descriptor_to_change(path: str | Path, *, creates: bool = True, appends: bool = False) -> int:
+def descriptor_to_change(
+    path: str | Path, *, creates: bool = True, appends: bool = False, folder: int | None = None
+) -> int:
     """A descriptor of a private file to read, lock and write in place; it is created if it is missing.
 
     Args:
         path: the file.
         creates: whether a missing file is created.
         appends: whether every write is at the end.
+        folder: the descriptor of its folder, if that was entered.
 
     Raises:
         RefusedFileError: it is not a regular file, or is a symbolic link.
         OSError: it cannot be opened; FileNotFoundError only without `creates`.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if creates else 0) | (os.O_APPEND if appends else 0)
-    return _regular(path, flags)
+    return _regular(path, flags, folder=folder)
 
 
 def descriptor_of_fifo(path: str | Path, mode: int) -> int:

@@ -76,3 +76,19 @@ def description(values: Mapping[str, Any]) -> dict[str, Any]:
         TypeError: one has another type; the message has its name.
     """
     return {name: _CHECKS[name](name, value) for name, value in values.items()}
+
+
+def seconds(name: str, value: object) -> float | None:
+    """A number of seconds, or None.
+
+    Raises:
+        TypeError: it is no number.
+        InvalidValueError: it is negative, or NaN.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is a number of seconds, not {type(value).__qualname__}: {shown(value)}")
+    if not value >= 0:
+        raise InvalidValueError(f"{name} is a number of seconds that is not negative, not {shown(value)}")
+    return float(value)

@@ -25,6 +25,7 @@ _PREFIX: Final = 'experiment.run.prefix = "owner/project/name" before the record
 _WRITTEN: Final = {
     **dict.fromkeys(("prefix", "name", "owner", "project", "id"), _PREFIX),
     "dash_root": 'Experiment(dash_root=".dash")',
+    "dash_url": 'Experiment(dash_url="https://…")',
     "print_logs": "Experiment(print_logs=False)",
     "status": "experiment.run.complete(), fail(reason) or cancel()",
     "params": "experiment.params.set(lr=0.1), which also takes a mapping or a namespace",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nemorun_cli.tracking.files import Files
+    from nemorun_cli.tracking.outbox.shipping import Shipping
     from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.tracking.tracks import Tracks
 
@@ -66,7 +67,9 @@ class Experiment:
             Default: that of the task, and outside of a task `{user}/{script}/{date}-{time}-` and four
             hexadecimal digits, which is printed when the record is opened.
         dash_root: the folder of all records; made absolute at once. Default: `$EXP_DASH_ROOT`, else `.dash`.
-        dash_url: a server; not supported yet.
+            None, with a server, keeps the record in `$NEMORUN_HOME/outbox` until the server has it.
+        dash_url: the address of a server of `exp serve`, which gets a copy of the record; True for
+            `$EXP_DASH_URL`, else the server of the latest `exp login`. Default: that of the task, else none.
         description: a text to display; `readme` is ML-Dash's name for it.
         tags: words to find it by.
         bindrs: ML-Dash's name for what it is bound to.
@@ -77,7 +80,8 @@ class Experiment:
     Raises:
         TypeError: an argument is unknown, and the message names the closest one; or this is a call of
             NeMo-Run's Experiment, and the message shows what to write.
-        InvalidValueError: the prefix could leave the root, or `$EXP_TRACKING` is neither `on` nor `off`.
+        InvalidValueError: the prefix could leave the root, or has no owner on the server; `dash_url` is no
+            address of a server; or `$EXP_TRACKING` is neither `on` nor `off`.
     """
 
     add = ForeignName("nemorun_cli.nemo.Experiment(title).add(task), or Builder(title).add(task)")
@@ -100,7 +104,7 @@ class Experiment:
         /,
         *,
         prefix: str | os.PathLike[str] | None = None,
-        dash_root: str | os.PathLike[str] | None = None,
+        dash_root: str | os.PathLike[str] | None = "",
         dash_url: str | bool | None = None,
         description: str | None = None,
         readme: str | None = None,
@@ -118,11 +122,6 @@ class Experiment:
         if isinstance(path, str) and foreign_calls.is_title(path):
             raise foreign_calls.titled(path)
         prefix = path if prefix is None else prefix
-        if dash_url:
-            raise InvalidValueError(
-                "dash_url: there is no remote mode yet, records are stored on this machine",
-                hint="omit dash_url and set the folder with dash_root",
-            )
         if description is not None and readme is not None:
             raise TypeError("description and readme are two names of one argument: pass only one")
         if not isinstance(print_logs, bool):
@@ -132,6 +131,9 @@ class Experiment:
         self.tags = tags
         self.bindrs = bindrs
         self.metadata = metadata
+        shipping = _shipping_to(dash_url)
+        if dash_root is None and shipping is not None:
+            dash_root = shipping.own_root()
         if dash_root is None or dash_root == "":
             dash_root = os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT
         root = record_paths.absolute(dash_root, what="dash_root")
@@ -141,7 +143,9 @@ class Experiment:
         place = record_paths.place(
             root, record_paths.default_prefix(root) if prefix is None else prefix, kind=kind
         )
-        self._set_up(place, writer(), prints=print_logs)
+        if shipping is not None:
+            shipping.check(place.prefix)
+        self._set_up(place, writer(), prints=print_logs, shipping=shipping)
 
     @classmethod
     def at(cls, place: Place) -> Self:
@@ -150,12 +154,13 @@ class Experiment:
         self.resume = RESUME[0]
         self.description = self.tags = self.bindrs = self.metadata = None
         self._is_announced = True
-        self._set_up(place, Writer(), prints=True)
+        self._set_up(place, Writer(), prints=True, shipping=None)
         return self
 
-    def _set_up(self, place: Place, writer: Writer, *, prints: bool) -> None:
+    def _set_up(self, place: Place, writer: Writer, *, prints: bool, shipping: Shipping | None) -> None:
         self.place = place
         self.writer = writer
+        self._shipping = None if writer.is_off else shipping
         timestamps = Timestamps()
         self.metrics = Metrics(place, writer, timestamps)
         self.params = Params(place, writer)
@@ -236,6 +241,16 @@ class Experiment:
         return self.place.root
 
     @property
+    def dash_url(self) -> str | None:
+        """The address of the server that gets a copy of the record; None without one."""
+        return None if self._shipping is None else self._shipping.url
+
+    @property
+    def shipping(self) -> Shipping | None:
+        """How a copy of the record reaches the server; None without one."""
+        return self._shipping
+
+    @property
     def owner(self) -> str | None:
         """The first part of the prefix, if it has several."""
         return self.prefix.split("/")[0] if "/" in self.prefix else None
@@ -297,14 +312,17 @@ class Experiment:
 
         Raises:
             StateError: the record is open.
-            InvalidValueError: the prefix could leave the root.
+            InvalidValueError: the prefix could leave the root, or has no owner on the server.
         """
         if self.run.is_open:
             raise StateError(
                 f"the record {self.prefix!r} is open, so its prefix cannot change",
                 hint="set experiment.run.prefix before `with experiment.run` or experiment.run.start()",
             )
-        self.place.move(record_paths.expand(record_paths.as_text(prefix, what="prefix")))
+        moved = record_paths.check_prefix(record_paths.expand(record_paths.as_text(prefix, what="prefix")))
+        if self._shipping is not None:
+            self._shipping.check(moved)
+        self.place.move(moved)
         self._is_announced = True
         self._lifecycle.last_status = None  # that of the former record
         self.metrics.move()
@@ -356,6 +374,7 @@ class Experiment:
         else:
             self._require_record()
             tags = record_labels.retag(self.place, change, by=user.author())
+            self._changed()
         self._later_tags = list(tags)
         return tags
 
@@ -375,6 +394,14 @@ class Experiment:
         if not self.writer.is_off:
             self._require_record()
             record_labels.note(self.place, checked, by=user.author())
+            self._changed()
+
+    def _changed(self) -> None:
+        """Have a change shipped that came after the end; while the record is open, all is shipped."""
+        if not self.run.is_open:
+            from nemorun_cli.tracking.outbox import changes  # noqa: PLC0415 - few programs change a record later
+
+            changes.changed(self.place)
 
     def _require_record(self) -> None:
         if self.run.is_open:
@@ -388,6 +415,30 @@ class Experiment:
     def flush(self) -> Experiment:
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
         return self
+
+    def sync(self, timeout: float | None = None) -> bool:
+        """Wait until the server has all that is written now, then get what it has of other machines.
+
+        Returns whether the server has all of it; also True with `EXP_TRACKING=off`, which writes nothing.
+
+        Args:
+            timeout: seconds to wait at most; None for as long as it takes.
+
+        Raises:
+            InvalidValueError: the timeout is negative.
+            StateError: the record has no server.
+            NotFoundError: there is no record yet.
+        """
+        seconds = arguments.seconds("timeout", timeout)
+        if self.writer.is_off:
+            return True
+        if self._shipping is None:
+            raise StateError(
+                f"the record {self.prefix!r} has no server to sync with",
+                hint='name it: Experiment(prefix, dash_url="https://…"), or dash_url=True',
+            )
+        self._require_record()
+        return self._shipping.sync(self.place, timeout=seconds)
 
     def openings(self) -> list[Session]:
         """All openings of the record, oldest first."""
@@ -407,6 +458,15 @@ class Experiment:
             return
         self._is_announced = True
         console.show(sys.stderr, lambda: record_paths.as_command(self.place))
+
+
+def _shipping_to(dash_url: str | bool | None) -> Shipping | None:  # noqa: FBT001 - the argument of a public class
+    """How records are shipped to a server; None without one."""
+    if not dash_url and not os.environ.get("EXP_TRACKING_URL"):
+        return None
+    from nemorun_cli.tracking.outbox import shipping  # noqa: PLC0415 - only programs with a server need it
+
+    return shipping.of_experiment(dash_url)
 
 
 def task_prefix() -> str | None:

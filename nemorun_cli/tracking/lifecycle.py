@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nemorun_cli.tracking.metrics import Metrics
+    from nemorun_cli.tracking.outbox.shipping import Shipping
     from nemorun_cli.tracking.store.discarded import DiscardedSession
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_writer import Writer
@@ -45,6 +46,10 @@ class Recorded(Protocol):
     @property
     def about(self) -> dict[str, Any]:
         """The description stored with each opening of the record."""
+
+    @property
+    def shipping(self) -> Shipping | None:
+        """How a copy of the record reaches a server."""
 
     def move(self, prefix: str) -> None:
         """Use another prefix, before the record is opened."""
@@ -81,6 +86,7 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
         self._session: OpenSession | DiscardedSession | None = None
         self.last_status: str | None = None  # of the latest opening in this process, as far as it knows
         self._pid = 0  # of the process that opened the record
+        self._shipping: Shipping | None = None  # of the current opening
 
     @property
     def prefix(self) -> str:
@@ -117,12 +123,14 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
             StateError: it is already open.
             NotFoundError: `resume="must"`, and the record does not exist.
             UsageError: `resume="never"`, and the record exists; or its folder cannot be created.
+            EngineError: the server has to be asked for `resume`, and does not answer.
             OSError: the disk is full, or fails.
         """
         if self.is_open:
             raise StateError(f"the record {self._experiment.prefix!r} is already running")
         experiment = self._experiment
         process: dict[str, Any] | None = None
+        shipped: dict[str, Any] = {}
         session: OpenSession | DiscardedSession
         if experiment.writer.is_off:
             from nemorun_cli.tracking.store.discarded import DiscardedSession  # noqa: PLC0415 - rarely needed
@@ -130,9 +138,12 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
             session = DiscardedSession(experiment.place)
         else:
             process = process_info.of_process(os.environ)
+            if experiment.shipping is not None:
+                shipped = experiment.shipping.prepare(experiment.place, experiment.resume)
+            about = {**experiment.about, **shipped}
             try:
                 session = OpenSession.start(
-                    experiment.place, resume=experiment.resume, about=experiment.about, process=process
+                    experiment.place, resume=experiment.resume, about=about, process=process
                 )
             except (OSError, StateError) as error:
                 problem = _folder_problem(error, experiment.place.root)
@@ -153,6 +164,9 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
             if not process["rank"]:  # rank 0 records it for all ranks
                 _record_environment(session, process)
             experiment.announce()
+            self._shipping = experiment.shipping if shipped else None
+            if self._shipping is not None:
+                self._shipping.opened(experiment.place, session.id)
         return experiment
 
     def complete(self) -> None:
@@ -199,7 +213,7 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
             return
         status, details = failure.verdict_of(error)
         try:
-            self._end(status, **details)
+            self._end(status, is_interrupted=isinstance(error, KeyboardInterrupt), **details)
         except (OSError, StateError) as fault:
             if error is None:
                 raise
@@ -219,7 +233,7 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
 
         return wrap(function, lambda: self, params=False)
 
-    def _end(self, status: Status, **details: Any) -> None:
+    def _end(self, status: Status, *, is_interrupted: bool = False, **details: Any) -> None:
         session = self._session
         if session is None:
             raise StateError(
@@ -238,6 +252,8 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
                 session.end(status, **details)
                 self.last_status = str(status)
             self._close()
+        if self._shipping is not None and not self._is_child and not is_removed:
+            self._shipping.ended(session.place, session.id, is_interrupted=is_interrupted)
         if is_removed:
             raise StateError(
                 f"the folder of the record {self._experiment.prefix!r} was removed while it was open:"
@@ -267,7 +283,7 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
         """Called on a termination signal: the record is CANCELLED, unless this is a forked child."""
         if self._session is not None and not self._is_child:
             name = signal.Signals(signal_number).name
-            self._end(Status.CANCELLED, signal=name, message=f"ended by {name}")
+            self._end(Status.CANCELLED, is_interrupted=True, signal=name, message=f"ended by {name}")
 
     def forked(self) -> None:
         """Called in a forked child: continue in separate files; the parent still ends the record."""

@@ -306,6 +306,29 @@ def latest_attempt(
     return None
 
 
+NOT_SHIPPED: Final = "not shipped (tracking.logs)"
+
+
+def are_shipped(snapshot: Snapshot) -> bool:
+    """Whether the logs of the tasks are here: a server gets them only if the spec says so."""
+    return not snapshot.is_replica or snapshot.spec.tracking.get("logs") is True
+
+
+def demand_shipped(snapshot: Snapshot, tasks: Iterable[str]) -> None:
+    """Check that a server's copy of an experiment has the logs of tasks.
+
+    Raises:
+        NotFoundError: none was shipped.
+    """
+    states = snapshot.history.tasks
+    if are_shipped(snapshot) or any(latest_attempt(snapshot.files, name, states[name]) for name in tasks):
+        return
+    raise NotFoundError(
+        f"the logs of {snapshot.files.id} are {NOT_SHIPPED}",
+        hint="read them where it runs; tracking: {logs: true} in a spec ships them",
+    )
+
+
 def demand(snapshot: Snapshot, task: str, *, attempt: int | None, is_error: bool = False) -> None:
     """Check that a task has a log to show.
 

@@ -59,6 +59,8 @@ def look(
     if history.revision > spec.revision:  # a resume changed it just now
         return look(files, home=home, observe=observe, others=others, patience=patience)
     state, holder = supervisor_of(files, history, named)
+    is_replica = files.is_replica
+    observe = observe and not is_replica
     stall = supervision.stall(files, holder) if state == "alive" else None
     if stall is not None and observe:
         from nemorun_cli.views import exit_records  # noqa: PLC0415 - only if a supervisor does not respond
@@ -89,6 +91,7 @@ def look(
         waiting=_waiting(files, spec, history) if state == "alive" else None,
         stall=stall,
         not_observed=creation_mark.NOT_OBSERVED if unasked else None,
+        is_replica=is_replica,
     )
 
 
@@ -141,6 +144,8 @@ def supervisor_of(
     holder = history.supervisor
     if history.finished:
         return "ended", holder
+    if files.is_replica:  # it has no lock, and the ledger may lag behind
+        return "gone" if history.supervisor_is_over else "elsewhere", holder
     if named is not None and (holder is None or holder.is_this_host):
         return "alive", named
     if holder is not None and not holder.is_this_host:
@@ -182,6 +187,7 @@ def _observe(
         can_submit=False,
         makers=dict.fromkeys(unasked, UnobservedExecutor),
     )
+    before = _size(files)
     try:
         loop.open()
         loop.observe(writes=lock >= 0 and can_check)
@@ -193,4 +199,16 @@ def _observe(
         loop.close()
         if lock >= 0:
             os.close(lock)
+    if spec.server is not None and _size(files) != before:
+        from nemorun_cli.storage import announcement  # noqa: PLC0415 - only for specs with a server
+
+        announcement.announce(files, spec.server)
     return loop.history, loop.live
+
+
+def _size(files: ExperimentFiles) -> int | None:
+    """The size of the ledger, in bytes; None if it cannot be examined."""
+    try:
+        return files.ledger.stat().st_size
+    except OSError:
+        return None

@@ -57,6 +57,7 @@ class Snapshot:
         problem: why a live supervisor cannot write the ledger, if it cannot.
         waiting: the task that waits for local capacity, and its request.
         not_observed: why the backends of live tasks were not asked; None if they were, or need not be.
+        is_replica: whether it is a server's copy, whose state is that of the last report.
     """
 
     files: ExperimentFiles
@@ -72,6 +73,7 @@ class Snapshot:
     waiting: PendingRequest | None = None
     stall: Stall | None = None
     not_observed: str | None = None
+    is_replica: bool = False
 
     def __repr__(self) -> str:
         """The id and the status; the fields would fill many screens."""
@@ -324,6 +326,8 @@ class Snapshot:
             return "the ledger" if state.submitted else None
         if not state.is_live:
             return None
+        if self.is_replica:
+            return "the ledger, as of the last report"
         if self.stall is not None:
             return "the ledger; its supervisor does not respond"
         return "its supervisor is alive" if self.supervisor == "alive" else f"looked at {stamp(self.seen)}"

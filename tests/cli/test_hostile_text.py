@@ -75,6 +75,7 @@ validate SPEC H | validate SPEC --H | compare --where H | compare --best H | com
 records --status H | H | gc --older H | diff E H | rerun H | resume H | attach H | wait --timeout H
 events H | show H | fsck H | graph H | doctor H
 tag E H | tag E +H | tag E -H | note H x | close a/H | close H | rm H | rm a/H | rm --restore H | gc --trash H
+login H | login http://H | login http://example.org/H | logout H | logout http://localhost/H | whoami H
 close a/b --as H --dash-root H | tag a/b --dash-root H
 """
 

@@ -86,6 +86,9 @@ note NEW a-note-that-was-added-later
 note NEW
 status NEW
 close nobody/at-all
+login http://records.example.org
+logout https://records.example.org
+whoami
 rm NEW --records --dry-run
 rm OLD NEW* --dry-run
 rm --restore

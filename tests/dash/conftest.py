@@ -20,6 +20,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("EXP_", "SLURM_", "RANK", "OMPI_", "PMI_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("NEMORUN_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     settings = {name: getattr(RUN, name) for name in FIELDS}
     yield

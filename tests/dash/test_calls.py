@@ -69,13 +69,19 @@ CALLS: Final[dict[str, dict[str, Call]]] = {
             'assert result.dash_root == ROOT; assert "dash_root" in deprecated()'
         ),
         'Experiment(prefix="alice/project/name", dash_url="https://api.dash.ml")': Call(
-            raises=errors.UsageError, match="no remote mode yet"
+            'assert (result.dash_url, result.mode) == ("https://api.dash.ml", ml_dash.OperationMode.HYBRID)'
+        ),
+        'Experiment(prefix="alice/project/name", dash_url="https://api.dash.ml", dash_root=None)': Call(
+            "assert result.mode == ml_dash.OperationMode.REMOTE"
+        ),
+        'Experiment(prefix="alice/project/name", dash_url=True)': Call(
+            raises=errors.UsageError, match="no server is known"
         ),
         'Experiment(prefix="alice/project/name", remote="https://api.dash.ml")': Call(
-            'assert "dash_url" in deprecated()', raises=errors.UsageError, match="no remote mode yet"
+            'assert "dash_url" in deprecated(); assert result.dash_url == "https://api.dash.ml"'
         ),
         'Experiment(prefix="alice/project/name", job_lifecycle=None, managed=None)': Call(
-            raises=TypeError, match="remote mode"
+            raises=TypeError, match="own service"
         ),
         'Experiment(prefix="alice/project/name", _write_protected=True)': Call(
             raises=TypeError, match="_write_protected"
@@ -422,10 +428,11 @@ CALLS: Final[dict[str, dict[str, Call]]] = {
             'assert stored(dxp.prefix).data().metrics("train").last("loss") == 0.5'
             '; assert dxp.status == "COMPLETED"'
         ),
-        "from nemorun_cli.dash.remote_auto_start import rdxp": Call(
-            "raises(lambda: ml_dash.RemoteClient); raises(lambda: ml_dash.userinfo)",
+        "from nemorun_cli.dash import rdxp": Call(raises=errors.UsageError, match="no server is known"),
+        "from nemorun_cli.dash import RemoteClient, userinfo": Call(
+            "raises(lambda: ml_dash.userinfo)",
             raises=errors.UsageError,
-            match="no remote mode yet",
+            match="a process of its own",
         ),
         "from nemorun_cli.dash import LocalStorage": Call(
             raises=errors.UsageError, match=r"tracking\.record"

@@ -43,11 +43,18 @@ tasks:
 """
 NOT_OF_COMMANDS = {
     "exp.attempt",
+    "exp.device",
     "exp.ledger",
+    "exp.link",
+    "exp.logins",
+    "exp.logout",
     "exp.resolved",
     "exp.partial",
     "exp.record",
+    "exp.session",
+    "exp.sessions",
     "exp.source",
+    "exp.tokens",
     "exp.trash",
 }
 

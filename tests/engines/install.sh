@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests on real engines, and on a clock that is set, need and this Debian lacks, as root;
-# starts none of it.
+# Installs what the tests on real engines, on a clock that is set, and on a server with its pages need and
+# this Debian lacks, as root; starts none of it.
 #
-#   install.sh [docker | slurm | accounting | sshd | faketime] ...   (default: all of them)
+#   install.sh [docker | slurm | accounting | sshd | faketime | browser | proxy | keyring] ...   (default: all)
 set -euo pipefail
 
 declare -A programs=(
@@ -11,6 +11,9 @@ declare -A programs=(
     [accounting]="slurmdbd mariadbd"
     [sshd]="sshd ssh rsync"
     [faketime]="faketime"
+    [browser]="chromium-headless-shell"
+    [proxy]="nginx"
+    [keyring]="gnome-keyring-daemon dbus-run-session"
 )
 declare -A packages=(
     [docker]="docker.io busybox-static curl iproute2 python3"
@@ -18,6 +21,9 @@ declare -A packages=(
     [accounting]="slurmdbd mariadb-server"
     [sshd]="openssh-server openssh-client rsync"
     [faketime]="faketime"
+    [browser]="chromium-headless-shell"
+    [proxy]="nginx-light"
+    [keyring]="gnome-keyring dbus"
 )
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -36,7 +42,7 @@ install() {
         --option DPkg::Lock::Timeout=300 "$@"
 }
 
-[ "$#" -gt 0 ] || set -- docker slurm accounting sshd faketime
+[ "$#" -gt 0 ] || set -- docker slurm accounting sshd faketime browser proxy keyring
 
 # One at a time: apt-get does not wait for another one that reads the lists.
 exec 9>"${TMPDIR:-/tmp}/exp-tests-install.lock"

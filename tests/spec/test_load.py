@@ -75,12 +75,6 @@ def test_smallest_spec_is_one_task(read: Read, folder: Path) -> None:
     assert spec.executors == {"local": {"type": "local"}}
 
 
-def test_a_server_for_records_is_refused(read: Read) -> None:
-    """Records stay on this machine, so that a spec that names a server is wrong about where they are."""
-    with pytest.raises(SpecError, match=r"tracking\.dash_url: there is no remote mode yet"):
-        read("tasks: {a: {inline: ':'}}\ntracking: {dash_url: 'https://dash.example.org'}")
-
-
 @pytest.mark.parametrize(
     ("given", "seconds"), [("30s", 30.0), ("1h30m", 5400.0), ("1", 1.0), ("true", 30.0), ("false", None)]
 )

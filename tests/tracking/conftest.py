@@ -20,10 +20,11 @@ ENVIRONMENT = ("EXP_", "SLURM_", "RANK", "OMPI_", "PMI_")
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests run in a folder of their own and know of no experiment around them."""
+    """Tests run in a folder and with a home of their own, and know of no experiment around them."""
     for name in list(os.environ):
         if name.startswith(ENVIRONMENT):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("NEMORUN_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -63,15 +63,6 @@ def test_unknown_argument_names_the_nearest(given: str, nearest: str) -> None:
         Experiment("a/b", **{given: "x"})
 
 
-def test_remote_mode_is_refused_clearly() -> None:
-    """`dash_url` is an error that says so, and its absence in any form is none."""
-    with pytest.raises(UsageError, match="no remote mode"):
-        Experiment("a/b", dash_url="https://api.dash.ml")
-    with pytest.raises(UsageError, match="no remote mode"):
-        Experiment("a/b", dash_url=True)
-    Experiment("a/b", dash_url=None)
-
-
 def test_what_the_experiment_is_said_to_be_is_kept(root: Path) -> None:
     """Description, tags, bindrs and metadata are on disk; those of the next opening replace them if given."""
     with Experiment(

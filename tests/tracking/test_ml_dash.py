@@ -168,8 +168,10 @@ def test_an_exception_fails_and_manual_control_completes(tmp_path: Path) -> None
     assert recorded(tmp_path, "alice/ml/training").status == "COMPLETED"
 
 
-def test_a_server_is_refused_and_nothing_is_lost_silently(tmp_path: Path) -> None:
-    """What needs a server fails at once, says what to do, and leaves no record that looks like one."""
-    told = run(REMOTE, tmp_path, code=1)
-    assert "there is no remote mode yet" in told
-    assert not (tmp_path / ".dash").exists()
+def test_a_server_that_is_away_changes_nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program with `dash_url` runs without its server, and says in one line what has not arrived there."""
+    monkeypatch.setenv("EXP_DRAIN", "0.1")
+    told = run(REMOTE.replace("https://api.dash.ml", "http://127.0.0.1:9"), tmp_path)
+    assert told.count("\n") == 1
+    assert "exp sync" in told
+    assert recorded(tmp_path, "alice/my-project/my-experiment").status == "COMPLETED"

@@ -40,7 +40,11 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "prefix, empty": lambda _: Experiment(""),
     "prefix of ML-Dash": lambda _: dash.Experiment(prefix="../x"),
     "resume": lambda _: Experiment("a", resume="no"),
-    "server": lambda _: Experiment("a", dash_url="https://api.dash.ml"),
+    "server": lambda _: Experiment("a/b", dash_url="api.dash.ml"),
+    "server, none is known": lambda _: Experiment("a/b", dash_url=True),
+    "server, prefix without an owner": lambda _: Experiment("a", dash_url="https://api.dash.ml"),
+    "server, reserved prefix": lambda _: Experiment(".outbox/a", dash_url="https://api.dash.ml"),
+    "sync": lambda it: it.sync(-1),
     "root": lambda _: Experiment("a", dash_root="a\0"),
     "reader": lambda it: record(it.dash_root, "../x"),
 }

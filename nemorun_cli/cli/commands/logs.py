@@ -70,6 +70,7 @@ def command(
     snapshot = run.status()
     all_names = [known.id for known in snapshot.spec.tasks]
     names = snapshot.match_tasks([task]) if task is not None else all_names
+    log_reader.demand_shipped(snapshot, names)
     feed = log_reader.LogFeed(
         run.files,
         names,

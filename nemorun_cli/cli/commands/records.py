@@ -11,18 +11,20 @@ from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_num
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import record_documents, targets
-from nemorun_cli.model import wording
+from nemorun_cli.model import units, wording
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.outbox.delivery import Outboxes
 from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_files import warn_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.tracking.outbox.delivery import Delivery
 
 ENDS: Final = opened.ENDS | {ExperimentStatus.RUNNING}
 COLUMNS: Final = (
@@ -34,6 +36,7 @@ COLUMNS: Final = (
     Column("TAGS", is_flexible=True, spare=1),
     Column("REASON", is_flexible=True),
 )
+UNSENT: Final = Column("UNSENT", is_number=True)  # shown if anything has not arrived on its server
 
 
 def command(
@@ -82,13 +85,14 @@ def command(
         if most is not None and len(matching) >= most:
             break
     matching = matching[:most]
+    deliveries = _Deliveries()
     if is_json:
-        entries = [record_documents.of_record(chosen) for chosen in matching]
+        entries = [record_documents.of_record(chosen, deliveries.of(chosen)) for chosen in matching]
         terminal.write_json({"schema": record_documents.RECORDS_FORMAT, "records": entries}, dump=dump)
     elif quiet:
         terminal.write_lines(dict.fromkeys(chosen.record.prefix for chosen in matching))
     else:
-        tables.show(COLUMNS, [_row(chosen) for chosen in matching])
+        _show(matching, deliveries)
         if not matching and (local := targets.local_hint(which or "*", dash_root)):
             terminal.flush()
             terminal.say(f"hint: {local}")
@@ -117,6 +121,35 @@ def _statuses(words: list[str] | None) -> frozenset[str]:
         known = ", ".join(sorted(ENDS))
         raise UsageError(f"--status {min(unknown)}: unknown status (there are: {known})")
     return statuses
+
+
+def _show(matching: Sequence[TargetRecord], deliveries: _Deliveries) -> None:
+    """Write the table; what has not arrived on a server has a column only if there is any."""
+    rows = [_row(chosen) for chosen in matching]
+    unsent = [deliveries.of(chosen) for chosen in matching]
+    if all(each is None or each.is_complete for each in unsent):
+        tables.show(COLUMNS, rows)
+        return
+    for row, each in zip(rows, unsent, strict=True):
+        row.insert(2, "" if each is None or each.is_complete else units.size_text(each.pending))
+    tables.show((*COLUMNS[:2], UNSENT, *COLUMNS[2:]), rows)
+    for url, error in sorted({(each.url, each.error) for each in unsent if each and each.error}):
+        terminal.flush()
+        terminal.warn(f"{url}: {error}")
+
+
+class _Deliveries:
+    """How much of records their servers do not have; the markers of each folder of records are read once."""
+
+    def __init__(self) -> None:
+        self._outboxes: dict[str, Outboxes] = {}
+
+    def of(self, chosen: TargetRecord) -> Delivery | None:
+        """Of one record; None if it is not shipped."""
+        root = chosen.record.root
+        if root not in self._outboxes:
+            self._outboxes[root] = Outboxes(root)
+        return self._outboxes[root].delivery(chosen.record.place)
 
 
 def _row(chosen: TargetRecord) -> list[str]:

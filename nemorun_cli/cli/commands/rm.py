@@ -156,10 +156,12 @@ class _Output:
         self._is_dry, self._is_json, self._quiet = is_dry, is_json, quiet
         self._removed: list[trash.TrashItem] = []
         self._kept: list[removal.KeptRecord] = []
+        self._copies: list[str] = []
 
     def add(self, items: Sequence[trash.TrashItem], plan: RemovalPlan) -> None:
         self._removed += items
         self._kept += plan.kept
+        self._copies += [url for url in plan.copies if url not in self._copies]
 
     def show_removed(self) -> None:
         """Name what was moved, each on a line."""
@@ -177,6 +179,8 @@ class _Output:
             self.show_removed()
         for kept in self._kept:
             terminal.warn(f"kept the record {kept.prefix}: {kept.message}")
+        for url in self._copies if not self._quiet else ():
+            terminal.say(f"the copy on {url} stays")
         if self._removed and not self._is_dry:
             terminal.suggest(f"exp rm --restore {self._removed[-1].label}", is_wanted=not self._quiet)
 

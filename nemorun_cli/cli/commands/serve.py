@@ -107,9 +107,9 @@ def command(
     where = Listening(
         host=host,
         port=serving.port(port),
-        uds=serving.path(uds),
-        certificate=serving.path(certificate),
-        key=serving.path(key),
+        uds=serving.path_if_given(uds),
+        certificate=serving.path_if_given(certificate),
+        key=serving.path_if_given(key),
         is_behind_proxy=is_behind_proxy,
         names=tuple(names or ()),
     )

@@ -32,7 +32,7 @@ def command(
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="DURATION", help="How long it is valid: 90d (default: for ever)."),
+        typer.Option("--expires", metavar="DURATION", help="How long it is valid: 90d (default: forever)."),
     ] = None,
     name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What it is for.")] = "",
     root: ServerRoot = None,

@@ -15,7 +15,7 @@ from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.storage import ledger
-from nemorun_cli.views import known_secrets
+from nemorun_cli.views import known_secrets, log_reader
 from nemorun_cli.views.reports import failure_groups, why_report
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _show(snapshot: Snapshot, explained: Explanation) -> None:
     lines += _chain(explained)
     lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == task]
     terminal.write_lines(lines)
-    _show_log(explained)
+    _show_log(snapshot, explained)
     _show_backend_output(explained)
     if len(explained.attempts) > 1:
         terminal.write("\n")
@@ -171,9 +171,11 @@ def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
     return faults.faults(snapshot.files, snapshot.spec)
 
 
-def _show_log(explained: Explanation) -> None:
+def _show_log(snapshot: Snapshot, explained: Explanation) -> None:
     excerpt = explained.excerpt
     if excerpt is None:
+        if explained.state.submitted and not log_reader.are_shipped(snapshot):
+            terminal.write_lines(["", f"the log is {log_reader.NOT_SHIPPED}"])
         return
     if excerpt.error:
         terminal.write_lines(["", f"likely cause: {excerpt.error}"])

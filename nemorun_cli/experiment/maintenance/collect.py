@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nemorun_cli import executors
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.experiment import externals, trash
+from nemorun_cli.experiment.maintenance import sending
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys, supervision
@@ -43,6 +44,7 @@ RemovableKind = Literal[
     "trash",
     "container",
     "network",
+    "delivered",
 ]
 
 
@@ -77,6 +79,8 @@ def leftovers(home: Home) -> Iterator[Removable]:
     for path in run_keys.leftovers(home):
         yield Removable(kind="key", path=path, size=trees.size(path))
     yield from _unused_code(home)
+    for place, size in sending.delivered(home):
+        yield Removable(kind="delivered", path=Path(place.record), size=size)
     for executor, left in executors.leftovers(home.directory):
         if _is_over(home, left.experiment):
             path = Path(left.name)
@@ -124,6 +128,7 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
     """Experiments that finished more than `older` seconds ago, and fault tracebacks of that age."""
     limit = time.time() - older
     waited_for = externals.waited_for(home)
+    unsent = sending.unsent_experiments(home)
     for entry in listing.newest_first(home, names=home.names()):
         if not _ended_before(entry, limit):
             continue
@@ -131,7 +136,9 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
             if not files.directory.is_symlink():
                 size = trees.size(files.directory)
                 waiting = waited_for.get(files.id)
-                obstacle = f"{waiting} waits for it" if waiting else None
+                url = unsent.get(str(files.directory))
+                obstacle = f"not all of it has arrived on {url}" if url else None
+                obstacle = f"{waiting} waits for it" if waiting else obstacle
                 yield Removable(
                     kind="experiment", path=files.directory, size=size, id=files.id, obstacle=obstacle
                 )
@@ -258,6 +265,10 @@ def _remove_trash(home: Home, folder: Path) -> str | None:
     return trash.delete(home, files)
 
 
+def _remove_delivered(home: Home, folder: Path) -> str | None:
+    return sending.remove_delivered(home, folder)
+
+
 def _remove_fault(home: Home, path: Path) -> str | None:
     del home
     path.unlink(missing_ok=True)
@@ -339,4 +350,5 @@ _REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
     "fault": _remove_fault,
     "code": _remove_code,
     "trash": _remove_trash,
+    "delivered": _remove_delivered,
 }

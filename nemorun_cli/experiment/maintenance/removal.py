@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import EngineError, ExpError, LedgerError, NotFoundError, NotOverError, UsageError
 from nemorun_cli.experiment import abandoned, externals
+from nemorun_cli.experiment.maintenance import sending
 from nemorun_cli.experiment.records import closing, targets
 from nemorun_cli.experiment.trash import (
     Removal,
@@ -28,6 +29,7 @@ from nemorun_cli.storage.paths import ANOTHER_HOME, ExperimentFiles, TrashFiles
 from nemorun_cli.system import crashpoints, owners, user
 from nemorun_cli.system.files import make_folder, sync
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.outbox.delivery import of_record
 from nemorun_cli.tracking.store import presence, record_paths
 from nemorun_cli.views import observe
 
@@ -58,6 +60,7 @@ class RemovalPlan:
 
     items: tuple[TrashItem, ...]
     kept: tuple[KeptRecord, ...] = ()
+    copies: tuple[str, ...] = ()  # the servers that keep a copy of an item
 
 
 def plan_experiment(
@@ -72,7 +75,8 @@ def plan_experiment(
         waited_for: what `externals.waited_for` returns, if it is known already.
 
     Raises:
-        NotOverError: it runs, or may run; another experiment waits for it; or a record is being written.
+        NotOverError: it runs, or may run; another experiment waits for it; a record is being written; or not
+            all of it has arrived on its server.
         UsageError: its folder is behind a symbolic link; or it, or a record, belongs to another user.
         LedgerError: it, or a record, cannot be read.
     """
@@ -85,6 +89,8 @@ def plan_experiment(
             f"{waiting} waits for {files.id}",
             hint=f"wait until it has finished, or cancel it: exp cancel {waiting}",
         )
+    if unsent := sending.unsent_experiments(home).get(str(files.directory)):
+        raise sending.not_arrived(files.id, unsent)
     own = TrashItem(kind="experiment", id=files.id, path=str(files.directory), trash="")
     if not records:
         return RemovalPlan(items=(own,))
@@ -97,14 +103,19 @@ def plan_record(home: Home, record: Record) -> RemovalPlan:
     """What removing a record would move; nothing is changed.
 
     Raises:
-        NotOverError: it is being written, or RUNNING for all that is known.
+        NotOverError: it is being written, or RUNNING for all that is known; or not all of it has arrived on
+            its server.
         UsageError: its folder is behind a symbolic link, or belongs to another user.
     """
-    return RemovalPlan(items=(_record_item(record, home),))
+    delivery = of_record(record.place)
+    copies = () if delivery is None else (delivery.url,)
+    return RemovalPlan(items=(_record_item(record, home),), copies=copies)
 
 
 def _record_item(record: Record, home: Home) -> TrashItem:
     _refuse_open(record, home)
+    if (delivery := of_record(record.place)) is not None and not delivery.is_complete:
+        raise sending.not_arrived(record.prefix, delivery.url, root=record.root)
     refuse_link(Path(record.place.record), inside=Path(record.root))
     _require_own(Path(record.place.record))
     return TrashItem(

@@ -46,10 +46,12 @@ def repair(files: ExperimentFiles, *, home: Path) -> tuple[LedgerCheck, Repair |
     continue.
 
     Raises:
+        UsageError: it is a server's copy of another machine's experiment.
         LockHeldError: a supervisor is alive, or may be on another host; nothing was changed.
         LedgerNewerError: a newer version wrote the ledger; nothing was changed.
         LedgerError: the rebuilt ledger cannot be written; nothing was changed.
     """
+    files.require_original()
     spec = read_spec(files)
     if (locks.is_held(files.supervisor_lock) or supervision.is_driven(files)) and not fsck.examine(
         files, spec

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.compared_row import ComparedRow
     from nemorun_cli.experiment.records.grouping import GroupedComparison, RowGroup
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.tracking.outbox.delivery import Delivery
     from nemorun_cli.tracking.store.file_index import File
 
 RECORDS_FORMAT: Final = "exp.records/1"
@@ -18,8 +19,8 @@ FILES_FORMAT: Final = "exp.files/1"
 COMPARE_FORMAT: Final = "exp.compare/1"
 
 
-def of_record(chosen: TargetRecord) -> dict[str, Any]:
-    """An entry of `records` in `exp.records/1`."""
+def of_record(chosen: TargetRecord, delivery: Delivery | None = None) -> dict[str, Any]:
+    """An entry of `records` in `exp.records/1`; `delivery` is how much of it has arrived on its server."""
     last, record = chosen.decisive, chosen.record
     return {
         **chosen.to_json(),
@@ -32,6 +33,7 @@ def of_record(chosen: TargetRecord) -> dict[str, Any]:
         "notes": [note.to_json() for note in record.notes],
         "bindrs": record.bindrs,
         "metadata": record.metadata,
+        "sync": None if delivery is None else delivery.to_json(),
         "openings": [
             {
                 "id": opening.id,

@@ -471,6 +471,9 @@ def _registered(snapshot: Snapshot, task: str, *, home: Path) -> Iterable[tuple[
         for root, prefix in supervisor_api.registered(
             snapshot.files.attempt(task, number).records, inside=snapshot.files.directory
         ):
+            if snapshot.is_replica:  # a server has all records below one root
+                yield str(Home(home).root_of_replicas), prefix
+                continue
             is_moved = root.startswith(f"{before}/") and not os.path.isdir(root)  # noqa: PTH112 - text
             yield (f"{home}{root[len(before) :]}" if is_moved else root), prefix
 

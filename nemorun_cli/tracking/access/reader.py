@@ -14,6 +14,7 @@ from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system import user
 from nemorun_cli.system.files import write_whole
 from nemorun_cli.tracking import label_rules
+from nemorun_cli.tracking.outbox import changes
 from nemorun_cli.tracking.store import json_values, record_labels, record_paths, row_files
 from nemorun_cli.tracking.store import sessions as opened
 
@@ -74,7 +75,9 @@ class Record(NamedTuple):
             LedgerError: the folder of the record cannot be written.
         """
         change = label_rules.tag_change(add, remove)
-        return record_labels.retag(self.place, change, by=by or user.author())
+        tags = record_labels.retag(self.place, change, by=by or user.author())
+        changes.changed(self.place)
+        return tags
 
     def latest(self) -> Record:
         """The record as it is now; as it was, if it was removed."""
@@ -93,6 +96,7 @@ class Record(NamedTuple):
             LedgerError: the folder of the record cannot be written.
         """
         record_labels.note(self.place, label_rules.note_text(text), by=by or user.author())
+        changes.changed(self.place)
 
     def data(self) -> Experiment:
         """The params, metrics, logs, files and tracks, for reading."""
@@ -281,4 +285,6 @@ def close_openings(
                 verdict = {**outcome, "time": clock.stamp()}
                 write_whole(place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii"))
             closed.append(opening.id)
+    if closed:
+        changes.changed(place, starts_sender=author != "supervisor")
     return closed

@@ -33,7 +33,13 @@ class TrackedAttempt(NamedTuple):
 
 
 def open_run(
-    place: Place, attempt: TrackedAttempt, *, folder: str, about: Mapping[str, Any], home: str | None = None
+    place: Place,
+    attempt: TrackedAttempt,
+    *,
+    folder: str,
+    about: Mapping[str, Any],
+    home: str | None = None,
+    server: str | None = None,
 ) -> OpenSession:
     """Open the record of a run: RUNNING until it is ended, lost if this process dies.
 
@@ -43,13 +49,19 @@ def open_run(
         folder: the folder of its spec.
         about: description, tags and the like, as plain values.
         home: `$NEMORUN_HOME`.
+        server: which gets a copy of the record.
     """
-    process = {**_process(attempt, home), "folder": folder, "git": git_state.commit(folder)}
+    process = {**_process(attempt, home, server), "folder": folder, "git": git_state.commit(folder)}
     return OpenSession.start(place, about=about, process=process)
 
 
 def open_attempt(
-    place: Place, attempt: TrackedAttempt, params: Mapping[str, Any], *, home: str | None = None
+    place: Place,
+    attempt: TrackedAttempt,
+    params: Mapping[str, Any],
+    *,
+    home: str | None = None,
+    server: str | None = None,
 ) -> str:
     """The opening for the data that a supervisor records of an attempt; created once, with the params.
 
@@ -58,7 +70,9 @@ def open_attempt(
     existing = find(place, attempt)
     if existing is not None:
         return existing
-    session = OpenSession.start(place, about={}, process={**_process(attempt, home), "supervised": True})
+    session = OpenSession.start(
+        place, about={}, process={**_process(attempt, home, server), "supervised": True}
+    )
     session.release()
     set_params(place, session.id, params)
     return session.id
@@ -129,7 +143,7 @@ def _notes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
             yield place
 
 
-def _process(attempt: TrackedAttempt, home: str | None) -> dict[str, Any]:
+def _process(attempt: TrackedAttempt, home: str | None, server: str | None) -> dict[str, Any]:
     """The facts about this process that readers use."""
     return {
         **attempt._asdict(),
@@ -141,4 +155,5 @@ def _process(attempt: TrackedAttempt, home: str | None) -> dict[str, Any]:
         "user": process_info.user(),
         "home": home,
         "author": "supervisor",
+        **({} if server is None else {"dash_url": server}),  # later changes of the record are sent there, too
     }

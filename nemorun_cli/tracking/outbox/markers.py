@@ -6,6 +6,7 @@ standard library alone is imported here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Final, NamedTuple
@@ -50,6 +51,11 @@ class Outbox(NamedTuple):
         return f"{self.folder}/log"
 
     @property
+    def waking(self) -> str:
+        """A file whose change has a sender that waits after an error try again at once."""
+        return f"{self.folder}/wake"
+
+    @property
     def server(self) -> str:
         """The file that names the server's address."""
         return f"{self.folder}/server.json"
@@ -65,15 +71,50 @@ def of_home(home: str, url: str) -> Outbox:
     return Outbox(f"{home}/{HOME_FOLDER}/{encode_name(url)}", url)
 
 
-def mark(outbox: Outbox, name: str, **marker: Any) -> None:
+def in_home(home: str, url: str) -> str:
+    """The folder of records that are kept only until the server has them (`dash_root=None`)."""
+    return f"{home}/{HOME_FOLDER}/{encode_name(url)}/records"
+
+
+def marker(outbox: Outbox, name: str) -> str:
+    """The file of a marker."""
+    return f"{outbox.pending}/{name}.json"
+
+
+def acknowledged_file(outbox: Outbox, prefix: str) -> str:
+    """The file of the sizes of a record's files that the server has."""
+    return f"{outbox.acknowledged}/{short_name(prefix)}.json"
+
+
+def short_name(text: str) -> str:
+    """A prefix as the name of one file, also if it is long."""
+    import hashlib  # noqa: PLC0415 - only programs with a server need it
+
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def mark(outbox: Outbox, name: str, **marker_fields: Any) -> None:
     """Ask the sender to ship something.
 
     Args:
         outbox: of the root and the server.
-        name: unique among the markers, such as the id of the opening; safe as a file name.
-        marker: `prefix` for a record; `experiment` (its folder) for an experiment; and what else is known.
+        name: unique among all markers that there ever were, such as the id of the opening; safe as a file
+            name. What changes now can then not be lost with the marker of an earlier change.
+        marker_fields: `prefix` for a record; `experiment` (its folder) for an experiment; and what else is
+            known.
     """
+    prepare(outbox)
+    write_whole(marker(outbox, name), json.dumps(marker_fields).encode())
+
+
+def prepare(outbox: Outbox) -> None:
+    """Create the folder of the outbox, which names its server, unless it exists."""
     make_folder(outbox.pending)
     if not os.path.exists(outbox.server):
         write_whole(outbox.server, json.dumps({"format": FORMAT, "url": outbox.url}).encode())
-    write_whole(f"{outbox.pending}/{name}.json", json.dumps(marker).encode())
+
+
+def wake(outbox: Outbox) -> None:
+    """Have a sender that waits after an error try again at once."""
+    with contextlib.suppress(OSError):
+        write_whole(outbox.waking, b"")

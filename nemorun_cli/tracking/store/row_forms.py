@@ -26,6 +26,8 @@ OPENING: Final[Mapping[str, Form]] = {
     "tags": TEXTS | None,
     "bindrs": TEXTS | None,
     "metadata": ANYTHING,
+    "dash_url": _OPTIONAL_TEXT,
+    "pulled": FLAG,
     "exp_id": _OPTIONAL_TEXT,
     "task": _OPTIONAL_TEXT,
     "attempt": INTEGER | None,

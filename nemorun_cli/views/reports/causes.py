@@ -209,6 +209,11 @@ class CauseReader:
     def _without_supervisor(self) -> Cause:
         holder = self.snapshot.holder
         where = f" (pid {holder.pid} on {holder.host})" if holder else ""
+        if self.snapshot.is_replica:
+            text = f"as of the last report to this server, its supervisor{where}"
+            if self.snapshot.supervisor == "gone":
+                return Cause(kind="supervisor", message=f"{text} has terminated, and nothing starts it")
+            return Cause(kind="elsewhere", message=f"{text} runs on another host")
         if self.snapshot.supervisor == "elsewhere":
             return Cause(kind="elsewhere", message=f"its supervisor is on another host{where}")
         resume = f"continue it with: exp resume {self.snapshot.files.id}"

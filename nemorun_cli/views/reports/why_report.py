@@ -141,7 +141,7 @@ def explain(
             files = snapshot.files.attempt(name, state.attempt)
             excerpt = log_excerpt.of_attempt(files, secrets=secrets)
             backend_output = log_excerpt.read(files.backend_output, secrets=secrets, inside=files.root)
-        can_resume = snapshot.supervisor in ("gone", "ended") or state.is_over
+        can_resume = not snapshot.is_replica and (snapshot.supervisor in ("gone", "ended") or state.is_over)
         explanations.append(
             Explanation(
                 task=task,

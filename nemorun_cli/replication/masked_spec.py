@@ -1,0 +1,116 @@
+"""The copy of `resolved.json` that a server gets unless `tracking.spec` is true: without the values of `env`.
+
+The names stay. Where a command, its arguments or an option contain such a value, because the spec has
+`${{ env.NAME }}` there, it is masked too; values of params stay, for those are there to be seen.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.masking import MASK, mask_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MASKED: Final = "masked"  # the key of a copy that names what was masked
+_WHAT: Final = ("env",)
+_TEXTS_OF_TASK: Final = ("body", "args", "entrypoint", "prefix", "launcher", "when", "metrics", "retry")
+_TEXTS: Final = ("executors", "plugins", "description", "packages")
+
+
+def masked(document: Mapping[str, Any]) -> bytes:
+    """The copy of a spec with its environment variables, and the origins of its secrets, masked.
+
+    The same document always gives the same bytes.
+    """
+    shown = {str(value) for value in _leaves(document.get("params", {}))}
+    general = _hidden([document.get("env"), *_environments(document.get("executors", {}))], shown)
+    shared = {name: _task(entry, general, shown) for name, entry in document.get("shared", {}).items()}
+    copy = {
+        **document,
+        **{
+            key: _without_environments(mask_texts(document[key], general))
+            for key in _TEXTS
+            if key in document
+        },
+        "env": _blank(document.get("env", {})),
+        "tasks": [
+            _task(entry, general | _of_shared(document, entry, shown), shown) for entry in document["tasks"]
+        ],
+        "secrets": {
+            name: dict.fromkeys(source, MASK) for name, source in document.get("secrets", {}).items()
+        },
+        **({"shared": shared} if "shared" in document else {}),
+        MASKED: list(_WHAT),
+    }
+    return json.dumps(copy).encode()
+
+
+def is_masked(document: Mapping[str, Any]) -> bool:
+    """Whether a resolved spec is such a copy."""
+    return bool(document.get(MASKED))
+
+
+def _of_shared(document: Mapping[str, Any], entry: Mapping[str, Any], shown: set[str]) -> frozenset[str]:
+    """The values that the members of a task's sweep have in common."""
+    common = document.get("shared", {}).get(str(entry.get("id", "")).partition("/")[0], {})
+    return _hidden([common.get("env")], shown | _matrix(entry))
+
+
+def _task(entry: Mapping[str, Any], general: frozenset[str], shown: set[str]) -> dict[str, Any]:
+    values = (general | _hidden([entry.get("env")], shown)) - _matrix(entry)
+    masked = {key: mask_texts(item, values) if key in _TEXTS_OF_TASK else item for key, item in entry.items()}
+    return {**masked, "env": _blank(entry["env"])} if "env" in entry else masked
+
+
+def _matrix(entry: Mapping[str, Any]) -> set[str]:
+    return {str(value) for value in _leaves(entry.get("matrix", {}))}
+
+
+def _hidden(environments: Iterable[Any], shown: set[str]) -> frozenset[str]:
+    return frozenset(
+        value
+        for environment in environments
+        for value in _leaves(environment)
+        if isinstance(value, str) and value not in shown
+    )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    elif value is not None:
+        yield value
+
+
+def _environments(value: Any) -> Iterator[Any]:
+    """What is called `env`, at any depth."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "env":
+                yield item
+            else:
+                yield from _environments(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _environments(item)
+
+
+def _without_environments(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _blank(item) if key == "env" else _without_environments(item) for key, item in value.items()
+        }
+    return [_without_environments(item) for item in value] if isinstance(value, list) else value
+
+
+def _blank(environment: Any) -> Any:
+    """An environment with the names alone, whatever form it has."""
+    if isinstance(environment, dict):
+        return dict.fromkeys(environment, MASK)
+    if isinstance(environment, list):
+        return [f"{str(item).partition('=')[0]}={MASK}" for item in environment]
+    return MASK

@@ -1,0 +1,246 @@
+"""Delivers what is left in an outbox in the foreground, for `exp sync`, and reports what is left in it."""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.model import clock
+from nemorun_cli.replication.remote_errors import RemoteFault
+from nemorun_cli.replication.sender import outbox_files, work
+from nemorun_cli.replication.sender.outgoing import Pace
+from nemorun_cli.replication.sender.turns import WAKE, Sender
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import write_whole
+from nemorun_cli.tracking.outbox import markers as written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from nemorun_cli.replication.sender.outbox_files import Marker
+    from nemorun_cli.tracking.outbox.markers import Outbox
+
+TRIES: Final = 3  # with a server that does not answer, or is busy
+PAUSE: Final = 0.1  # seconds between looks at another sender
+SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
+REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN})
+
+
+class DeliveryState(enum.StrEnum):
+    """How a delivery ended, the worst last."""
+
+    DELIVERED = "delivered"
+    LEFT = "left"  # something is here that the server does not take, such as a file that differs there
+    AWAY = "away"
+    REFUSED = "refused"  # the token
+
+
+class PendingEntry(NamedTuple):
+    """A record or an experiment that is marked: its bytes and files that are not known to have arrived."""
+
+    label: str
+    bytes: int
+    files: int
+    error: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry in `exp.sync/1`."""
+        return {"name": self.label, "bytes": self.bytes, "files": self.files, "error": self.error}
+
+
+class OutboxReport(NamedTuple):
+    """What is left in an outbox.
+
+    `is_sending` is whether a sender is at work, `last` is the time of the last acknowledgement, `error` why
+    nothing arrives now.
+    """
+
+    outbox: Outbox
+    root: str
+    entries: list[PendingEntry]
+    is_sending: bool
+    last: str | None
+    error: dict[str, Any] | None
+    since: str | None
+    state: DeliveryState
+
+    def to_json(self) -> dict[str, Any]:
+        """The outbox in `exp.sync/1`."""
+        return {
+            "url": self.outbox.url,
+            "root": self.root,
+            "state": str(self.state),
+            "bytes": sum(each.bytes for each in self.entries),
+            "files": sum(each.files for each in self.entries),
+            "is_sending": self.is_sending,
+            "last": self.last,
+            "since": self.since,
+            "error": self.error,
+            "entries": [each.to_json() for each in self.entries],
+        }
+
+
+class SyncChoice:
+    """The records and experiments that are named: by prefix, glob of prefixes, or id; without names, all."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = [name.strip("/") for name in names]
+
+    def __call__(self, marker: Marker) -> bool:
+        """Whether a marker is for one of them."""
+        label = marker.prefix or Path(marker.experiment or "").name
+        return not self._names or self.takes(label)
+
+    def takes(self, label: str) -> bool:
+        """Whether a prefix or an id is one of them."""
+        return any(name == label or fnmatch.fnmatchcase(label, name) for name in self._names)
+
+
+def outboxes(roots: Iterable[str], home: str) -> Iterator[Outbox]:
+    """The outboxes of folders of records and of a home, each once."""
+    folders = [f"{root}/{written.FOLDER}" for root in roots]
+    folders.append(f"{home}/{written.HOME_FOLDER}")
+    folders += [f"{server}/records/{written.FOLDER}" for server in _folders(folders[-1])]
+    for folder in dict.fromkeys(folders):
+        for path in _folders(folder):
+            if (outbox := outbox_files.outbox_at(path)) is not None:
+                yield outbox
+
+
+def _folders(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def report(outbox: Outbox, choice: SyncChoice) -> OutboxReport:
+    """What is left in an outbox, without asking the server: costs as much as there is pending."""
+    marked = [marker for marker in outbox_files.markers(outbox).values() if choice(marker)]
+    state = outbox_files.read_state(outbox)
+    problems = state.get("records")
+    problems = problems if isinstance(problems, dict) else {}
+    root = outbox_files.root_of(outbox)
+    entries, pace = [], Pace()
+    by_label = {marker.prefix or marker.experiment or "": marker for marker in marked}
+    for label, marker in sorted(by_label.items()):
+        each = work.work_of(marker, root, outbox, pace)
+        if each is None:
+            continue
+        error = problems.get(label)
+        size = count = 0
+        try:
+            each.outgoing.look()
+            size, count = each.outgoing.pending_bytes, len(each.outgoing.pending_files)
+        except (ExpError, OSError) as fault:
+            error = {"code": "unreadable", "message": str(fault), "since": clock.stamp()}
+        if size or count or error or _is_old(marker, state):
+            entries.append(PendingEntry(label, size, count, error if isinstance(error, dict) else None))
+    error = state.get("error") if marked else None
+    last = state.get("last")
+    oldest = min((marker.mtime_ns for marker in marked), default=None)
+    return OutboxReport(
+        outbox,
+        root,
+        entries,
+        is_sending=locks.is_held(Path(outbox.lock)),
+        last=last if isinstance(last, str) else None,
+        error=error if isinstance(error, dict) else None,
+        since=None if oldest is None else clock.stamp(oldest / 1e9),
+        state=DeliveryState.LEFT if entries or error else DeliveryState.DELIVERED,
+    )
+
+
+def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
+    """Whether a marker was written after the last look of any sender, so that nobody knows about it."""
+    try:
+        return marker.mtime_ns / 1e9 > clock.unix(str(state["time"]))
+    except (LookupError, ValueError):
+        return True
+
+
+def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
+    """Ship what is left in an outbox, or wait for the sender that does; returns what is left then.
+
+    Args:
+        outbox: of a root and a server.
+        choice: which markers count.
+        show: is called now and then, to show the progress.
+    """
+    hurried: float | None = None
+    while (descriptor := locks.take(Path(outbox.lock), patience=PAUSE)) is None:
+        if hurried is None:
+            write_whole(f"{outbox.folder}/{WAKE}", b"")
+            hurried = time.time()
+        seen = report(outbox, choice)
+        show(seen)
+        if not seen.entries or (seen.error is not None and _is_since(outbox, hurried + SETTLED)):
+            return seen._replace(state=_state_of(seen))
+    try:
+        sender = Sender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
+        try:
+            _send_all(sender, lambda: show(report(outbox, choice)))
+        finally:
+            sender.close()
+    finally:
+        os.close(descriptor)
+    done = report(outbox, choice)._replace(is_sending=False)
+    return done._replace(state=_state_of(done))
+
+
+def _send_all(sender: Sender, show: Callable[[], None]) -> None:
+    """Turn until the server has all, or refuses, or has not answered a few times."""
+    failures = 0
+    next_show = 0.0
+    while True:
+        before = sender.failures
+        is_moving = sender.turn()
+        if time.monotonic() >= next_show:
+            show()
+            next_show = time.monotonic() + 1
+        if sender.failures > before:
+            failures += 1
+            is_final = sender.error is not None and sender.error.fault in {
+                RemoteFault.TOKEN,
+                RemoteFault.NO_TOKEN,
+                RemoteFault.NOT_EXP,
+                RemoteFault.VERSION,
+            }
+            if failures >= TRIES or is_final:
+                return
+        elif is_moving:
+            failures = 0
+        if sender.error is None and sender.is_done:
+            return
+        if not is_moving:
+            time.sleep(PAUSE)
+
+
+def _is_since(outbox: Outbox, seconds: float) -> bool:
+    try:
+        return clock.unix(str(outbox_files.read_state(outbox).get("time"))) >= seconds
+    except ValueError:
+        return False
+
+
+def _state_of(seen: OutboxReport) -> DeliveryState:
+    code = (seen.error or {}).get("code")
+    if not seen.entries and not seen.error:
+        return DeliveryState.DELIVERED
+    if code in REFUSALS:
+        return DeliveryState.REFUSED
+    if code in {
+        RemoteFault.AWAY,
+        RemoteFault.BUSY,
+        RemoteFault.BROKEN,
+        RemoteFault.NOT_EXP,
+        RemoteFault.VERSION,
+    }:
+        return DeliveryState.AWAY
+    return DeliveryState.LEFT if seen.entries else DeliveryState.DELIVERED

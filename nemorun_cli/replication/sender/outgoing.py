@@ -1,0 +1,305 @@
+"""Ships one record or experiment: what is missing on the server, in the order of its kinds."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nemorun_cli.replication import protocol
+from nemorun_cli.replication.client import file_address
+from nemorun_cli.replication.remote_errors import OF_ALL, RemoteError, RemoteFault
+from nemorun_cli.replication.sender.outbox_files import Known
+from nemorun_cli.replication.shapes import FileKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nemorun_cli.replication.client import Client
+    from nemorun_cli.replication.record_files import LocalFile, Source
+
+SMALLEST_BATCH: Final = 1 << 10  # bytes: what is refused as too large even so is left alone
+PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
+SMALLEST_PIECE: Final = 1 << 16  # bytes
+
+
+class SyncProblem(NamedTuple):
+    """Why a file, or all files, of a record do not arrive, and since when."""
+
+    fault: str
+    message: str
+    since: float
+
+
+@dataclass(slots=True)
+class Pace:
+    """How much is sent at once, as the server and the way to it allow; in bytes."""
+
+    batch: int = protocol.LARGEST_BATCH
+    piece: int = protocol.LARGEST_BATCH
+    largest: int = protocol.LARGEST_BATCH
+
+    def sent(self, size: int, seconds: float) -> None:
+        """Adapt the pieces of contents to the speed of the last one."""
+        rate = size / max(seconds, 1e-3)
+        self.piece = int(min(self.largest, max(SMALLEST_PIECE, rate * PIECE_TIME)))
+        self.batch = min(self.largest, self.batch * 2)
+
+    def failed(self) -> None:
+        """Send less at once: the connection broke, and all that was not answered is sent again."""
+        self.batch = max(SMALLEST_PIECE, self.batch // 2)
+        self.piece = max(SMALLEST_PIECE, self.piece // 2)
+
+    def refused(self, size: int) -> bool:
+        """Send half as much after a refusal of so many bytes as too large; False if that is too little."""
+        if size <= SMALLEST_BATCH:
+            return False
+        self.largest = max(SMALLEST_BATCH, size // 2)
+        self.batch, self.piece = min(self.batch, self.largest), min(self.piece, self.largest)
+        return True
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One record or experiment on its way.
+
+    Attributes:
+        source: its files here.
+        pace: shared by all shipments to the server.
+        is_own_file: whether the writer of a file is on this machine, so that a longer copy on the server is
+            one of something else.
+        on_server: the sizes that the server has; None until it was asked.
+        problems: by path, files that are left alone; the path "" stands for all.
+    """
+
+    source: Source
+    pace: Pace
+    is_own_file: Callable[[str], bool] = lambda _: True
+    on_server: dict[str, int] | None = None
+    problems: dict[str, SyncProblem] = field(default_factory=dict)
+    _files: list[LocalFile] = field(default_factory=list)
+    _put: dict[str, tuple[int, int]] = field(default_factory=dict)  # sizes and times of whole files as sent
+    _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
+    acknowledged: float | None = None
+
+    def look(self) -> None:
+        """Read the sizes of the files here."""
+        self._files = self.source.files()
+
+    @property
+    def pending_files(self) -> list[LocalFile]:
+        """What is not on the server, in the order in which it is sent."""
+        return [file for file in self._files if self._is_pending(file)]
+
+    @property
+    def pending_bytes(self) -> int:
+        """The bytes that are not on the server."""
+        return sum(self._missing(file) for file in self._files if self._is_pending(file))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing can be sent until something changes on the server, or here."""
+        return "" in self.problems
+
+    @property
+    def known(self) -> Known:
+        """What the server has, for a later sender."""
+        return Known(self.on_server or {}, self._put)
+
+    def remember(self, known: Known) -> None:
+        """Use what an earlier sender knew; the server corrects what is wrong."""
+        self.on_server, self._put = dict(known.sizes), dict(known.whole)
+
+    def confirm(self, client: Client) -> bool:
+        """Whether the server has all, by its own word, since the last byte was sent."""
+        if not self._is_confirmed:
+            self.on_server = client.sizes(self.source.address) or {}
+            self._is_confirmed = True
+            for file in self._files:
+                if file.kind is FileKind.WHOLE and self.on_server.get(file.path) != file.size:
+                    self._put.pop(file.path, None)
+        return not self.pending_files
+
+    def send_rows(self, client: Client) -> bool:
+        """Send one batch of each file that is no content; returns whether anything was sent.
+
+        Raises:
+            RemoteError: of the server or of the way to it; what concerns a file is kept as a problem.
+        """
+        if not self._ask_sizes(client):
+            return False
+        sent = False
+        for file in self._files:
+            if file.kind is not FileKind.CONTENT and self._may_go(file):
+                send = self._put_whole if file.kind is FileKind.WHOLE else self._append
+                sent = self._guarded(file, lambda send=send, file=file: send(client, file)) or sent  # type: ignore[misc] # bound now
+        return sent
+
+    def send_piece(self, client: Client) -> bool:
+        """Send one piece of a content, if there is any, the earliest named first.
+
+        Raises:
+            RemoteError: as `send_rows`.
+        """
+        if not self._ask_sizes(client):
+            return False
+        contents = {
+            file.path: file for file in self._files if file.kind is FileKind.CONTENT and self._may_go(file)
+        }
+        if not contents:
+            return False
+        first = next((path for path in self._named() if path in contents), next(iter(contents)))
+        return self._guarded(contents[first], lambda: self._append_content(client, contents[first]))
+
+    def _ask_sizes(self, client: Client) -> bool:
+        if self.is_stuck:
+            return False
+        if self.on_server is None:
+            try:
+                self.on_server = client.sizes(self.source.address) or {}
+            except RemoteError as error:
+                if error.fault in OF_ALL:
+                    raise
+                self._stop("", error)
+                return False
+            self._is_confirmed = True
+        return True
+
+    def _is_pending(self, file: LocalFile) -> bool:
+        if file.kind is FileKind.WHOLE:
+            return self._put.get(file.path) != (file.size, file.mtime_ns)
+        have = (self.on_server or {}).get(file.path)
+        return have is None or have < file.size
+
+    def _missing(self, file: LocalFile) -> int:
+        if file.kind is FileKind.WHOLE:
+            return file.size
+        return max(0, file.size - (self.on_server or {}).get(file.path, 0))
+
+    def _may_go(self, file: LocalFile) -> bool:
+        if file.path in self.problems:
+            return False
+        have = (self.on_server or {}).get(file.path, 0)
+        if file.kind is FileKind.GROWING and have > file.size:
+            if self.is_own_file(file.path):
+                text = f"the server has {have:,} bytes of {file.path}, and here are only {file.size:,}"
+                self.problems[file.path] = SyncProblem(RemoteFault.DIVERGED, text, time.time())
+            return False
+        return self._is_pending(file)
+
+    def _guarded(self, file: LocalFile, act: Callable[[], bool]) -> bool:
+        try:
+            return act()
+        except FileNotFoundError:
+            return False  # it was removed; the next look shows that
+        except OSError as error:
+            text = f"{file.path} cannot be read: {error.strerror or error}"
+            self.problems[file.path] = SyncProblem("unreadable", text, time.time())
+            return False
+        except RemoteError as error:
+            if error.fault in OF_ALL:
+                raise
+            if error.fault is RemoteFault.CONFLICT and error.offset is not None:
+                self._set(file.path, error.offset)
+                return True
+            self._stop("" if error.fault is RemoteFault.FORBIDDEN else file.path, error)
+            return False
+
+    def _stop(self, path: str, error: RemoteError) -> None:
+        self.problems[path] = SyncProblem(error.fault, error.message, time.time())
+
+    def _set(self, path: str, size: int) -> None:
+        if self.on_server is None:
+            self.on_server = {}
+        self.on_server[path] = size
+
+    def _has_sent(self) -> None:
+        self._is_confirmed = False
+        self.acknowledged = time.time()
+
+    def _put_whole(self, client: Client, file: LocalFile) -> bool:
+        data = self.source.read(file.path, 0, file.size + 1)
+        if file.path.startswith("labels/") and not data.endswith(b"\n"):
+            return False  # it is being written
+        client.put(file_address(self.source.address, file.path), data)
+        if len(data) == file.size:  # otherwise it has changed since the look
+            self._put[file.path] = file.size, file.mtime_ns
+        self._set(file.path, len(data))
+        self._has_sent()
+        return True
+
+    def _append(self, client: Client, file: LocalFile) -> bool:
+        offset = (self.on_server or {}).get(file.path, 0)
+        data = self.source.read(file.path, offset, min(self.pace.batch, file.size - offset))
+        if not data and offset < file.size:
+            raise FileNotFoundError(file.path)  # it became shorter
+        end = data.rfind(b"\n") + 1
+        if end and file.path.startswith("files/"):
+            data = self._without_missing(data[:end])
+            if not data:
+                return False  # the content that the first row names is first
+        elif end and offset + len(data) < file.size:
+            data = data[:end]  # whole rows, where there are any
+        address = file_address(self.source.address, file.path)
+        try:
+            self._set(file.path, client.append(address, offset, data))
+        except RemoteError as error:
+            if error.fault is not RemoteFault.TOO_LARGE or not self.pace.refused(len(data)):
+                raise
+            return True
+        self._has_sent()
+        return True
+
+    def _append_content(self, client: Client, file: LocalFile) -> bool:
+        address = file_address(self.source.address, file.path)
+        have = (self.on_server or {}).get(file.path)
+        if have is None:
+            state = client.content(address)
+            if state.is_complete:
+                self._set(file.path, file.size)
+                return True
+            have = state.size
+        if have > file.size:
+            have = 0
+        data = self.source.read(file.path, have, min(self.pace.piece, file.size - have))
+        begin = time.monotonic()
+        try:
+            self._set(file.path, client.append_content(address, have, file.size, data))
+        except RemoteError as error:
+            if error.fault is not RemoteFault.TOO_LARGE or not self.pace.refused(len(data)):
+                raise
+            return True
+        self.pace.sent(len(data), time.monotonic() - begin)
+        self._has_sent()
+        return True
+
+    def _without_missing(self, rows: bytes) -> bytes:
+        """The rows of saved files before the first one whose content is still to be sent."""
+        coming = {file.path for file in self._files if file.kind is FileKind.CONTENT and self._may_go(file)}
+        size = 0
+        for line in rows.splitlines(keepends=True):
+            if not coming.isdisjoint(_contents_of(line)):
+                break
+            size += len(line)
+        return rows[:size]
+
+    def _named(self) -> list[str]:
+        """The contents that the next rows of saved files name."""
+        paths: list[str] = []
+        for file in self._files:
+            if file.path.startswith("files/") and self._is_pending(file):
+                offset = (self.on_server or {}).get(file.path, 0)
+                rows = self.source.read(file.path, offset, min(self.pace.batch, file.size - offset))
+                paths += [path for line in rows.splitlines() for path in _contents_of(line)]
+        return paths
+
+
+def _contents_of(line: bytes) -> list[str]:
+    """The contents that a row of saved files names."""
+    try:
+        row = json.loads(line)
+        checksum = row["saved"]["checksum"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
+    return [f"blobs/{checksum[:2]}/{checksum}"] if isinstance(checksum, str) else []

@@ -1,0 +1,342 @@
+"""The loop of a sender: look, report what is alive, send, conclude; wait while the server takes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.model import clock
+from nemorun_cli.replication.client import Client
+from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
+from nemorun_cli.replication.sender import outbox_files, tokens, work
+from nemorun_cli.replication.sender.outgoing import Pace, SyncProblem
+from nemorun_cli.replication.sender.waits import RetryTime
+from nemorun_cli.tracking.process import process_info
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nemorun_cli.replication.sender.outbox_files import Marker, SenderLog
+    from nemorun_cli.replication.sender.work import Work
+    from nemorun_cli.tracking.outbox.markers import Outbox
+
+LOOK: Final = 0.5  # seconds between looks at what is marked
+LOOK_SHARE: Final = 20  # looking takes at most one part in so many of the time
+GLANCE: Final = 0.1  # seconds between looks at whether there are new markers
+HEARD: Final = 15.0  # seconds between reports of what is alive
+MOST_HEARD: Final = 1000  # openings in a report
+MOST_BEHIND: Final = 16  # records that are on their way at the same time
+MOST_RECENT: Final = (
+    64  # records without markers that are still looked at: forked processes may write to them
+)
+RECENT: Final = 60.0  # seconds for which that is done
+STATE_FORMAT: Final = "exp.sender/1"
+STATE_AGE: Final = 10.0  # seconds after which the state is written again, to show that the sender lives
+MOST_LISTED: Final = 100  # records with a problem in the state
+WAKE: Final = "wake"  # a file in the outbox: when it is touched, the sender tries again at once
+
+
+class Sender:
+    """Ships what is marked in an outbox. The caller holds its lock.
+
+    Args:
+        outbox: of a root and a server.
+        log: of the outbox.
+        chooses: which markers count; default all.
+
+    Attributes:
+        error: why nothing arrives now; None while things go well.
+        last: the Unix time of the last acknowledgement.
+        failures: how often the server took nothing.
+        skew: seconds by which the server's clock is ahead of this one; None until it was asked.
+    """
+
+    def __init__(
+        self, outbox: Outbox, log: SenderLog, *, chooses: Callable[[Marker], bool] | None = None
+    ) -> None:
+        self.outbox = outbox
+        self.error: SyncProblem | None = None
+        self.last: float | None = None
+        self.failures = 0
+        self.skew: float | None = None
+        self._root = outbox_files.root_of(outbox)
+        self._chooses = chooses
+        self._log = log
+        self._pace = Pace()
+        self._retry = RetryTime()
+        self._client: Client | None = None
+        self._markers: dict[str, Marker] = {}
+        self._works: dict[str, Work] = {}
+        self._next_look = self._next_heard = self._state_at = 0.0  # monotonic
+        self._state: dict[str, Any] = {}
+        self._seen: tuple[int, ...] = ()
+        self._idle_since: float | None = None  # monotonic
+        self._started = clock.stamp()
+        before = outbox_files.read_state(outbox).get("last")
+        if isinstance(before, str):
+            with contextlib.suppress(ValueError):
+                self.last = clock.unix(before)
+
+    def run(self, *, linger: float) -> None:
+        """Ship until nothing was left to do for `linger` seconds, or until the outbox is removed."""
+        self._log.write(f"started for {self.outbox.url}")
+        while os.path.isdir(self.outbox.pending):
+            is_moving = self.turn()
+            if self._idle_since is not None and time.monotonic() - self._idle_since >= linger:
+                break
+            if not is_moving:
+                self._pause()
+        self._log.write("ended: nothing is left to do")
+
+    def turn(self) -> bool:
+        """Do a little of everything; returns whether more can be done at once."""
+        self._look()
+        is_moving = False
+        if self._has_reason() and (self._retry.is_due or self._is_woken()):
+            try:
+                is_moving = self._ship()
+            except RemoteError as error:
+                self._failed(error)
+            except (ExpError, OSError) as error:  # as the file of tokens, which cannot be read
+                message = error.message if isinstance(error, ExpError) else str(error)
+                self._failed(RemoteError(RemoteFault.NO_TOKEN, message, hint=getattr(error, "hint", None)))
+        self._note()
+        return is_moving
+
+    @property
+    def left(self) -> list[Work]:
+        """What has markers, as it was at the last look."""
+        return [each for each in self._works.values() if each.markers]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the server has all that can be sent now."""
+        return not self.is_behind and not self._can_conclude
+
+    @property
+    def _can_conclude(self) -> bool:
+        """Whether something has ended, and its markers can be removed."""
+        return any(
+            any(each.watched.is_over(marker) for marker in each.markers.values()) and each.worst is None
+            for each in self.left
+        )
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that can be sent was not, or was not looked at yet."""
+        unknown = len(self._markers) > sum(len(each.markers) for each in self.left)
+        return unknown or any(each.is_behind for each in self._works.values())
+
+    def close(self) -> None:
+        """Write the last state, and close the connection."""
+        self._note(is_last=True)
+        if self._client is not None:
+            self._client.close()
+
+    def _look(self) -> None:
+        """Read new markers, and look at what they name."""
+        begin = time.monotonic()
+        if begin < self._next_look:
+            return
+        self._markers = outbox_files.markers(self.outbox, self._markers)
+        if self._chooses is not None:
+            self._markers = {name: each for name, each in self._markers.items() if self._chooses(each)}
+        self._assign()
+        for each in self._works.values():
+            each.look()
+        now = time.monotonic()
+        self._next_look = now + max(LOOK, (now - begin) * LOOK_SHARE)
+
+    def _assign(self) -> None:
+        """Give the markers to the works; of what is new, the latest first, and only so much at a time."""
+        by_label: dict[str, dict[str, Marker]] = {}
+        for marker in self._markers.values():
+            by_label.setdefault(marker.prefix or marker.experiment or "", {})[marker.name] = marker
+        now = time.monotonic()
+        for label, each in self._works.items():
+            each.markers = by_label.pop(label, {})
+            if each.markers:
+                each.without_markers_since = None
+            elif each.without_markers_since is None:
+                each.without_markers_since = now
+        self._drop(now)
+        behind = sum(each.is_behind for each in self._works.values())
+        newest = sorted(by_label, key=lambda label: max(each.mtime_ns for each in by_label[label].values()))
+        while newest and behind < MOST_BEHIND:
+            label = newest.pop()
+            made = work.work_of(next(iter(by_label[label].values())), self._root, self.outbox, self._pace)
+            if made is not None:
+                made.markers = by_label[label]
+                self._works[label] = made
+                behind += 1
+
+    def _drop(self, now: float) -> None:
+        """Forget what has had no markers for a while, or is one too many of those."""
+        done = [
+            (each.without_markers_since, label)
+            for label, each in self._works.items()
+            if each.without_markers_since is not None
+        ]
+        for index, (since, label) in enumerate(sorted(done, reverse=True)):
+            if index >= MOST_RECENT or now - since >= RECENT:
+                del self._works[label]
+
+    def _has_reason(self) -> bool:
+        """Whether the server is to be asked anything."""
+        now = time.monotonic()
+        is_idle = self.is_done
+        is_waiting = any(each.worst is None for each in self.left)  # for a process that still writes
+        if is_idle and not is_waiting:
+            self._idle_since = self._idle_since or now
+        else:
+            self._idle_since = None
+        return not is_idle or (is_waiting and now >= self._next_heard)
+
+    def _ship(self) -> bool:
+        client = self._connected()
+        self._report(client)
+        sent = False
+        works = list(self._works.values())
+        for each in works:
+            sent = each.outgoing.send_rows(client) or sent
+        for each in works:
+            if each.outgoing.send_piece(client):  # one, so that rows follow soon
+                sent = True
+                break
+        for each in works:
+            if not each.is_behind:
+                each.conclude(client, self.outbox)
+        if sent:
+            self.last = time.time()
+        if self.error is not None:
+            self._log.write("the server takes what is sent again")
+        self.error = None
+        self._retry.succeeded()
+        return sent
+
+    def _connected(self) -> Client:
+        """The connection, on which the server has identified itself."""
+        if self._client is None:
+            client = Client(self.outbox.url, tokens.required(self.outbox.url))
+            before = time.time()
+            hello = client.hello()
+            self._pace.largest = hello.largest_batch
+            self._pace.batch = min(self._pace.batch, hello.largest_batch)
+            self._pace.piece = min(self._pace.piece, hello.largest_batch)
+            with contextlib.suppress(ValueError):
+                self.skew = clock.unix(hello.time) - (before + time.time()) / 2
+            self._client = client
+        return self._client
+
+    def _report(self, client: Client) -> None:
+        """Report to the server what is alive, if that is due."""
+        now = time.monotonic()
+        if now < self._next_heard:
+            return
+        alive = [list(pair) for pair in self._alive()][:MOST_HEARD]
+        self._next_heard = now + HEARD
+        supervised = [list(place) for place in self._supervised()][:MOST_HEARD]
+        if not alive and not supervised:
+            return
+        machine = {"host": process_info.host(), "boot": process_info.boot()}
+        document = {"machine": machine, "time": clock.stamp(), "alive": alive, "supervised": supervised}
+        try:
+            client.heard(document)
+        except RemoteError as error:
+            if error.fault not in {RemoteFault.REFUSED, RemoteFault.FORBIDDEN}:  # an older server
+                self._next_heard = 0.0
+                raise
+
+    def _alive(self) -> Iterator[tuple[str, str]]:
+        for each in self.left:
+            for opening in getattr(each.watched, "alive", ()):
+                yield each.label, opening
+
+    def _supervised(self) -> Iterator[tuple[str, str, str]]:
+        for each in self.left:
+            if (place := getattr(each.watched, "supervised", None)) is not None:
+                yield place
+
+    def _failed(self, error: RemoteError) -> None:
+        """Keep the error for those who ask, and wait as it demands."""
+        if error.fault in {RemoteFault.AWAY, RemoteFault.BROKEN}:
+            self._pace.failed()
+        since = (
+            self.error.since if self.error is not None and self.error.fault == error.fault else time.time()
+        )
+        hint = f" ({error.hint})" if error.hint else ""
+        self.error = SyncProblem(error.fault, f"{error.message}{hint}", since)
+        self.failures += 1
+        self._log.write(f"{error.fault}: {error.message}")
+        self._retry.failed(error)
+        if self._client is not None:
+            self._client.close()
+            self._client = None  # the next try asks who is there, and reads the token again
+
+    def _is_woken(self) -> bool:
+        """Whether somebody asked to try again at once since the last question."""
+        try:
+            status = os.stat(f"{self.outbox.folder}/{WAKE}")
+        except OSError:
+            return False
+        seen = status.st_mtime_ns, status.st_ino
+        is_new = bool(self._seen) and seen != self._seen
+        self._seen = seen
+        return is_new
+
+    def _pause(self) -> None:
+        """Wait for the next look, or for a new marker."""
+        before = self._marked()
+        while time.monotonic() < self._next_look:
+            time.sleep(min(GLANCE, max(0.0, self._next_look - time.monotonic())))
+            if self._marked() != before:
+                self._next_look = 0.0
+
+    def _marked(self) -> int:
+        try:
+            return os.stat(self.outbox.pending).st_mtime_ns
+        except OSError:
+            return 0
+
+    def _note(self, *, is_last: bool = False) -> None:
+        """Write what the server has, and the state."""
+        for each in self._works.values():
+            each.note(self.outbox, is_final=is_last)
+        state = self.to_json()
+        now = time.monotonic()
+        if state != self._state or now - self._state_at >= STATE_AGE or is_last:
+            self._state, self._state_at = state, now
+            document = {**state, "pid": None if is_last else os.getpid(), "time": clock.stamp()}
+            with contextlib.suppress(OSError):  # a full disk
+                outbox_files.write_state(self.outbox, document)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is pending, and why."""
+        left = self.left
+        records: dict[str, Any] = {}
+        for each in left:
+            if (problem := each.worst) is not None and len(records) < MOST_LISTED:
+                records[each.label] = _problem_json(problem)
+        problem = self.error or next((each.worst for each in left if each.worst is not None), None)
+        return {
+            "format": STATE_FORMAT,
+            "url": self.outbox.url,
+            "host": process_info.host(),
+            "started": self._started,
+            "last": None if self.last is None else clock.stamp(self.last),
+            "skew": None if self.skew is None else round(self.skew, 1),
+            "pending": {
+                "bytes": sum(each.outgoing.pending_bytes for each in left),
+                "files": sum(len(each.outgoing.pending_files) for each in left),
+                "markers": len(self._markers),
+            },
+            "error": None if problem is None else _problem_json(problem),
+            "records": records,
+        }
+
+
+def _problem_json(problem: SyncProblem) -> dict[str, Any]:
+    return {"code": str(problem.fault), "message": problem.message, "since": clock.stamp(problem.since)}

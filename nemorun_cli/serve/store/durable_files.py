@@ -1,0 +1,100 @@
+"""Files of replicas that are on disk, with their folders, before an answer confirms it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.system.files import descriptor_to_change, entered, identity, sync_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.serve.store.replica_addresses import ReplicaFile
+
+BLOCK: Final = 1 << 20  # bytes read at a time
+_MOST_KNOWN: Final = 200_000
+
+
+class DurableFiles:
+    """Opens files of replicas, and knows of which the entries in their folders are on disk.
+
+    An entry is synced by each process once, also if another one created it and died before it had synced it.
+    """
+
+    def __init__(self) -> None:
+        self._durable: set[tuple[int, int]] = set()
+
+    @contextlib.contextmanager
+    def opened(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:
+        """A descriptor to read and write a file; behind no symbolic link.
+
+        Raises:
+            FileNotFoundError: it does not exist, without `creates`.
+            OSError: it cannot be opened, or is not a regular file.
+        """
+        with self.entered(file, creates=creates) as folder:
+            descriptor = descriptor_to_change(file.full, creates=creates, folder=folder)
+            try:
+                if (key := identity(descriptor)) not in self._durable:
+                    sync_entries(folder)
+                    self._durable.add(key)
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def entered(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:
+        """A descriptor of the folder of a file, which is on disk."""
+        if len(self._durable) > _MOST_KNOWN:
+            self._durable = set()
+        folder = os.path.dirname(file.full)  # noqa: PTH120 - a text
+        with entered(folder, inside=file.replica.root, creates=creates, durable=self._durable) as descriptor:
+            yield descriptor
+
+
+def append(descriptor: int, data: bytes | memoryview, *, size: int, syncs: bool = True) -> None:
+    """Write bytes at the end of a file, completely or not at all.
+
+    Args:
+        descriptor: of the file.
+        data: the bytes.
+        size: of the file.
+        syncs: whether the file is on disk afterwards.
+
+    Raises:
+        OSError: they could not be written; the file has its old size.
+    """
+    view, written = memoryview(data), 0
+    try:
+        while written < len(view):
+            written += os.pwrite(descriptor, view[written:], size + written)
+        if syncs:
+            os.fsync(descriptor)
+    except OSError:
+        with contextlib.suppress(OSError):  # what stays are the first of the right bytes
+            os.ftruncate(descriptor, size)
+        raise
+
+
+def has_at(descriptor: int, data: bytes | memoryview, *, offset: int) -> bool:
+    """Whether a file has these bytes at an offset."""
+    view = memoryview(data)
+    for start in range(0, len(view), BLOCK):
+        block = view[start : start + BLOCK]
+        if os.pread(descriptor, len(block), offset + start) != block:
+            return False
+    return True
+
+
+def are_equal(one: int, other: int) -> bool:
+    """Whether two open files have the same bytes."""
+    if os.fstat(one).st_size != os.fstat(other).st_size:
+        return False
+    at = 0
+    while block := os.pread(one, BLOCK, at):
+        if os.pread(other, BLOCK, at) != block:
+            return False
+        at += len(block)
+    return True

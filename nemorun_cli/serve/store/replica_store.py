@@ -1,0 +1,339 @@
+"""The store of replicas: every change of one, in whole or not at all, and on disk when it returns.
+
+Requests are repeated, reordered and cut, and come from two senders at once: each changes a file only if it
+continues it, so that the server's bytes are always the first of the original's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nemorun_cli.replication.protocol import LARGEST_ROW
+from nemorun_cli.replication.shapes import FileKind
+from nemorun_cli.serve.store import durable_files, row_bodies, running_digests
+from nemorun_cli.serve.store.durable_files import DurableFiles
+from nemorun_cli.serve.store.path_locks import PathLocks
+from nemorun_cli.serve.store.quotas import Quotas
+from nemorun_cli.serve.store.root_folder import INCOMING, LOCKS
+from nemorun_cli.serve.store.running_digests import RunningDigests
+from nemorun_cli.serve.store.staging import Staging
+from nemorun_cli.serve.store.store_refusal import StoreRefusal, not_found
+from nemorun_cli.system.files import descriptor_to_change, descriptor_to_read, sync_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.serve.site import Site
+    from nemorun_cli.serve.store.replica_addresses import ReplicaFile
+
+LARGEST_WHOLE: Final = 256 << 20  # bytes of a file that is sent at once, and that readers read at once
+LARGEST_LEDGER_ROW: Final = 64 << 20  # bytes of a line of an experiment's files, which no user writes
+_REPLACED: Final = ("resolved.json", "usage")  # whole files that may get another content; and verdicts
+_VERDICT: Final = ".verdict.json"
+
+
+class ContentState(NamedTuple):
+    """How much of a content the server has.
+
+    Attributes:
+        size: bytes on the server.
+        is_complete: whether the content has its place, and its checksum fits.
+    """
+
+    size: int
+    is_complete: bool
+
+
+class ReplicaStore:
+    """The replicas below the root of a site.
+
+    Args:
+        site: a server that collects, whose root is prepared.
+    """
+
+    def __init__(self, site: Site) -> None:
+        if site.root is None:
+            raise ValueError("this site has no root for replicas")
+        self._largest = site.largest_file
+        self._files = DurableFiles()
+        self._locks = PathLocks(site.own / LOCKS)
+        self._quotas = Quotas(site.root, site.quota)
+        self._digests = RunningDigests()
+        self.staging = Staging(site.own / INCOMING)
+        self.root = site.root
+
+    # Growing files
+
+    def append(self, file: ReplicaFile, data: bytes, *, offset: int) -> int:
+        """Append bytes to a growing file if it has `offset` bytes; if it has these bytes already, keep it.
+
+        Returns:
+            The bytes that are on disk up to the end of `data`.
+
+        Raises:
+            StoreRefusal: the file has another size or other bytes, a line is refused, or the limit of its
+                user is reached.
+            OSError: the disk is full or faulty; then the file is as it was.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._locks.held(file.full, kind="rows"))
+            try:
+                descriptor = stack.enter_context(self._files.opened(file, creates=offset == 0))
+            except FileNotFoundError:
+                raise _stale(file, 0) from None
+            return self._append(file, descriptor, data, offset=offset)
+
+    def _append(self, file: ReplicaFile, descriptor: int, data: bytes, *, offset: int) -> int:
+        size = os.fstat(descriptor).st_size
+        if size != offset:
+            _require_same(file, descriptor, data, offset=offset, size=size)
+            os.fsync(descriptor)  # the server may have died before it had done this
+            return offset + len(data)
+        if size + len(data) > self._largest:
+            raise _too_large(file, self._largest)
+        flaw = self._flaw(file, descriptor, data, size) if file.path.endswith(row_bodies.SUFFIX) else None
+        good = data if flaw is None else data[: flaw.good]
+        self._quotas.take(file.replica.owner, len(good), is_new=size == 0)
+        durable_files.append(descriptor, good, size=size)
+        if flaw is not None:
+            raise StoreRefusal(
+                422,
+                flaw.code,
+                f"{file.label}: a line is not kept: {flaw.problem}",
+                hint="the lines before it are stored",
+                offset=size + len(good),
+            )
+        return size + len(data)
+
+    def _flaw(self, file: ReplicaFile, descriptor: int, data: bytes, size: int) -> row_bodies.RowFlaw | None:
+        longest = LARGEST_ROW if file.replica.is_record else LARGEST_LEDGER_ROW
+        carried = row_bodies.carried(descriptor, size, most=longest)
+        return row_bodies.flaw(data, carried=carried, longest=longest)
+
+    # Contents
+
+    def content(self, file: ReplicaFile) -> ContentState | None:
+        """How much of a content the server has; None if nothing."""
+        for path, is_complete in ((file.full, True), (self.staging.content(file), False)):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = descriptor_to_read(path, inside=file.replica.root)
+                try:
+                    return ContentState(os.fstat(descriptor).st_size, is_complete)
+                finally:
+                    os.close(descriptor)
+        return None
+
+    def receive(self, file: ReplicaFile, block: bytes | memoryview, *, offset: int, total: int) -> None:
+        """Add a block to a content that is being received; it need not be on disk yet.
+
+        Raises:
+            StoreRefusal: the server has less than `offset` bytes of it, or others.
+            OSError: the disk is full or faulty; then the content is as it was.
+        """
+        self._require_size(file, offset + len(block), total)
+        path = self.staging.content(file)
+        with self._locks.held(path, kind="contents"):
+            if self._is_complete(file, block, offset=offset):
+                return
+            if offset == 0:
+                self.staging.make_folder(file)
+            with _opened(path, creates=offset == 0) as descriptor:
+                if descriptor is None:
+                    raise _stale(file, 0)
+                before = running_digests.state(descriptor)
+                size = before[1]
+                if size == 0:
+                    self._digests.begin(path, descriptor)
+                if offset > size:
+                    raise _stale(file, size)
+                known = min(size - offset, len(block))
+                if not durable_files.has_at(descriptor, block[:known], offset=offset):
+                    os.unlink(path)  # noqa: PTH108 - a text
+                    raise _stale(file, 0)
+                if rest := memoryview(block)[known:]:
+                    self._quotas.take(file.replica.owner, len(rest), is_new=size == 0)
+                    durable_files.append(descriptor, rest, size=size, syncs=False)
+                    self._digests.extend(path, descriptor, rest, before=before)
+
+    def received(self, file: ReplicaFile, *, total: int) -> ContentState:
+        """Put what was received on disk, and, if it is complete and its checksum fits, in its place.
+
+        Raises:
+            StoreRefusal: the checksum does not fit; then the received bytes are dropped.
+            OSError: the disk is full or faulty.
+        """
+        path = self.staging.content(file)
+        with self._locks.held(path, kind="contents"):
+            if (state := self.content(file)) is None or state.is_complete:
+                return state or ContentState(0, is_complete=False)
+            with _opened(path, creates=False) as descriptor:
+                if descriptor is None:
+                    return ContentState(0, is_complete=False)
+                os.fsync(descriptor)
+                if (size := os.fstat(descriptor).st_size) < total:
+                    return ContentState(size, is_complete=False)
+                self._require_checksum(file, path, descriptor)
+                with self._files.entered(file, creates=True) as folder:
+                    os.rename(path, file.checksum, dst_dir_fd=folder)
+                    sync_entries(folder)
+                return ContentState(size, is_complete=True)
+
+    def _is_complete(self, file: ReplicaFile, block: bytes | memoryview, *, offset: int) -> bool:
+        """Whether the server has the whole content, with this block in it."""
+        try:
+            descriptor = descriptor_to_read(file.full, inside=file.replica.root)
+        except FileNotFoundError:
+            return False
+        try:
+            if not durable_files.has_at(descriptor, block, offset=offset):
+                raise _diverged(file, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _require_size(self, file: ReplicaFile, end: int, total: int) -> None:
+        if end > total:
+            raise StoreRefusal(400, "too_long", f"{file.label}: the body goes beyond Upload-Length")
+        if total > self._largest:
+            raise _too_large(file, self._largest)
+
+    def _require_checksum(self, file: ReplicaFile, path: str, descriptor: int) -> None:
+        checksum, is_as_received = self._digests.of_complete(path, descriptor)
+        if checksum == file.checksum:
+            return
+        os.unlink(path)  # noqa: PTH108 - a text
+        if not is_as_received:  # what was on disk from before may be at fault: it is sent again
+            raise _stale(file, 0)
+        raise StoreRefusal(
+            422,
+            "checksum",
+            f"{file.label}: the received bytes have the SHA-256 {checksum}; they are dropped",
+            offset=0,
+        )
+
+    # Whole files
+
+    def extend(self, file: ReplicaFile, descriptor: int, data: bytes) -> None:
+        """Add bytes to a staged file that will be a whole one.
+
+        Raises:
+            StoreRefusal: it is larger than one may be.
+            OSError: the disk is full or faulty.
+        """
+        size = os.fstat(descriptor).st_size
+        largest = min(LARGEST_WHOLE, self._largest)
+        if size + len(data) > largest:
+            raise _too_large(file, largest)
+        durable_files.append(descriptor, data, size=size, syncs=False)
+
+    def put(self, file: ReplicaFile, descriptor: int, staged: str) -> bool:
+        """Give a staged file its place, unless the same content is there.
+
+        Returns:
+            Whether something was written.
+
+        Raises:
+            StoreRefusal: another content is there, which stays.
+            OSError: the disk is full or faulty.
+        """
+        os.fsync(descriptor)
+        size = os.fstat(descriptor).st_size
+        with self._locks.held(file.full, kind="whole"):
+            is_new = True
+            with contextlib.suppress(FileNotFoundError), self._files.opened(file, creates=False) as present:
+                if durable_files.are_equal(descriptor, present):
+                    os.fsync(present)
+                    return False
+                if not _is_replaced(file.path):
+                    raise _diverged(file, os.fstat(present).st_size)
+                is_new = False
+            self._quotas.take(file.replica.owner, size, is_new=is_new)
+            with self._files.entered(file, creates=True) as folder:
+                os.rename(staged, file.path.rpartition("/")[2], dst_dir_fd=folder)
+                sync_entries(folder)
+        return True
+
+    # Reading
+
+    def opened(self, file: ReplicaFile) -> int:
+        """A descriptor to read a file, of a content only if it is complete.
+
+        Raises:
+            StoreRefusal: there is no such file.
+            OSError: it cannot be read, or is behind a link.
+        """
+        try:
+            return descriptor_to_read(file.full, inside=file.replica.root)
+        except FileNotFoundError:
+            raise not_found(file.label) from None
+
+    def size(self, file: ReplicaFile) -> ContentState:
+        """How much of a file the server has.
+
+        Raises:
+            StoreRefusal: nothing.
+            OSError: it cannot be read, or is behind a link.
+        """
+        if file.kind is FileKind.CONTENT:
+            if (state := self.content(file)) is None:
+                raise not_found(file.label)
+            return state
+        descriptor = self.opened(file)
+        try:
+            return ContentState(os.fstat(descriptor).st_size, is_complete=False)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path: str, *, creates: bool) -> Iterator[int | None]:
+    """A descriptor of a staged file; None if it is missing and not created."""
+    try:
+        descriptor = descriptor_to_change(path, creates=creates)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_replaced(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name in _REPLACED or name.endswith(_VERDICT)
+
+
+def _require_same(file: ReplicaFile, descriptor: int, data: bytes, *, offset: int, size: int) -> None:
+    """Refuse bytes unless the file has them already."""
+    if offset > size:
+        raise _stale(file, size)
+    known = min(size - offset, len(data))
+    if not durable_files.has_at(descriptor, memoryview(data)[:known], offset=offset):
+        raise _diverged(file, size)
+    if known < len(data):
+        raise _stale(file, size)
+
+
+def _stale(file: ReplicaFile, size: int) -> StoreRefusal:
+    return StoreRefusal(
+        409, "offset", f"{file.label} has {size} bytes here", hint="continue from Upload-Offset", offset=size
+    )
+
+
+def _diverged(file: ReplicaFile, size: int) -> StoreRefusal:
+    return StoreRefusal(
+        409,
+        "diverged",
+        f"{file.label} has other bytes here, which stay",
+        hint="the original was replaced after it was sent: use another prefix, or delete the server's copy",
+        offset=size,
+    )
+
+
+def _too_large(file: ReplicaFile, largest: int) -> StoreRefusal:
+    return StoreRefusal(
+        422, "file_too_large", f"{file.label}: this server keeps files of at most {largest:,} bytes"
+    )

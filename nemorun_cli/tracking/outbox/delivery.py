@@ -1,0 +1,196 @@
+"""What of a record the server has, by the files of the outbox, which the sender writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nemorun_cli.system.files import LARGEST, at_most, open_to_read
+from nemorun_cli.tracking.outbox.markers import FOLDER, HOME_FOLDER, Outbox, acknowledged_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.tracking.store.record_paths import Place
+
+_SERIES: Final = ("metrics", "tracks", "blobs")  # folders of folders
+_FLAT: Final = ("openings", "params", "logs", "files", "environment", "labels")
+_STAGED: Final = "."  # begins the name of a file that is being written
+# Codes of the errors of a sender that are about the server or the way to it; the others are about one record.
+_OF_ALL: Final = frozenset({"away", "busy", "full", "broken", "unauthorized", "not_an_exp_server", "version"})
+_FINAL: Final = frozenset({"unauthorized", "forbidden", "not_an_exp_server", "version"})
+
+
+class SenderState(NamedTuple):
+    """The latest state of a sender, for one record.
+
+    Attributes:
+        last: the time of its last acknowledgement, of any record.
+        error: why nothing of the record is delivered now.
+        is_final: whether that only changes when somebody does something, such as a login.
+    """
+
+    last: str | None = None
+    error: str | None = None
+    is_final: bool = False
+
+
+class Delivery(NamedTuple):
+    """How much of a record has not been acknowledged by its server.
+
+    Attributes:
+        url: the server.
+        pending: bytes; with a marker it may be 0, for what the sender has not looked at yet.
+        is_marked: whether a marker asks the sender to look.
+        last: the time of the sender's last acknowledgement, of any record.
+        error: why nothing is delivered now, if that is known.
+    """
+
+    url: str
+    pending: int
+    is_marked: bool
+    last: str | None
+    error: str | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the server has all."""
+        return not self.is_marked and not self.pending
+
+    def to_json(self) -> dict[str, Any]:
+        """The field `sync` of a record."""
+        return {"url": self.url, "pending": self.pending, "last": self.last, "error": self.error}
+
+
+def state(outbox: Outbox, prefix: str, *, since: float = 0.0) -> SenderState:
+    """What the sender last wrote about a record; nothing if that was before a time, in Unix seconds."""
+    try:
+        is_recent = os.stat(outbox.state).st_mtime >= since
+    except OSError:
+        is_recent = False
+    content = _read(outbox.state) if is_recent else {}
+    last, problem, records = (content.get(name) for name in ("last", "error", "records"))
+    if not isinstance(problem, dict) or problem.get("code") not in _OF_ALL:
+        problem = records.get(prefix) if isinstance(records, dict) else None
+    code, message = (
+        (problem.get("code"), problem.get("message")) if isinstance(problem, dict) else (None, None)
+    )
+    return SenderState(
+        last if isinstance(last, str) else None,
+        message if isinstance(message, str) else None,
+        code in _FINAL,
+    )
+
+
+def acknowledged(outbox: Outbox, prefix: str) -> dict[str, int]:
+    """The sizes of a record's files that the server is known to have, by their paths below `.record/`."""
+    content = _read(acknowledged_file(outbox, prefix))
+    files = content.get("files")
+    if content.get("prefix") != prefix or not isinstance(files, dict):
+        return {}
+    sizes_of = {
+        path: values[0] if isinstance(values, list) and values else values for path, values in files.items()
+    }
+    return {path: size for path, size in sizes_of.items() if isinstance(size, int)}
+
+
+def _read(path: str) -> dict[str, Any]:
+    """A JSON object of the sender; empty if it is absent, or cannot be read: it is only a hint."""
+    with (
+        contextlib.suppress(OSError, ValueError, RecursionError),
+        open_to_read(path, follows_link=False) as stream,
+    ):
+        content = json.loads(at_most(LARGEST, stream, path))
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def sizes(place: Place) -> dict[str, int]:
+    """The sizes of a record's files, by their paths below `.record/`."""
+    found: dict[str, int] = {}
+    for kind in _FLAT:
+        found |= _sizes_in(place.record, kind)
+    for kind in _SERIES:
+        with contextlib.suppress(OSError), os.scandir(f"{place.record}/{kind}") as entries:
+            for name in [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]:
+                found |= _sizes_in(place.record, f"{kind}/{name}")
+    return found
+
+
+def _sizes_in(record: str, folder: str) -> dict[str, int]:
+    found = {}
+    with contextlib.suppress(OSError), os.scandir(f"{record}/{folder}") as entries:
+        for entry in entries:
+            if not entry.name.startswith(_STAGED) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    found[f"{folder}/{entry.name}"] = entry.stat(follow_symlinks=False).st_size
+    return found
+
+
+def pending_bytes(local: dict[str, int], remote: dict[str, int]) -> int:
+    """How many bytes of the local files the server is not known to have."""
+    return sum(max(0, size - remote.get(path, 0)) for path, size in local.items())
+
+
+class Outboxes:
+    """The outboxes of a folder of records, with the markers that they had when this was made."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._marked = [(outbox, marked(outbox, "prefix")) for outbox in outboxes(root)]
+
+    def delivery(self, place: Place) -> Delivery | None:
+        """How much of a record its server does not have; None if it is not shipped.
+
+        Of several servers, the one that lacks most. Without a marker, nothing is compared.
+        """
+        found = []
+        for outbox, prefixes in self._marked:
+            is_marked = place.prefix in prefixes
+            if not is_marked and not os.path.exists(acknowledged_file(outbox, place.prefix)):
+                continue
+            pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix)) if is_marked else 0
+            sender = state(outbox, place.prefix)
+            found.append(Delivery(outbox.url, pending, is_marked, sender.last, sender.error))
+        return max(found, key=lambda each: (each.is_marked, each.pending), default=None)
+
+
+def outboxes(root: str) -> Iterator[Outbox]:
+    """The outboxes of a folder of records."""
+    yield from _outboxes_in(f"{root}/{FOLDER}")
+
+
+def outboxes_of_home(home: str) -> Iterator[Outbox]:
+    """The outboxes of a home, which are those of its experiments."""
+    yield from _outboxes_in(f"{home}/{HOME_FOLDER}")
+
+
+def _outboxes_in(above: str) -> Iterator[Outbox]:
+    try:
+        names = sorted(os.listdir(above))
+    except OSError:
+        return
+    for name in names:
+        folder = f"{above}/{name}"
+        url = _read(Outbox(folder, "").server).get("url")
+        if isinstance(url, str):
+            yield Outbox(folder, url)
+
+
+def marked(outbox: Outbox, kind: str) -> frozenset[str]:
+    """What has a marker: the prefixes (`prefix`) or the folders of experiments (`experiment`)."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(outbox.pending):
+            value = _read(f"{outbox.pending}/{name}").get(kind)
+            if isinstance(value, str):
+                found.add(value)
+    return frozenset(found)
+
+
+def of_record(place: Place) -> Delivery | None:
+    """How much of a record its server does not have; None if it is not shipped."""
+    return Outboxes(place.root).delivery(place) if os.path.isdir(f"{place.root}/{FOLDER}") else None

@@ -1,0 +1,271 @@
+"""What a program with a server does as a record opens and ends: pull, mark, start the sender, wait a moment.
+
+Nothing here fails or delays a training loop: the sender is a process of its own, and the two meet in files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import EngineError, InvalidValueError, NotFoundError, UsageError
+from nemorun_cli.model.bounded_text import shown
+from nemorun_cli.tracking.outbox import addresses, delivery, logins, markers, sender_process
+from nemorun_cli.tracking.process import console, process_info
+from nemorun_cli.tracking.store import record_paths, sessions
+
+if TYPE_CHECKING:
+    from nemorun_cli.tracking.outbox.markers import Outbox
+    from nemorun_cli.tracking.store.record_paths import Place
+
+DRAIN_VARIABLE: Final = "EXP_DRAIN"
+DRAIN: Final = 10.0  # seconds to wait for the server at the end of a record
+INTERRUPTED_DRAIN: Final = 1.0  # seconds, of a program that was told to stop
+POLL: Final = 0.02  # seconds
+CHECK: Final = 0.25  # seconds between looks at what costs more than a `stat`
+
+_told = False  # a program prints one line about its servers
+_gave_up: dict[str, str | None] = {}  # by outbox: the last acknowledgement when a wait was in vain
+
+
+class Shipping:
+    """A record and the server that gets a copy of it.
+
+    Args:
+        url: the server.
+        is_default: whether the task chose it, and not the program: then nothing about it is an error.
+    """
+
+    def __init__(self, url: str, *, is_default: bool) -> None:
+        self.url = url
+        self.is_default = is_default
+        self._opened = 0.0  # seconds since 1970; what the sender said before is of no interest
+        drain()  # a wrong value is said now, and not when the training has ended
+
+    def check(self, prefix: str) -> str | None:
+        """Why a record with this prefix is not shipped; None if it is.
+
+        Raises:
+            InvalidValueError: it cannot be on a server, and the program chose the server.
+        """
+        problem = addresses.prefix_problem(prefix)
+        if problem is not None and not self.is_default:
+            raise InvalidValueError(
+                f"dash_url: {problem}",
+                hint="write the prefix as owner/project/name, with your user as the owner",
+            )
+        return problem
+
+    def own_root(self) -> str | None:
+        """The folder of records that are kept only until the server has them; None in a task."""
+        return None if addresses.in_task() else markers.in_home(logins.home(), self.url)
+
+    def outbox(self, place: Place) -> Outbox:
+        """The outbox of the folder of records."""
+        return markers.of_records(place.root, self.url)
+
+    def prepare(self, place: Place, resume: str) -> dict[str, Any]:
+        """Get what the server has of the record; returns what the opening notes about it.
+
+        Raises:
+            NotFoundError: `resume` is `must`, and the record is neither here nor on the server.
+            UsageError: `resume` is `never`, and the server has the record.
+            EngineError: the server has to be asked for `resume`, and does not answer.
+        """
+        if (problem := self.check(place.prefix)) is not None:
+            _tell(f"tracking: {problem}: this record stays on this machine")
+            return {}
+        facts = {"dash_url": self.url}
+        if addresses.in_task():
+            return facts  # its supervisor has the token, and ships it
+        self._tell_owner(place.prefix)
+        is_here = bool(sessions.ids(place))
+        if resume == "never" and (is_here or os.path.isdir(place.record)):
+            return facts  # an error, without asking anybody
+        from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
+
+        outbox, result = self.outbox(place), pulling.PullResult
+        markers.prepare(outbox)
+        rank = process_info.rank(os.environ)
+        pulled = pulling.pull(outbox, place.prefix, creates=resume == "never", rank=rank)
+        if pulled.result is result.EXISTS:
+            raise UsageError(
+                f"there is already a record at {place.prefix!r} on {self.url}, and resume is 'never'",
+                hint="choose another prefix, for example one with {id}",
+            )
+        if pulled.result is result.NO_RECORD and resume == "must" and not is_here:
+            raise NotFoundError(
+                f"there is no record at {place.prefix!r}, neither in {place.root} nor on {self.url},"
+                " and resume is 'must'"
+            )
+        if pulled.result is result.AWAY and (resume == "never" or (resume == "must" and not is_here)):
+            reason = f" ({pulled.message})" if pulled.message else ""
+            raise EngineError(
+                f"{self.url} does not say whether it has {place.prefix!r}, and resume is {resume!r}{reason}",
+                hint="try again when it can be reached, log in with `exp login`, or use resume='allow'",
+            )
+        return {**facts, "pulled": pulled.result is not result.AWAY}
+
+    def opened(self, place: Place, opening: str) -> None:
+        """Have a record that was opened shipped, from now on."""
+        self._opened = time.time()
+        self._mark(place, opening, name=opening)
+
+    def _mark(self, place: Place, opening: str, *, name: str) -> None:
+        """Write a marker, and have a sender."""
+        outbox = self.outbox(place)
+        try:
+            markers.mark(outbox, name, prefix=place.prefix, opening=opening)
+        except OSError as error:  # as with a full disk: the record itself is written
+            _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}")
+            return
+        markers.wake(outbox)
+        if not addresses.in_task():
+            sender_process.ensure(outbox)
+
+    def ended(self, place: Place, opening: str, *, is_interrupted: bool = False) -> None:
+        """After the end of an opening, wait a moment for the server to have all of it.
+
+        Prints a line if it does not: what is left, and that it will be sent. Ctrl-C ends the wait.
+
+        Args:
+            place: the record.
+            opening: its id.
+            is_interrupted: whether the program was told to stop, so that it waits at most a second.
+        """
+        ended = f"{opening}-ended"
+        self._mark(place, opening, name=ended)
+        if addresses.in_task():
+            return
+        outbox, patience = self.outbox(place), drain()
+        patience = min(patience, INTERRUPTED_DRAIN) if is_interrupted else patience
+        with contextlib.suppress(KeyboardInterrupt):
+            if self._wait(outbox, place, (opening, ended), patience=patience):
+                return
+        state = delivery.state(outbox, place.prefix, since=self._opened)
+        _gave_up[outbox.folder] = state.last
+        if patience or state.error:
+            _tell_left(outbox, place, state)
+
+    def sync(self, place: Place, *, timeout: float | None) -> bool:
+        """Wait until the server has all that is written now, and get what it has of other machines.
+
+        Args:
+            place: the record.
+            timeout: seconds to wait at most; None for as long as it takes.
+        """
+        outbox, wanted = self.outbox(place), delivery.sizes(place)
+        if not _has(outbox, place.prefix, wanted):
+            self._mark(place, "", name=f"sync-{record_paths.unique()}")
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (is_delivered := _has(outbox, place.prefix, wanted)):
+            if end is not None and time.monotonic() >= end:
+                break
+            if not addresses.in_task():
+                sender_process.ensure(outbox)
+            time.sleep(POLL)
+        if not addresses.in_task():
+            from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
+
+            pulling.pull(outbox, place.prefix)
+        return is_delivered
+
+    def _wait(self, outbox: Outbox, place: Place, names: tuple[str, str], *, patience: float) -> bool:
+        """Whether the server has all of an opening, within so many seconds; its markers have these names."""
+        files = [markers.marker(outbox, name) for name in names]
+        end = time.monotonic() + patience
+        next_check = 0.0
+        while any(map(os.path.exists, files)):
+            now = time.monotonic()
+            if now >= next_check:
+                next_check = now + CHECK
+                wanted = {
+                    path: size for path, size in delivery.sizes(place).items() if f"/{names[0]}" in path
+                }
+                if _has(outbox, place.prefix, wanted):
+                    return True
+                state = delivery.state(outbox, place.prefix, since=self._opened)
+                in_vain = outbox.folder in _gave_up and _gave_up[outbox.folder] == state.last
+                if state.is_final or in_vain or not sender_process.ensure(outbox):
+                    return False
+            if now >= end:
+                return False
+            time.sleep(min(POLL, max(0.0, end - now)))
+        return True
+
+    def _tell_owner(self, prefix: str) -> None:
+        """Say at once that the server will refuse the prefix, if that is known."""
+        user, owner = logins.user(self.url), prefix.partition("/")[0]
+        if user is not None and user != owner:
+            _tell(
+                f"tracking: you are logged in to {self.url} as {user}, and {prefix} belongs to {owner}:"
+                f" the server may refuse it (a prefix of yours begins with {user}/)"
+            )
+
+
+def of_experiment(dash_url: str | bool | None) -> Shipping | None:  # noqa: FBT001 - an argument of a public class
+    """How an experiment with this argument is shipped; None if it is not.
+
+    Raises:
+        TypeError: it is neither an address nor True.
+        InvalidValueError: it is not the address of a server, or none is known.
+    """
+    if dash_url is True:
+        return Shipping(addresses.default(), is_default=False)
+    if dash_url is None or dash_url is False or dash_url == "":
+        url = addresses.of_task() if dash_url is None else None
+        return (
+            Shipping(addresses.normalized(url, what=f"${addresses.TASK_VARIABLE}"), is_default=True)
+            if url
+            else None
+        )
+    return Shipping(addresses.normalized(dash_url), is_default=False)
+
+
+def drain() -> float:
+    """The seconds of `$EXP_DRAIN`.
+
+    Raises:
+        InvalidValueError: it is no number of seconds.
+    """
+    text = os.environ.get(DRAIN_VARIABLE)
+    if not text:
+        return DRAIN
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise InvalidValueError(
+            f"{DRAIN_VARIABLE} is {shown(text)}", hint="it is a number of seconds, and 0 does not wait"
+        )
+    return seconds
+
+
+def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:
+    """Whether the server is known to have files of these sizes."""
+    remote = delivery.acknowledged(outbox, prefix)
+    return all(remote.get(path, -1) >= size for path, size in wanted.items())
+
+
+def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState) -> None:
+    from nemorun_cli.model import units  # noqa: PLC0415 - only for this line
+
+    left = delivery.pending_bytes(delivery.sizes(place), delivery.acknowledged(outbox, place.prefix))
+    size = units.size_text(left) if left else "the end"
+    reason = f" ({state.error})" if state.error else ""
+    _tell(
+        f"tracking: {size} of {place.prefix} not on {outbox.url} yet{reason};"
+        " it is kept here and sent in the background, or by: exp sync"
+    )
+
+
+def _tell(text: str) -> None:
+    """Print a line to stderr, the first time that this program has something to say."""
+    global _told  # noqa: PLW0603 - a program has one stderr
+    if not _told:
+        _told = True
+        console.show(sys.stderr, lambda: text)

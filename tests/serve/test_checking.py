@@ -1,0 +1,83 @@
+"""`exp serve check`: what is wrong with the replicas of a server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from support import replica_sites
+from support.formats import checked
+
+from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.serve.store.checking import check
+from nemorun_cli.tracking import Experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of replicas with one record in it."""
+    root = tmp_path / "collected"
+    replica_sites.client(replica_sites.site(root))
+    with Experiment(prefix="alice/p/x", dash_root=root).run as experiment:
+        experiment.metrics("loss").log(value=1.0)
+        experiment.params.set(lr=1)
+        (tmp_path / "model").write_bytes(b"weights")
+        experiment.files("models").upload(str(tmp_path / "model"))
+    return root
+
+
+def test_sound_replicas_have_no_problem(root: Path) -> None:
+    """A record as its program wrote it is sound, also with a torn last line."""
+    (opening,) = (root / "alice/p/x/.record/metrics/loss").iterdir()
+    with opening.open("ab") as stream:
+        stream.write(b'{"_ts"')
+    report = check(root)
+    assert (report.exit_code, report.records, report.problems) == (0, 1, [])
+    assert report.size == sum(file.stat().st_size for file in root.rglob(".record/**/*") if file.is_file())
+
+
+def test_each_kind_of_damage_is_found(root: Path) -> None:
+    """A changed content, a line that is no row, foreign files, links and shared files have each a remedy."""
+    record = root / "alice/p/x/.record"
+    (content,) = record.glob("blobs/*/*")
+    content.write_bytes(b"weighty")
+    (rows,) = (record / "metrics/loss").iterdir()
+    rows.write_bytes(rows.read_bytes() + b"\0\0\0\n")
+    rows.chmod(0o666)
+    (record / "metrics/loss/notes.txt").write_text("mine")
+    (root / "alice/p/readme").write_text("mine")
+    (record / "tracks").symlink_to("/etc")
+    os.mkfifo(record / "params/0001-x.jsonl")
+    report = check(root)
+    assert report.exit_code == 7
+    assert {(problem.kind, problem.path.rpartition("/")[2]) for problem in report.problems} == {
+        ("content", hashlib.sha256(b"weights").hexdigest()),
+        ("row", rows.name),
+        ("shared", rows.name),
+        ("foreign", "notes.txt"),
+        ("foreign", "readme"),
+        ("link", "tracks"),
+        ("foreign", "0001-x.jsonl"),
+    }
+    assert all(problem.remedy for problem in report.problems)
+    assert json.dumps(checked(report.to_json()))
+
+
+def test_a_folder_that_others_could_change_is_refused(root: Path, tmp_path: Path) -> None:
+    """A check, like the server, uses only a folder in which other users cannot write."""
+    root.chmod(0o770)
+    with pytest.raises(UsageError, match="its group may change"):
+        check(root)
+    with pytest.raises(UsageError, match="its group may change"):
+        replica_sites.client(replica_sites.site(root))
+    root.chmod(0o777)
+    with pytest.raises(UsageError, match="everybody may write"):
+        check(root)
+    with pytest.raises(NotFoundError):
+        check(tmp_path / "absent")

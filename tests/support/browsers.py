@@ -1,0 +1,66 @@
+"""A real browser: Debian's Chromium without a window, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+PROGRAM: Final = "/usr/bin/chromium-headless-shell"
+INSTALL: Final = Path(__file__).parents[1] / "engines" / "install.sh"
+INSTALL_WAIT: Final = 300.0  # seconds
+PATIENCE: Final = 15_000  # milliseconds for what a page is to show
+OPTIONS: Final = (
+    "--no-sandbox",  # it refuses to run as root with one
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",  # nothing is looked up elsewhere
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser of a session."""
+    if not shutil.which(PROGRAM) and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run([INSTALL, "browser"], check=True, timeout=INSTALL_WAIT)
+    if not shutil.which(PROGRAM):
+        pytest.skip(
+            "PAGES ARE NOT TESTED: there is no chromium-headless-shell, which root on a Debian installs"
+        )
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it takes a third of a second
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=PROGRAM, args=list(OPTIONS))
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What one user of the browser has: no storage, no cookies."""
+    made = browser.new_context()
+    made.set_default_timeout(PATIENCE)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A page of that user."""
+    return context.new_page()
