@@ -137,7 +137,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         pace: of the server.
     """
     if marker.experiment is not None and marker.prefix is None:
-        experiment = ExperimentSource(Path(marker.experiment), outbox.url)
+        experiment = ExperimentSource(_in_home(root, marker.experiment), outbox.url)
         known = outbox_files.acknowledged(outbox, experiment.label)
         return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
     if marker.prefix is None:
@@ -148,3 +148,12 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         return None
     known = outbox_files.acknowledged(outbox, source.label)
     return Work(source.label, source, RecordWatched(source.place), pace, known)
+
+
+def _in_home(home: str, folder: str) -> Path:
+    """The folder of an experiment that a marker names, in this home: it may have been moved since.
+
+    Only there: a task can write markers to a folder of records, and no other folder is sent because of one.
+    """
+    parts = [part for part in Path(folder).parts[-3:] if part not in {"..", "/"}]
+    return Path(home, *parts)
