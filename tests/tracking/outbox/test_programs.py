@@ -215,6 +215,8 @@ def test_what_has_not_arrived_is_kept_and_shown(
         assert shown.to_json()["pending"] > 0
         with pytest.raises(NotOverError, match="has arrived"):
             removal.plan_record(home, targets.single("alice/kept/a", str(root)))
+        forced = removal.plan_record(home, targets.single("alice/kept/a", str(root)), is_forced=True)
+        assert forced.copies == ()
         door.is_open = True
         assert experiment.sync(20)
         eventually(lambda: (delivery.of_record(experiment.place) or shown).is_complete)
