@@ -99,11 +99,15 @@ def plan_experiment(
     if unsent is not None:
         raise sending.not_arrived(files.id, unsent)
     own = TrashItem(kind="experiment", id=files.id, path=str(files.directory), trash="")
+    server = snapshot.spec.server
+    copies = (server,) if server is not None and not is_forced else ()
     if not records:
-        return RemovalPlan(items=(own,))
+        return RemovalPlan(items=(own,), copies=copies)
     taken, kept = _records_of(snapshot, home)
     items = [replace(_record_item(record, home, is_forced=is_forced), id=files.id) for record in taken]
-    return RemovalPlan(items=(*items, own), kept=tuple(kept))  # the last one can then be found until the end
+    return RemovalPlan(
+        items=(*items, own), kept=tuple(kept), copies=copies
+    )  # the last one can then be found until the end
 
 
 def plan_record(home: Home, record: Record, *, is_forced: bool = False) -> RemovalPlan:
