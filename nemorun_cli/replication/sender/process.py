@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.replication.sender import outbox_files
-from nemorun_cli.replication.sender.turns import Sender
+from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
 from nemorun_cli.tracking.outbox import sender_process
 
@@ -42,7 +42,7 @@ def ship(outbox: Outbox, *, linger: float) -> None:
     """
     while (descriptor := locks.take(Path(outbox.lock), patience=LOCK_PATIENCE)) is not None:
         sender_process.settled()
-        sender = Sender(outbox, outbox_files.SenderLog(outbox))
+        sender = OutboxSender(outbox, outbox_files.SenderLog(outbox))
         stuck: set[str] = set()
         try:
             sender.run(linger=linger)

@@ -301,9 +301,9 @@ def _opened(path: str, *, creates: bool) -> Iterator[int | None]:
 
 
 def _is_replaced(file: ReplicaFile) -> bool:
-    """Whether a whole file may get another content."""
-    may_replace = shapes.may_replace_in_record if file.replica.is_record else shapes.may_replace_in_experiment
-    return may_replace(file.path)
+    if file.replica.is_record:
+        return shapes.may_replace_in_record(file.path)
+    return shapes.may_replace_in_experiment(file.path)
 
 
 def _require_same(file: ReplicaFile, descriptor: int, data: bytes, *, offset: int, size: int) -> None:

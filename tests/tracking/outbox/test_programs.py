@@ -39,8 +39,8 @@ with Experiment('{prefix}', dash_root=root, dash_url={url}).run as e:
 
 @pytest.fixture(autouse=True)
 def _says_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test is a program of its own as to what was said, and to servers that were waited for in vain."""
-    monkeypatch.setattr(shipping, "_told", False)
+    """Each test is a program of its own as to its one line, and to servers that were waited for in vain."""
+    monkeypatch.setattr(shipping, "_has_spoken", False)
     monkeypatch.setattr(shipping, "_gave_up", {})
 
 
@@ -67,7 +67,7 @@ def names_of(root: Path) -> set[str]:
 def test_a_program_without_its_server_is_as_in_local_mode(
     alice: Served, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is away changes neither exit code, output nor files of a run, and gets all of it latit."""
+    """A server that is away changes no exit code, output or file of a run, and gets all of it then."""
     monkeypatch.setenv("EXP_DRAIN", "0.2")
     local = program.run(
         f"root = {str(tmp_path / 'local')!r}" + TRAINING.format(prefix="alice/away/a", url=None)
@@ -123,7 +123,7 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
 
 
 def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
-    """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program goes on."""
+    """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program continues."""
     text = f"""
     import threading, time
     e = Experiment('alice/silent/b', dash_root=root, dash_url='{silent}').run.start()
@@ -133,9 +133,9 @@ def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_pat
         os.kill(os.getpid(), signal.SIGINT)
     threading.Thread(target=interrupt).start()
     e.run.complete()
-    print('goes on')
+    print('continues')
     """
-    assert program.run(text, EXP_DRAIN="600", **logged_in(silent)) == "goes on\n"
+    assert program.run(text, EXP_DRAIN="600", **logged_in(silent)) == "continues\n"
     found = record(root, "alice/silent/b")
     assert found is not None
     assert found.status == "COMPLETED"
@@ -203,10 +203,11 @@ def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
 def test_what_has_not_arrived_is_kept_and_shown(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A record is not removed before its server has all of it, and `exp records` says how much is missing."""
+    """A record is not removed before its server has it, and `exp records` shows how much is missing."""
     monkeypatch.setenv("EXP_DRAIN", "0")
     home = Home(tmp_path / "home")
     with Door(alice.port, is_open=False) as door:
+        monkeypatch.setenv("EXP_DASH_URL", door.url)  # the token is for this address
         with Experiment("alice/kept/a", dash_root=root, dash_url=door.url).run as experiment:
             experiment.metrics("m").log(x=1)
         shown = delivery.of_record(experiment.place)
@@ -214,7 +215,6 @@ def test_what_has_not_arrived_is_kept_and_shown(
         assert shown.to_json()["pending"] > 0
         with pytest.raises(NotOverError, match="has arrived"):
             removal.plan_record(home, targets.single("alice/kept/a", str(root)))
-        monkeypatch.setenv("EXP_DASH_URL", door.url)
         door.is_open = True
         assert experiment.sync(20)
         eventually(lambda: (delivery.of_record(experiment.place) or shown).is_complete)
@@ -226,10 +226,10 @@ def test_what_has_not_arrived_is_kept_and_shown(
 def test_a_server_that_refuses_is_not_waited_for(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A prefix of somebody else, or no login, ends the wait at once, which one line says; nothing is lost."""
+    """A prefix of somebody else, or no login, ends the wait at once, as one line reports; nothing is lost."""
     monkeypatch.setenv("EXP_DRAIN", "600")
     for token, prefix in ((alice.token, "bob/p/n"), ("", "alice/none/n")):
-        shipping._told = False
+        shipping._has_spoken = False
         monkeypatch.setenv("EXP_TOKEN", token)
         with Experiment(prefix, dash_root=root / prefix[:3], dash_url=True).run as experiment:
             experiment.metrics("m").log(x=1)
@@ -238,6 +238,18 @@ def test_a_server_that_refuses_is_not_waited_for(
         assert "exp sync" in told
         assert experiment.status == "COMPLETED"
         assert not replica(alice, prefix).exists()
+
+
+def test_a_token_in_the_environment_is_used_at_once(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that was started without a token is replaced by one of a program that has a token."""
+    token, experiment = alice.token, Experiment("alice/token/a", dash_root=root, dash_url=True)
+    for given in ("", token):
+        monkeypatch.setenv("EXP_TOKEN", given)
+        with experiment.run:
+            pass
+    assert differences(root / "alice/token/a/.record", replica(alice, "alice/token/a")) == ""
 
 
 def test_another_owner_is_said_at_once(
@@ -317,7 +329,7 @@ def editable_finders() -> set[str]:
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:
-    """`sync` without a server, or of a record that does not exist, is an error that says what to do."""
+    """`sync` without a server, or of a record that does not exist, is an error that names the remedy."""
     with pytest.raises(StateError, match="no server"):
         Experiment("alice/p/n", dash_root=root).sync()
     with pytest.raises(NotFoundError, match="no record"):
