@@ -166,7 +166,7 @@ def test_variables_are_nowhere_on_the_server(client: Client) -> None:
 
 
 def test_a_crash_of_supervisor_and_sender_loses_nothing(client: Client) -> None:
-    """After kill -9 of both, a resume goes on with both, and the server has all, once."""
+    """After kill -9 of both, a resume continues with both, and the server has all, once."""
     run = client.start(_task("one", RECORDS, entrypoint="python3") + _task("two", ":", dependencies=["one"]))
     eventually((client.exp.folder / "up").exists)
     kill_supervisor(run)
@@ -213,7 +213,7 @@ def silent() -> Iterator[str]:
 
 
 def test_a_server_that_hangs_changes_nothing(client: Client, silent: str) -> None:
-    """The exit codes are those without a server; the status says what is left, `gc` and `rm` keep it."""
+    """The exit codes are those without a server; the status shows what is left, `gc` and `rm` keep it."""
     spec = client.exp.spec(
         f"tracking: {{dash_url: true}}\nprefix: {USER}/x\ntasks:\n" + _task("one", "exit 3")
     )
