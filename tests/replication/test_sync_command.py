@@ -231,3 +231,18 @@ def test_doctor_reports_what_has_not_arrived(local: LocalRecords, token: str | N
     checks = json.loads(exp(local, "doctor", "--json", EXP_DASH_ROOT=str(local.root))[1])["checks"]
     [check] = [check for check in checks if check["subject"] == f"server {local.outbox.url}"]
     assert check["state"] == "well"
+
+
+def test_sync_finds_the_folders_that_senders_have_noted(local: LocalRecords, tmp_path: Path) -> None:
+    """What a sender could not deliver is found from any folder, without an option, and then forgotten."""
+    logged(local)
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_TOKEN": "wrong"})
+    noted = tmp_path / "home" / "outbox" / "roots"
+    eventually(lambda: noted.is_dir() and any(noted.iterdir()))
+    sender.kill()
+    sender.wait()
+    code, out, err = in_process.run(["sync"], program="exp", folder=tmp_path, env=dict(os.environ))
+    assert (code, out) == (0, ""), err
+    assert local.differences() == []
+    assert list(noted.iterdir()) == []
