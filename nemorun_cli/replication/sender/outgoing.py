@@ -88,7 +88,7 @@ class Outgoing:
     _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
 
     def look(self) -> None:
-        """Read the sizes of the files here; of what is refused as a whole, keep nothing, as it may be much."""
+        """Read the sizes of the files here; of what is refused as a whole keep nothing: it may be much."""
         self._files = [] if self.is_stuck else self.source.files()
 
     def retry(self, *, age: float = 0.0) -> None:
