@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -32,6 +33,19 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ("/v1/live", "/v1/live/{stream}", "/v1/logout")
 """Streams, which do not end by themselves, and what ends the token of the test."""
+
+WATCHED: list[str] = []
+"""While it is not empty: what the process does that a server must not do."""
+ACTS = {"subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.connect"}
+
+
+def watch(event: str, arguments: tuple[object, ...]) -> None:
+    """Note what is started and where to connections are opened; a hook that Python never removes."""
+    if WATCHED and event in ACTS:
+        WATCHED.append(f"{event} {arguments!r}")
+
+
+sys.addaudithook(watch)
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +91,16 @@ def test_hello_says_what_the_server_takes(app: Starlette, site: Site) -> None:
 
 
 def test_requests_of_any_kind_are_answered(app: Starlette) -> None:
-    """Whatever is sent to any endpoint, the server answers in a documented form, and never with 500."""
+    """Whatever is sent to any endpoint gets an answer of a documented form; nothing is started or fetched."""
     token = app.state.access.tokens.add("alice", scopes=frozenset(Scope)).secret
     document = json.loads(json.dumps(openapi.document(app.state.endpoints)))
     for path in LEFT_OUT:
         del document["paths"][path]
     operations = [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
     requests = [made for each in operations for made in prepared(each, amount(4, long=500))]
+    WATCHED.append("begin")
     replies = asyncio.run(answered(app, requests, token))
+    seen, WATCHED[:] = WATCHED[1:], []
     faults = [
         (request.method, request.url, reply.status, reply.body[:300])
         for request, reply in zip(requests, replies, strict=True)
@@ -92,6 +108,7 @@ def test_requests_of_any_kind_are_answered(app: Starlette) -> None:
     ]
     assert len(requests) > len(operations)
     assert faults == []
+    assert seen == [], "a program was started, or a connection opened"
 
 
 def is_documented(reply: Reply) -> bool:
