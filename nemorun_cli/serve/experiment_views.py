@@ -94,6 +94,7 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
 
         return await off_loop(work)
 
+    handle.__doc__ = make.__doc__
     return handle
 
 
@@ -163,6 +164,7 @@ def _secrets(index: Index, snapshot: Snapshot) -> Collection[str]:
 
 
 def _status(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """Its status, `exp.status/1`."""
     del given
     snapshot = _look(index, found)
     is_running = index.site.root is not None and not snapshot.is_over
@@ -171,6 +173,7 @@ def _status(request: Request, index: Index, found: Found, given: Parameters) -> 
 
 
 def _graph(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """Its tasks and their dependencies, `exp.graph/1`."""
     del request, given
     snapshot = _look(index, found)
     tasks = task_graph.of(snapshot.spec, snapshot.history.tasks, snapshot.history.external)
@@ -178,6 +181,7 @@ def _graph(request: Request, index: Index, found: Found, given: Parameters) -> d
 
 
 def _show(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """All its details, `exp.show/1`."""
     del request, given
     events, _ = ledger.read_settled(found.files.ledger)
     snapshot = _look(index, found)
@@ -200,6 +204,7 @@ def _events(request: Request, index: Index, found: Found, given: Parameters) -> 
 
 
 def _why(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """Why tasks failed or wait, `exp.why/1`."""
     del request
     events, _ = ledger.read_settled(found.files.ledger)
     snapshot = _look(index, found)
@@ -209,6 +214,7 @@ def _why(request: Request, index: Index, found: Found, given: Parameters) -> dic
 
 
 def _diff(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """What differs from a later experiment, `exp.diff/1`."""
     other = given.text("with")
     if other is None:
         raise UsageError("with=ID or with=OWNER/HOME/ID: the later experiment is missing")

@@ -159,7 +159,8 @@ async def _heard(request: Request) -> Response:
     now = time.time()
     try:
         report = json.loads(await request.body())
-        host, boot = (_name(report["machine"][key]) for key in ("host", "boot"))
+        machine = report["machine"]
+        host, boot = _name(machine["host"]), _name(machine.get("boot") or "unknown")
         alive = _subjects(report.get("alive", []), 2)
         supervised = _subjects(report.get("supervised", []), 3)
         sent = _unix(report["time"])
@@ -172,8 +173,8 @@ async def _heard(request: Request) -> Response:
         *(subject for subject in alive if access.may_write(caller, subject[0])),
         *(subject for subject in supervised if access.may_write(caller, "/".join(subject))),
     ]
-    machine = f"{caller.user}\n{host}\n{boot}"
-    await run_in_threadpool(reports_of(request).add, machine, host, own, skew=skew)
+    named = f"{caller.user}\n{host}\n{boot}"
+    await run_in_threadpool(reports_of(request).add, named, host, own, skew=skew)
     return JSONResponse(
         {
             "format": HEARD_FORMAT,

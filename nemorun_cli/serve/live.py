@@ -81,6 +81,15 @@ class Stream:
             raise UsageError(f"a stream has at most {MOST_TOPICS} topics")
         self.topics[topic.text] = topic
 
+    def to_json(self) -> dict[str, Any]:
+        """The document `exp.live/1`."""
+        return {
+            "schema": LIVE_FORMAT,
+            "stream": self.id,
+            "topics": list(self.topics),
+            "errors": dict(self.errors),
+        }
+
     def remove(self, text: str) -> None:
         """Watch a topic no more."""
         for known in (self.topics, self.positions, self.versions, self.errors):
@@ -220,7 +229,7 @@ async def _change(request: Request) -> Response:
     _subscribe(request, stream, added)
     stream.wake.set()
     hub.look_now()
-    return JSONResponse({"schema": LIVE_FORMAT, "stream": stream.id, "topics": list(stream.topics)})
+    return JSONResponse(stream.to_json())
 
 
 def _texts(value: Any) -> list[str]:
@@ -247,21 +256,11 @@ class EventStream(Response):
         leaving = asyncio.ensure_future(_left(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await _send(send, self._first())
+            await _send(send, _event("open", self._stream.to_json()))
             await self._serve(leaving, send)
         finally:
             leaving.cancel()
             self._hub.remove(self._stream)
-
-    def _first(self) -> bytes:
-        stream = self._stream
-        data = {
-            "schema": LIVE_FORMAT,
-            "stream": stream.id,
-            "topics": list(stream.topics),
-            "errors": stream.errors,
-        }
-        return _event("open", data)
 
     async def _serve(self, leaving: asyncio.Future[None], send: Send) -> None:
         stream = self._stream

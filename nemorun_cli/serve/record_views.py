@@ -106,6 +106,7 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
 
         return await off_loop(work)
 
+    handle.__doc__ = make.__doc__
     return handle
 
 
@@ -166,11 +167,13 @@ def _attempts(given: Parameters) -> Attempts:
 
 
 def _record(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """A record: its entry, series, tracks and size."""
     del index, given
     return views.record(chosen, reports_of(request))
 
 
 def _params(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """Its params, `exp.params/1`."""
     del request, index
     attempts = _attempts(given)
     documents.require_attempt([chosen], attempts)
@@ -178,12 +181,14 @@ def _params(request: Request, index: Index, chosen: TargetRecord, given: Paramet
 
 
 def _metrics(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """Its metrics, `exp.metrics/1`; without `last` the statistics alone."""
     del request
     last = 0 if given.text("last") is None else None if given.text("last") == ALL else given.integer("last")
     return views.metrics(index, chosen, keys=given.all("key"), last=last, attempts=_attempts(given))
 
 
 def _logs(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """The last lines of its log."""
     del request, index
     return views.log(
         chosen,
@@ -194,6 +199,7 @@ def _logs(request: Request, index: Index, chosen: TargetRecord, given: Parameter
 
 
 def _tracks(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """The topics of its tracks, and the entries of one."""
     del request, index
     return views.tracks(
         chosen, topic=given.text("topic"), limit=min(given.integer("last", LINES) or 0, MOST_LINES)
@@ -201,21 +207,25 @@ def _tracks(request: Request, index: Index, chosen: TargetRecord, given: Paramet
 
 
 def _files(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """Its files, `exp.files/1`."""
     del request, index
     return views.files(chosen, name=given.text("name"), is_every_version=given.flag("versions"))
 
 
 def _environment(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """The packages and uncommitted changes of its openings."""
     del request, index, given
     return views.environment(chosen)
 
 
 def _openings(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """What its openings say about their processes."""
     del request, index, given
     return views.openings(chosen)
 
 
 def _curve(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+    """Curves of its metrics with few points."""
     del request
     axis = given.text("x") or "step"
     if axis not in curves.AXES:

@@ -7,10 +7,13 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.serve.changes import Change, RecordChange
+from nemorun_cli.serve.index.background import BackgroundReader
 from nemorun_cli.serve.index.cache_file import CacheFile, CacheLostError
-from nemorun_cli.serve.index.experiment_index import ExperimentIndex, Place
+from nemorun_cli.serve.index.experiment_index import ExperimentIndex
+from nemorun_cli.serve.index.experiment_index import Place as ExperimentPlace
 from nemorun_cli.serve.index.record_index import RecordIndex
 from nemorun_cli.serve.index.series_index import SeriesIndex
+from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,18 +47,23 @@ class Index:
         self.records = RecordIndex(self.cache, is_collector=site.root is not None)
         self.experiments = ExperimentIndex(self.cache, site)
         self.series = SeriesIndex(self.cache)
+        self._background = BackgroundReader(self.series.rows)
         self._end = changes.listen(self._changed) if changes is not None else lambda: None
 
     def close(self) -> None:
         """Listen to no more changes, and close the cache."""
         self._end()
+        self._background.close()
         self.cache.close()
 
     def _changed(self, change: Change) -> None:
         if isinstance(change, RecordChange):
-            self.records.changed(change.prefix)
+            if change.path.startswith(("openings/", "labels/")) or not change.path:
+                self.records.changed(change.prefix)
+            elif change.path.startswith("metrics/") and self.site.root is not None:
+                self._background.changed(f"{Place(str(self.site.root), change.prefix).record}/{change.path}")
         else:
-            self.experiments.changed(Place(change.owner, change.home, change.id))
+            self.experiments.changed(ExperimentPlace(change.owner, change.home, change.id))
 
     def roots(self) -> list[str]:
         """The folders of records: that of a collector, or all that are known on this machine."""
