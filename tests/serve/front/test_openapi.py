@@ -97,7 +97,7 @@ def test_requests_of_any_kind_are_answered(app: Starlette) -> None:
     for path in LEFT_OUT:
         del document["paths"][path]
     operations = [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
-    requests = [made for each in operations for made in prepared(each, amount(4, long=500))]
+    requests = [made for each in operations for made in prepared(each, amount(1, long=500))]
     WATCHED.append("begin")
     replies = asyncio.run(answered(app, requests, token))
     seen, WATCHED[:] = WATCHED[1:], []
@@ -106,7 +106,7 @@ def test_requests_of_any_kind_are_answered(app: Starlette) -> None:
         for request, reply in zip(requests, replies, strict=True)
         if reply.status >= 500 or not is_documented(reply)
     ]
-    assert len(requests) > len(operations)
+    assert len(requests) >= len(operations)
     assert faults == []
     assert seen == [], "a program was started, or a connection opened"
 
