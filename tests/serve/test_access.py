@@ -209,13 +209,14 @@ def test_a_link_ends_after_a_minute(access: Access, monkeypatch: pytest.MonkeyPa
 
 def test_a_damaged_file_lets_nobody_in(site: Site, access: Access) -> None:
     """A file of tokens that is damaged, or that others may change, is an error, never an empty list."""
-    secret = access.tokens.add("alice").secret
+    token, secret = access.tokens.add("alice")
     file = site.own / "tokens.json"
     whole = file.read_bytes()
     for content in (whole[:40], b"[]", whole.replace(b'"read"', b'"all"')):
         file.write_bytes(content)
         with pytest.raises(UsageError, match=r"tokens\.json is not used"):
             access.caller(bearer(secret))
+        assert not access.is_current(token.caller)
     file.write_bytes(whole)
     assert access.caller(bearer(secret))
     file.chmod(0o620)
