@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_remote.py [--trackio PYTHON] [--ml-dash PYTHON] [--only PART …]
 
 PYTHON is the interpreter of an environment with `trackio` 0.43, or with `ml-dash` 0.11. Each side is a
-program of its own; what is shown are medians of the rounds. The parts: ingest, programs, list, curve, file, peers.
+program of its own; what is shown are medians of the rounds.
+The parts are ingest, programs, list, curve, file and peers.
 """
 
 from __future__ import annotations
@@ -85,9 +86,8 @@ print(json.dumps({"loop": loop, "whole": time.perf_counter() - begin}))
 
 TRACKIO_SERVER: Final = """\
 import time, trackio
-app, url, *rest = trackio.show(block_thread=False, open_browser=False)
-print(getattr(app, "local_url", None) or url, flush=True)
-print(rest[-1] if rest else "", flush=True)
+*_, url = trackio.show(block_thread=False, open_browser=False)
+print("URL", url, flush=True)
 time.sleep(3600)
 """
 
@@ -375,8 +375,8 @@ def _trackio(python: Path, folder: Path, environment: dict[str, str]) -> Iterato
         )
         try:
             assert process.stdout is not None
-            printed = [process.stdout.readline().strip() for _ in range(4)]
-            yield next(line for line in printed if line.startswith("http")), own
+            address = next(line for line in process.stdout if line.startswith("URL "))
+            yield address.split()[1], own
         finally:
             process.kill()
             process.communicate()
