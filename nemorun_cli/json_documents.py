@@ -189,6 +189,9 @@ class CompareDocument(TypedDict):
     schema: Literal["exp.compare/1"]
     differing: list[str]
     rows: list[CompareRowFields]
+    columns: NotRequired[list[str]]
+    notes: NotRequired[list[str]]
+    problems: NotRequired[list[str]]
     best: NotRequired[CompareBestFields | None]
     ties: NotRequired[list[ComparedRowFields]]
     excluded: NotRequired[list[CompareExcludedFields]]
@@ -196,6 +199,46 @@ class CompareDocument(TypedDict):
     over: NotRequired[list[str]]
     groups: NotRequired[list[ComparedGroupFields]]
     group_ties: NotRequired[list[ComparedGroupFields]]
+
+
+class CurveCurveFields(TypedDict):
+    """One curve; its columns have an entry for each point."""
+
+    key: str
+    series: str | None
+    field: str
+    x: list[float | Literal["Infinity", "-Infinity"] | None]
+    min: list[float | Literal["Infinity", "-Infinity"] | None]
+    max: list[float | Literal["Infinity", "-Infinity"] | None]
+    last: list[float | Literal["Infinity", "-Infinity"] | None]
+    count: list[int]
+    nan: list[int]
+    sampled: bool
+    total: int
+    numbered: bool
+    position: dict[str, list[int]]
+
+
+# What `GET /v1/views/records/PREFIX/.record/curve` answers.
+CurveDocument = TypedDict(
+    "CurveDocument",
+    {
+        "schema": Literal["exp.curve/1"],
+        "prefix": str,
+        "dash_root": str,
+        "experiment": str | None,
+        "task": str | None,
+        "status": RecordStatusValue,
+        "axis": Literal["step", "epoch", "time", "relative"],
+        "from": float | None,
+        "to": float | None,
+        "points": int,
+        "attempts": int | str | None,
+        "begin": float,
+        "curves": list[CurveCurveFields],
+        "left_out": int,
+    },
+)
 
 
 class SideFields(TypedDict):
@@ -271,6 +314,27 @@ class DoctorDocument(TypedDict):
     checks: list[DoctorCheckFields]
 
 
+class EnvironmentOpeningFields(TypedDict):
+    """What one ran in."""
+
+    id: str
+    git: dict[str, Any] | None
+    packages: dict[str, str]
+    diff: str | None
+
+
+class EnvironmentDocument(TypedDict):
+    """What `GET /v1/views/records/PREFIX/.record/environment` answers."""
+
+    schema: Literal["exp.environment/1"]
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    openings: list[EnvironmentOpeningFields]
+
+
 class ErrorProblemFields(TypedDict):
     """One problem."""
 
@@ -290,6 +354,16 @@ class ErrorDocument(TypedDict):
     message: str
     hint: str | None
     problems: list[ErrorProblemFields]
+
+
+class EventListDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/events` answers."""
+
+    schema: Literal["exp.event-list/1"]
+    id: str
+    events: list[dict[str, Any]]
+    next: int | None
+    total: int
 
 
 class UsageFields(TypedDict):
@@ -368,6 +442,7 @@ class FilesFileFields(TypedDict):
     status: RecordStatusValue
     name: str
     version: int
+    here: NotRequired[bool]
     bytes: int
     type: str
     checksum: str
@@ -495,6 +570,16 @@ class GraphDocument(TypedDict):
     groups: list[GraphGroupFields]
 
 
+class HeardDocument(TypedDict):
+    """What `POST /v1/heard` answers."""
+
+    format: Literal["exp.heard/1"]
+    time: str
+    skew: float
+    kept: int
+    refused: int
+
+
 class HelloLimitsFields(TypedDict):
     """The largest sizes in bytes."""
 
@@ -553,12 +638,30 @@ class ImportDocument(TypedDict):
     left_out: list[LeftOutFields]
 
 
+class LinkDocument(TypedDict):
+    """What `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answers."""
+
+    schema: Literal["exp.link/1"]
+    href: str
+
+
 class NoteFields(TypedDict):
     """A note."""
 
     time: str
     by: str
     text: str
+
+
+class HeardFields(TypedDict):
+    """When a server last heard of it, if another machine runs it.
+
+    Null if it has ended or runs on the server's machine.
+    """
+
+    age: float
+    machine: str | None
+    skew: float | None
 
 
 class ListExperimentFields(TypedDict):
@@ -575,6 +678,9 @@ class ListExperimentFields(TypedDict):
     tags: list[str]
     notes: NotRequired[list[NoteFields]]
     key: str | None
+    owner: NotRequired[str]
+    home: NotRequired[str]
+    heard: NotRequired[HeardFields | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
     not_observed: NotRequired[str | None]
@@ -594,8 +700,20 @@ class ListDocument(TypedDict):
     """What `exp list --json` prints, the newest first."""
 
     schema: Literal["exp.list/1"]
+    total: NotRequired[int]
+    counts: NotRequired[dict[str, int]]
+    next: NotRequired[str | None]
     experiments: list[ListExperimentFields]
     foreign: NotRequired[list[ListForeignFields]]
+
+
+class LiveDocument(TypedDict):
+    """The first event of `GET /v1/live`, and what `POST /v1/live/STREAM` answers."""
+
+    schema: Literal["exp.live/1"]
+    stream: str
+    topics: list[str]
+    errors: dict[str, str]
 
 
 class LogsDocument(TypedDict):
@@ -669,6 +787,33 @@ class NotifyDocument(TypedDict):
     task: str | None
     failed_count: int
     failed: list[NotifyFailedFields]
+
+
+class OpeningsOpeningFields(TypedDict):
+    """One."""
+
+    id: str
+    generation: int
+    attempt: int
+    status: RecordStatusValue
+    state: Literal["alive", "ended", "gone", "elsewhere", "supervised"]
+    reason: str | None
+    message: str | None
+    opened: str
+    ended: str | None
+    facts: dict[str, Any]
+
+
+class OpeningsDocument(TypedDict):
+    """What `GET /v1/views/records/PREFIX/.record/openings` answers."""
+
+    schema: Literal["exp.openings/1"]
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    openings: list[OpeningsOpeningFields]
 
 
 class ParamsRecordFields(TypedDict):
@@ -814,6 +959,55 @@ class PlanDocument(TypedDict):
     tasks: list[PlanTaskFields]
 
 
+class RecordLogLineFields(TypedDict):
+    """One line."""
+
+    _ts: float
+    level: Literal["debug", "info", "warn", "error", "fatal"]
+    message: str
+    metadata: NotRequired[Any]
+
+
+class RecordLogDocument(TypedDict):
+    """What `GET /v1/views/records/PREFIX/.record/logs` answers."""
+
+    schema: Literal["exp.record-log/1"]
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    lines: list[RecordLogLineFields]
+
+
+class RecordViewTornFields(TypedDict):
+    """One."""
+
+    path: str
+    bytes: int
+
+
+class RecordViewDocument(TypedDict):
+    """What `GET /v1/views/records/PREFIX/.record` answers."""
+
+    schema: Literal["exp.record-view/1"]
+    root: str
+    record: dict[str, Any]
+    attempts: list[int]
+    series: list[str | None]
+    tracks: list[str]
+    bytes: int
+    torn: list[RecordViewTornFields]
+
+
+class RecordsUnreadableFields(TypedDict):
+    """One of them."""
+
+    prefix: str
+    dash_root: str
+    problem: str
+
+
 class SyncOfRecordFields(TypedDict):
     """How much of it has not arrived on its server; null for a record that is sent nowhere."""
 
@@ -857,6 +1051,7 @@ class RecordsRecordFields(TypedDict):
     bindrs: list[str]
     metadata: Any
     sync: NotRequired[SyncOfRecordFields | None]
+    heard: NotRequired[HeardFields | None]
     openings: list[RecordsRecordOpeningFields]
 
 
@@ -864,6 +1059,10 @@ class RecordsDocument(TypedDict):
     """What `exp records --json` prints."""
 
     schema: Literal["exp.records/1"]
+    total: NotRequired[int]
+    counts: NotRequired[dict[str, int]]
+    next: NotRequired[str | None]
+    unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
 
 
@@ -960,6 +1159,18 @@ class ServeDocument(TypedDict):
     port: int | None
     pid: int
     root: str | None
+
+
+class SyncOfExperimentFields(TypedDict):
+    """How much of it, and of its records, has not arrived on the server that its spec names.
+
+    Null without a server.
+    """
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
 
 
 class SupervisorFields(TypedDict):
@@ -1103,6 +1314,7 @@ class ShowDocument(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     not_observed: str | None
+    sync: NotRequired[SyncOfExperimentFields | None]
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
@@ -1121,6 +1333,18 @@ class ShowDocument(TypedDict):
     files: dict[str, str | None]
 
 
+class SpecDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/spec` answers."""
+
+    schema: Literal["exp.spec/1"]
+    id: str
+    revision: int
+    latest: int
+    text: str | None
+    missing: str | None
+    resolved: dict[str, Any] | None
+
+
 class StatusDocument(TypedDict):
     """What `exp status --json` prints; with a TASK, `tasks` contains only the matching tasks."""
 
@@ -1131,6 +1355,9 @@ class StatusDocument(TypedDict):
     status: ExperimentStatusValue
     outcome: NotRequired[OutcomeValue]
     directory: str
+    owner: NotRequired[str]
+    home: NotRequired[str]
+    heard: NotRequired[HeardFields | None]
     created: str | None
     started: str | None
     ended: str | None
@@ -1142,6 +1369,7 @@ class StatusDocument(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     not_observed: str | None
+    sync: NotRequired[SyncOfExperimentFields | None]
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
@@ -1219,6 +1447,21 @@ class TokenDocument(TypedDict):
 
     schema: Literal["exp.token/1"]
     tokens: list[TokenTokenFields]
+
+
+class TracksDocument(TypedDict):
+    """What `GET /v1/views/records/PREFIX/.record/tracks` answers."""
+
+    schema: Literal["exp.tracks/1"]
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    topics: list[str]
+    topic: str | None
+    count: int | None
+    entries: list[dict[str, Any]] | None
 
 
 class ValidateEngineFields(TypedDict):
@@ -1329,5 +1572,6 @@ class WhyDocument(TypedDict):
     id: str
     name: str
     status: ExperimentStatusValue
+    sync: NotRequired[SyncOfExperimentFields | None]
     failures: NotRequired[list[WhyFailureFields]]
     tasks: list[WhyTaskFields]

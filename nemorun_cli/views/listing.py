@@ -28,11 +28,14 @@ from nemorun_cli.system.files import descriptor_to_read
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.json_documents import ListExperimentFields
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import Home
+    from nemorun_cli.views.snapshot import Snapshot
+
+    Look = Callable[[ExperimentFiles], Snapshot]
 
 LIST_FORMAT: Final = "exp.list/1"
 ENDS: Final = 4096  # bytes read at either end of a ledger
@@ -109,6 +112,10 @@ def newest_first(
 
     With `others`, backends are also asked about experiments that this home did not create.
     """
+
+    def look(files: ExperimentFiles) -> Snapshot:
+        return observe.look(files, home=home.directory, others=others)
+
     ids = [
         (age_key(experiment_id), experiment_id, name)
         for name, experiment_id in home.readable_ids(home.names() if names is None else names)
@@ -125,7 +132,7 @@ def newest_first(
         summaries = [
             summary
             for _, experiment_id, name in entries
-            if (summary := _summarize(home, experiment_id, name, roots=roots, uids=uids, others=others))
+            if (summary := _summarize(home, experiment_id, name, roots=roots, uids=uids, look=look))
         ]
         summaries.sort(key=lambda summary: summary.created or "", reverse=True)
         for summary in summaries:
@@ -214,14 +221,27 @@ def duration_text(summary: Summary) -> str:
     return seconds(seconds_between(summary.created, summary.ended))
 
 
+def summarize(home: Home, experiment_id: str, name: str, *, look: Look) -> Summary | None:
+    """The summary of one experiment, or None if there is none with this id.
+
+    Args:
+        home: the home.
+        experiment_id: its id.
+        name: its name.
+        look: takes a snapshot of it, if the ends of its ledger are not enough.
+    """
+    roots = [str(root) for root in home.roots]
+    return _summarize(home, experiment_id, name, roots=roots, uids=owners.trusted(), look=look)
+
+
 def _summarize(
-    home: Home, experiment_id: str, name: str, *, roots: Sequence[str], uids: frozenset[int], others: bool
+    home: Home, experiment_id: str, name: str, *, roots: Sequence[str], uids: frozenset[int], look: Look
 ) -> Summary | None:
     """The summary of one experiment, or None if no folder of this id is an experiment."""
     directories = (f"{root}/{name}/{experiment_id}" for root in roots)
     try:
         found = (
-            _summary(home, experiment_id, name, directory=directory, uids=uids, others=others)
+            _summary(home, experiment_id, name, directory=directory, uids=uids, look=look)
             for directory in directories
         )
         return next((summary for summary in found if summary is not None), None)
@@ -230,7 +250,7 @@ def _summarize(
 
 
 def _summary(
-    home: Home, experiment_id: str, name: str, *, directory: str, uids: frozenset[int], others: bool
+    home: Home, experiment_id: str, name: str, *, directory: str, uids: frozenset[int], look: Look
 ) -> Summary | None:
     path = f"{directory}/{LEDGER}"
     try:
@@ -242,11 +262,11 @@ def _summary(
     except OSError as error:
         return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
     except LedgerError:
-        return _look(home, experiment_id, name, others=others)  # reports it, if it is an experiment
+        return _looked(home, experiment_id, name, look)  # reports it, if it is an experiment
     created, finished = _created(head), _finished(tail)
     added = _added_later(head, path) if created is not None and finished is not None else None
     if created is None or finished is None or added is None or _was_changed(head, path):
-        return _look(home, experiment_id, name, others=others)
+        return _looked(home, experiment_id, name, look)
     try:
         return Summary(
             id=experiment_id,
@@ -327,12 +347,12 @@ def _finished(tail: bytes) -> Event | None:
     return None
 
 
-def _look(home: Home, experiment_id: str, name: str, *, others: bool) -> Summary | None:
+def _looked(home: Home, experiment_id: str, name: str, look: Look) -> Summary | None:
     try:
         files = home.experiment(experiment_id)
         if files is None:
             return None
-        snapshot = observe.look(files, home=home.directory, others=others)
+        snapshot = look(files)
     except NotFoundError:
         return None  # removed meanwhile
     except ExpError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment.records import conditions, documents, targets
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.metric_keys import Field
-    from nemorun_cli.experiment.records.targets import Target, TargetRecord
+    from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.model.best import Excluded
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking.store.row_selection import Statistics
     from nemorun_cli.tracking.store.row_series import Attempts
 
@@ -80,6 +81,17 @@ class Comparison:
     best: Best | None = None
 
 
+class RunSource(Protocol):
+    """What is compared, such as a `Target`; the errors of one without `files` can be reported."""
+
+    @property
+    def files(self) -> ExperimentFiles | None:
+        """The files of the experiment, if it is one."""
+
+    def runs(self, *, report: Callable[[str], None]) -> Iterator[list[TargetRecord]]:
+        """The records of each run; see `Target.runs`."""
+
+
 class Measured(NamedTuple):
     """The statistics of the metrics of a record, and the last values that are no numbers."""
 
@@ -104,7 +116,7 @@ def measured(record: TargetRecord, also: Sequence[str], attempts: Attempts) -> M
 
 
 def rows(
-    *chosen: Target,
+    *chosen: RunSource,
     keys: Sequence[str] = (),
     attempts: Attempts = None,
     report: Callable[[str], None] | None = None,

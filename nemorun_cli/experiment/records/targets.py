@@ -177,7 +177,7 @@ class Target:
             LedgerDamagedError: no record can be read.
         """
         if self.files is None or self.home is None:
-            yield from _runs(self.root or Path(), self._readable(report))
+            yield from runs_of(self.root or Path(), self._readable(report))
         else:
             yield self.choose()
 
@@ -371,7 +371,7 @@ def under(record: Record) -> TargetRecord:
     return TargetRecord(record=record, openings=record.openings)
 
 
-def _runs(folder: Path, readable: Sequence[Record]) -> Iterator[list[TargetRecord]]:
+def runs_of(folder: Path, readable: Sequence[Record]) -> Iterator[list[TargetRecord]]:
     """The parts of records by the run that wrote them, in the order of the prefixes."""
     runs: dict[tuple[str | None, str], list[TargetRecord]] = {}
     for record in readable:

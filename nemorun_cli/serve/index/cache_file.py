@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import sqlite3
 import threading
@@ -20,18 +21,20 @@ LARGEST_JOURNAL: Final = 1 << 24  # bytes of the journal that stay after a check
 
 TABLES: Final = """
 CREATE TABLE records (
-    root INTEGER NOT NULL, prefix TEXT NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL,
-    opened TEXT NOT NULL, ended TEXT, name TEXT NOT NULL, searched TEXT NOT NULL, tags TEXT NOT NULL,
-    signature TEXT NOT NULL, entry TEXT NOT NULL, problem TEXT, PRIMARY KEY (root, prefix)
+    root TEXT NOT NULL, prefix TEXT NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL,
+    opened TEXT NOT NULL, ended TEXT NOT NULL, searched TEXT NOT NULL, tags TEXT NOT NULL,
+    signature TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (root, prefix)
 ) WITHOUT ROWID;
 CREATE INDEX records_opened ON records (opened, prefix, root);
-CREATE TABLE written (experiment TEXT NOT NULL, root INTEGER NOT NULL, prefix TEXT NOT NULL,
+CREATE TABLE written (
+    experiment TEXT NOT NULL, root TEXT NOT NULL, prefix TEXT NOT NULL,
     PRIMARY KEY (experiment, root, prefix)) WITHOUT ROWID;
 CREATE INDEX written_prefix ON written (root, prefix);
 CREATE TABLE experiments (
     owner TEXT NOT NULL, home TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,
-    status TEXT NOT NULL, created TEXT NOT NULL, ended TEXT, searched TEXT NOT NULL, tags TEXT NOT NULL,
-    signature TEXT NOT NULL, dash_root TEXT, entry TEXT NOT NULL, PRIMARY KEY (owner, home, id)
+    status TEXT NOT NULL, created TEXT NOT NULL, ended TEXT NOT NULL, searched TEXT NOT NULL,
+    tags TEXT NOT NULL, signature TEXT NOT NULL, dash_root TEXT NOT NULL, entry TEXT NOT NULL,
+    PRIMARY KEY (owner, home, id)
 ) WITHOUT ROWID;
 CREATE INDEX experiments_created ON experiments (created, id, owner, home);
 CREATE TABLE row_files (
@@ -58,23 +61,25 @@ class CacheFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_in_memory = False
-        self._functions: dict[str, tuple[int, Callable[..., Any]]] = {}
+        self._judge: Callable[[str], bool] | None = None
         self._lock = threading.RLock()
         self._connection = self._opened()
 
-    def define(self, name: str, count: int, function: Callable[..., Any]) -> None:
-        """Add a function of so many arguments to the language of queries."""
-        with self._lock:
-            self._functions[name] = (count, function)
-            self._connection.create_function(name, count, function)
-
-    def read(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def read(
+        self, query: str, values: Sequence[Any] = (), *, judge: Callable[[str], bool] | None = None
+    ) -> list[Any]:
         """The rows of a query.
+
+        Args:
+            query: it may call `matches(text, pattern)`, which compares with a glob, and `is_shown(text)`.
+            values: of its parameters.
+            judge: what `is_shown` returns.
 
         Raises:
             CacheLostError: the cache is empty now.
         """
         with self._guarded() as connection:
+            self._judge = judge
             return connection.execute(query, values).fetchall()
 
     @contextlib.contextmanager
@@ -145,12 +150,15 @@ class CacheFile:
                 raise _OtherVersionError  # noqa: TRY301 - the connection is closed below
             if not has_tables:
                 connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-            for name, (count, function) in self._functions.items():
-                connection.create_function(name, count, function)
+            connection.create_function("matches", 2, fnmatch.fnmatchcase, deterministic=True)
+            connection.create_function("is_shown", 1, self._is_shown)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _is_shown(self, text: str) -> bool:
+        return self._judge is None or self._judge(text)
 
     def _delete(self) -> None:
         for ending in ("", "-wal", "-shm"):

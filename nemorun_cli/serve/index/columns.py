@@ -172,6 +172,10 @@ class FileColumns:
         self.tail = (self.tail + data[-TAIL:])[-TAIL:]
         self.damaged += damaged[: max(0, row_files.MOST_REPORTED - len(self.damaged))]
         self.offset += len(data)
+        self.add(rows)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
         if rows:
             names, by_name = _transposed(rows)
             self.fields.update(dict.fromkeys(names))

@@ -52,6 +52,19 @@ class RowCache:
                 stack.enter_context(self._lock_of(path))
             yield {path: self._columns_of(path) for path in paths}
 
+    def read_ahead(self, path: str, *, least: int) -> None:
+        """Read what a file has grown by, if that is at least so many bytes.
+
+        Raises:
+            LedgerDamagedError: it cannot be read.
+        """
+        with self._lock:
+            known = self._columns.get(path)
+            offset = self._stored.get(path, (0, {}))[0] if known is None else known.offset
+        if os.stat(path).st_size - offset >= least:  # noqa: PTH116 - as text
+            with self.reading([path]):
+                pass
+
     def _lock_of(self, path: str) -> threading.RLock:
         with self._lock:
             return self._locks.setdefault(path, threading.RLock())

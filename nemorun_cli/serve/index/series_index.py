@@ -7,8 +7,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.experiment.records import compare, metric_keys
+from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.experiment.records.compare import Measured
 from nemorun_cli.experiment.records.targets import MEASURED
+from nemorun_cli.serve.index.columns import EXACT, FileColumns
 from nemorun_cli.serve.index.row_cache import RowCache
 from nemorun_cli.serve.index.series_view import Piece, SeriesView, kept_rows
 from nemorun_cli.tracking.store import row_origins, row_series
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.serve.index.cache_file import CacheFile
-    from nemorun_cli.serve.index.columns import FileColumns
     from nemorun_cli.tracking.store.row_files import RowSource
     from nemorun_cli.tracking.store.row_origins import RowOrigin
     from nemorun_cli.tracking.store.row_selection import Statistics
@@ -78,6 +79,24 @@ class SeriesIndex:
                 for name, found in sources.items()
             ]
             yield [view for view in views if view.count]
+
+
+def drawn_by_rows(chosen: TargetRecord, also: Sequence[str], attempts: Attempts) -> list[SeriesView]:
+    """The series from their rows, as the command reads them; numbers that are no floats are the nearest."""
+    views = []
+    for series in measures.read(chosen, also=also, attempts=attempts):
+        columns = FileColumns("")
+        columns.add([{name: _drawn(value) for name, value in row.items()} for row in series.rows])
+        piece = Piece(columns, [(0, columns.rows)], (0, 0, 0, 0), row_origins.RowOrigin("", 1))
+        views.append(SeriesView(series.name, [piece]))
+    return views
+
+
+def _drawn(value: Any) -> Any:
+    try:
+        return float(value) if type(value) is int and abs(value) > EXACT else value
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def _view(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import math
+import os
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -67,6 +68,14 @@ class Piece:
         """The indices of the numbers of a column that count."""
         found = (column.at(first, end) for first, end in self.ranges)
         return [(first, end) for first, end in found if first < end]
+
+
+def position_of(pieces: Sequence[Piece]) -> dict[str, list[int]]:
+    """How far a series is read: for each file how many rows it has, and how many of these count."""
+    return {
+        os.path.basename(piece.columns.path): [piece.columns.rows, piece.count]  # noqa: PTH119 - as text
+        for piece in pieces
+    }
 
 
 def kept_rows(columns: FileColumns, cut: Cut) -> list[Range]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import Flaw, Row
 
 FORMAT: Final = "exp.record/1"
+SERVER: Final = ".server"  # the folder of a server's own files
 RESUME: Final = ("allow", "must", "never")
 TRIES: Final = 3  # to open a record that is moved or removed meanwhile
 ENDS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
@@ -42,8 +43,9 @@ class Session(NamedTuple):
     """One opening as read from disk.
 
     `state` is `alive` (its lock is held), `ended`, `gone` (its lock is free and no end is recorded: FAILED
-    with the reason `lost`), `elsewhere` (another machine's lock, which cannot be checked here: RUNNING) or
-    `supervised` (created by a supervisor for a task, and ended only by its verdict: RUNNING).
+    with the reason `lost`), `elsewhere` (the lock of another machine, or of a replica's original, which
+    cannot be checked here: RUNNING) or `supervised` (created by a supervisor for a task, and ended only by
+    its verdict: RUNNING).
     """
 
     id: str
@@ -261,6 +263,8 @@ def _read(place: Place, opening: str, path: str) -> tuple[Session | None, list[F
     state = "ended"
     if verdict is None and len(events) < 2:  # noqa: PLR2004 - the start and the end
         state = _state(path, events[0] if events else {})
+        if state == "gone" and is_collected(place.root):  # a replica: its lock is that of the original
+            state = "elsewhere"
         if state == "gone":  # it may have ended between the two reads
             events, flaws = row_files.read(path, "opening")
     if (first := next(iter(row_files.damaged(flaws)), None)) is not None and first.line == 1:
@@ -312,6 +316,11 @@ def _state(path: str, first: Row) -> str:
     if first.get("locked", True):
         return "alive" if is_held(path) else "gone"
     return "alive" if process_info.started(int(first["pid"])) == first.get("process_started") else "gone"
+
+
+def is_collected(root: str) -> bool:
+    """Whether a folder of records is that of a server, whose records are copies from other machines."""
+    return os.path.isdir(f"{root}/{SERVER}")
 
 
 def read_verdict(place: Place, opening: str) -> Row | None:

@@ -1,0 +1,272 @@
+"""`GET /v1/views/experiments…`: experiments as documents of the commands, and the logs of attempts.
+
+Everything is read from files: no backend is asked, no executor is made, nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.experiment import difference, documents
+from nemorun_cli.serve import attempt_logs
+from nemorun_cli.serve.answers import Parameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve.caller import Scope
+from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
+from nemorun_cli.serve.heard import reports_of
+from nemorun_cli.serve.index.experiment_index import Place
+from nemorun_cli.serve.index.index import index_of
+from nemorun_cli.serve.index.pages import DEFAULT, Conditions, Listing
+from nemorun_cli.serve.index.record_index import SEPARATOR
+from nemorun_cli.serve.record_access import judge_of
+from nemorun_cli.storage import ledger
+from nemorun_cli.system.files import RefusedFileError
+from nemorun_cli.views import known_secrets, listing, timeline
+from nemorun_cli.views.reports import task_graph, why_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from nemorun_cli.serve.endpoints import Handler
+    from nemorun_cli.serve.index.index import Index
+    from nemorun_cli.serve.site import Site
+    from nemorun_cli.views.snapshot import Snapshot
+
+    _Make = Callable[[Request, Index, Found, Parameters], dict[str, Any]]
+
+EXPERIMENTS: Final = "/v1/views/experiments"
+EXPERIMENT: Final = EXPERIMENTS + "/{owner}/{home}/{id}"
+EVENTS_FORMAT: Final = "exp.event-list/1"
+SPEC_FORMAT: Final = "exp.spec/1"
+MOST_EVENTS: Final = 10_000  # of one answer
+LIST: Final = Listing(
+    table="experiments",
+    orders={
+        "created": "created",
+        "ended": "ended",
+        "status": "status",
+        "name": "name",
+        "owner": "owner",
+    },
+    identity=("id", "owner", "home"),
+)
+
+
+def endpoints(site: Site) -> list[Endpoint]:
+    """The endpoints; all need the scope `read`."""
+    del site
+    of_experiment: dict[str, tuple[_Make, tuple[str, ...]]] = {
+        "": (_status, ()),
+        "/status": (_status, ()),
+        "/graph": (_graph, ()),
+        "/show": (_show, ()),
+        "/events": (_events, ("after", "limit")),
+        "/why": (_why, ("task",)),
+        "/diff": (_diff, ("with",)),
+        "/spec": (_spec, ("revision",)),
+    }
+    return [
+        Endpoint(EXPERIMENTS, ("GET",), _experiments, needs=Scope.READ),
+        *(
+            Endpoint(EXPERIMENT + path, ("GET",), _of_experiment(make, known), needs=Scope.READ)
+            for path, (make, known) in of_experiment.items()
+        ),
+        Endpoint(EXPERIMENT + "/log", ("GET", "HEAD"), _log, needs=Scope.READ),
+    ]
+
+
+def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
+    """The handler of a document about one experiment."""
+
+    async def handle(request: Request) -> Response:
+        given = Parameters(request, known)
+
+        def work() -> Response:
+            index = index_of(request)
+            found = experiment_at(request, index, place_of(request))
+            return json_answer(request, make(request, index, found, given))
+
+        return await off_loop(work)
+
+    handle.__doc__ = make.__doc__
+    return handle
+
+
+async def _experiments(request: Request) -> Response:
+    """A page of the experiments, `exp.list/1`."""
+    given = Parameters(
+        request,
+        ("name", "status", "tag", "owner", "home", "text", "since", "sort", "limit", "cursor"),
+    )
+    judge = judge_of(request)
+    chosen = Conditions()
+    statuses = listing.statuses(given.all("status"), option="status")
+    for column, values in (("status", statuses), ("owner", given.all("owner")), ("home", given.all("home"))):
+        if values:
+            chosen.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
+    if names := given.all("name"):
+        chosen.add(" OR ".join(["matches(name, ?)"] * len(names)), *names)
+    for tag in given.all("tag"):
+        chosen.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
+    if text := given.text("text"):
+        chosen.add("instr(searched, ?)", text.lower())
+    if since := given.text("since"):
+        chosen.add("created >= ?", listing.since(since, option="since"))
+    if judge is not None:
+        chosen.add("is_shown(owner || '/' || home || '/' || id)")
+    limit = given.integer("limit", DEFAULT, least=1) or DEFAULT
+
+    def ask(index: Index) -> bytes:
+        page = LIST.page(
+            index.cache,
+            chosen,
+            sort=given.text("sort") or "-created",
+            limit=limit,
+            cursor=given.text("cursor"),
+            judge=judge,
+        )
+        tail = json.dumps({"total": page.total, "counts": page.counts, "next": page.next})[1:]
+        listed = ",".join(_with_heard(request, entry) for entry in page.entries)
+        return f'{{"schema":"{listing.LIST_FORMAT}","experiments":[{listed}],{tail}'.encode("ascii")
+
+    return text_answer(request, await off_loop(lambda: index_of(request).fresh(ask)))
+
+
+def _with_heard(request: Request, entry: str) -> str:
+    """An entry with the age of the last report on it, if it runs on another machine."""
+    heard = None
+    if request.app.state.site.root is not None and '"status": "RUNNING"' in entry:
+        document = json.loads(entry)
+        heard = _heard(request, Place(document["owner"], document["home"], document["id"]))
+    return f'{entry[:-1]}, "heard": {json.dumps(heard)}}}'
+
+
+def _heard(request: Request, place: Place) -> dict[str, Any] | None:
+    report = reports_of(request).of_experiment(*place)
+    return None if report is None else report.to_json(time.time())
+
+
+def _look(index: Index, found: Found) -> Snapshot:
+    return index.experiments.look(found.home, found.files)
+
+
+def _secrets(index: Index, snapshot: Snapshot) -> Collection[str]:
+    """The values that are masked; those of another machine's experiment are not known here."""
+    if index.site.root is not None:
+        return ()
+    return known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
+
+
+def _status(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """Its status, `exp.status/1`."""
+    del given
+    snapshot = _look(index, found)
+    is_running = index.site.root is not None and not snapshot.is_over
+    heard = _heard(request, found.place) if is_running else None
+    return {**snapshot.to_json(), "owner": found.place.owner, "home": found.place.home, "heard": heard}
+
+
+def _graph(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """Its tasks and their dependencies, `exp.graph/1`."""
+    del request, given
+    snapshot = _look(index, found)
+    tasks = task_graph.of(snapshot.spec, snapshot.history.tasks, snapshot.history.external)
+    return documents.graph(tasks, snapshot)
+
+
+def _show(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """All its details, `exp.show/1`."""
+    del request, given
+    events, _ = ledger.read_settled(found.files.ledger)
+    snapshot = _look(index, found)
+    return {**documents.show(snapshot, timeline.attempts(snapshot, events), timeline.steps(events))}
+
+
+def _events(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """The events after the first `after` ones."""
+    del request, index
+    events, _ = ledger.read_settled(found.files.ledger)
+    after = given.integer("after", 0) or 0
+    end = after + min(given.integer("limit", MOST_EVENTS, least=1) or MOST_EVENTS, MOST_EVENTS)
+    return {
+        "schema": EVENTS_FORMAT,
+        "id": found.files.id,
+        "events": events[after:end],
+        "next": end if end < len(events) else None,
+        "total": len(events),
+    }
+
+
+def _why(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """Why tasks failed or wait, `exp.why/1`."""
+    del request
+    events, _ = ledger.read_settled(found.files.ledger)
+    snapshot = _look(index, found)
+    tasks = given.all("task")
+    names = snapshot.match_tasks(tasks) if tasks else why_report.notable(snapshot)
+    return {**why_report.document(snapshot, names, events, secrets=_secrets(index, snapshot))}
+
+
+def _diff(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """What differs from a later experiment, `exp.diff/1`."""
+    other = given.text("with")
+    if other is None:
+        raise UsageError("with=ID or with=OWNER/HOME/ID: the later experiment is missing")
+    named = other.split("/")
+    place = Place(*named) if len(named) == 3 else found.place._replace(id=other)  # noqa: PLR2004 - owner, home, id
+    later = experiment_at(request, index, place)
+    is_local = index.site.root is None  # the folders of code that another machine's specs name are not here
+    return difference.between(_look(index, found), _look(index, later), with_code=is_local).to_json()
+
+
+def _spec(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+    """The text of the spec as it was given; None where it is not shipped."""
+    del request
+    snapshot = _look(index, found)
+    latest = snapshot.spec.revision
+    number = given.integer("revision", latest)
+    files = found.files if number == latest else found.files.revision(number or 0)
+    text, missing = None, None
+    try:
+        text = files.read(files.spec).decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
+        missing = attempt_logs.missing(index, found.files, "spec")
+    return {
+        "schema": SPEC_FORMAT,
+        "id": found.files.id,
+        "revision": number,
+        "latest": latest,
+        "text": text,
+        "missing": missing,
+        "resolved": snapshot.spec.to_json() if number == latest else None,
+    }
+
+
+async def _log(request: Request) -> Response:
+    """The log of an attempt, whole or a range; known secrets are masked in place."""
+    given = Parameters(request, ("task", "attempt", "stream", "signature"))
+
+    def work() -> Response:
+        index = index_of(request)
+        found = experiment_at(request, index, place_of(request))
+        snapshot = _look(index, found)
+        task = given.text("task")
+        if task is None or task not in snapshot.history.tasks:
+            raise NotFoundError(f"{found.files.id} has no task {task!r}")
+        return attempt_logs.answer(
+            request,
+            index,
+            snapshot,
+            task,
+            attempt=given.integer("attempt", least=1),
+            stream=given.text("stream") or "log",
+            secrets=_secrets(index, snapshot),
+        )
+
+    return await off_loop(work)

@@ -1,0 +1,267 @@
+"""The experiments of a site in the cache: found by their folders, and read again when they change."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
+from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE, marked
+from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
+from nemorun_cli.system import user
+from nemorun_cli.views import listing, observe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nemorun_cli.serve.index.cache_file import CacheFile
+    from nemorun_cli.serve.site import Site
+    from nemorun_cli.views.snapshot import Snapshot
+
+FOLDER: Final = ".experiments"  # below the root of a collector
+HERE: Final = "here"  # the word for this machine's home
+INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
+OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
+LARGEST: Final = 1 << 26  # bytes of a resolved spec
+
+
+class Place(NamedTuple):
+    """Which experiment: the owner of its home, the name of the home, and its id."""
+
+    owner: str
+    home: str
+    id: str
+
+
+class _Known(NamedTuple):
+    signature: str
+    status: str
+    dash_root: str
+
+
+class ExperimentIndex:
+    """The experiments of this machine's home, or of the homes that a collector has.
+
+    Args:
+        cache: where they are kept.
+        site: what is served.
+    """
+
+    def __init__(self, cache: CacheFile, site: Site) -> None:
+        self._cache = cache
+        self._site = site
+        self._folders = FolderCache()
+        self._known: dict[Place, _Known] | None = None
+        self._dirty: set[Place] = set()
+        self._lock = threading.Lock()
+        self._looked: float | None = None
+        self.version = 0
+
+    def changed(self, place: Place) -> None:
+        """An experiment was written; safe from any thread."""
+        self._dirty.add(place)
+
+    def forget(self) -> None:
+        """The cache is empty now."""
+        with self._lock:
+            self._known = self._looked = None
+
+    def homes(self) -> list[tuple[str, str, Path]]:
+        """The homes: owner, name, folder."""
+        if self._site.root is None:
+            return [(user.name(), HERE, self._site.home)]
+        above = f"{self._site.root}/{FOLDER}"
+        return [
+            (owner, home, Path(above, owner, home))
+            for owner in self._folders.names(above)
+            for home in self._folders.names(f"{above}/{owner}")
+        ]
+
+    def files(self, place: Place) -> tuple[Home, ExperimentFiles] | None:
+        """The home and the files of an experiment; None if there is none.
+
+        Raises:
+            LedgerError: its folder cannot be read.
+        """
+        for owner, home, folder in self.homes():
+            if (owner, home) == (place.owner, place.home):
+                at = Home(folder)
+                files = at.experiment(place.id)
+                return None if files is None else (at, files)
+        return None
+
+    def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
+        """A snapshot, for which nothing is asked over a network, run or written.
+
+        A copy on a collector shows what its ledger says: whether its supervisor lives is not known here.
+
+        Raises:
+            LedgerError: its files cannot be read.
+            NotFoundError: it does not exist any more.
+        """
+        snapshot = observe.look(files, home=home.directory, observe=False)
+        if self._site.root is not None and snapshot.supervisor in {"alive", "gone"}:
+            return replace(snapshot, supervisor="elsewhere", stall=None, problem=None, waiting=None)
+        return snapshot
+
+    def refresh(self) -> None:
+        """Read what has changed.
+
+        Raises:
+            CacheLostError: the cache is empty now.
+        """
+        with self._lock:
+            interval = INTERVAL if self._site.root is None else COLLECTOR_INTERVAL
+            is_due = self._looked is None or time.monotonic() - self._looked > interval
+            dirty = {self._dirty.pop() for _ in range(len(self._dirty))}
+            try:
+                if is_due:
+                    self._look()
+                    self._looked = time.monotonic()
+                elif dirty:
+                    self._update(dirty)
+            except BaseException:
+                self._dirty.update(dirty)
+                raise
+
+    def _look(self) -> None:
+        known = self._load()
+        found = {}
+        for owner, home, folder in self.homes():
+            for root in Home(folder).roots:
+                for name in self._folders.names(str(root)):
+                    for experiment_id in self._folders.names(f"{root}/{name}"):
+                        if name_in(experiment_id) == name:
+                            found[Place(owner, home, experiment_id)] = f"{root}/{name}/{experiment_id}"
+        changed = [
+            place
+            for place, directory in found.items()
+            if (former := known.get(place)) is None
+            or former.status not in OVER
+            or former.signature != _signature(directory)
+        ]
+        self._update([*changed, *(known.keys() - found.keys())])
+
+    def _load(self) -> dict[Place, _Known]:
+        if self._known is None:
+            rows = self._cache.read("SELECT owner, home, id, signature, status, dash_root FROM experiments")
+            self._known = {Place(*row[:3]): _Known(*row[3:]) for row in rows}
+        return self._known
+
+    def dash_roots(self) -> list[str]:
+        """The folders of records that the experiments of this machine's home name."""
+        with self._lock:
+            roots = dict.fromkeys(known.dash_root for known in self._load().values())
+        return [root for root in roots if root]
+
+    def _update(self, places: Iterable[Place]) -> None:
+        known = self._load()
+        homes = {(owner, home): Home(folder) for owner, home, folder in self.homes()}
+        read = [(place, self._row(homes.get((place.owner, place.home)), place)) for place in places]
+        rows = [row for _, row in read if row is not None]
+        gone = [place for place, row in read if row is None and place in known]
+        same = {row.place for row in rows if self._is_same(row)}
+        changed = [row for row in rows if row.place not in same or known.get(row.place) != row.known]
+        if not changed and not gone:
+            return
+        is_new = bool(gone) or any(row.place not in same for row in changed)
+        with self._cache.changing() as connection:
+            connection.executemany("DELETE FROM experiments WHERE owner = ? AND home = ? AND id = ?", gone)
+            connection.executemany(
+                "INSERT OR REPLACE INTO experiments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [row.values for row in changed],
+            )
+        for place in gone:
+            del known[place]
+        known |= {row.place: row.known for row in changed}
+        self.version += is_new
+
+    def _is_same(self, row: _ExperimentRow) -> bool:
+        query = "SELECT entry FROM experiments WHERE owner = ? AND home = ? AND id = ?"
+        return self._cache.read(query, row.place) == [(row.entry,)]
+
+    def _row(self, home: Home | None, place: Place) -> _ExperimentRow | None:
+        if home is None:
+            return None
+        name = name_in(place.id)
+        if name is None:
+            return None
+        try:
+            files = home.experiment(place.id)
+            sign = "" if files is None else _signature(str(files.directory))
+            summary = listing.summarize(home, place.id, name, look=lambda files: self.look(home, files))
+        except (ExpError, OSError):
+            return None
+        if summary is None:
+            return None
+        entry = {**summary.to_json(), "owner": place.owner, "home": place.home}
+        return _ExperimentRow(
+            place=place,
+            name=summary.name,
+            title=summary.title or "",
+            created=summary.created or "",
+            ended=summary.ended or "",
+            searched="\n".join([place.id, summary.title or "", *summary.tags]).lower(),
+            tags=marked(summary.tags) if summary.tags else SEPARATOR,
+            known=_Known(
+                sign,
+                str(summary.status or UNREADABLE),
+                "" if self._site.root is not None or files is None else _dash_root(files),
+            ),
+            entry=json.dumps(entry),
+        )
+
+
+class _ExperimentRow(NamedTuple):
+    place: Place
+    name: str
+    title: str
+    created: str
+    ended: str
+    searched: str
+    tags: str
+    known: _Known
+    entry: str
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        known = self.known
+        return (
+            *self.place,
+            self.name,
+            self.title,
+            known.status,
+            self.created,
+            self.ended,
+            self.searched,
+            self.tags,
+            known.signature,
+            known.dash_root,
+            self.entry,
+        )
+
+
+def _signature(directory: str) -> str:
+    """What differs once an experiment that is over has changed; empty if that is not certain yet."""
+    try:
+        status = os.stat(f"{directory}/{LEDGER}")  # noqa: PTH116 - as text, of ten thousand experiments
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}" if is_settled(status.st_mtime_ns) else ""
+
+
+def _dash_root(files: ExperimentFiles) -> str:
+    """The folder of records that the spec of an experiment names; empty if it names none."""
+    try:
+        spec = json.loads(files.read(files.resolved, limit=LARGEST))
+        path = spec["tracking"].get("dash_root")
+        return os.path.abspath(Path(spec["folder"], path)) if path else ""  # noqa: PTH100 - as tracking does it
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ""

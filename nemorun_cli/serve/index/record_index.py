@@ -1,0 +1,209 @@
+"""The records of a site in the cache: found by their folders, and read again when they change."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.experiment.records import record_documents, targets
+from nemorun_cli.replication.protocol import RESERVED
+from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
+from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.record_paths import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nemorun_cli.serve.index.cache_file import CacheFile
+
+INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
+UNREADABLE: Final = "UNREADABLE"  # instead of a status
+SEPARATOR: Final = "\x1f"  # around each tag
+RUNNING: Final = "RUNNING"
+
+
+class _Known(NamedTuple):
+    signature: str
+    status: str
+
+
+class RecordIndex:
+    """The records below some roots.
+
+    Args:
+        cache: where they are kept.
+        is_collector: whether all changes are announced by `changed`.
+    """
+
+    def __init__(self, cache: CacheFile, *, is_collector: bool) -> None:
+        self._cache = cache
+        self._is_collector = is_collector
+        self._folders = FolderCache()
+        self._known: dict[tuple[str, str], _Known] | None = None
+        self._dirty: set[str] = set()
+        self._lock = threading.Lock()
+        self._looked: float | None = None
+        self._roots: tuple[str, ...] = ()
+        self.version = 0
+
+    def changed(self, prefix: str) -> None:
+        """A record was written; safe from any thread."""
+        self._dirty.add(prefix)
+
+    def forget(self) -> None:
+        """The cache is empty now."""
+        with self._lock:
+            self._known = self._looked = None
+
+    def refresh(self, roots: Sequence[str]) -> None:
+        """Read what has changed.
+
+        Raises:
+            CacheLostError: the cache is empty now.
+        """
+        with self._lock:
+            interval = COLLECTOR_INTERVAL if self._is_collector else INTERVAL
+            is_due = self._looked is None or time.monotonic() - self._looked > interval
+            dirty = [self._dirty.pop() for _ in range(len(self._dirty))]
+            try:
+                if is_due or tuple(roots) != self._roots:
+                    self._look(roots)
+                    self._roots, self._looked = tuple(roots), time.monotonic()
+                elif dirty:
+                    self._update((root, prefix) for root in roots for prefix in dict.fromkeys(dirty))
+            except BaseException:
+                self._dirty.update(dirty)
+                raise
+
+    def _look(self, roots: Sequence[str]) -> None:
+        """Look at all folders, and read the records that are new, have changed, or are running."""
+        known = self._load()
+        found = set()
+        for root in roots:
+            hidden = RESERVED if self._is_collector else RESERVED[1:]
+            found |= {(root, prefix) for prefix in self._folders.prefixes(root, hidden=hidden)}
+        changed = [
+            key
+            for key in found
+            if (former := known.get(key)) is None
+            or former.status == RUNNING
+            or former.signature != signature(*key)
+        ]
+        self._update([*changed, *(known.keys() - found)])
+
+    def _load(self) -> dict[tuple[str, str], _Known]:
+        if self._known is None:
+            rows = self._cache.read("SELECT root, prefix, signature, status FROM records")
+            self._known = {(root, prefix): _Known(sign, status) for root, prefix, sign, status in rows}
+        return self._known
+
+    def _update(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Read these records anew; those that do not exist are removed."""
+        known = self._load()
+        read = [(key, _row(*key)) for key in keys]
+        rows = [row for _, row in read if row is not None and not self._is_kept(row)]
+        gone = [key for key, row in read if row is None and key in known]
+        if not rows and not gone:
+            return
+        is_new = bool(gone) or not all(map(self._is_same, rows))
+        with self._cache.changing() as connection:
+            connection.executemany("DELETE FROM records WHERE root = ? AND prefix = ?", gone)
+            stale = [*gone, *(row.key for row in rows)]
+            connection.executemany("DELETE FROM written WHERE root = ? AND prefix = ?", stale)
+            connection.executemany(
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [row.values for row in rows],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO written VALUES (?, ?, ?)",
+                [(experiment, *row.key) for row in rows for experiment in row.experiments],
+            )
+        for key in gone:
+            del known[key]
+        known |= {row.key: _Known(row.signature, row.status) for row in rows}
+        self.version += is_new
+
+    def _is_kept(self, row: _RecordRow) -> bool:
+        """Whether a record that was read again is in the cache as it is."""
+        return self._load().get(row.key) == _Known(row.signature, row.status) and self._is_same(row)
+
+    def _is_same(self, row: _RecordRow) -> bool:
+        """Whether the cache has the same entry of a record."""
+        entry = self._cache.read("SELECT entry FROM records WHERE root = ? AND prefix = ?", row.key)
+        return bool(entry) and entry[0][0] == row.entry
+
+    def of_experiment(self, experiment_id: str) -> list[tuple[str, str]]:
+        """The roots and prefixes of the records that an experiment wrote."""
+        rows = self._cache.read(
+            "SELECT root, prefix FROM written WHERE experiment = ? ORDER BY root, prefix", (experiment_id,)
+        )
+        return [(root, prefix) for root, prefix in rows]
+
+
+class _RecordRow(NamedTuple):
+    key: tuple[str, str]
+    status: str
+    opened: str
+    ended: str
+    searched: str
+    tags: str
+    signature: str
+    entry: str
+    experiments: frozenset[str] = frozenset()
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        root, prefix = self.key
+        owner = prefix.partition("/")[0]
+        return (root, prefix, owner, self.status, self.opened, self.ended, *self[4:8])
+
+
+def _row(root: str, prefix: str) -> _RecordRow | None:
+    """What the cache keeps of a record; None if there is none."""
+    before = signature(root, prefix)
+    try:
+        record = reader.record(root, prefix)
+        if record is None:
+            return None
+        entry = record_documents.of_record(targets.under(record))
+    except (ExpError, OSError) as error:
+        text = error.message if isinstance(error, ExpError) else str(error)
+        entry = {"prefix": prefix, "dash_root": root, "problem": text}
+        return _RecordRow((root, prefix), UNREADABLE, "", "", prefix.lower(), SEPARATOR, before, dump(entry))
+    return _RecordRow(
+        key=(root, prefix),
+        status=str(record.status),
+        opened=record.opened,
+        ended=record.ended or "",
+        searched="\n".join([prefix, record.description or "", *record.tags]).lower(),
+        tags=marked(record.tags),
+        signature=before,
+        entry=dump(entry),
+        experiments=frozenset(
+            str(opening.facts["exp_id"]) for opening in record.openings if opening.facts.get("exp_id")
+        ),
+    )
+
+
+def marked(tags: Iterable[str]) -> str:
+    """Tags as one text, in which each can be searched for as a whole."""
+    return SEPARATOR + "".join(f"{tag}{SEPARATOR}" for tag in tags)
+
+
+def signature(root: str, prefix: str) -> str:
+    """What differs once a record that is not running has changed; empty if that is not certain yet."""
+    place = Place(root, prefix)
+    times = [_changed(folder) for folder in (place.openings, place.labels)]
+    return "-".join(map(str, times)) if all(map(is_settled, times)) else ""
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - as text, of ten thousand folders
+    except OSError:
+        return 0

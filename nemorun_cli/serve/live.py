@@ -1,0 +1,343 @@
+"""`GET /v1/live`: one stream of events for all that a tab shows, which continues where it was cut.
+
+All streams are served by one look a second at the topics that anybody watches. An event has as its id the
+positions of all topics of its stream, so that `Last-Event-ID` is all that is needed to continue, on a
+restarted server too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from nemorun_cli.errors import ExpError, NotFoundError, UsageError
+from nemorun_cli.serve import live_topics
+from nemorun_cli.serve.answers import off_loop
+from nemorun_cli.serve.caller import Scope
+from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.serve.index.cache_file import CacheLostError
+from nemorun_cli.serve.index.index import index_of_state
+from nemorun_cli.serve.record_access import may_read
+from nemorun_cli.serve.refusals import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Send
+    from starlette.types import Scope as AsgiScope
+
+    from nemorun_cli.serve.caller import Caller
+    from nemorun_cli.serve.live_topics import Topic
+    from nemorun_cli.serve.site import Site
+
+LIVE_FORMAT: Final = "exp.live/1"
+MOST_TOPICS: Final = 20  # of one stream
+MOST_STREAMS: Final = 32  # of one user
+LOOK: Final = 1.0  # seconds between two looks
+RIGHTS: Final = 5.0  # seconds between two checks whether a token is still valid
+HEARTBEAT: Final = 15.0  # seconds
+PATIENCE: Final = 30.0  # seconds that a client may take nothing
+MOST_LOOKS: Final = 50  # events of one topic in a row, before others have their turn
+
+
+def endpoints(site: Site) -> list[Endpoint]:
+    """The endpoints; both need the scope `read`."""
+    del site
+    return [
+        Endpoint("/v1/live", ("GET",), _open, needs=Scope.READ),
+        Endpoint("/v1/live/{stream}", ("POST",), _change, needs=Scope.READ, largest_body=1 << 16),
+    ]
+
+
+class Stream:
+    """What one tab watches."""
+
+    def __init__(self, caller: Caller, positions: dict[str, Any]) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.caller = caller
+        self.topics: dict[str, Topic] = {}
+        self.positions = positions
+        self.versions: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
+        self.wake = asyncio.Event()
+        self.end_reason: str | None = None
+
+    def add(self, topic: Topic) -> None:
+        """Watch a topic.
+
+        Raises:
+            UsageError: there are too many.
+        """
+        if topic.text not in self.topics and len(self.topics) >= MOST_TOPICS:
+            raise UsageError(f"a stream has at most {MOST_TOPICS} topics")
+        self.topics[topic.text] = topic
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `exp.live/1`."""
+        return {
+            "schema": LIVE_FORMAT,
+            "stream": self.id,
+            "topics": list(self.topics),
+            "errors": dict(self.errors),
+        }
+
+    def remove(self, text: str) -> None:
+        """Watch a topic no more."""
+        for known in (self.topics, self.positions, self.versions, self.errors):
+            known.pop(text, None)
+
+
+class Hub:
+    """The streams of a server, and the one task that looks at their topics."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+        self._task: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
+        self.streams: dict[str, Stream] = {}
+
+    def add(self, stream: Stream) -> None:
+        """Serve a stream."""
+        self.streams[stream.id] = stream
+        self._now.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def look_now(self) -> None:
+        """Look at new topics without waiting for the next turn."""
+        self._now.set()
+
+    def remove(self, stream: Stream) -> None:
+        """Forget a stream."""
+        self.streams.pop(stream.id, None)
+        self._now.set()
+
+    async def _run(self) -> None:
+        checked = time.monotonic()
+        while self.streams:
+            self._now.clear()
+            if time.monotonic() - checked >= RIGHTS:
+                checked = time.monotonic()
+                await self._check_rights()
+            streams = list(self.streams.values())
+            topics = {topic for stream in streams for topic in stream.topics.values()}
+            found = await off_loop(lambda topics=topics: self._versions(topics))  # type: ignore[misc] # bound now
+            for stream in streams:
+                self._announce(stream, found)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), LOOK)
+
+    def _versions(self, topics: Iterable[Topic]) -> dict[Topic, str | ExpError]:
+        index = index_of_state(self._state)
+        found: dict[Topic, str | ExpError] = {}
+        for topic in topics:
+            try:
+                found[topic] = topic.version(index)
+            except ExpError as error:
+                found[topic] = error
+            except (OSError, CacheLostError) as error:
+                found[topic] = NotFoundError(f"{topic.text}: {error}")
+        return found
+
+    @staticmethod
+    def _announce(stream: Stream, found: dict[Topic, str | ExpError]) -> None:
+        """Wake a stream if one of its topics has another version than before."""
+        for text, topic in stream.topics.items():
+            version = found.get(topic)
+            if isinstance(version, str):
+                stream.errors.pop(text, None)
+                if stream.versions.get(text) != version:
+                    stream.versions[text] = version
+                    stream.wake.set()
+            elif version is not None and stream.errors.get(text) != version.message:
+                stream.errors[text] = version.message
+                stream.wake.set()
+
+    async def _check_rights(self) -> None:
+        """End the streams whose token was revoked, or has expired."""
+        access = self._state.access
+        callers = {stream.caller for stream in self.streams.values()}
+        current = {caller: await run_in_threadpool(access.is_current, caller) for caller in callers}
+        for stream in self.streams.values():
+            if not current.get(stream.caller, True):
+                stream.end_reason = "unauthorized"
+                stream.wake.set()
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub of the server that answers a request."""
+    state = request.app.state
+    if not hasattr(state, "hub"):
+        state.hub = Hub(state)
+    hub: Hub = state.hub
+    return hub
+
+
+async def _open(request: Request) -> Response:
+    """Open a stream."""
+    hub = hub_of(request)
+    caller: Caller = request.state.caller
+    texts = [text for value in request.query_params.getlist("topics") for text in value.split(",") if text]
+    if sum(stream.caller.user == caller.user for stream in hub.streams.values()) >= MOST_STREAMS:
+        message = f"{caller.user} has {MOST_STREAMS} streams open"
+        return refusal(429, "too_many_streams", message, headers={"Retry-After": "10"})
+    stream = Stream(caller, live_topics.decoded(request.headers.get("last-event-id")))
+    _subscribe(request, stream, texts)
+    return EventStream(hub, stream)
+
+
+def _subscribe(request: Request, stream: Stream, texts: Sequence[str]) -> None:
+    """Watch topics.
+
+    Raises:
+        NotFoundError: the caller may not read one; those that do not exist yet may appear.
+        UsageError: one is no topic, or they are too many.
+    """
+    for text in texts:
+        topic = live_topics.parse(text)
+        if topic.prefix is not None and not may_read(request, topic.prefix):
+            stream.errors[text] = f"there is no {text!r}"
+            continue
+        stream.add(topic)
+
+
+async def _change(request: Request) -> Response:
+    """Subscribe to topics on an open stream, or unsubscribe."""
+    hub = hub_of(request)
+    stream = hub.streams.get(str(request.path_params["stream"]))
+    if stream is None or stream.caller != request.state.caller:
+        raise NotFoundError("there is no such stream", hint="open one: GET /v1/live?topics=…")
+    try:
+        body = json.loads(await request.body())
+        removed, added = (_texts(body.get(name, [])) for name in ("unsubscribe", "subscribe"))
+        positions = body.get("positions", {})
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UsageError(f"the body is not {{subscribe: […], unsubscribe: […]}}: {error}") from error
+    for text in removed:
+        stream.remove(text)
+    if isinstance(positions, dict):
+        stream.positions |= {text: positions[text] for text in added if text in positions}
+    _subscribe(request, stream, added)
+    stream.wake.set()
+    hub.look_now()
+    return JSONResponse(stream.to_json())
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError("topics are texts")
+    return value
+
+
+class EventStream(Response):
+    """The answer that sends events until the client leaves, the token ends, or the server stops."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, hub: Hub, stream: Stream) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._hub = hub
+        self._stream = stream
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        del scope
+        self._hub.add(self._stream)
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await _send(send, _event("open", self._stream.to_json()))
+            await self._serve(leaving, send)
+        finally:
+            leaving.cancel()
+            self._hub.remove(self._stream)
+
+    async def _serve(self, leaving: asyncio.Future[None], send: Send) -> None:
+        stream = self._stream
+        while not leaving.done():
+            waking = asyncio.ensure_future(stream.wake.wait())
+            await asyncio.wait((leaving, waking), timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            if leaving.done():
+                return
+            if not stream.wake.is_set():
+                await _send(send, b": alive\n\n")
+                continue
+            stream.wake.clear()
+            if stream.end_reason is not None:
+                await _send(send, _event("end", {"reason": stream.end_reason}))
+                return
+            await self._send_changes(send)
+
+    async def _send_changes(self, send: Send) -> None:
+        stream = self._stream
+        for text, message in list(stream.errors.items()):
+            await _send(send, _event("problem", {"topic": text, "message": message}))
+        for text, topic in list(stream.topics.items()):
+            version = stream.versions.get(text)
+            if version is None:
+                continue
+            if not topic.has_tail:
+                if stream.positions.get(text) != version:
+                    stream.positions[text] = version
+                    await self._send(send, "change", {"topic": text, "version": version})
+                continue
+            for _ in range(MOST_LOOKS):
+                found = await off_loop(lambda topic=topic, text=text: self._tail(topic, text))  # type: ignore[misc] # bound now
+                if found is None:
+                    break
+                await self._send(send, "tail", {"topic": text, "version": version, **found})
+            else:
+                stream.wake.set()
+
+    def _tail(self, topic: Topic, text: str) -> dict[str, Any] | None:
+        stream = self._stream
+        try:
+            found, position = topic.tail(index_of_state(self._hub._state), stream.positions.get(text))  # noqa: SLF001 - of this module
+        except (ExpError, OSError, CacheLostError):
+            return None
+        if text in stream.topics:
+            stream.positions[text] = position
+        return found
+
+    async def _send(self, send: Send, kind: str, data: dict[str, Any]) -> None:
+        known = {
+            text: self._stream.positions[text]
+            for text in self._stream.topics
+            if text in self._stream.positions
+        }
+        await _send(send, _event(kind, data, identity=live_topics.encoded(known)))
+
+
+def _event(kind: str, data: dict[str, Any], *, identity: str | None = None) -> bytes:
+    head = f"id: {identity}\n" if identity is not None else ""
+    return f"{head}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode("ascii")
+
+
+async def _send(send: Send, body: bytes) -> None:
+    """Send a part of the answer.
+
+    Raises:
+        ClientDisconnect: the client takes nothing.
+    """
+    message = {"type": "http.response.body", "body": body, "more_body": True}
+    try:
+        await asyncio.wait_for(send(message), PATIENCE)
+    except TimeoutError:
+        raise ClientDisconnect from None
+
+
+async def _left(receive: Receive) -> None:
+    """Return once the client has left, or the server stops."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
