@@ -1122,6 +1122,18 @@ class ServeDocument(TypedDict):
     root: str | None
 
 
+class SyncOfExperimentFields(TypedDict):
+    """How much of it, and of its records, has not arrived on the server that its spec names.
+
+    Null without a server.
+    """
+
+    url: str
+    pending: int
+    last: str | None
+    error: str | None
+
+
 class SupervisorFields(TypedDict):
     """The supervisor process of the experiment."""
 
@@ -1263,6 +1275,7 @@ class ShowDocument(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     not_observed: str | None
+    sync: NotRequired[SyncOfExperimentFields | None]
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
@@ -1317,6 +1330,7 @@ class StatusDocument(TypedDict):
     notes: NotRequired[list[NoteFields]]
     bindrs: list[str]
     not_observed: str | None
+    sync: NotRequired[SyncOfExperimentFields | None]
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
@@ -1519,5 +1533,6 @@ class WhyDocument(TypedDict):
     id: str
     name: str
     status: ExperimentStatusValue
+    sync: NotRequired[SyncOfExperimentFields | None]
     failures: NotRequired[list[WhyFailureFields]]
     tasks: list[WhyTaskFields]

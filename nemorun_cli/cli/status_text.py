@@ -50,6 +50,7 @@ def header(snapshot: Snapshot) -> list[str]:
         ("tags", ", ".join(snapshot.tags)),
         ("note", _note(snapshot)),
         ("about", " ".join((snapshot.spec.description or "").split())),
+        ("server", server(snapshot)),
     ]
     if snapshot.waiting is not None:
         lines.append(("waiting", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
@@ -86,6 +87,12 @@ def supervisor(snapshot: Snapshot) -> str:
     if snapshot.problem is not None:
         return f"alive ({process}), but {snapshot.problem}; until it can, nothing starts or is recorded"
     return f"{snapshot.supervisor} ({process})"
+
+
+def server(snapshot: Snapshot) -> str:
+    """What has not arrived on the server that the spec names; empty if all has, or is on its way."""
+    sync = snapshot.sync
+    return "" if sync is None else sync.text(is_over=snapshot.supervisor != "alive")
 
 
 def _note(snapshot: Snapshot) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any
 
 from nemorun_cli.dash.experiment import Experiment
 
-__all__ = ["rdxp"]
 
-rdxp: Final = Experiment(dash_url=True, dash_root=None)
+def __getattr__(name: str) -> Any:
+    """`rdxp`, made at its first use: it needs a server to be known.
+
+    Raises:
+        InvalidValueError: none is.
+    """
+    if name != "rdxp":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = Experiment(dash_url=True, dash_root=None)
+    return value

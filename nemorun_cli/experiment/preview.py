@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemorun_cli.experiment import create
+from nemorun_cli.experiment import create, server_notes
 from nemorun_cli.spec import secret_warnings
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.views.reports import dry_run
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plans(document: Document, home: Home) -> tuple[PlanDocument, tuple[Problem, ...]]:
-    """The plans of the tasks, and the warnings about secrets; packagers are asked what they would ship.
+    """The plans of the tasks, and the warnings about secrets and the server; packagers are asked.
 
     Raises:
         SpecError: the spec has problems, or a packager cannot ship its content.
@@ -32,12 +32,12 @@ def plans(document: Document, home: Home) -> tuple[PlanDocument, tuple[Problem, 
 
         shipments = ship.look(spec, document, home)
         spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
-    about_secrets = tuple(secret_warnings.not_inherited(spec, document))
+    about = (*secret_warnings.not_inherited(spec, document), *server_notes.warnings(spec, document))
     content = dry_run.document(
         spec,
         identity=identity,
         home=home,
         origins=document.origins,
-        warnings=(*document.warnings, *about_secrets),
+        warnings=(*document.warnings, *about),
     )
-    return content, about_secrets
+    return content, about

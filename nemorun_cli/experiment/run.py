@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from nemorun_cli.errors import (
     LedgerError,
     LockHeldError,
     NotFoundError,
+    UnreadableWarning,
     UsageError,
 )
 from nemorun_cli.experiment.lookup import LATEST, find_files, listed, trusted
@@ -163,6 +165,7 @@ class Run:
             if document is not None:
                 raise self._is_busy()
             return False
+        self._get_missing_records(snapshot)
         if document is not None:
             from nemorun_cli import executors  # noqa: PLC0415 - only for a changed spec
             from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - the same
@@ -194,6 +197,15 @@ class Run:
             by=by, seen=snapshot.history.resumed, below=tuple(names), host_is_gone=host_is_gone
         )
         return self._go(request, values, snapshot.spec)
+
+    def _get_missing_records(self, snapshot: Snapshot) -> None:
+        """Get what other machines have recorded from the server that the spec names; warn if that fails."""
+        if snapshot.spec.server is None:
+            return
+        from nemorun_cli.experiment import missing_records  # noqa: PLC0415 - only for specs with a server
+
+        if (note := missing_records.get(snapshot, self.home)) is not None:
+            warnings.warn(note, UnreadableWarning, stacklevel=3)
 
     def _adopt(self, *, host_is_gone: bool) -> None:
         """Make the experiment one of this home, whose backends may be asked, unless it runs already."""

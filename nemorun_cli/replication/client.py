@@ -56,7 +56,7 @@ class Hello(NamedTuple):
     largest_file: int
 
 
-class ContentState(NamedTuple):
+class RemoteContent(NamedTuple):
     """How much of a content the server has, and whether it is complete."""
 
     size: int
@@ -162,12 +162,12 @@ class Client:
             data = _packed(data)
         self._ask("PUT", path, data=data, headers=headers, accepts=(200, 201, 204))
 
-    def content(self, path: str) -> ContentState:
+    def content(self, path: str) -> RemoteContent:
         """How much of a content the server has."""
         answer = self._ask("HEAD", path, accepts=(200, 204, 404))
         if answer.status == 404:  # noqa: PLR2004 - not found
-            return ContentState(0, is_complete=False)
-        return ContentState(self._offset(answer), answer.headers.get(protocol.COMPLETE) == "?1")
+            return RemoteContent(0, is_complete=False)
+        return RemoteContent(self._offset(answer), answer.headers.get(protocol.COMPLETE) == "?1")
 
     def create(self, address: str) -> bool:
         """Create the folder of a record; returns False if it exists."""
@@ -307,9 +307,14 @@ class _Faults:
         if isinstance(error, RemoteError) or not isinstance(error, (urllib3.exceptions.HTTPError, OSError)):
             return
         self._client.close()
-        fault = RemoteFault.AWAY
-        url = self._client.url
-        raise RemoteError(fault, f"{url} does not answer: {_cause(error)}", hint=_HINTS[fault]) from error
+        fault, url = RemoteFault.AWAY, self._client.url
+        kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+        raise RemoteError(
+            fault,
+            f"{url} does not answer: {_cause(error)}",
+            hint=_HINTS[fault],
+            is_unreachable=isinstance(error, kinds),
+        ) from error
 
 
 def record_address(prefix: str) -> str:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import EngineError, UsageError
-from nemorun_cli.replication import protocol
+from nemorun_cli.replication import connection, protocol
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 CLIENT: Final = "exp"
 LARGEST: Final = 1 << 20  # bytes of an answer
-CONNECT_LIMIT: Final = 10.0  # seconds
-READ_LIMIT: Final = 30.0  # seconds
-_SHORTEST, _LONGEST = 1.0, 30.0  # seconds between polls, whatever the server asks for
+_SHORTEST, _LONGEST = 0.2, 30.0  # seconds between polls, whatever the server asks for
 _SLOWER: Final = 5.0  # seconds that `slow_down` adds (RFC 8628, 3.5)
 _CONNECTION: Final = re.compile(r"^\w+\([^)]*\): ")  # what urllib3 begins its messages with
 _LONGEST_LIFE: Final = 1800.0  # seconds of waiting, whatever the server offers
@@ -61,12 +59,8 @@ class LoginClient:
     """
 
     def __init__(self, server: str) -> None:
-        import urllib3  # noqa: PLC0415 - only for commands that ask a server
-
         self.server = server
-        self._pool = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(connect=CONNECT_LIMIT, read=READ_LIMIT)
-        )
+        self._pool = connection.pool(server)
 
     def hello(self) -> None:
         """Check that this is a server of `exp` with a protocol that is known here.
@@ -232,7 +226,7 @@ class LoginClient:
     def _ask(
         self, method: str, path: str, document: dict[str, Any] | None = None, *, token: str | None = None
     ) -> _Answer:
-        import urllib3  # noqa: PLC0415 - as above
+        import urllib3  # noqa: PLC0415 - only for commands that ask a server
 
         headers = {"Accept": "application/json"}
         if document is not None:
@@ -271,7 +265,7 @@ class LoginClient:
         text = _CONNECTION.sub("", str(reason)) or type(reason).__name__
         hint = "check the address and the network"
         if "CERTIFICATE" in text.upper():
-            hint = "trust its certificate: SSL_CERT_FILE=FILE, in PEM form"
+            hint = f"trust its certificate: {connection.CA_FILE}=FILE, in PEM form"
         return EngineError(f"{self.server} cannot be reached: {text[:300]}", hint=hint)
 
     def _foreign(self, reason: str) -> UsageError:

@@ -50,6 +50,7 @@ class RemoteError(EngineError):
         fault: the kind.
         retry_after: seconds that the server asks to wait, if it does.
         offset: the number of bytes that the server has, with `CONFLICT` and `DIVERGED`.
+        is_unreachable: whether not even a connection could be made.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class RemoteError(EngineError):
         hint: str | None = None,
         retry_after: float | None = None,
         offset: int | None = None,
+        is_unreachable: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
         self.fault = fault
         self.retry_after = retry_after
         self.offset = offset
+        self.is_unreachable = is_unreachable
         if fault in {RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN}:
             self.exit_code = 2  # a login is needed, or another token

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,8 +12,21 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.serve import (
+    experiment_views,
+    heard,
+    hello_endpoints,
+    live,
+    login_endpoints,
+    openapi,
+    page_endpoints,
+    record_views,
+    replica_endpoints,
+)
 from nemorun_cli.serve.access import Access
+from nemorun_cli.serve.changes import Changes
 from nemorun_cli.serve.gate import Gate
+from nemorun_cli.serve.mldash import endpoints as mldash_endpoints
 from nemorun_cli.serve.refusals import of_error, refusal
 
 if TYPE_CHECKING:
@@ -28,16 +39,16 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.site import Site
 
 MODULES: Final = (
-    "hello_endpoints",
-    "page_endpoints",
-    "openapi",
-    "login_endpoints",
-    "replica_endpoints",
-    "record_views",
-    "experiment_views",
-    "live",
-    "heard",
-    "mldash.endpoints",
+    hello_endpoints,
+    page_endpoints,
+    openapi,
+    login_endpoints,
+    replica_endpoints,
+    record_views,
+    experiment_views,
+    live,
+    heard,
+    mldash_endpoints,
 )
 """The modules of endpoints, in the order in which a path is looked up."""
 
@@ -64,25 +75,14 @@ def make_app(site: Site, *, hosts: Collection[str], access: Access | None = None
     )
     app.state.site, app.state.stopping = site, stopping
     app.state.access = access
-    app.state.changes = _module("changes").Changes() if _exists("changes") else None
+    app.state.changes = Changes()
     app.state.endpoints = table
     return app
 
 
 def endpoints(site: Site) -> list[Endpoint]:
     """The table of all endpoints."""
-    return [each for name in MODULES if _exists(name) for each in _module(name).endpoints(site)]
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"nemorun_cli.serve.{name}")
-
-
-def _exists(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(f"nemorun_cli.serve.{name}") is not None
-    except ModuleNotFoundError:
-        return False
+    return [each for module in MODULES for each in module.endpoints(site)]
 
 
 async def _of_status(request: Request, error: Exception) -> Response:

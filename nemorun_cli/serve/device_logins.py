@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.tokens import NewToken, Tokens
 
 LIFE: Final = 600.0  # seconds of a login, and of its codes
-INTERVAL: Final = 2.0  # seconds between two polls, as clients are asked to wait
-LEAST_INTERVAL: Final = 1.0  # seconds; what polls more often is asked to slow down
+INTERVAL: Final = 1.0  # seconds between two polls, as clients are asked to wait
+LEAST_INTERVAL: Final = 0.5  # seconds; what polls more often is asked to slow down
 GUESSES: Final = 5  # wrong codes of one user within LIFE
 _LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628, 6.1: no vowels, so that no words appear
 _CODE_LENGTH: Final = 8

@@ -129,6 +129,7 @@ class Gate:
         _refuse_too_large(scope, headers, endpoint)
         scope.setdefault("state", {})["caller"] = caller
         answer.user = caller.user if caller else "-"
+        answer.is_page = endpoint.needs is None
         body = limits.BoundedBody(receive, largest=endpoint.largest_body, stopping=self._stopping)
         with self._counted(caller.token_id if caller else f"@{_client(scope)}"):
             await self._app(scope, body.receive, answer.send)
@@ -237,15 +238,18 @@ class Answer:
         self._is_over = False
         self.status = 0
         self.user = "-"
+        self.is_page = False
 
     async def send(self, message: Message) -> None:
         """Send a message of ASGI, with the headers that all answers have."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             present = {name for name, _ in message.get("headers", ())}
+            policy = browser_rules.PAGE_POLICY if self.is_page else browser_rules.DATA_POLICY
+            wanted = {"content-security-policy": policy, **browser_rules.HEADERS}
             added = [
                 (name.encode(), value.encode())
-                for name, value in browser_rules.HEADERS.items()
+                for name, value in wanted.items()
                 if name.encode() not in present
             ]
             message = {**message, "headers": [*message.get("headers", ()), *added]}

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nemorun_cli.replication import protocol
 from nemorun_cli.replication.shapes import FileKind
-from nemorun_cli.serve import raw_path
+from nemorun_cli.serve import raw_path, refusals
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.store import replica_addresses, replica_folders, root_folder, row_bodies, store_refusal
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 REPLICA_FORMAT: Final = "exp.replica/1"
-ERROR_FORMAT: Final = "exp.error/1"
 _RECORDS: Final = "/v1/records/"
 _EXPERIMENTS: Final = "/v1/experiments/"
 _MOST_AT_ONCE: Final = 8  # threads, each with the body of one request in memory
@@ -56,14 +55,14 @@ def endpoints(site: Site) -> list[Endpoint]:
     ):
         whole, file = (f"{base}{place}" for place in places)
         found += [
-            Endpoint(whole, ("GET",), replicas.handler(_sizes), Scope.READ),
-            Endpoint(whole, ("DELETE",), replicas.handler(_discard), Scope.WRITE),
+            Endpoint(whole, ("GET",), replicas.handler(_sizes, is_whole=True), Scope.READ),
+            Endpoint(whole, ("DELETE",), replicas.handler(_discard, is_whole=True), Scope.WRITE),
             Endpoint(file, ("GET", "HEAD"), replicas.handler(_read), Scope.READ),
             Endpoint(file, ("PUT",), replicas.handler(_put), Scope.WRITE, LARGEST_WHOLE),
             Endpoint(file, ("PATCH",), replicas.handler(_patch), Scope.WRITE, site.largest_file),
         ]
         if base == _RECORDS:
-            found.append(Endpoint(whole, ("POST",), replicas.handler(_create), Scope.WRITE))
+            found.append(Endpoint(whole, ("POST",), replicas.handler(_create, is_whole=True), Scope.WRITE))
     return found
 
 
@@ -91,13 +90,18 @@ class _Replicas:
             )
         return self._store
 
-    def handler(self, answer: Callable[[_Call], Awaitable[Response]]) -> Handler:
-        """A handler that calls this for a request, and answers what is refused."""
+    def handler(self, answer: Callable[[_Call], Awaitable[Response]], *, is_whole: bool = False) -> Handler:
+        """A handler that calls this for a request, and answers what is refused.
+
+        Args:
+            answer: makes the answer.
+            is_whole: whether it is about a replica, and not about a file of one.
+        """
 
         @functools.wraps(answer)
         async def handle(request: Request) -> Response:
             try:
-                return await answer(await self._call(request))
+                return await answer(self._call(request, is_whole=is_whole))
             except StoreRefusal as refusal:
                 return _refused(refusal)
             except OSError as error:
@@ -105,7 +109,7 @@ class _Replicas:
 
         return handle
 
-    async def _call(self, request: Request) -> _Call:
+    def _call(self, request: Request, *, is_whole: bool) -> _Call:
         store = self.store
         for base, parse in (
             (_RECORDS, replica_addresses.of_record),
@@ -113,6 +117,8 @@ class _Replicas:
         ):
             if (parts := raw_path.parts(request.scope, after=base)) is not None:
                 replica, path = parse(store.root, parts)
+                if is_whole != (not path):  # Starlette has decoded the path that it has matched
+                    break
                 call = _Call(self, request, replica, path)
                 call.require_rights()
                 return call
@@ -364,10 +370,6 @@ def _is_gzip(call: _Call) -> bool:
 
 
 def _refused(refusal: StoreRefusal) -> Response:
-    document = {
-        "format": ERROR_FORMAT,
-        "code": refusal.code,
-        "message": refusal.message,
-        "hint": refusal.hint,
-    }
-    return JSONResponse(document, refusal.status, headers=refusal.headers)
+    return refusals.refusal(
+        refusal.status, refusal.code, refusal.message, hint=refusal.hint, headers=refusal.headers
+    )

@@ -33,8 +33,7 @@ OWN_NAMES: Final = (
 REVISIONS: Final = "revisions"
 LABELLED: Final = "labelled"
 TRASH_OF_RECORDS: Final = ".trash"
-REPLICA: Final = ".replica"
-ABOVE_REPLICAS: Final = 2  # folders between the root of a server and a home of replicas: .experiments/OWNER
+EXPERIMENTS_OF_SERVER: Final = ".experiments"  # in a server's root: OWNER/HOME, a home of replicas
 LARGEST_OF_ATTEMPT: Final = 1 << 26  # bytes of a plan, which contains the text of its task
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
@@ -554,22 +553,17 @@ class Home:
         return frozenset(files.id for files in self.removed_experiments())
 
     @property
-    def replica(self) -> Path:
-        """A file that a server writes to a home in which it keeps another machine's experiments."""
-        return self.directory / REPLICA
-
-    @property
     def is_replica(self) -> bool:
-        """Whether the experiments are copies that a server received.
+        """Whether the experiments are copies that a server received, by the place of the home in its root.
 
         Their state is that of the ledger, and nothing in them is run, changed or asked for over the network.
         """
-        return os.path.lexists(f"{self.directory}/{REPLICA}")  # asked for each experiment
+        return self.directory.parent.parent.name == EXPERIMENTS_OF_SERVER
 
     @property
     def root_of_replicas(self) -> Path:
-        """In a home of replicas, the server's root, where the records of the experiments are."""
-        return self.directory.parents[ABOVE_REPLICAS]
+        """The root of the server that has these copies, where the records of the experiments are."""
+        return self.directory.parent.parent.parent
 
     @property
     def outbox(self) -> Path:

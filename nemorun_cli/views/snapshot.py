@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
     from nemorun_cli.system.locks import Holder
+    from nemorun_cli.views.sync_state import ExperimentSync
 
 STATUS_FORMAT: Final = "exp.status/1"
 
@@ -78,6 +79,15 @@ class Snapshot:
     def __repr__(self) -> str:
         """The id and the status; the fields would fill many screens."""
         return f"Snapshot({self.files.id!r}, {self.status})"
+
+    @property
+    def sync(self) -> ExperimentSync | None:
+        """What has not arrived on the server that the spec names; None without one."""
+        if self.spec.server is None:
+            return None
+        from nemorun_cli.views import sync_state  # noqa: PLC0415 - only for specs with a server
+
+        return sync_state.of_experiment(self.files, self.spec)
 
     @property
     def is_responding(self) -> bool | None:
@@ -272,6 +282,7 @@ class Snapshot:
                 "notes": [note.to_json() for note in self.history.notes],
                 "bindrs": list(self.spec.bindrs),
                 "not_observed": self.not_observed,
+                "sync": None if self.sync is None else self.sync.to_json(),
                 "supervisor": {
                     "state": self.supervisor,
                     "pid": self.holder.pid if self.holder else None,

@@ -150,6 +150,8 @@ def test_a_deleted_record_is_in_the_trash(client: TestClient, root: Path) -> Non
     """DELETE moves a record to the server's trash, with a note of who did it; records below it stay."""
     patch(client, ROWS, ROW, 0)
     patch(client, ROWS.replace("/x/", "/x/y/"), ROW, 0)
+    for path in (f"{RECORD}/blobs/.record", f"{RECORD}/%2e%2e/.record", f"{RECORD}/"):
+        assert client.delete(path).status_code in {404, 405}  # this is not the record's address
     assert client.delete(RECORD).status_code == 200
     assert client.delete(RECORD).status_code == 404
     assert client.get(ROWS).status_code == 404
@@ -170,3 +172,29 @@ def test_only_the_owner_writes(root: Path) -> None:
     answers += [mallory.delete(RECORD), send(mallory, b"x")]
     assert [answer.status_code for answer in answers] == [403] * 5
     assert not (root / "alice").exists()
+
+
+def test_an_experiment_is_kept_as_in_a_home(client: TestClient, root: Path) -> None:
+    """An experiment's files are where a home has them, and only those that change are replaced."""
+    experiment = "/v1/experiments/alice/host-0123abcd/train_1790000000"
+    assert patch(client, f"{experiment}/ledger.jsonl", b'{"event": "created"}\n', 0).status_code == 200
+    attempt = f"{experiment}/tasks/group/member/attempt-1"
+    assert patch(client, f"{attempt}/log", b"any \0 bytes \x1b[1m", 0).status_code == 200
+    assert client.put(f"{experiment}/resolved.json", content=b"{}").status_code == 201
+    assert client.put(f"{experiment}/resolved.json", content=b'{"a": 1}').status_code == 201
+    assert client.put(f"{attempt}/timed-out", content=b"").status_code == 201
+    assert client.put(f"{attempt}/timed-out", content=b"x").json()["code"] == "diverged"
+    assert client.put(f"{attempt}/plan.json", content=b"{}").status_code == 404
+    folder = root / ".experiments/alice/host-0123abcd/experiments/train/train_1790000000"
+    assert (folder / "ledger.jsonl").read_bytes() == b'{"event": "created"}\n'
+    assert client.get(experiment, params={"sizes": 1}).json()["files"] == {
+        "ledger.jsonl": 21,
+        "resolved.json": 8,
+        "tasks/group/member/attempt-1/log": 16,
+        "tasks/group/member/attempt-1/timed-out": 0,
+    }
+    assert client.app.state.changes.seen[0] == ("alice", "host-0123abcd", "train_1790000000", "ledger.jsonl")
+    assert client.post(experiment).status_code == 405
+    assert client.delete(experiment).status_code == 200
+    (removed,) = (root / ".server/trash/alice").iterdir()
+    assert (removed / "train_1790000000/resolved.json").exists()

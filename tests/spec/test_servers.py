@@ -25,7 +25,7 @@ TASK = "tasks: {a: {inline: ':'}}"
 def _no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("EXP_DASH_URL", "EXP_TASK", "EXP_TRACKING_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("NEMORUN_HOME", str(tmp_path / "home"))
 
 
 def _read(folder: Path, tracking: str, more: str = "", **options: Any) -> Spec:

@@ -30,9 +30,9 @@ OPTIONS: Final = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser of a session."""
+    """One browser of a module: while Playwright runs, no test in this process can run a loop of asyncio."""
     if not shutil.which(PROGRAM) and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run([INSTALL, "browser"], check=True, timeout=INSTALL_WAIT)
     if not shutil.which(PROGRAM):

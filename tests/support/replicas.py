@@ -19,7 +19,6 @@ def replicate(directory: Path, root: Path, settings: SentParts, *, owner: str = 
     target = home.experiments / directory.parent.name / directory.name
     for folder in (home.directory, home.experiments, target.parent, target):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home.replica.touch()
     for file in experiment_files.files_of(directory, settings):
         path = target / file.path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

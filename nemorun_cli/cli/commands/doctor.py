@@ -12,6 +12,8 @@ from nemorun_cli.cli import completion, terminal
 from nemorun_cli.cli.options import Json, Observe
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment import run
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.replication import outbox_checks
 from nemorun_cli.storage import creation_mark
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.reports import doctor_report, owner_checks
@@ -41,7 +43,7 @@ def command(
 ) -> int:
     """Check the engines that run tasks and suggest fixes.
 
-    Also checks the home directory, the tools and this machine.
+    Also checks the home directory, the tools, this machine, and what has not arrived at servers.
 
     Examples:
       exp doctor             check every engine
@@ -56,6 +58,7 @@ def command(
         *doctor_report.of_tools(),
         doctor_report.of_machine(),
         doctor_report.of_session(),
+        *outbox_checks.of_outboxes([str(targets.root(None))], str(home.directory)),
         *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
         *([problem] if problem is not None else []),
     ]

@@ -40,7 +40,7 @@ def command(
       exp validate train.yaml --engines     also check that engines respond
     """
     from nemorun_cli import executors  # noqa: PLC0415 - the same
-    from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
+    from nemorun_cli.experiment import create, server_notes  # noqa: PLC0415 - not for the help
     from nemorun_cli.spec import load, secret_warnings  # noqa: PLC0415 - the same
     from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 
@@ -59,7 +59,11 @@ def command(
         ship.look(resolved, document, home)
     diagnoses = [*executors.ask(resolved), *executors.missing_files(resolved)] if engines else []
     places = dry_run.places(resolved, document.origins)
-    warnings = (*document.warnings, *secret_warnings.not_inherited(resolved, document))
+    warnings = (
+        *document.warnings,
+        *secret_warnings.not_inherited(resolved, document),
+        *server_notes.warnings(resolved, document),
+    )
     terminal.warn_of(warnings)
     is_ok = all(diagnosis.is_ok for diagnosis in diagnoses)
     if is_json:

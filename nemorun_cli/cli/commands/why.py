@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal, times
+from nemorun_cli.cli import completion, status_text, tables, terminal, times
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.lookup import LATEST
@@ -76,6 +76,8 @@ def command(
         len(names) > 1 or all(snapshot.history.tasks[name].is_over for name in names)
     ):
         terminal.warn(f"{snapshot.files.id}: {snapshot.stall_text}; {snapshot.stall_remedy}")
+    if (left := status_text.server(snapshot)) and not is_json:
+        terminal.warn(f"{snapshot.files.id}: {left}")
     if is_json:
         terminal.write_json(why_report.document(snapshot, names, events, secrets=secrets))
         return

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import clock
-from nemorun_cli.replication.remote_errors import RemoteFault
+from nemorun_cli.replication.remote_errors import OF_ALL, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, work
 from nemorun_cli.replication.sender.outgoing import Pace
-from nemorun_cli.replication.sender.turns import WAKE, Sender
+from nemorun_cli.replication.sender.turns import WAKE, OutboxSender
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write_whole
+from nemorun_cli.tracking.outbox import addresses, sender_process
 from nemorun_cli.tracking.outbox import markers as written
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 TRIES: Final = 3  # with a server that does not answer, or is busy
 PAUSE: Final = 0.1  # seconds between looks at another sender
 SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
-REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN, RemoteFault.FORBIDDEN})
+REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN})
 
 
 class DeliveryState(enum.StrEnum):
@@ -180,21 +181,24 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
             hurried = time.time()
         seen = report(outbox, choice)
         show(seen)
-        if not seen.entries or (seen.error is not None and _is_since(outbox, hurried + SETTLED)):
+        is_known = _is_since(outbox, hurried + SETTLED)
+        if not seen.entries or (is_known and _is_stopped(seen)):
             return seen._replace(state=_state_of(seen))
     try:
-        sender = Sender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
+        sender = OutboxSender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
         try:
             _send_all(sender, lambda: show(report(outbox, choice)))
         finally:
             sender.close()
     finally:
         os.close(descriptor)
-    done = report(outbox, choice)._replace(is_sending=False)
+    done = report(outbox, choice)
+    if not done.error and outbox_files.markers(outbox) and not addresses.in_task():
+        sender_process.ensure(outbox)  # for what is still written, and for what was marked meanwhile
     return done._replace(state=_state_of(done))
 
 
-def _send_all(sender: Sender, show: Callable[[], None]) -> None:
+def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
     """Turn until the server has all, or refuses, or has not answered a few times."""
     failures = 0
     next_show = 0.0
@@ -220,6 +224,12 @@ def _send_all(sender: Sender, show: Callable[[], None]) -> None:
             return
         if not is_moving:
             time.sleep(PAUSE)
+
+
+def _is_stopped(seen: OutboxReport) -> bool:
+    """Whether the sender cannot deliver any of it now."""
+    code = (seen.error or {}).get("code")
+    return code in OF_ALL or all(each.error is not None for each in seen.entries)
 
 
 def _is_since(outbox: Outbox, seconds: float) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nemorun_cli.replication.record_files import LocalFile, Source
 
 SMALLEST_BATCH: Final = 1 << 10  # bytes: what is refused as too large even so is left alone
+COMPARED: Final = 4096  # bytes at the end of the server's file that are compared before the first append
 PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
 SMALLEST_PIECE: Final = 1 << 16  # bytes
 
@@ -81,11 +82,21 @@ class Outgoing:
     _files: list[LocalFile] = field(default_factory=list)
     _put: dict[str, tuple[int, int]] = field(default_factory=dict)  # sizes and times of whole files as sent
     _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
-    acknowledged: float | None = None
+    _compared: set[str] = field(default_factory=set)  # files that the server has the beginning of
+    _tried: dict[str, float] = field(default_factory=dict)  # monotonic: when a problem occurred
+    _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
 
     def look(self) -> None:
         """Read the sizes of the files here."""
         self._files = self.source.files()
+
+    def retry(self, *, age: float = 0.0) -> None:
+        """Try again what was refused longer ago than so many seconds."""
+        now = time.monotonic()
+        for path, tried in list(self._tried.items()):
+            if now - tried >= age:
+                del self._tried[path]
+                self._refused[path] = self.problems.pop(path)
 
     @property
     def pending_files(self) -> list[LocalFile]:
@@ -161,7 +172,7 @@ class Outgoing:
             except RemoteError as error:
                 if error.fault in OF_ALL:
                     raise
-                self._stop("", error)
+                self._stop("", error.fault, error.message)
                 return False
             self._is_confirmed = True
         return True
@@ -184,7 +195,7 @@ class Outgoing:
         if file.kind is FileKind.GROWING and have > file.size:
             if self.is_own_file(file.path):
                 text = f"the server has {have:,} bytes of {file.path}, and here are only {file.size:,}"
-                self.problems[file.path] = SyncProblem(RemoteFault.DIVERGED, text, time.time())
+                self._stop(file.path, RemoteFault.DIVERGED, text)
             return False
         return self._is_pending(file)
 
@@ -195,19 +206,24 @@ class Outgoing:
             return False  # it was removed; the next look shows that
         except OSError as error:
             text = f"{file.path} cannot be read: {error.strerror or error}"
-            self.problems[file.path] = SyncProblem("unreadable", text, time.time())
+            self._stop(file.path, "unreadable", text)
             return False
         except RemoteError as error:
             if error.fault in OF_ALL:
                 raise
             if error.fault is RemoteFault.CONFLICT and error.offset is not None:
                 self._set(file.path, error.offset)
+                self._compared.discard(file.path)
                 return True
-            self._stop("" if error.fault is RemoteFault.FORBIDDEN else file.path, error)
+            path = "" if error.fault is RemoteFault.FORBIDDEN else file.path
+            self._stop(path, error.fault, f"{file.path}: {error.message}" if path else error.message)
             return False
 
-    def _stop(self, path: str, error: RemoteError) -> None:
-        self.problems[path] = SyncProblem(error.fault, error.message, time.time())
+    def _stop(self, path: str, fault: str, message: str) -> None:
+        before = self._refused.pop(path, None)
+        since = before.since if before is not None and before.fault == fault else time.time()
+        self.problems[path] = SyncProblem(str(fault), message, since)
+        self._tried[path] = time.monotonic()
 
     def _set(self, path: str, size: int) -> None:
         if self.on_server is None:
@@ -216,7 +232,6 @@ class Outgoing:
 
     def _has_sent(self) -> None:
         self._is_confirmed = False
-        self.acknowledged = time.time()
 
     def _put_whole(self, client: Client, file: LocalFile) -> bool:
         data = self.source.read(file.path, 0, file.size + 1)
@@ -242,6 +257,10 @@ class Outgoing:
         elif end and offset + len(data) < file.size:
             data = data[:end]  # whole rows, where there are any
         address = file_address(self.source.address, file.path)
+        if offset and file.path not in self._compared:  # the server cannot see whether its bytes are ours
+            last = self.source.read(file.path, max(0, offset - COMPARED), min(COMPARED, offset))
+            client.append(address, offset - len(last), last)
+        self._compared.add(file.path)
         try:
             self._set(file.path, client.append(address, offset, data))
         except RemoteError as error:

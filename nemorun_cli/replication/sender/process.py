@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.replication.sender import outbox_files
-from nemorun_cli.replication.sender.turns import Sender
+from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
+from nemorun_cli.tracking.outbox import sender_process
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
@@ -40,7 +41,8 @@ def ship(outbox: Outbox, *, linger: float) -> None:
     looks once more after it has released the lock.
     """
     while (descriptor := locks.take(Path(outbox.lock), patience=LOCK_PATIENCE)) is not None:
-        sender = Sender(outbox, outbox_files.SenderLog(outbox))
+        sender_process.settled()
+        sender = OutboxSender(outbox, outbox_files.SenderLog(outbox))
         stuck: set[str] = set()
         try:
             sender.run(linger=linger)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import clock
+from nemorun_cli.replication import connection
 from nemorun_cli.replication.client import Client
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, tokens, work
@@ -36,10 +37,13 @@ RECENT: Final = 60.0  # seconds for which that is done
 STATE_FORMAT: Final = "exp.sender/1"
 STATE_AGE: Final = 10.0  # seconds after which the state is written again, to show that the sender lives
 MOST_LISTED: Final = 100  # records with a problem in the state
+PROBE: Final = 5.0  # seconds between tries to connect to a server that could not be reached
+PROBE_LIMIT: Final = 1.0  # seconds for one
+PROBE_JITTER: Final = 2.0  # seconds within which senders return to a server that is reachable again
 WAKE: Final = "wake"  # a file in the outbox: when it is touched, the sender tries again at once
 
 
-class Sender:
+class OutboxSender:
     """Ships what is marked in an outbox. The caller holds its lock.
 
     Args:
@@ -69,10 +73,13 @@ class Sender:
         self._retry = RetryTime()
         self._client: Client | None = None
         self._markers: dict[str, Marker] = {}
+        self._concluded = 0  # markers that were removed since they were read
         self._works: dict[str, Work] = {}
         self._next_look = self._next_heard = self._state_at = 0.0  # monotonic
         self._state: dict[str, Any] = {}
-        self._seen: tuple[int, ...] = ()
+        self._is_unreachable = False
+        self._next_probe = 0.0  # monotonic
+        self._woken = self._wake()
         self._idle_since: float | None = None  # monotonic
         self._started = clock.stamp()
         before = outbox_files.read_state(outbox).get("last")
@@ -95,7 +102,7 @@ class Sender:
         """Do a little of everything; returns whether more can be done at once."""
         self._look()
         is_moving = False
-        if self._has_reason() and (self._retry.is_due or self._is_woken()):
+        if self._has_reason() and self._may_try():
             try:
                 is_moving = self._ship()
             except RemoteError as error:
@@ -127,7 +134,7 @@ class Sender:
     @property
     def is_behind(self) -> bool:
         """Whether something that can be sent was not, or was not looked at yet."""
-        unknown = len(self._markers) > sum(len(each.markers) for each in self.left)
+        unknown = len(self._markers) - self._concluded > sum(len(each.markers) for each in self.left)
         return unknown or any(each.is_behind for each in self._works.values())
 
     def close(self) -> None:
@@ -144,6 +151,7 @@ class Sender:
         self._markers = outbox_files.markers(self.outbox, self._markers)
         if self._chooses is not None:
             self._markers = {name: each for name, each in self._markers.items() if self._chooses(each)}
+        self._concluded = 0
         self._assign()
         for each in self._works.values():
             each.look()
@@ -195,6 +203,19 @@ class Sender:
             self._idle_since = None
         return not is_idle or (is_waiting and now >= self._next_heard)
 
+    def _may_try(self) -> bool:
+        """Whether it is time to try, or somebody asked for it, or the server can be reached again."""
+        if self._is_woken():
+            self._retry.hurry()
+            for each in self._works.values():
+                each.outgoing.retry()
+        elif not self._retry.is_due and self._is_unreachable and time.monotonic() >= self._next_probe:
+            self._next_probe = time.monotonic() + PROBE
+            if connection.is_reachable(self.outbox.url, limit=PROBE_LIMIT):
+                self._is_unreachable = False
+                self._retry.hurry(within=PROBE_JITTER)
+        return self._retry.is_due
+
     def _ship(self) -> bool:
         client = self._connected()
         self._report(client)
@@ -208,7 +229,7 @@ class Sender:
                 break
         for each in works:
             if not each.is_behind:
-                each.conclude(client, self.outbox)
+                self._concluded += each.conclude(client, self.outbox)
         if sent:
             self.last = time.time()
         if self.error is not None:
@@ -272,20 +293,23 @@ class Sender:
         self.failures += 1
         self._log.write(f"{error.fault}: {error.message}")
         self._retry.failed(error)
+        self._is_unreachable = error.is_unreachable
+        self._next_probe = time.monotonic() + PROBE
         if self._client is not None:
             self._client.close()
             self._client = None  # the next try asks who is there, and reads the token again
 
     def _is_woken(self) -> bool:
         """Whether somebody asked to try again at once since the last question."""
+        before, self._woken = self._woken, self._wake()
+        return self._woken != before
+
+    def _wake(self) -> tuple[int, int]:
         try:
             status = os.stat(f"{self.outbox.folder}/{WAKE}")
         except OSError:
-            return False
-        seen = status.st_mtime_ns, status.st_ino
-        is_new = bool(self._seen) and seen != self._seen
-        self._seen = seen
-        return is_new
+            return 0, 0
+        return status.st_mtime_ns, status.st_ino
 
     def _pause(self) -> None:
         """Wait for the next look, or for a new marker."""
@@ -331,7 +355,7 @@ class Sender:
             "pending": {
                 "bytes": sum(each.outgoing.pending_bytes for each in left),
                 "files": sum(len(each.outgoing.pending_files) for each in left),
-                "markers": len(self._markers),
+                "markers": len(self._markers) - self._concluded,
             },
             "error": None if problem is None else _problem_json(problem),
             "records": records,

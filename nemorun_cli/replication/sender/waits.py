@@ -50,6 +50,6 @@ class RetryTime:
             pause = max(pause, error.retry_after or 0.0)
         self.at = time.monotonic() + pause
 
-    def hurry(self) -> None:
-        """Try at once, as a person or a new login asks for."""
-        self.at = 0.0
+    def hurry(self, *, within: float = 0.0) -> None:
+        """Try at once, or at a random time within so many seconds."""
+        self.at = min(self.at, time.monotonic() + self._random.uniform(0, within))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
+RETRY: Final = 600.0  # seconds after which what was refused is tried again
 TEND_SHARE: Final = 20  # looking at openings, likewise
 
 
@@ -66,6 +67,7 @@ class Work:
             if begin >= self._next_tend or self.markers:
                 self.watched.look()
             self.outgoing.look()
+            self.outgoing.retry(age=RETRY)
         except (ExpError, OSError) as error:
             if self.problem is None or self.problem.message != str(error):
                 self.problem = SyncProblem("unreadable", str(error), time.time())
@@ -87,21 +89,22 @@ class Work:
         """A problem that keeps it from being delivered, or None."""
         return self.problem or next(iter(self.outgoing.problems.values()), None)
 
-    def conclude(self, client: Client, outbox: Outbox) -> None:
-        """Remove the markers of all that has ended, if the server has all.
+    def conclude(self, client: Client, outbox: Outbox) -> int:
+        """Remove the markers of all that has ended, if the server has all; returns how many.
 
         Raises:
             RemoteError: the server does not answer.
         """
         over = [marker for marker in self.markers.values() if self.watched.is_over(marker)]
         if not over or self.worst is not None or self.outgoing.pending_files:
-            return
+            return 0
         if not self.outgoing.confirm(client):
-            return
+            return 0
         self.note(outbox, is_final=True)
         for marker in over:
             outbox_files.remove(outbox, marker)
             del self.markers[marker.name]
+        return len(over)
 
     def note(self, outbox: Outbox, *, is_final: bool = False) -> None:
         """Note what the server has, for programs that wait for it and for a later sender."""
@@ -134,7 +137,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         pace: of the server.
     """
     if marker.experiment is not None and marker.prefix is None:
-        experiment = ExperimentSource(Path(marker.experiment), outbox.url)
+        experiment = ExperimentSource(_in_home(root, marker.experiment), outbox.url)
         known = outbox_files.acknowledged(outbox, experiment.label)
         return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
     if marker.prefix is None:
@@ -145,3 +148,12 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         return None
     known = outbox_files.acknowledged(outbox, source.label)
     return Work(source.label, source, RecordWatched(source.place), pace, known)
+
+
+def _in_home(home: str, folder: str) -> Path:
+    """The folder of an experiment that a marker names, in this home: it may have been moved since.
+
+    Only there: a task can write markers to a folder of records, and no other folder is sent because of one.
+    """
+    parts = [part for part in Path(folder).parts[-3:] if part not in {"..", "/"}]
+    return Path(home, *parts)

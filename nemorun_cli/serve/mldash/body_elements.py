@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_BLOCK: Final = 1 << 16  # bytes; a value that does not fit doubles what is read next
+LONGEST_NUMBER: Final = 4_400  # characters of a number that cannot be complete
+_OF_NUMBERS: Final = "+-.0123456789eE"
 _SPACE: Final = " \t\n\r"
 NO_VALUE: Final = object()  # in place of an integer that cannot be read: a row with it is not stored
 
@@ -66,7 +68,9 @@ class JsonBody:
                     self.others[key] = self._value()
                 if self._separator("}"):
                     break
-        except (ValueError, UnicodeDecodeError) as error:
+        except InvalidValueError:
+            raise
+        except (ValueError, RecursionError) as error:
             raise _invalid(str(error)) from error
 
     def _list(self) -> Iterator[Any]:
@@ -109,10 +113,14 @@ class JsonBody:
                 if not self._fill():
                     raise
                 continue
-            if end == len(self._text) and self._fill():  # the rest of a number may follow
+            if isinstance(value, (int, float)) and self._is_cut(end) and self._fill():
                 continue
             self._position = end
             return value
+
+    def _is_cut(self, end: int) -> bool:
+        """Whether a number may go on behind what was read."""
+        return not self._text[end : end + LONGEST_NUMBER].strip(_OF_NUMBERS)
 
     def _decoded(self) -> tuple[Any, int]:
         try:
@@ -128,11 +136,13 @@ class JsonBody:
             return False
         data = self._stream.read(self._block)
         self._block *= 2
-        self._is_whole = not data
         more = self._decoder.decode(data, final=not data)
+        if not data:
+            self._is_whole = True
+            return False
         self._text = self._text[self._position :] + more
         self._position = 0
-        return bool(data)
+        return True
 
 
 def _invalid(problem: str) -> InvalidValueError:

@@ -152,10 +152,10 @@ class Upload:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._name = options.get(b"name", b"").decode(errors="replace")
         self._is_file = self._name == "file"
+        if self.has_file:  # else a later field could replace what the rights were checked for
+            raise InvalidValueError("the body has a part behind the file")
         if not self._is_file:
             return
-        if self.has_file:
-            raise InvalidValueError("the body has two parts 'file'")
         self.has_file = True
         self.filename = options.get(b"filename", b"").decode(errors="replace")
         self.content_type = self._headers.get(b"content-type", b"").decode("latin-1").strip()

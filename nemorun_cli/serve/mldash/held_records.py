@@ -126,9 +126,13 @@ class HeldRecord:
         return [each.id for each in self._openings() if each.state != "ended"]
 
     def _openings(self) -> list[Session]:
+        """The openings of clients, oldest first."""
         if not os.path.isdir(self.place.openings):
             return []
-        return [each for each in sessions.read_all(self.place)[0] if each.facts.get("client") == CLIENT]
+        found = [each for each in sessions.read_all(self.place)[0] if each.facts.get("client") == CLIENT]
+        made = {opening: index for index, opening in enumerate(self._made)}
+        # two that were made in one millisecond have the same time
+        return sorted(found, key=lambda each: (each.generation, each.opened, made.get(each.id, -1)))
 
     def _close_silent(self) -> None:
         """End the openings that a client left without a word, before the record is opened again."""

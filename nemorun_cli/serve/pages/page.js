@@ -8,6 +8,8 @@ const byId = (id) => document.getElementById(id);
 // The fragment has a secret: it leaves the address, and the history, before anything else happens.
 const fragment = new URLSearchParams(location.hash.slice(1));
 history.replaceState(null, "", location.pathname);
+// An address that differs from this one in its fragment alone does not load the page anew.
+addEventListener("hashchange", () => location.reload());
 
 class RefusedError extends Error {
   constructor(status, message) {
@@ -89,7 +91,7 @@ function entry(item, name) {
   const status = String(item.status ?? "");
   summary.append(element("span", name, { class: "name" }));
   summary.append(element("span", status, { class: "status", "data-status": status }));
-  summary.append(element("time", String(item.created ?? item.started ?? ""), { class: "time" }));
+  summary.append(element("time", String(item.opened ?? item.created ?? "").replace("T", " ").slice(0, 19), { class: "time" }));
   details.append(summary);
   details.addEventListener("toggle", () => {
     if (details.open && !details.querySelector("pre")) details.append(element("pre", JSON.stringify(item, null, 2)));

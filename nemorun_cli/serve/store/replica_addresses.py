@@ -157,8 +157,7 @@ def kind_of(path: str, *, is_record: bool) -> FileKind | None:
         return None
     if is_record:
         return None if any(part.startswith(".") for part in parts) else shapes.of_record(path)
-    of_experiment = getattr(shapes, "of_experiment", None)
-    return of_experiment(path) if of_experiment is not None else None
+    return shapes.of_experiment(path)
 
 
 def _is_plain(part: str) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nemorun_cli.replication import shapes
 from nemorun_cli.replication.protocol import LARGEST_ROW
 from nemorun_cli.replication.shapes import FileKind
 from nemorun_cli.serve.store import durable_files, row_bodies, running_digests
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 LARGEST_WHOLE: Final = 256 << 20  # bytes of a file that is sent at once, and that readers read at once
 LARGEST_LEDGER_ROW: Final = 64 << 20  # bytes of a line of an experiment's files, which no user writes
-_REPLACED: Final = ("resolved.json", "usage")  # whole files that may get another content; and verdicts
-_VERDICT: Final = ".verdict.json"
 
 
 class ContentState(NamedTuple):
@@ -246,7 +245,7 @@ class ReplicaStore:
                 if durable_files.are_equal(descriptor, present):
                     os.fsync(present)
                     return False
-                if not _is_replaced(file.path):
+                if not _is_replaced(file):
                     raise _diverged(file, os.fstat(present).st_size)
                 is_new = False
             self._quotas.take(file.replica.owner, size, is_new=is_new)
@@ -301,9 +300,10 @@ def _opened(path: str, *, creates: bool) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _is_replaced(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return name in _REPLACED or name.endswith(_VERDICT)
+def _is_replaced(file: ReplicaFile) -> bool:
+    if file.replica.is_record:
+        return shapes.may_replace_in_record(file.path)
+    return shapes.may_replace_in_experiment(file.path)
 
 
 def _require_same(file: ReplicaFile, descriptor: int, data: bytes, *, offset: int, size: int) -> None:

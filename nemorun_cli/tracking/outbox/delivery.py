@@ -19,8 +19,12 @@ _SERIES: Final = ("metrics", "tracks", "blobs")  # folders of folders
 _FLAT: Final = ("openings", "params", "logs", "files", "environment", "labels")
 _STAGED: Final = "."  # begins the name of a file that is being written
 # Codes of the errors of a sender that are about the server or the way to it; the others are about one record.
-_OF_ALL: Final = frozenset({"away", "busy", "full", "broken", "unauthorized", "not_an_exp_server", "version"})
-_FINAL: Final = frozenset({"unauthorized", "forbidden", "not_an_exp_server", "version"})
+_OF_ALL: Final = frozenset(
+    {"away", "busy", "full", "broken", "unauthorized", "no_token", "not_an_exp_server", "version"}
+)
+_FINAL: Final = frozenset({"unauthorized", "no_token", "forbidden", "not_an_exp_server", "version"})
+_WITHOUT_TOKEN: Final = frozenset({"unauthorized", "no_token"})
+_AWAY: Final = frozenset({"away", "broken"})
 
 
 class SenderState(NamedTuple):
@@ -29,12 +33,29 @@ class SenderState(NamedTuple):
     Attributes:
         last: the time of its last acknowledgement, of any record.
         error: why nothing of the record is delivered now.
-        is_final: whether that only changes when somebody does something, such as a login.
+        code: what kind of error that is.
+        pid: of the sender; None if it has ended.
     """
 
     last: str | None = None
     error: str | None = None
-    is_final: bool = False
+    code: str | None = None
+    pid: int | None = None
+
+    @property
+    def lacks_token(self) -> bool:
+        """Whether the sender has no token, or one that is not valid."""
+        return self.code in _WITHOUT_TOKEN
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the error only ends when somebody does something, such as a login."""
+        return self.code in _FINAL
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server did not answer, and did not ask to wait either."""
+        return self.code in _AWAY
 
 
 class Delivery(NamedTuple):
@@ -74,14 +95,10 @@ def state(outbox: Outbox, prefix: str, *, since: float = 0.0) -> SenderState:
     last, problem, records = (content.get(name) for name in ("last", "error", "records"))
     if not isinstance(problem, dict) or problem.get("code") not in _OF_ALL:
         problem = records.get(prefix) if isinstance(records, dict) else None
-    code, message = (
-        (problem.get("code"), problem.get("message")) if isinstance(problem, dict) else (None, None)
-    )
-    return SenderState(
-        last if isinstance(last, str) else None,
-        message if isinstance(message, str) else None,
-        code in _FINAL,
-    )
+    texts = [problem.get(name) if isinstance(problem, dict) else None for name in ("message", "code")]
+    pid = content.get("pid")
+    last, error, code = (text if isinstance(text, str) else None for text in (last, *texts))
+    return SenderState(last, error, code, pid if isinstance(pid, int) else None)
 
 
 def acknowledged(outbox: Outbox, prefix: str) -> dict[str, int]:

@@ -21,19 +21,24 @@ def home() -> str:
 
 
 def default_url() -> str | None:
-    """The server of the latest login; None if there was none."""
+    """The server of the latest login; None without any."""
     url = _read().get("default")
     return url if isinstance(url, str) else None
 
 
 def user(url: str) -> str | None:
     """The user that is logged in to a server, as far as is known here."""
-    if any(os.environ.get(name) for name in TOKEN_VARIABLES):
+    if has_own_token():
         return None  # that token may be of another user
     servers = _read().get("servers")
     entry = servers.get(url) if isinstance(servers, dict) else None
     name = entry.get("user") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else None
+
+
+def has_own_token() -> bool:
+    """Whether this process has a token in its environment."""
+    return any(os.environ.get(name) for name in TOKEN_VARIABLES)
 
 
 def _read() -> dict[str, Any]:

@@ -51,6 +51,11 @@ class Outbox(NamedTuple):
         return f"{self.folder}/log"
 
     @property
+    def starting(self) -> str:
+        """Locked while a sender starts, until it has its own lock."""
+        return f"{self.folder}/starting"
+
+    @property
     def waking(self) -> str:
         """A file whose change has a sender that waits after an error try again at once."""
         return f"{self.folder}/wake"

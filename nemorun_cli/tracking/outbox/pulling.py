@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nemorun_cli.system.files import FILE_MODE, make_folder
+from nemorun_cli.system.files import descriptor_to_change, make_folder
 from nemorun_cli.tracking.outbox import sender_process
 from nemorun_cli.tracking.outbox.markers import short_name
 
@@ -34,7 +34,7 @@ class PullResult(enum.Enum):
 
 
 class Pull(NamedTuple):
-    """The result of a pull, and what it said about an error."""
+    """The result of a pull, and why it failed, in the words of its process."""
 
     result: PullResult
     message: str = ""
@@ -58,7 +58,7 @@ def pull(outbox: Outbox, prefix: str, *, creates: bool = False, rank: int | None
     try:
         make_folder(f"{outbox.folder}/{FOLDER}")
         path = f"{outbox.folder}/{FOLDER}/{short_name(prefix)}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+        descriptor = descriptor_to_change(path)
     except OSError:
         return _run(outbox, prefix)
     try:

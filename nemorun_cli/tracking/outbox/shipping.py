@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 DRAIN_VARIABLE: Final = "EXP_DRAIN"
 DRAIN: Final = 10.0  # seconds to wait for the server at the end of a record
-INTERRUPTED_DRAIN: Final = 1.0  # seconds, of a program that was told to stop
+INTERRUPTED_DRAIN: Final = 1.0  # seconds, of a program that is terminated
 POLL: Final = 0.02  # seconds
+WAKE: Final = 1.0  # seconds until `sync` has a sender try again whose server did not answer
 CHECK: Final = 0.25  # seconds between looks at what costs more than a `stat`
 
-_told = False  # a program prints one line about its servers
+_has_spoken = False  # a program prints one line about its servers
 _gave_up: dict[str, str | None] = {}  # by outbox: the last acknowledgement when a wait was in vain
 
 
@@ -42,8 +43,8 @@ class Shipping:
     def __init__(self, url: str, *, is_default: bool) -> None:
         self.url = url
         self.is_default = is_default
-        self._opened = 0.0  # seconds since 1970; what the sender said before is of no interest
-        drain()  # a wrong value is said now, and not when the training has ended
+        self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
+        drain()  # a wrong value is an error now, and not when the training has ended
 
     def check(self, prefix: str) -> str | None:
         """Why a record with this prefix is not shipped; None if it is.
@@ -111,6 +112,12 @@ class Shipping:
 
     def opened(self, place: Place, opening: str) -> None:
         """Have a record that was opened shipped, from now on."""
+        outbox = self.outbox(place)
+        if logins.has_own_token() and not addresses.in_task():
+            state = delivery.state(outbox, place.prefix)
+            if state.lacks_token and state.pid is not None:
+                sender_process.end_without_token(outbox, state.pid)
+                _gave_up.pop(outbox.folder, None)
         self._opened = time.time()
         self._mark(place, opening, name=opening)
 
@@ -134,7 +141,7 @@ class Shipping:
         Args:
             place: the record.
             opening: its id.
-            is_interrupted: whether the program was told to stop, so that it waits at most a second.
+            is_interrupted: whether the program is being terminated, so that it waits at most a second.
         """
         ended = f"{opening}-ended"
         self._mark(place, opening, name=ended)
@@ -161,11 +168,16 @@ class Shipping:
         if not _has(outbox, place.prefix, wanted):
             self._mark(place, "", name=f"sync-{record_paths.unique()}")
         end = None if timeout is None else time.monotonic() + timeout
+        next_wake = 0.0
         while not (is_delivered := _has(outbox, place.prefix, wanted)):
             if end is not None and time.monotonic() >= end:
                 break
-            if not addresses.in_task():
+            now = time.monotonic()
+            if now >= next_wake and not addresses.in_task():
+                next_wake = now + WAKE
                 sender_process.ensure(outbox)
+                if delivery.state(outbox, place.prefix).is_away:
+                    markers.wake(outbox)
             time.sleep(POLL)
         if not addresses.in_task():
             from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
@@ -252,20 +264,24 @@ def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:
 
 
 def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState) -> None:
-    from nemorun_cli.model import units  # noqa: PLC0415 - only for this line
+    import shlex  # noqa: PLC0415 - only for this line
+
+    from nemorun_cli.model import units  # noqa: PLC0415 - the same
 
     left = delivery.pending_bytes(delivery.sizes(place), delivery.acknowledged(outbox, place.prefix))
     size = units.size_text(left) if left else "the end"
     reason = f" ({state.error})" if state.error else ""
+    is_in_home = place.root == markers.in_home(logins.home(), outbox.url)
+    where = "" if is_in_home else f" --dash-root {shlex.quote(place.root)}"
     _tell(
-        f"tracking: {size} of {place.prefix} not on {outbox.url} yet{reason};"
-        " it is kept here and sent in the background, or by: exp sync"
+        f"tracking: {size} of {place.prefix} has not arrived on {outbox.url} yet{reason};"
+        f" it is sent in the background, or by: exp sync{where}"
     )
 
 
 def _tell(text: str) -> None:
     """Print a line to stderr, the first time that this program has something to say."""
-    global _told  # noqa: PLW0603 - a program has one stderr
-    if not _told:
-        _told = True
+    global _has_spoken  # noqa: PLW0603 - a program has one stderr
+    if not _has_spoken:
+        _has_spoken = True
         console.show(sys.stderr, lambda: text)

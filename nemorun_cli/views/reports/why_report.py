@@ -112,6 +112,7 @@ def document(
             "id": snapshot.files.id,
             "name": snapshot.spec.name,
             "status": snapshot.status,
+            "sync": None if (sync := snapshot.sync) is None else sync.to_json(),
             "failures": [kind.to_json() for kind in kinds],
             "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
         },

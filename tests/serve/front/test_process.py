@@ -56,10 +56,16 @@ def test_a_signal_ends_it_also_while_requests_are_open(
         slow.putheader("Content-Length", "1000")
         slow.endheaders(b"{")
         idle = socket.create_connection(("127.0.0.1", server.port))
+        stream = server.connect()
+        stream.request("GET", "/v1/live?topics=records", headers={"Authorization": f"Bearer {token}"})
+        live = stream.getresponse()
+        assert live.status == http.client.OK
         assert server.ask("GET", "/v1/hello").status == http.client.OK
         begin = time.monotonic()
         assert server.end(number) == code
         assert time.monotonic() - begin < ENDS_WITHIN
+        live.read()  # its end is regular
+        stream.close()
         slow.close()
         idle.close()
         assert "Traceback" not in server.log.read_text(encoding="utf-8")

@@ -68,7 +68,7 @@ def test_true_is_the_variable_before_the_latest_login(
 
 
 def test_the_variable_alone_sends_nothing(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    """`$EXP_DASH_URL` says which server `True` is; a program that names no server is not sent anywhere."""
+    """`$EXP_DASH_URL` is the server of `True`; a program that names no server is not sent anywhere."""
     monkeypatch.setenv("EXP_DASH_URL", "https://exp.example.org")
     with Experiment(PREFIX, dash_root=root).run as record:
         assert record.dash_url is None

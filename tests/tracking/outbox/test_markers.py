@@ -67,9 +67,9 @@ def test_the_server_of_the_task_is_the_default(root: Path, monkeypatch: pytest.M
 def test_the_default_of_a_task_ends_no_program(
     root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A prefix that cannot be on the server of the task stays on this machine, which one line says."""
+    """A prefix that cannot be on the server of the task stays on this machine, as one line reports."""
     monkeypatch.setenv("EXP_TRACKING_URL", URL)
-    monkeypatch.setattr(shipping, "_told", False)
+    monkeypatch.setattr(shipping, "_has_spoken", False)
     for _ in range(2):
         with Experiment("alone", dash_root=root).run as experiment:
             experiment.metrics("m").log(x=1)
@@ -130,7 +130,7 @@ def test_a_later_change_marks_again(root: Path) -> None:
 
 
 def test_off_ships_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `EXP_TRACKING=off` a server gets nothing, and its address is checked all the same."""
+    """With `EXP_TRACKING=off` a server gets nothing, and its address is checked nevertheless."""
     monkeypatch.setenv("EXP_TRACKING", "off")
     monkeypatch.delenv("EXP_TASK")
     with Experiment(PREFIX, dash_root=root, dash_url=URL).run as experiment:

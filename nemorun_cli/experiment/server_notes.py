@@ -1,0 +1,90 @@
+"""What is said about the server of a spec: what goes there, and why nothing does yet."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.executors import planning
+from nemorun_cli.model.problems import Finding
+from nemorun_cli.replication import credentials
+from nemorun_cli.replication.experiment_files import SentParts
+from nemorun_cli.system.files import write_new
+from nemorun_cli.tracking.outbox import markers
+
+if TYPE_CHECKING:
+    from nemorun_cli.model.problems import Problem
+    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import ExperimentFiles
+
+TOLD = "told"  # a file in an outbox of a home: what goes to this server was said
+
+
+def warnings(spec: Spec, document: Document) -> list[Problem]:
+    """The warnings about the server of a spec: nothing is sent before somebody acts."""
+    if spec.server is None:
+        return []
+    reason = _obstacle(spec.server, planning.prefix(spec, ""))
+    if reason is None:
+        return []
+    finding = Finding(place=("tracking", "dash_url"), message=reason)
+    return document.sources.in_order([document.attributed(finding)])
+
+
+def line(files: ExperimentFiles, spec: Spec) -> str | None:
+    """What goes to the server of an experiment that has started; None if there is nothing new to say.
+
+    What is sent is said once for a home, a server and a setting; why nothing is sent, each time.
+    """
+    if spec.server is None:
+        return None
+    reason = _obstacle(spec.server, planning.prefix(spec, files.id))
+    parts = SentParts.of(spec.tracking)
+    if not _is_first(files, spec.server, parts):
+        return None if reason is None else f"{spec.server}: {reason}"
+    sent = ["records", "ledger", "graph", "ends", "outputs"]
+    kept: list[str] = []
+    for name, is_sent in (("logs", parts.logs), ("spec", parts.spec), ("code", parts.code)):
+        (sent if is_sent else kept).append(name)
+    names = {"spec": "env values (spec)"}
+    without = (
+        f", not {', '.join(names.get(name, name) for name in kept)} (tracking: {{NAME: true}})"
+        if kept
+        else ""
+    )
+    obstacle = "" if reason is None else f"; {reason}"
+    return f"to {spec.server} go {', '.join(sent)}{without}{obstacle}"
+
+
+def _obstacle(server: str, prefix: str) -> str | None:
+    """Why the server gets nothing now, as far as is known here."""
+    try:
+        credential = credentials.token_for(server)
+        if credential is None:
+            missing = credentials.missing(server)
+            return f"nothing is sent yet: {missing.message} ({missing.hint})"
+    except (ExpError, OSError) as error:
+        return f"nothing is sent yet: {error}"
+    owner = prefix.partition("/")[0]
+    if credential.user is not None and credential.user != owner:
+        return (
+            f"you are logged in as {credential.user}, and the records are below {owner}/,"
+            f" which the server may refuse (prefix: {credential.user}/…)"
+        )
+    return None
+
+
+def _is_first(files: ExperimentFiles, server: str, parts: SentParts) -> bool:
+    """Whether this was not said before; then it is noted that it was."""
+    settings = "".join(str(int(flag)) for flag in (parts.logs, parts.spec, parts.code))
+    outbox = markers.of_home(str(files.home), server)
+    try:
+        markers.prepare(outbox)
+        write_new(os.path.join(outbox.folder, f"{TOLD}-{settings}"), b"")  # noqa: PTH118 - a text
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True

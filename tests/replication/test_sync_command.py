@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import in_process
+from support.formats import checked
+from support.patience import eventually
+
+from nemorun_cli.system import locks
+
+if TYPE_CHECKING:
+    from conftest import Local
+    from support.cutting_proxy import CuttingProxy
+
+
+def exp(local: Local, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """`exp` in this process, in the folder of the records."""
+    local.root.mkdir(exist_ok=True)
+    return in_process.run(arguments, program="exp", folder=local.root, env={**os.environ, **environment})
+
+
+def sync(local: Local, *arguments: str, **environment: str) -> tuple[int, dict[str, Any], str]:
+    """`exp sync --json` for these records; its exit code, its only outbox, and its messages."""
+    code, out, err = exp(local, "sync", "--dash-root", str(local.root), "--json", *arguments, **environment)
+    [outbox] = checked(json.loads(out))["outboxes"]
+    return code, outbox, err
+
+
+def logged(local: Local, prefix: str | None = None) -> None:
+    """A marked record of a program that has ended."""
+    with (record := local.open(prefix)).run:
+        local.mark(record)
+        record.metrics.log(loss=1)
+
+
+def test_sync_delivers_all_and_reports_what_is_left(local: Local) -> None:
+    """Before, `--status` names what is pending; then all arrives with exit 0, also the second time."""
+    logged(local)
+    code, before, _ = sync(local, "--status")
+    assert (code, before["state"]) == (4, "left")
+    [entry] = before["entries"]
+    assert entry["name"] == local.prefix
+    assert entry["bytes"] == before["bytes"] > 100
+    assert local.pending, "nothing was sent"
+    for _ in range(2):
+        code, after, _ = sync(local)
+        assert (code, after["state"], after["entries"]) == (0, "delivered", [])
+        assert local.differences() == []
+    assert local.pending == []
+
+
+@pytest.mark.parametrize(
+    ("token", "code", "state", "word"),
+    [
+        ("wrong", 2, "refused", "unauthorized"),
+        ("", 2, "refused", "no_token"),
+        ("wrong", 6, "away", "away"),
+    ],
+)
+def test_sync_exits_with_what_is_in_the_way(
+    local: Local, proxy: CuttingProxy, *, token: str, code: int, state: str, word: str
+) -> None:
+    """A refused token is exit 2, a server that does not answer 6, and all stays here."""
+    logged(local)
+    if word == "away":
+        proxy.disconnect()
+    try:
+        found = sync(local, EXP_TOKEN=token)
+    finally:
+        if word == "away":
+            proxy.connect()
+    assert (found[0], found[1]["state"], found[1]["error"]["code"]) == (code, state, word)
+    assert found[1]["entries"][0]["name"] == local.prefix
+    assert sync(local)[0] == 0
+    assert local.differences() == []
+
+
+def test_sync_exits_with_4_if_something_is_refused(local: Local) -> None:
+    """A record that the server does not take is left, the others arrive."""
+    logged(local)
+    logged(local, f"bob/{local.prefix}")
+    code, outbox, _ = sync(local)
+    assert (code, outbox["state"]) == (4, "left")
+    [entry] = outbox["entries"]
+    assert entry["error"]["code"] == "forbidden"
+    assert local.differences() == []
+
+
+def test_sync_takes_names(local: Local) -> None:
+    """Only the records that are named are delivered; a name without any is all there is."""
+    others = [f"{local.prefix}/{index}" for index in range(3)]
+    for prefix in others:
+        logged(local, prefix)
+    assert sync(local, others[0])[0] == 0
+    assert local.differences(others[0]) == []
+    assert not (local.replica / others[1]).exists()
+    assert sync(local, f"{local.prefix}/[12]")[0] == 0
+    assert local.pending == []
+
+
+def test_a_record_that_was_written_without_a_server_can_be_sent(local: Local) -> None:
+    """`exp sync PREFIX --url URL` sends what no program marked; a prefix that nothing has is an error."""
+    with local.open().run:
+        pass
+    code, _, err = exp(
+        local, "sync", "--dash-root", str(local.root), local.prefix, "--url", f"{local.outbox.url}/"
+    )
+    assert (code, err.strip()) == (0, f"all has arrived at {local.outbox.url}")
+    assert local.differences() == []
+    code, _, err = exp(local, "sync", "--dash-root", str(local.root), "a/b/c", "--url", local.outbox.url)
+    assert code == 3
+    assert "a/b/c" in err or "no record" in err
+
+
+def test_sync_waits_for_the_sender_at_work(local: Local) -> None:
+    """While another process ships, `exp sync` hurries it, waits, and reports what it has delivered."""
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_SENDER_LINGER": "60"})
+    try:
+        eventually(lambda: locks.is_held(Path(local.outbox.lock)))
+        logged(local)
+        code, outbox, _ = sync(local)
+        assert (code, outbox["state"], outbox["is_sending"]) == (0, "delivered", True)
+        assert local.differences() == []
+    finally:
+        sender.kill()
+        sender.wait()
+
+
+def test_two_at_once_deliver_once(local: Local) -> None:
+    """Of two `exp sync` at the same time, as from cron, both end with 0 and all is there once."""
+    for index in range(4):
+        logged(local, f"{local.prefix}/{index}")
+    argv = [str(Path(sys.executable).with_name("exp")), "sync", "--dash-root", str(local.root)]
+    both = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    texts = [each.communicate(timeout=60)[1].decode() for each in both]
+    assert [each.returncode for each in both] == [0, 0], texts
+    assert all(f"all has arrived at {local.outbox.url}" in text for text in texts)
+    assert all(local.differences(f"{local.prefix}/{index}") == [] for index in range(4))
+
+
+PROGRAM = """
+import sys, time
+from nemorun_cli import Experiment
+times = []
+prefix, root, url = sys.argv[1:]
+with Experiment(prefix, dash_root=root, dash_url=url or None, print_logs=False).run as experiment:
+    for step in range(2000):
+        begin = time.perf_counter()
+        experiment.metrics.log(loss=step)
+        times.append(time.perf_counter() - begin)
+print(sorted(times)[1980])
+"""
+
+
+def test_a_run_without_a_server_is_as_without_the_argument(local: Local) -> None:
+    """With a server that is away for the whole run, exit code, files and output are those of a local run."""
+    url = "http://127.0.0.1:9"
+    results = {}
+    for name, address in (("local", ""), ("away", url)):
+        argv = [sys.executable, "-c", PROGRAM, f"{local.prefix}/{name}", str(local.root), address]
+        results[name] = subprocess.run(
+            argv,
+            env={**os.environ, "EXP_DRAIN": "0", "EXP_DASH_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    folder = Path(local.root, ".outbox", "http%3A%2F%2F127.0.0.1%3A9")
+    try:
+        assert [each.returncode for each in results.values()] == [0, 0]
+        assert _folders(local, "local") == _folders(local, "away")
+        assert len(results["away"].stderr.splitlines()) <= 1
+    finally:
+        _end(folder / "lock")
+    code, _, err = exp(
+        local, "sync", "--dash-root", str(local.root), f"{local.prefix}/away", "--url", local.outbox.url
+    )
+    assert code == 0, err
+    assert local.differences(f"{local.prefix}/away") == []
+
+
+def _folders(local: Local, name: str) -> list[str]:
+    """The folders of the row files of a record, as often as they have one."""
+    above = local.root / local.prefix / name
+    return sorted(str(path.relative_to(above).parent) for path in above.rglob("*.jsonl"))
+
+
+def _end(lock: Path) -> None:
+    end = time.monotonic() + 20
+    while lock.exists() and (pid := locks.holder_by_kernel(lock)) is not None and time.monotonic() < end:
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not locks.is_held(lock))
+
+
+def test_the_text_is_for_people(local: Local) -> None:
+    """What is left is a table with the reason; what a server sent is shown without control characters."""
+    logged(local)
+    code, out, err = exp(local, "sync", "--dash-root", str(local.root), "--status")
+    assert code == 4
+    assert out.split()[:3] == ["NAME", "BYTES", "FILES"]
+    assert local.prefix in out
+    assert "hint: deliver it now: exp sync" in err
+    code, out, err = exp(local, "sync", "--dash-root", str(local.root))
+    assert (code, out) == (0, "")
+    assert err.strip() == f"all has arrived at {local.outbox.url}"
+    code, out, err = exp(local, "sync", "--dash-root", str(local.root / "none"))
+    assert (code, out, err.strip()) == (0, "", "nothing here is sent to a server")
+
+
+@pytest.mark.parametrize(("token", "remedy"), [("wrong", "exp login"), (None, "exp sync --dash-root")])
+def test_doctor_reports_what_has_not_arrived(local: Local, token: str | None, remedy: str) -> None:
+    """`exp doctor` names a server that has not everything, since when and why, and the remedy."""
+    logged(local)
+    if token:
+        sync(local, EXP_TOKEN=token)
+    checks = json.loads(exp(local, "doctor", "--json", EXP_DASH_ROOT=str(local.root))[1])["checks"]
+    [check] = [check for check in checks if check["subject"] == f"server {local.outbox.url}"]
+    assert (check["state"], check["is_engine"]) == ("warning", False)
+    assert "not arrived since 20" in check["message"]
+    assert check["remedy"].startswith(remedy)
+    sync(local)
+    checks = json.loads(exp(local, "doctor", "--json", EXP_DASH_ROOT=str(local.root))[1])["checks"]
+    [check] = [check for check in checks if check["subject"] == f"server {local.outbox.url}"]
+    assert check["state"] == "well"

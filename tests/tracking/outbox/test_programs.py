@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.doors import Door
+from support.extent import amount
+from support.patience import eventually
+from support.senders import differences, end_senders, replica, senders
+
+from nemorun_cli.errors import EngineError, NotFoundError, NotOverError, StateError, UsageError
+from nemorun_cli.experiment.maintenance import collect, removal
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.tracking import Experiment, record
+from nemorun_cli.tracking.outbox import delivery, shipping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.programs import Program
+    from support.served import Served
+
+TRAINING = """
+with Experiment('{prefix}', dash_root=root, dash_url={url}).run as e:
+    e.params.set(lr=0.1)
+    for epoch in range(20):
+        e.metrics('train').log(loss=1 / (epoch + 1), epoch=epoch)
+    e.files.save_text('weights', to='model.txt')
+    e.log('done')
+"""
+
+
+@pytest.fixture(autouse=True)
+def _says_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is a program of its own as to its one line, and to servers that were waited for in vain."""
+    monkeypatch.setattr(shipping, "_has_spoken", False)
+    monkeypatch.setattr(shipping, "_gave_up", {})
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def logged_in(url: str) -> dict[str, str]:
+    """The variables of a program with a token for a server."""
+    return {"EXP_DASH_URL": url, "EXP_TOKEN": "exp_any"}
+
+
+def names_of(root: Path) -> set[str]:
+    """The files of the records in a folder, with `ID` for the openings' own names."""
+    paths = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return {
+        re.sub(r"\d{4}-\d{8}T\d{6}Z-\d+-[0-9a-f]{8}", "ID", path) for path in paths if ".outbox" not in path
+    }
+
+
+def test_a_program_without_its_server_is_as_in_local_mode(
+    alice: Served, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is away changes no exit code, output or file of a run, and gets all of it then."""
+    monkeypatch.setenv("EXP_DRAIN", "0.2")
+    local = program.run(
+        f"root = {str(tmp_path / 'local')!r}" + TRAINING.format(prefix="alice/away/a", url=None)
+    )
+    with Door(alice.port, is_open=False) as door:
+        monkeypatch.setenv("EXP_DASH_URL", door.url)
+        process = program.start(TRAINING.format(prefix="alice/away/a", url=True))
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (0, local)
+        assert err.count("\n") == 1
+        assert f"has not arrived on {door.url}" in err
+        assert names_of(tmp_path / "dash") == names_of(tmp_path / "local")
+        found = record(tmp_path / "dash", "alice/away/a")
+        assert found is not None
+        assert found.status == "COMPLETED"
+        assert found.openings[0].facts["pulled"] is False
+        end_senders(tmp_path)
+        door.is_open = True
+        done = subprocess.run(
+            [sys.executable, "-m", "nemorun_cli", "sync", "--dash-root", str(tmp_path / "dash")], check=False
+        )
+        assert done.returncode == 0
+    assert differences(tmp_path / "dash/alice/away/a/.record", replica(alice, "alice/away/a")) == ""
+
+
+@pytest.mark.parametrize("end", ["complete", "term"])
+def test_the_end_of_a_record_waits_as_long_as_it_may(
+    end: str, silent: str, program: Program, root: Path, tmp_path: Path
+) -> None:
+    """A silent server costs `EXP_DRAIN` at the end, or a second after SIGTERM, and no status."""
+    text = f"""
+    import time
+    e = Experiment('alice/silent/a', dash_root=root, dash_url='{silent}').run.start()
+    print('open', flush=True)
+    if {end == "term"}:
+        signal.pause()
+    begin = time.monotonic()
+    e.run.complete()
+    print(time.monotonic() - begin)
+    """
+    patience = {"complete": "1", "term": "600"}[end]
+    process = program.until(text, "open", EXP_DRAIN=patience, **logged_in(silent))
+    if end == "term":
+        process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == (0 if end == "complete" else -15)
+    assert end == "term" or 1 <= float(out) < 10
+    assert err.count("\n") == 1
+    found = record(root, "alice/silent/a")
+    assert found is not None
+    assert found.status == ("COMPLETED" if end == "complete" else "CANCELLED")
+    end_senders(tmp_path)
+
+
+def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
+    """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program continues."""
+    text = f"""
+    import threading, time
+    e = Experiment('alice/silent/b', dash_root=root, dash_url='{silent}').run.start()
+    def interrupt():
+        while e.run.is_open:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt).start()
+    e.run.complete()
+    print('continues')
+    """
+    assert program.run(text, EXP_DRAIN="600", **logged_in(silent)) == "continues\n"
+    found = record(root, "alice/silent/b")
+    assert found is not None
+    assert found.status == "COMPLETED"
+    end_senders(tmp_path)
+
+
+def test_two_machines_share_a_prefix(alice: Served, tmp_path: Path) -> None:
+    """What one machine wrote is there when another opens the prefix, and after `sync` the other way round."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    first = Experiment("alice/two/a", dash_root=here, dash_url=True)
+    with first.run:
+        first.metrics("train").log(loss=0.5, epoch=3)
+    second = Experiment("alice/two/a", dash_root=there, dash_url=True, resume="must")
+    with second.run:
+        assert second.metrics("train").last("epoch") == 3
+        assert second.id is not None
+        assert second.id.startswith("0002-")
+        second.metrics("train").log(loss=0.4, epoch=4)
+        assert second.sync(20) is True  # also while it is open
+        assert (replica(alice, "alice/two/a") / f"openings/{second.id}.jsonl").exists()
+    second.tag("best")
+    assert second.sync(20) is True
+    assert first.sync(20) is True
+    assert first.metrics("train").last("epoch") == 4
+    found = record(here, "alice/two/a")
+    assert found is not None
+    assert found.tags == ["best"]
+    assert differences(here / "alice", there / "alice") == ""
+
+
+@pytest.mark.usefixtures("alice")
+def test_resume_asks_the_server(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`must` and `never` hold for the server, too; without its answer they are errors."""
+    with pytest.raises(NotFoundError, match="nor on"):
+        Experiment("alice/resume/a", dash_root=root, dash_url=True, resume="must").run.start()
+    with Experiment("alice/resume/a", dash_root=root / "other", dash_url=True, resume="never").run:
+        pass
+    with pytest.raises(UsageError, match="already a record"):
+        Experiment("alice/resume/a", dash_root=root, dash_url=True, resume="never").run.start()
+    monkeypatch.setenv("EXP_DASH_URL", "http://127.0.0.1:9")
+    for resume in ("must", "never"):
+        with pytest.raises(EngineError, match="does not say"):
+            Experiment("alice/resume/b", dash_root=root, dash_url=True, resume=resume).run.start()
+    assert record(root, "alice/resume/a") is None
+    assert record(root, "alice/resume/b") is None
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
+    """With `dash_root=None` a record is in the home until `exp gc` frees it; an opening gets it back."""
+    opened = Experiment("alice/remote/a", dash_url=True, dash_root=None)
+    with opened.run:
+        opened.metrics("m").log(x=1)
+        assert not list(collect.leftovers(Home(tmp_path / "home")))
+    assert not (tmp_path / ".dash").exists()
+    eventually(lambda: list(collect.leftovers(Home(tmp_path / "home"))))
+    for item in list(collect.leftovers(Home(tmp_path / "home"))):
+        assert item.kind == "delivered"
+        assert collect.remove(Home(tmp_path / "home"), item) is None
+    assert opened.openings() == []
+    with opened.run:
+        assert opened.metrics("m").last("x") == 1
+
+
+def test_what_has_not_arrived_is_kept_and_shown(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A record is not removed before its server has it, and `exp records` shows how much is missing."""
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    home = Home(tmp_path / "home")
+    with Door(alice.port, is_open=False) as door:
+        monkeypatch.setenv("EXP_DASH_URL", door.url)  # the token is for this address
+        with Experiment("alice/kept/a", dash_root=root, dash_url=door.url).run as experiment:
+            experiment.metrics("m").log(x=1)
+        shown = delivery.of_record(experiment.place)
+        assert shown is not None
+        assert shown.to_json()["pending"] > 0
+        with pytest.raises(NotOverError, match="has arrived"):
+            removal.plan_record(home, targets.single("alice/kept/a", str(root)))
+        door.is_open = True
+        assert experiment.sync(20)
+        eventually(lambda: (delivery.of_record(experiment.place) or shown).is_complete)
+        plan = removal.plan_record(home, targets.single("alice/kept/a", str(root)))
+        assert plan.copies == (door.url,)
+        assert json.loads(json.dumps(delivery.of_record(experiment.place)))[1] == 0
+
+
+def test_a_server_that_refuses_is_not_waited_for(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A prefix of somebody else, or no login, ends the wait at once, as one line reports; nothing is lost."""
+    monkeypatch.setenv("EXP_DRAIN", "600")
+    for token, prefix in ((alice.token, "bob/p/n"), ("", "alice/none/n")):
+        shipping._has_spoken = False
+        monkeypatch.setenv("EXP_TOKEN", token)
+        with Experiment(prefix, dash_root=root / prefix[:3], dash_url=True).run as experiment:
+            experiment.metrics("m").log(x=1)
+        told = capfd.readouterr().err
+        assert told.count("\n") == 1
+        assert "exp sync" in told
+        assert experiment.status == "COMPLETED"
+        assert not replica(alice, prefix).exists()
+
+
+def test_a_token_in_the_environment_is_used_at_once(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that was started without a token is replaced by one of a program that has a token."""
+    token, experiment = alice.token, Experiment("alice/token/a", dash_root=root, dash_url=True)
+    for given in ("", token):
+        monkeypatch.setenv("EXP_TOKEN", given)
+        with experiment.run:
+            pass
+    assert differences(root / "alice/token/a/.record", replica(alice, "alice/token/a")) == ""
+
+
+def test_another_owner_is_said_at_once(
+    alice: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A program whose prefix is not of the user that is logged in says so as it opens the record."""
+    monkeypatch.setenv("EXP_TASK", "")
+    monkeypatch.delenv("EXP_TOKEN")
+    (tmp_path / "home").mkdir()
+    content = {"format": "exp.logins/1", "servers": {alice.url: {"user": "alice", "token": alice.token}}}
+    (tmp_path / "home/logins.json").write_text(json.dumps(content))
+    (tmp_path / "home/logins.json").chmod(0o600)
+    experiment = Experiment("bob/p/n", dash_root=tmp_path / "dash", dash_url=True).run.start()
+    assert "logged in to" in capfd.readouterr().err
+    experiment.run.complete()
+    assert capfd.readouterr().err == ""
+
+
+def test_many_processes_have_one_sender(alice: Served, program: Program, root: Path, tmp_path: Path) -> None:
+    """The processes of a machine have one sender, which is no child of theirs, and all they write arrives."""
+    text = """
+    import multiprocessing, psutil
+    def work(rank):
+        os.environ['RANK'] = str(rank)
+        with Experiment('alice/ranks/a', dash_root=root, dash_url=True).run as e:
+            e.metrics('m').log(rank=rank)
+    if __name__ == '__main__':
+        fork = multiprocessing.get_context('fork')
+        workers = [fork.Process(target=work, args=(rank,)) for rank in range(RANKS)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        print([worker.exitcode for worker in workers], psutil.Process().children(recursive=True))
+    """
+    count = amount(3, long=8)
+    out = program.run(text.replace("RANKS", str(count)), EXP_DRAIN="20")
+    assert out == f"{[0] * count} []\n"
+    assert len(senders(tmp_path)) == 1
+    assert differences(root / "alice/ranks/a/.record", replica(alice, "alice/ranks/a")) == ""
+    openings = list((root / "alice/ranks/a/.record/openings").iterdir())
+    assert len(openings) == count
+    log = next(root.glob(".outbox/*/log")).read_text()
+    assert log.count("started for") == 1, log
+
+
+def test_a_program_opens_no_socket_and_loads_nothing_of_others(
+    alice: Served, program: Program, tmp_path: Path
+) -> None:
+    """A run with a server opens no socket, starts no thread and loads the standard library alone."""
+    text = """
+    import threading
+    sys.addaudithook(lambda event, _: event.startswith('socket.') and os._exit(9))
+    with Experiment('alice/gate/a', dash_root=root, dash_url=True).run as e:
+        e.metrics('m').log(x=1)
+        e.files.save_text('x', to='x')
+        assert threading.active_count() == 1
+    assert e.sync(20)
+    names = {name.partition('.')[0] for name in sys.modules}
+    print(*sorted(names - set(sys.stdlib_module_names) - set(sys.builtin_module_names)))
+    """
+    out = set(program.run(text).split())
+    assert {name for name in out if not name.startswith("__")} <= {
+        "nemorun_cli",
+        "sitecustomize",
+        *editable_finders(),
+    }
+    assert differences(tmp_path / "dash/alice/gate/a/.record", replica(alice, "alice/gate/a")) == ""
+
+
+def editable_finders() -> set[str]:
+    """What an installation loads into each interpreter, before any program."""
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in bare.stdout.split()}
+
+
+def test_sync_needs_a_server_and_a_record(root: Path) -> None:
+    """`sync` without a server, or of a record that does not exist, is an error that names the remedy."""
+    with pytest.raises(StateError, match="no server"):
+        Experiment("alice/p/n", dash_root=root).sync()
+    with pytest.raises(NotFoundError, match="no record"):
+        Experiment("alice/p/n", dash_root=root, dash_url="https://exp.example.org").sync(1)
