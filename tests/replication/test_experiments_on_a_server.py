@@ -155,13 +155,18 @@ def test_a_copy_is_equal_in_every_byte(client: Client) -> None:
 
 def test_variables_are_nowhere_on_the_server(client: Client) -> None:
     """Without `tracking.spec`, no byte that the server keeps of an experiment has a value of `env`."""
-    client.start(
-        _task("one", "echo '${{ env.GENERAL }}'; exit 3") + "env: {GENERAL: value-of-general}\n",
+    (client.exp.folder / "go").touch()
+    run = client.start(
+        _task("one", "echo '${{ env.GENERAL }}'; exit 3", allow_failure=True)
+        + _task("two", RECORDS, entrypoint="python3")
+        + "env: {GENERAL: value-of-general}\n",
         name="masked",
-    ).wait(timeout=60)
+    )
+    assert run.wait(timeout=60).status == "COMPLETED"
     eventually(client.has_all)
-    files = [path for path in client.replica(client.latest).rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"ledger.jsonl", "resolved.json", "exit.json"}
+    folders = [client.replica(run), client.records(run)]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"ledger.jsonl", "resolved.json", "exit.json", "records"}
     assert not [path for path in files if b"value-of-general" in path.read_bytes()]
 
 
