@@ -194,7 +194,8 @@ def test_a_sender_goes_on_without_its_supervisor(client: Client) -> None:
     kill_supervisor(run)
     (client.exp.folder / "go").touch()
     eventually(lambda: b"0.25" in b"".join(path.read_bytes() for path in rows.iterdir()))
-    eventually(lambda: run.status().history.tasks["one"].is_over)  # which records the end, and has it sent
+    eventually((run.files.attempt("one", 1).directory / "exit.json").exists)
+    client("wait", run.id, code=None)  # which records the end, and has it sent
     eventually(lambda: client.has_ledger(run))
 
 
@@ -231,6 +232,7 @@ def test_a_server_that_hangs_changes_nothing(client: Client, silent: str) -> Non
     assert f"not on {silent} yet" in client("why").stderr
     assert client("show", "--json").json["sync"]["pending"] == sync["pending"]
     assert "not all of it has arrived" in client("rm", run.id, "--yes", code=4).stderr
+    assert "not all of it has arrived" in client("gc", "--older", "0s").stderr
     assert run.directory.is_dir()
 
 
