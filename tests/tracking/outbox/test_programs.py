@@ -163,6 +163,9 @@ def test_two_machines_share_a_prefix(alice: Served, tmp_path: Path) -> None:
     found = record(here, "alice/two/a")
     assert found is not None
     assert found.tags == ["best"]
+    third = Experiment("alice/two/a", dash_root=tmp_path / "third", dash_url=True)
+    assert third.sync(20) is True
+    assert third.metrics("train").last("epoch") == 4
     assert differences(here / "alice", there / "alice") == ""
 
 
