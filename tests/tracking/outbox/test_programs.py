@@ -19,6 +19,8 @@ from nemorun_cli.experiment.records import targets
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import Experiment, record
 from nemorun_cli.tracking.outbox import delivery, shipping
+from nemorun_cli.tracking.store import sessions
+from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +168,35 @@ def test_two_machines_share_a_prefix(alice: Served, tmp_path: Path) -> None:
     third = Experiment("alice/two/a", dash_root=tmp_path / "third", dash_url=True)
     assert third.sync(20) is True
     assert third.metrics("train").last("epoch") == 4
+    assert differences(here / "alice", there / "alice") == ""
+
+
+def test_two_folders_of_one_machine_write_a_prefix_at_once(alice: Served, tmp_path: Path) -> None:
+    """A copy of an opening that runs elsewhere, here or on the server, is RUNNING, and no sender ends it."""
+    here, there, prefix = tmp_path / "here", tmp_path / "there", "alice/once/a"
+    first = Experiment(prefix, dash_root=here, dash_url=True)
+    second = Experiment(prefix, dash_root=there, dash_url=True)
+    with first.run:
+        first.metrics("train").log(epoch=1)
+        assert first.sync(20)
+        with second.run:
+            assert second.id is not None
+            assert second.id.startswith("0001-")  # at the same time: of one generation
+            first.metrics("train").log(epoch=2)
+            assert first.sync(20)
+            second.metrics("train").log(epoch=3)
+        assert second.sync(20)
+        assert second.status == "RUNNING"
+        assert not list(there.rglob("*.verdict.json"))
+        assert [
+            str(opening.status) for opening in sessions.read_all(Place(str(alice.own.parent), prefix))[0]
+        ] == [
+            "RUNNING",
+            "COMPLETED",
+        ]
+    assert first.sync(20)
+    assert second.sync(20)
+    assert (first.status, second.status) == ("COMPLETED", "COMPLETED")
     assert differences(here / "alice", there / "alice") == ""
 
 
