@@ -220,6 +220,8 @@ def test_resume_asks_the_server(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("alice")
 def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
     """With `dash_root=None` a record is in the home until `exp gc` frees it; an opening gets it back."""
+    elsewhere = Experiment("alice/remote/a", dash_url=True, dash_root=tmp_path / "other").run.start()
+    elsewhere.sync(20)  # it is still open on another machine, so to speak
     opened = Experiment("alice/remote/a", dash_url=True, dash_root=None)
     with opened.run:
         opened.metrics("m").log(x=1)
@@ -230,6 +232,7 @@ def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
         assert item.kind == "delivered"
         assert collect.remove(Home(tmp_path / "home"), item) is None
     assert opened.openings() == []
+    elsewhere.run.complete()
     with opened.run:
         assert opened.metrics("m").last("x") == 1
 
