@@ -148,6 +148,7 @@ def test_a_unix_socket_is_of_its_user_alone(other_users: tuple[OtherUser, OtherU
         stale.bind(str(path))
     with served(tmp_path, "--uds", str(path)) as server:
         assert server.ready["port"] is None
+        assert server.ready["sign_in"].startswith("http://localhost:8300/#t=expo_")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
