@@ -156,4 +156,5 @@ def _open(address: str, folder: Path) -> None:
     page = folder / "open.html"
     write_whole(page, f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">'.encode())
     if not webbrowser.open(page.as_uri()):
+        page.unlink(missing_ok=True)
         terminal.warn("no browser was found; open the address yourself")
