@@ -102,7 +102,7 @@ class Hub:
         self._now = asyncio.Event()
         self.streams: dict[str, TabStream] = {}
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: TabStream) -> None:
         """Serve a stream."""
         self.streams[stream.id] = stream
         self._now.set()
@@ -113,7 +113,7 @@ class Hub:
         """Look at new topics without waiting for the next turn."""
         self._now.set()
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: TabStream) -> None:
         """Forget a stream."""
         self.streams.pop(stream.id, None)
         self._now.set()
@@ -249,7 +249,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, stream: Stream) -> None:
+    def __init__(self, hub: Hub, stream: TabStream) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._hub = hub
