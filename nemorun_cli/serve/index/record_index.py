@@ -171,6 +171,8 @@ def _row(root: str, prefix: str) -> _RecordRow | None:
         if record is None:
             return None
         entry = record_documents.of_record(targets.under(record))
+        if (entry["sync"] or {}).get("pending"):
+            before = ""  # what is to be sent changes without a change of the record
     except (ExpError, OSError) as error:
         text = error.message if isinstance(error, ExpError) else str(error)
         entry = {"prefix": prefix, "dash_root": root, "problem": text}
