@@ -50,7 +50,7 @@ SUMMARIES: Final = {
     f"GET {_EXPERIMENT}/{{rest:path}}": ApiSummary("A file of an experiment, or a range of it."),
     f"PUT {_EXPERIMENT}/{{rest:path}}": ApiSummary("Store a whole file of an experiment."),
     f"PATCH {_EXPERIMENT}/{{rest:path}}": ApiSummary("Append to a file of an experiment at an offset."),
-    "POST /v1/heard": ApiSummary("Report what runs on a machine.", "heard"),
+    "POST /v1/heard": ApiSummary("Report what runs on a machine."),
     "GET /v1/live": ApiSummary("A stream of events about topics."),
     "POST /v1/live/{stream}": ApiSummary("Change the topics of a stream.", "live"),
     "GET /v1/views/records": ApiSummary("A page of the records.", "records"),
