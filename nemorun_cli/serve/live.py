@@ -55,7 +55,7 @@ def endpoints(site: Site) -> list[Endpoint]:
     ]
 
 
-class Stream:
+class TabStream:
     """What one tab watches."""
 
     def __init__(self, caller: Caller, positions: dict[str, Any]) -> None:
@@ -100,9 +100,9 @@ class Hub:
         self._state = state
         self._task: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, TabStream] = {}
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: TabStream) -> None:
         """Serve a stream."""
         self.streams[stream.id] = stream
         self._now.set()
@@ -113,7 +113,7 @@ class Hub:
         """Look at new topics without waiting for the next turn."""
         self._now.set()
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: TabStream) -> None:
         """Forget a stream."""
         self.streams.pop(stream.id, None)
         self._now.set()
@@ -152,7 +152,7 @@ class Hub:
         return found
 
     @staticmethod
-    def _announce(stream: Stream, found: dict[Topic, str | ExpError]) -> None:
+    def _announce(stream: TabStream, found: dict[Topic, str | ExpError]) -> None:
         """Wake a stream if one of its topics has another version than before."""
         for text, topic in stream.topics.items():
             version = found.get(topic)
@@ -196,12 +196,12 @@ async def _open(request: Request) -> Response:
     if sum(stream.caller.user == caller.user for stream in hub.streams.values()) >= MOST_STREAMS:
         message = f"{caller.user} has {MOST_STREAMS} streams open"
         return refusal(429, "too_many_streams", message, headers={"Retry-After": "10"})
-    stream = Stream(caller, live_topics.decoded(request.headers.get("last-event-id")))
+    stream = TabStream(caller, live_topics.decoded(request.headers.get("last-event-id")))
     _subscribe(request, stream, texts)
     return EventStream(hub, stream)
 
 
-def _subscribe(request: Request, stream: Stream, texts: Sequence[str]) -> None:
+def _subscribe(request: Request, stream: TabStream, texts: Sequence[str]) -> None:
     """Watch topics.
 
     Raises:
@@ -249,7 +249,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, stream: Stream) -> None:
+    def __init__(self, hub: Hub, stream: TabStream) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._hub = hub

@@ -14,11 +14,10 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.serve import attempt_logs
 from nemorun_cli.serve.index.columns import TIME
-from nemorun_cli.serve.index.experiment_index import Place
+from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.serve.record_access import record_at
-from nemorun_cli.tracking.store.record_paths import Place as RecordPlace
-from nemorun_cli.tracking.store.record_paths import check_path, check_prefix
+from nemorun_cli.tracking.store.record_paths import Place, check_path, check_prefix
 from nemorun_cli.views import known_secrets
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ FORMS: Final = (
 )
 LARGEST_TAIL: Final = 1 << 18  # bytes of a log in one event
 MOST_POINTS: Final = 10_000  # of a curve in one event
-NOWHERE: Final = Place("", "", "")
+NOWHERE: Final = ExperimentPlace("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class RecordTopic(Topic):
 class ExperimentTopic(Topic):
     """The state of an experiment."""
 
-    place: Place = NOWHERE
+    place: ExperimentPlace = NOWHERE
 
     def version(self, index: Index) -> str:
         """The size of its ledger."""
@@ -103,7 +102,7 @@ class ExperimentTopic(Topic):
 class LogTopic(Topic):
     """The log of an attempt, with what is appended to it."""
 
-    place: Place = NOWHERE
+    place: ExperimentPlace = NOWHERE
     task: str = ""
     attempt: int = 1
     stream: str = "log"
@@ -170,7 +169,7 @@ class CurveTopic(Topic):
     def version(self, index: Index) -> str:
         """A digest of the sizes of the files of all metrics, and of which openings there are."""
         assert self.prefix is not None  # noqa: S101 - a record has one
-        place = RecordPlace(_record_folder(index, self.prefix), "")
+        place = Place(_record_folder(index, self.prefix), "")
         return _sizes(f"{place.root}/metrics")
 
     def tail(self, index: Index, position: Any) -> tuple[dict[str, Any] | None, Any]:
@@ -240,13 +239,13 @@ def _plain(value: float) -> float | str | None:
 def _record_folder(index: Index, prefix: str) -> str:
     """The folder of the files of a record."""
     for root in index.roots():
-        place = RecordPlace(root, prefix)
+        place = Place(root, prefix)
         if os.path.isdir(place.openings):  # noqa: PTH112 - it is asked for often
             return place.record
     raise NotFoundError(f"there is no record {prefix!r}")
 
 
-def _files(index: Index, place: Place) -> ExperimentFiles:
+def _files(index: Index, place: ExperimentPlace) -> ExperimentFiles:
     found = index.experiments.files(place)
     if found is None:
         raise NotFoundError(f"there is no experiment {'/'.join(place)!r}")
@@ -305,12 +304,12 @@ def parse(text: str) -> Topic:
     return make(text, path, options)
 
 
-def _place(path: str) -> Place:
+def _place(path: str) -> ExperimentPlace:
     named = path.split("/")
     if len(named) != 3:  # noqa: PLR2004 - owner, home, id
         raise UsageError(f"{path[:80]!r} is not OWNER/HOME/ID")
     check_prefix(path)
-    return Place(*named)
+    return ExperimentPlace(*named)
 
 
 def _record(text: str, path: str, options: dict[str, str]) -> Topic:

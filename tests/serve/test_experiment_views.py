@@ -106,7 +106,7 @@ def test_lists_are_filtered_on_the_server(alice: Reader, query: str, count: int)
 
 
 def test_a_log_is_read_by_ranges(alice: Reader) -> None:
-    """The bytes of a log, the last ones, and those of a range; a log that does not exist says why."""
+    """The bytes of a log, the last ones, and those of a range; a log that does not exist has a reason."""
     place = places(alice)[0]
     whole = alice.get(f"{place}/log?task=prepare")
     assert whole.content == "one\ntwo ü\nthree".encode()

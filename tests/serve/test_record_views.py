@@ -213,7 +213,7 @@ def test_pages_have_each_record_once(alice: Reader, sort: str) -> None:
 
 
 def test_what_is_no_list_is_refused(alice: Reader) -> None:
-    """A parameter that is unknown, or has no such value, is an error that says what there is."""
+    """A parameter that is unknown, or has no such value, is an error that lists the known ones."""
     for query in (
         "sort=size",
         "limit=0",

@@ -123,7 +123,7 @@ def test_columns_equal_the_rows_of_the_commands(tmp_path: Path, seed: int) -> No
 @pytest.mark.filterwarnings("ignore::nemorun_cli.errors.UnreadableWarning")
 @pytest.mark.parametrize("seed", range(amount(10, long=500)))
 def test_points_of_a_curve_that_fit_are_the_rows(tmp_path: Path, seed: int) -> None:
-    """A curve with room for all its rows has their values in the order of the commands."""
+    """A curve with a point for each row has their values in the order of the commands."""
     written = Written(tmp_path / "dash", random.Random(seed), hard=0)  # noqa: S311 - seeded
     index = SeriesIndex(CacheFile(tmp_path / "cache.sqlite"))
     for _ in range(4):
@@ -145,7 +145,7 @@ def test_points_of_a_curve_that_fit_are_the_rows(tmp_path: Path, seed: int) -> N
 
 
 def test_only_appended_bytes_are_read(tmp_path: Path) -> None:
-    """A kept file is read from where it was read before, by a new process too; another file anew."""
+    """A kept file is read from where it was read before, by a new process too; a replaced file from zero."""
     folder = tmp_path / "dash" / "a" / ".record"
     (folder / "openings").mkdir(parents=True)
     (folder / "metrics" / "m").mkdir(parents=True)

@@ -32,7 +32,7 @@ OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
 LARGEST: Final = 1 << 26  # bytes of a resolved spec
 
 
-class Place(NamedTuple):
+class ExperimentPlace(NamedTuple):
     """Which experiment: the owner of its home, the name of the home, and its id."""
 
     owner: str
@@ -58,13 +58,13 @@ class ExperimentIndex:
         self._cache = cache
         self._site = site
         self._folders = FolderCache()
-        self._known: dict[Place, _Known] | None = None
-        self._dirty: set[Place] = set()
+        self._known: dict[ExperimentPlace, _Known] | None = None
+        self._dirty: set[ExperimentPlace] = set()
         self._lock = threading.Lock()
         self._looked: float | None = None
         self.version = 0
 
-    def changed(self, place: Place) -> None:
+    def changed(self, place: ExperimentPlace) -> None:
         """An experiment was written; safe from any thread."""
         self._dirty.add(place)
 
@@ -84,8 +84,8 @@ class ExperimentIndex:
             for home in self._folders.names(f"{above}/{owner}")
         ]
 
-    def files(self, place: Place) -> tuple[Home, ExperimentFiles] | None:
-        """The home and the files of an experiment; None if there is none.
+    def files(self, place: ExperimentPlace) -> tuple[Home, ExperimentFiles] | None:
+        """The home and the files of an experiment; None if it does not exist.
 
         Raises:
             LedgerError: its folder cannot be read.
@@ -100,7 +100,7 @@ class ExperimentIndex:
     def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
         """A snapshot, for which nothing is asked over a network, run or written.
 
-        A copy on a collector shows what its ledger says: whether its supervisor lives is not known here.
+        A copy on a collector shows what its ledger records: whether its supervisor lives is not known here.
 
         Raises:
             LedgerError: its files cannot be read.
@@ -139,7 +139,9 @@ class ExperimentIndex:
                 for name in self._folders.names(str(root)):
                     for experiment_id in self._folders.names(f"{root}/{name}"):
                         if name_in(experiment_id) == name:
-                            found[Place(owner, home, experiment_id)] = f"{root}/{name}/{experiment_id}"
+                            found[ExperimentPlace(owner, home, experiment_id)] = (
+                                f"{root}/{name}/{experiment_id}"
+                            )
         changed = [
             place
             for place, directory in found.items()
@@ -149,10 +151,10 @@ class ExperimentIndex:
         ]
         self._update([*changed, *(known.keys() - found.keys())])
 
-    def _load(self) -> dict[Place, _Known]:
+    def _load(self) -> dict[ExperimentPlace, _Known]:
         if self._known is None:
             rows = self._cache.read("SELECT owner, home, id, signature, status, dash_root FROM experiments")
-            self._known = {Place(*row[:3]): _Known(*row[3:]) for row in rows}
+            self._known = {ExperimentPlace(*row[:3]): _Known(*row[3:]) for row in rows}
         return self._known
 
     def dash_roots(self) -> list[str]:
@@ -161,7 +163,7 @@ class ExperimentIndex:
             roots = dict.fromkeys(known.dash_root for known in self._load().values())
         return [root for root in roots if root]
 
-    def _update(self, places: Iterable[Place]) -> None:
+    def _update(self, places: Iterable[ExperimentPlace]) -> None:
         known = self._load()
         homes = {(owner, home): Home(folder) for owner, home, folder in self.homes()}
         read = [(place, self._row(homes.get((place.owner, place.home)), place)) for place in places]
@@ -187,7 +189,7 @@ class ExperimentIndex:
         query = "SELECT entry FROM experiments WHERE owner = ? AND home = ? AND id = ?"
         return self._cache.read(query, row.place) == [(row.entry,)]
 
-    def _row(self, home: Home | None, place: Place) -> _ExperimentRow | None:
+    def _row(self, home: Home | None, place: ExperimentPlace) -> _ExperimentRow | None:
         if home is None:
             return None
         name = name_in(place.id)
@@ -220,7 +222,7 @@ class ExperimentIndex:
 
 
 class _ExperimentRow(NamedTuple):
-    place: Place
+    place: ExperimentPlace
     name: str
     title: str
     created: str
@@ -249,7 +251,7 @@ class _ExperimentRow(NamedTuple):
 
 
 def _signature(directory: str) -> str:
-    """What differs once an experiment that is over has changed; empty if that is not certain yet."""
+    """What differs once a finished experiment has changed; empty if that is not certain yet."""
     try:
         status = os.stat(f"{directory}/{LEDGER}")  # noqa: PTH116 - as text, of ten thousand experiments
     except OSError:

@@ -103,7 +103,7 @@ class RecordIndex:
         return self._known
 
     def _update(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Read these records anew; those that do not exist are removed."""
+        """Read these records again; those that do not exist are removed."""
         known = self._load()
         read = [(key, _row(*key)) for key in keys]
         rows = [row for _, row in read if row is not None and not self._is_kept(row)]
@@ -164,13 +164,15 @@ class _RecordRow(NamedTuple):
 
 
 def _row(root: str, prefix: str) -> _RecordRow | None:
-    """What the cache keeps of a record; None if there is none."""
+    """What the cache keeps of a record; None if it does not exist."""
     before = signature(root, prefix)
     try:
         record = reader.record(root, prefix)
         if record is None:
             return None
         entry = record_documents.of_record(targets.under(record))
+        if (entry["sync"] or {}).get("pending"):
+            before = ""  # what is to be sent changes without a change of the record
     except (ExpError, OSError) as error:
         text = error.message if isinstance(error, ExpError) else str(error)
         entry = {"prefix": prefix, "dash_root": root, "problem": text}
