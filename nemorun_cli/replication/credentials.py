@@ -170,7 +170,7 @@ def store(server: str, token: str, *, user: str, insecure: bool = False, uses_ke
         stored = Stored(KEYRING)
     else:
         stored = Stored(FILE, answer.reason if answer is not None else "")
-        if uses_keyring or server in known():
+        if answer is None or answer.state != keyring_process.NO_KEYRING:
             keyring_client.remove(server)  # an older token of the same server
     with _logins().changed() as content:
         entry: dict[str, Any] = {"user": user, "insecure": insecure, "since": clock.stamp()}
