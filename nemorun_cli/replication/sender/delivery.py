@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import clock
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteFault
-from nemorun_cli.replication.sender import outbox_files, work
+from nemorun_cli.replication.sender import known_roots, outbox_files, work
 from nemorun_cli.replication.sender.outgoing import Pace
 from nemorun_cli.replication.sender.turns import WAKE, OutboxSender
 from nemorun_cli.system import locks
@@ -200,6 +200,8 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
     done = report(outbox, choice)
     if not done.error and outbox_files.markers(outbox) and not addresses.in_task():
         sender_process.ensure(outbox)  # for what is still written, and for what was marked meanwhile
+    elif not outbox_files.markers(outbox):
+        known_roots.forget(outbox)
     return done._replace(state=_state_of(done))
 
 

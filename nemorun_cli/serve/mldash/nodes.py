@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import InvalidValueError, NotFoundError
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.replication.ml_dash_rows import plain_about
 from nemorun_cli.serve.mldash import file_nodes, graph_queries, node_ids
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.node_ids import NodeId, NodeKind
-from nemorun_cli.serve.mldash.received_rows import plain_about
 from nemorun_cli.serve.store import replica_addresses, replica_folders
 from nemorun_cli.system.files import make_folder, sync
 from nemorun_cli.tracking.store.file_index import join
