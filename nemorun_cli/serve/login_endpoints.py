@@ -228,7 +228,7 @@ async def _link(request: Request) -> Response:
     if not isinstance(path, str) or not SIGNED.fullmatch(path) or set("?#") & set(path):
         return refusal(400, "usage", "path is the path of a file, percent-encoded and without a query")
     link = await run_in_threadpool(_access(request).sessions.sign, path, request.state.caller)
-    return JSONResponse({"format": "exp.link/1", "link": link}, headers=_NO_STORE)
+    return JSONResponse({"schema": "exp.link/1", "href": link}, headers=_NO_STORE)
 
 
 def _access(request: Request) -> Access:
