@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nemorun_cli.replication import shapes
 from nemorun_cli.replication.protocol import LARGEST_ROW
 from nemorun_cli.replication.shapes import FileKind
-from nemorun_cli.serve.store import durable_files, row_bodies, running_digests
+from nemorun_cli.serve.store import durable_files, quotas, row_bodies, running_digests
 from nemorun_cli.serve.store.durable_files import DurableFiles
 from nemorun_cli.serve.store.path_locks import PathLocks
-from nemorun_cli.serve.store.quotas import Quotas
 from nemorun_cli.serve.store.root_folder import INCOMING, LOCKS
 from nemorun_cli.serve.store.running_digests import RunningDigests
 from nemorun_cli.serve.store.staging import Staging
@@ -58,7 +57,7 @@ class ReplicaStore:
         self._largest = site.largest_file
         self._files = DurableFiles()
         self._locks = PathLocks(site.own / LOCKS)
-        self._quotas = Quotas(site.root, site.quota)
+        self._quotas = quotas.quotas_of(site.root, site.quota)
         self._digests = RunningDigests()
         self.staging = Staging(site.own / INCOMING)
         self.root = site.root
