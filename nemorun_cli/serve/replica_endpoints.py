@@ -227,7 +227,7 @@ class _Call:
 
 
 async def _sizes(call: _Call) -> Response:
-    files = await call.run(replica_folders.sizes, call.replica)
+    files = await call.run(call.store.sizes, call.replica)
     return JSONResponse({"format": REPLICA_FORMAT, "files": files})
 
 

@@ -197,3 +197,38 @@ def test_a_killed_server_has_the_first_bytes(tmp_path: Path) -> None:
             assert server.ask("GET", path).body == data
     finally:
         server.kill()
+
+
+def test_what_is_acknowledged_was_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an answer confirms is on disk: the file, and its entry in each folder up to the root.
+
+    A server that has just started confirms nothing that the last one has not synced.
+    """
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def observed(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", observed)
+    served = replica_sites.site(tmp_path / "collected")
+    content, verdict = b"weights", f"{RECORD}/openings/0001-a.verdict.json"
+    sent = {"Upload-Offset": "0", "Upload-Length": str(len(content))}
+    model = content_path(hashlib.sha256(content).hexdigest())
+    asked = {
+        ROWS: ("PATCH", ROWS, BATCH, {"Upload-Offset": "0"}),
+        verdict: ("PUT", verdict, b"{}", {}),
+        model: ("PATCH", model, content, sent),
+        f"HEAD {ROWS}": ("HEAD", ROWS, b"", {}),
+        f"HEAD {model}": ("HEAD", model, b"", {}),
+        f"sizes {ROWS}": ("GET", RECORD, b"", {}),
+    }
+    for again in (False, True):
+        for name, (method, path, body, headers) in asked.items():
+            client = replica_sites.client(served)  # as after a restart
+            synced.clear()
+            assert client.request(method, path, content=body, headers=headers).is_success
+            file = served.home / name.rpartition(" ")[2].removeprefix("/v1/records/")
+            above = [folder for folder in file.parents if folder.is_relative_to(served.home)]
+            assert {each.stat().st_ino for each in (file, *above)} <= synced, (name, again)

@@ -18,9 +18,10 @@ _MOST_KNOWN: Final = 200_000
 
 
 class DurableFiles:
-    """Opens files of replicas, and knows of which the entries in their folders are on disk.
+    """Opens files of replicas, and knows which of them are on disk with their entries in all folders.
 
-    An entry is synced by each process once, also if another one created it and died before it had synced it.
+    Each process syncs a file once before it confirms what was there: another one may have written to it, and
+    may have died before it had synced it.
     """
 
     def __init__(self) -> None:
@@ -38,11 +39,26 @@ class DurableFiles:
             descriptor = descriptor_to_change(file.full, creates=creates, folder=folder)
             try:
                 if (key := identity(descriptor)) not in self._durable:
+                    os.fsync(descriptor)
                     sync_entries(folder)
                     self._durable.add(key)
                 yield descriptor
             finally:
                 os.close(descriptor)
+
+    def confirm(self, file: ReplicaFile, status: os.stat_result | None = None) -> None:
+        """Make sure that what a file has is on disk, unless this process has done so.
+
+        Args:
+            file: which exists.
+            status: of the file, if it is known.
+
+        Raises:
+            OSError: it cannot be opened, or is not a regular file.
+        """
+        if status is None or (status.st_dev, status.st_ino) not in self._durable:
+            with self.opened(file, creates=False):
+                pass
 
     @contextlib.contextmanager
     def entered(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:
