@@ -213,17 +213,18 @@ class _Call:
             ClientDisconnect: the client has closed the connection.
             HTTPException: it comes too slowly, or is too large.
         """
-        block = bytearray()
+        block, is_first = bytearray(), True
         try:
             async for chunk in self.request.stream():
                 block += chunk
                 if len(block) >= BLOCK:
                     yield bytes(block)
-                    block.clear()
+                    block, is_first = bytearray(), False
         except (ClientDisconnect, HTTPException):
             yield bytes(block)
             raise
-        yield bytes(block)
+        if block or is_first:
+            yield bytes(block)
 
 
 async def _sizes(call: _Call) -> Response:
@@ -283,7 +284,8 @@ async def _receive(call: _Call, file: ReplicaFile, *, offset: int, total: int) -
     """Take a part of a content; of a body that is cut, what has arrived stays."""
     if _is_gzip(call):
         raise StoreRefusal(415, "not_compressed", "contents are sent as they are, without Content-Encoding")
-    await call.run(call.store.staging.sweep)
+    if call.store.staging.is_due:
+        await call.run(call.store.staging.sweep)
     at = offset
     async for block in call.blocks():
         await call.run(call.store.receive, file, block, offset=at, total=total)
