@@ -232,3 +232,17 @@ def test_what_is_acknowledged_was_synced(tmp_path: Path, monkeypatch: pytest.Mon
             file = served.home / name.rpartition(" ")[2].removeprefix("/v1/records/")
             above = [folder for folder in file.parents if folder.is_relative_to(served.home)]
             assert {each.stat().st_ino for each in (file, *above)} <= synced, (name, again)
+
+
+def test_a_read_only_disk_is_read(tmp_path: Path) -> None:
+    """Replicas on a disk that became read-only can be listed and read; a write is a fault of the server."""
+    with small_disks.mounted(tmp_path / "disk", 1024):
+        client = replica_sites.client(replica_sites.site(tmp_path / "disk/collected"))
+        assert client.patch(ROWS, content=BATCH, headers={"Upload-Offset": "0"}).is_success
+        small_disks.mount("-o", "remount,ro", str(tmp_path / "disk"))
+        restarted = replica_sites.client(replica_sites.site(tmp_path / "disk/collected"))
+        assert list(restarted.get(RECORD).json()["files"].values()) == [len(BATCH)]
+        assert restarted.head(ROWS).headers["upload-offset"] == str(len(BATCH))
+        assert restarted.get(ROWS).content == BATCH
+        answer = restarted.patch(ROWS, content=BATCH, headers={"Upload-Offset": str(len(BATCH))})
+        assert (answer.status_code, answer.json()["code"]) == (500, "cannot_write")
