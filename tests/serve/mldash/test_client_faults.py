@@ -76,17 +76,18 @@ def numbered(data: Experiment) -> dict[str, list[tuple[str, int]]]:
     return {
         "metrics": [(row["w"], row["i"]) for row in data.metrics("m").read(attempts="all")],
         "logs": [(writer, int(number)) for writer, number in lines],
-        "tracks": [(row["w"], row["i"]) for row in data.tracks("t").list_entries()],
+        "tracks": [(row["w"], row["i"]) for name in data.tracks.names() for row in data.tracks(name).read()],
     }
 
 
 def check_all_once(data: Experiment, writers: dict[str, int], *, reorders: bool = False) -> None:
     """Each writer's rows are there once, in the order in which its client sent them."""
     for kind, found in numbered(data).items():
-        for writer, count in writers.items():
+        expected = {w: n for w, n in writers.items() if kind != "tracks" or not w.startswith("0.6")}
+        for writer, count in expected.items():
             numbers = [i for w, i in found if w == writer]
             assert (sorted(numbers) if reorders else numbers) == list(range(count)), (kind, writer)
-        assert len(found) == sum(writers.values()), kind
+        assert len(found) == sum(expected.values()), kind
 
 
 def appends(request: SeenRequest) -> bool:
@@ -147,6 +148,7 @@ def test_a_server_that_was_away_has_all_rows_once_afterwards(
 ) -> None:
     """Both clients in hybrid mode end COMPLETED, with all rows here and there."""
     local = tmp_path / "dash"
+    clients = {short: each.with_variables(ML_DASH_RETRY_BASE_DELAY="1") for short, each in clients.items()}
     with halfway(clients, proxy.url, "alice/faults/away", tmp_path, str(local)) as running:
         proxy.disconnect()
     threading.Event().wait(OUTAGE)
