@@ -11,10 +11,8 @@ import asyncio
 import contextlib
 import json
 import secrets
-import time
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
@@ -43,7 +41,6 @@ LIVE_FORMAT: Final = "exp.live/1"
 MOST_TOPICS: Final = 20  # of one stream
 MOST_STREAMS: Final = 32  # of one user
 LOOK: Final = 1.0  # seconds between two looks
-RIGHTS: Final = 5.0  # seconds between two checks whether a token is still valid
 HEARTBEAT: Final = 15.0  # seconds
 PATIENCE: Final = 30.0  # seconds that a client may take nothing
 MOST_LOOKS: Final = 50  # events of one topic in a row, before others have their turn
@@ -122,19 +119,25 @@ class Hub:
         self._now.set()
 
     async def _run(self) -> None:
-        checked = time.monotonic()
-        while self.streams:
-            self._now.clear()
-            if time.monotonic() - checked >= RIGHTS:
-                checked = time.monotonic()
-                await self._check_rights()
-            streams = list(self.streams.values())
-            topics = {topic for stream in streams for topic in stream.topics.values()}
-            found = await off_loop(lambda topics=topics: self._versions(topics))  # type: ignore[misc] # bound now
-            for stream in streams:
-                self._announce(stream, found)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), LOOK)
+        try:
+            while self.streams:
+                await self._turn()
+        finally:
+            for stream in self.streams.values():  # none is left unless this task failed
+                stream.end_reason = "failed"
+                stream.wake.set()
+
+    async def _turn(self) -> None:
+        """Look once, and wait for the next time."""
+        self._now.clear()
+        await self._check_rights()
+        streams = list(self.streams.values())
+        topics = {topic for stream in streams for topic in stream.topics.values()}
+        found = await off_loop(lambda topics=topics: self._versions(topics))  # type: ignore[misc] # bound now
+        for stream in streams:
+            self._announce(stream, found)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._now.wait(), LOOK)
 
     def _versions(self, topics: Iterable[Topic]) -> dict[Topic, str | ExpError]:
         index = index_of_state(self._state)
@@ -163,10 +166,13 @@ class Hub:
                 stream.wake.set()
 
     async def _check_rights(self) -> None:
-        """End the streams whose token was revoked, or has expired."""
+        """End the streams whose token was revoked, has expired, or cannot be checked."""
         access = self._state.access
         callers = {stream.caller for stream in self.streams.values()}
-        current = {caller: await run_in_threadpool(access.is_current, caller) for caller in callers}
+        try:
+            current = await off_loop(lambda: {caller: access.is_current(caller) for caller in callers})
+        except (ExpError, OSError):
+            current = dict.fromkeys(callers, False)
         for stream in self.streams.values():
             if not current.get(stream.caller, True):
                 stream.end_reason = "unauthorized"

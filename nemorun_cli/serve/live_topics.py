@@ -18,6 +18,7 @@ from nemorun_cli.serve.index.experiment_index import Place
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.serve.record_access import record_at
 from nemorun_cli.tracking.store.record_paths import Place as RecordPlace
+from nemorun_cli.tracking.store.record_paths import check_path, check_prefix
 from nemorun_cli.views import known_secrets
 
 if TYPE_CHECKING:
@@ -308,16 +309,17 @@ def _place(path: str) -> Place:
     named = path.split("/")
     if len(named) != 3:  # noqa: PLR2004 - owner, home, id
         raise UsageError(f"{path[:80]!r} is not OWNER/HOME/ID")
+    check_prefix(path)
     return Place(*named)
 
 
 def _record(text: str, path: str, options: dict[str, str]) -> Topic:
     del options
-    return RecordTopic(text, path)
+    return RecordTopic(text, check_prefix(path))
 
 
 def _curve(text: str, path: str, options: dict[str, str]) -> Topic:
-    return CurveTopic(text, path, options.get("key", ""))
+    return CurveTopic(text, check_prefix(path), options.get("key", ""))
 
 
 def _experiment(text: str, path: str, options: dict[str, str]) -> Topic:
@@ -333,6 +335,8 @@ def _log(text: str, path: str, options: dict[str, str]) -> Topic:
     if stream not in attempt_logs.STREAMS:
         raise UsageError(f"stream={stream[:40]}: must be one of {', '.join(attempt_logs.STREAMS)}")
     task = options.get("task", "")
+    if not task or check_path(task, what="task") != task:
+        raise UsageError(f"{text[:80]!r}: it names no task")
     return LogTopic(
         text, path, _place(path), task, int(attempt), stream, None if begin is None else int(begin)
     )

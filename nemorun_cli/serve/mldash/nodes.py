@@ -164,8 +164,11 @@ def show(adapter: Adapter, request: Request, identity: NodeId) -> Response:
 def remove_project(adapter: Adapter, request: Request, identity: NodeId) -> Response:
     """Move all records of a project to the trash of the server."""
     adapter.require_write(request, identity.prefix)
+    prefixes = [*graph_queries.records_below(str(adapter.root), identity.prefix)]
+    for prefix in prefixes:  # a glob of the token may have the project, but not all that is below it
+        adapter.require_write(request, prefix)
     removed = 0
-    for prefix in [*graph_queries.records_below(str(adapter.root), identity.prefix)]:
+    for prefix in prefixes:
         replica = replica_addresses.record_at(adapter.root, prefix)
         replica_folders.discard(replica, user=request.state.caller.user)
         adapter.note_change(prefix)
