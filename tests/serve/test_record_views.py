@@ -258,6 +258,20 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
         assert [entry["prefix"] for entry in alice.json(RECORDS)["records"]] == ["bob/b"]
 
 
+def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
+    """A record that cannot be read is named beside the list, and its own views are errors with the reason."""
+    replica(tmp_path, "alice/good")
+    (replica(tmp_path, "alice/bad") / "openings/0001-x-1.jsonl").write_text("damaged\n")
+    with reading(collector(tmp_path)) as (alice,):
+        document = alice.json(RECORDS)
+        assert ([each["prefix"] for each in document["records"]], document["total"]) == (["alice/good"], 1)
+        assert [each["prefix"] for each in document["unreadable"]] == ["alice/bad"]
+        answer = alice.get(view("alice/bad"), code=422).json()
+        assert (answer["code"], "not a row" in answer["message"]) == ("unreadable", True)
+        rows = alice.json("/v1/views/compare?prefix=alice")["rows"]
+        assert [row["prefix"] for row in rows] == ["alice/good"]
+
+
 def test_reserved_folders_are_no_records(tmp_path: Path) -> None:
     """What a collector keeps for itself is in no list, and no view reads it."""
     with reading(collector(tmp_path)) as (alice,):
