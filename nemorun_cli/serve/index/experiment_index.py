@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
-from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE, marked
+from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
 from nemorun_cli.views import listing, observe
@@ -61,7 +61,8 @@ class ExperimentIndex:
         self._known: dict[ExperimentPlace, _Known] | None = None
         self._dirty: set[ExperimentPlace] = set()
         self._lock = threading.Lock()
-        self._looked: float | None = None
+        self._looked: float | None = None  # when the last look ended
+        self._duration = 0.0  # of the last look
         self.version = 0
 
     def changed(self, place: ExperimentPlace) -> None:
@@ -119,12 +120,15 @@ class ExperimentIndex:
         """
         with self._lock:
             interval = INTERVAL if self._site.root is None else COLLECTOR_INTERVAL
+            interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = {self._dirty.pop() for _ in range(len(self._dirty))}
             try:
                 if is_due:
+                    begin = time.monotonic()
                     self._look()
                     self._looked = time.monotonic()
+                    self._duration = self._looked - begin
                 elif dirty:
                     self._update(dirty)
             except BaseException:
