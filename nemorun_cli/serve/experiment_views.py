@@ -22,6 +22,7 @@ from nemorun_cli.serve.index.index import index_of
 from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
 from nemorun_cli.serve.index.record_index import SEPARATOR
 from nemorun_cli.serve.record_access import judge_of
+from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.storage import ledger
 from nemorun_cli.system.files import RefusedFileError
 from nemorun_cli.views import known_secrets, listing, timeline
@@ -90,12 +91,20 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
         def work() -> Response:
             index = index_of(request)
             found = experiment_at(request, index, place_of(request))
-            return json_answer(request, make(request, index, found, given))
+            return _not_here(index, found) or json_answer(request, make(request, index, found, given))
 
         return await off_loop(work)
 
     handle.__doc__ = make.__doc__
     return handle
+
+
+def _not_here(index: Index, found: Found) -> Response | None:
+    """The answer for an experiment of which a collector has only a part; None if it has enough."""
+    if index.site.root is None or (found.files.resolved.exists() and found.files.ledger.stat().st_size):
+        return None
+    message = f"the spec and the ledger of {found.files.id} are not here yet"
+    return refusal(409, "not_here_yet", message, hint="its sender delivers them: exp sync --status")
 
 
 async def _experiments(request: Request) -> Response:
@@ -255,6 +264,8 @@ async def _log(request: Request) -> Response:
     def work() -> Response:
         index = index_of(request)
         found = experiment_at(request, index, place_of(request))
+        if (answer := _not_here(index, found)) is not None:
+            return answer
         snapshot = _look(index, found)
         task = given.text("task")
         if task is None or task not in snapshot.history.tasks:

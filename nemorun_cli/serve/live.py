@@ -23,7 +23,8 @@ from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
-from nemorun_cli.serve.record_access import may_read
+from nemorun_cli.serve.live_topics import ListTopic
+from nemorun_cli.serve.record_access import judge_of, may_read
 from nemorun_cli.serve.refusals import refusal
 
 if TYPE_CHECKING:
@@ -213,6 +214,8 @@ def _subscribe(request: Request, stream: TabStream, texts: Sequence[str]) -> Non
         if topic.prefix is not None and not may_read(request, topic.prefix):
             stream.errors[text] = f"there is no {text!r}"
             continue
+        if isinstance(topic, ListTopic) and (judge := judge_of(request)) is not None:
+            topic = ListTopic(text, user=stream.caller.user, judge=judge)
         stream.add(topic)
 
 

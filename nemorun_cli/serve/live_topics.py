@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -67,13 +67,36 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ListTopic(Topic):
-    """The list of all records, or of all experiments."""
+    """The list of all records, or of all experiments.
+
+    Attributes:
+        user: whose list it is; empty if all users have the same.
+        judge: whether the user may read a prefix; None if all may be read.
+    """
+
+    user: str = ""
+    judge: Callable[[str], bool] | None = field(default=None, compare=False)
 
     def version(self, index: Index) -> str:
-        """A number that grows with each change."""
+        """A number that grows with each change, or a digest of what the user may read."""
         index.fresh(lambda _: None)
         part = index.records if self.text == "records" else index.experiments
-        return f"{id(index):x}-{part.version}"
+        number = f"{id(index):x}-{part.version}"
+        if self.judge is None:
+            return number
+        known, digest = index.digests.get((self.text, self.user), ("", ""))
+        if known != number:
+            rows = index.cache.read(_SHOWN[self.text], judge=self.judge)
+            digest = hashlib.sha256("\n".join(entry for (entry,) in rows).encode()).hexdigest()[:16]
+            index.digests[self.text, self.user] = number, digest
+        return digest
+
+
+_SHOWN: Final = {
+    "records": "SELECT entry FROM records WHERE is_shown(prefix) ORDER BY root, prefix",
+    "experiments": "SELECT entry FROM experiments WHERE is_shown(owner || '/' || home || '/' || id) "
+    "ORDER BY owner, home, id",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,20 @@ def test_a_log_that_is_not_shipped_says_so(collected: Path) -> None:
         assert alice.get(f"{place}/log?task=prepare", code=409).json()["code"] == "not_here_yet"
 
 
+def test_an_experiment_that_arrives_is_not_here_yet(collected: Path) -> None:
+    """Until its spec and its ledger have arrived, each view is 409; in the list it has a problem."""
+    with reading(collector(collected)) as (alice,):
+        place = places(alice)[0]
+        resolved = next(collected.rglob("resolved.json"))
+        resolved.rename(resolved.with_name("later"))
+        alice.app.state.changes.experiment(*place.split("/")[4:], "resolved.json")
+        for part in PARTS:
+            answer = alice.get(place + part.format(id=place.rpartition("/")[2]), code=409).json()
+            assert answer["code"] == "not_here_yet"
+        entry = alice.json(EXPERIMENTS)["experiments"][0]
+        assert (entry["status"], "resolved.json" in entry["problem"]) == (None, True)
+
+
 def test_a_private_experiment_does_not_exist_for_others(collected: Path) -> None:
     """On a private server, lists, totals and errors are as if others had no experiments."""
     with reading(collector(collected, is_private=True), "alice", "bob") as (alice, bob):

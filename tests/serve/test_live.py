@@ -177,13 +177,19 @@ def test_a_private_server_announces_nothing_of_others(tmp_path: Path) -> None:
         assert list(bob.opened["errors"]) == ["record:alice/private/a"]
         first = bob.next("change")
         assert first["topic"] == "records"
+        alice = Tab(server, ["records"])
+        known = alice.next("change")
         sent.log(0, 5)
         Sent(server, "alice/private/b")
+        assert alice.next("change") != known
         token = server.add_token("bob")
         Sent(server, "bob/own", token=token)
         second = bob.next("change")
         listed = server.ask("GET", "/v1/views/records", token=token).json
         assert (second["topic"], listed["total"]) == ("records", 1)
+        assert bob.last == json.dumps({"records": second["version"]}, separators=(",", ":"))
+        assert bob.count == 2
+        alice.close()
         bob.close()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
-from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE, marked
+from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
 from nemorun_cli.views import listing, observe
@@ -61,7 +61,8 @@ class ExperimentIndex:
         self._known: dict[ExperimentPlace, _Known] | None = None
         self._dirty: set[ExperimentPlace] = set()
         self._lock = threading.Lock()
-        self._looked: float | None = None
+        self._looked: float | None = None  # when the last look ended
+        self._duration = 0.0  # of the last look
         self.version = 0
 
     def changed(self, place: ExperimentPlace) -> None:
@@ -119,12 +120,15 @@ class ExperimentIndex:
         """
         with self._lock:
             interval = INTERVAL if self._site.root is None else COLLECTOR_INTERVAL
+            interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = {self._dirty.pop() for _ in range(len(self._dirty))}
             try:
                 if is_due:
+                    begin = time.monotonic()
                     self._look()
                     self._looked = time.monotonic()
+                    self._duration = self._looked - begin
                 elif dirty:
                     self._update(dirty)
             except BaseException:
@@ -169,11 +173,11 @@ class ExperimentIndex:
         read = [(place, self._row(homes.get((place.owner, place.home)), place)) for place in places]
         rows = [row for _, row in read if row is not None]
         gone = [place for place, row in read if row is None and place in known]
-        same = {row.place for row in rows if self._is_same(row)}
-        changed = [row for row in rows if row.place not in same or known.get(row.place) != row.known]
+        kept = {row.place: self._entry(row.place) for row in rows}
+        changed = [row for row in rows if kept[row.place] != row.entry or known.get(row.place) != row.known]
         if not changed and not gone:
             return
-        is_new = bool(gone) or any(row.place not in same for row in changed)
+        is_new = bool(gone) or any(_lasting(kept[row.place]) != _lasting(row.entry) for row in changed)
         with self._cache.changing() as connection:
             connection.executemany("DELETE FROM experiments WHERE owner = ? AND home = ? AND id = ?", gone)
             connection.executemany(
@@ -185,9 +189,11 @@ class ExperimentIndex:
         known |= {row.place: row.known for row in changed}
         self.version += is_new
 
-    def _is_same(self, row: _ExperimentRow) -> bool:
+    def _entry(self, place: ExperimentPlace) -> str | None:
+        """The entry that the cache has of an experiment."""
         query = "SELECT entry FROM experiments WHERE owner = ? AND home = ? AND id = ?"
-        return self._cache.read(query, row.place) == [(row.entry,)]
+        found = self._cache.read(query, place)
+        return str(found[0][0]) if found else None
 
     def _row(self, home: Home | None, place: ExperimentPlace) -> _ExperimentRow | None:
         if home is None:
@@ -248,6 +254,11 @@ class _ExperimentRow(NamedTuple):
             known.dash_root,
             self.entry,
         )
+
+
+def _lasting(entry: str | None) -> Any:
+    """An entry without the seconds, which grow while an experiment runs."""
+    return None if entry is None else {**json.loads(entry), "active": None}
 
 
 def _signature(directory: str) -> str:

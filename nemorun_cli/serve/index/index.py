@@ -34,6 +34,7 @@ class Index:
         records: the records.
         experiments: the experiments.
         series: the series of metrics.
+        digests: of what each user may read of a list: the version of the list, and the digest.
 
     Args:
         site: what is served.
@@ -43,6 +44,7 @@ class Index:
     def __init__(self, site: Site, changes: Changes | None = None) -> None:
         self.site = site
         self.cache = CacheFile(site.own / CACHE)
+        self.digests: dict[tuple[str, str], tuple[str, str]] = {}
         self.records = RecordIndex(self.cache, is_collector=site.root is not None)
         self.experiments = ExperimentIndex(self.cache, site)
         self.series = SeriesIndex(self.cache)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.index.cache_file import CacheFile
 
 INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+LEAST_REST: Final = 5.0  # times as long as the last look took is the least time until the next one
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 UNREADABLE: Final = "UNREADABLE"  # instead of a status
 SEPARATOR: Final = "\x1f"  # around each tag
@@ -47,7 +48,8 @@ class RecordIndex:
         self._known: dict[tuple[str, str], _Known] | None = None
         self._dirty: set[str] = set()
         self._lock = threading.Lock()
-        self._looked: float | None = None
+        self._looked: float | None = None  # when the last look ended
+        self._duration = 0.0  # of the last look
         self._roots: tuple[str, ...] = ()
         self.version = 0
 
@@ -68,12 +70,15 @@ class RecordIndex:
         """
         with self._lock:
             interval = COLLECTOR_INTERVAL if self._is_collector else INTERVAL
+            interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = [self._dirty.pop() for _ in range(len(self._dirty))]
             try:
                 if is_due or tuple(roots) != self._roots:
+                    begin = time.monotonic()
                     self._look(roots)
                     self._roots, self._looked = tuple(roots), time.monotonic()
+                    self._duration = self._looked - begin
                 elif dirty:
                     self._update((root, prefix) for root in roots for prefix in dict.fromkeys(dirty))
             except BaseException:

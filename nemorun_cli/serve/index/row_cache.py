@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.index.cache_file import CacheFile
 
 READ: Final = 1 << 22  # bytes that are parsed at a time
-LARGEST: Final = 1 << 28  # bytes of columns in memory
+LARGEST: Final = 1 << 27  # bytes of columns in memory
 SMALLEST: Final = 1 << 16  # bytes of a file that is kept in the cache: smaller ones are read as fast
 CHUNK: Final = BLOCK * 256  # numbers of a field in one row of the cache
 
