@@ -599,8 +599,47 @@ class HelloDocument(TypedDict):
     limits: HelloLimitsFields
 
 
+class ImportRecordAddedFields(TypedDict):
+    """How much was added."""
+
+    params: int
+    logs: int
+    metrics: int
+    tracks: int
+    files: int
+
+
+class LeftOutFields(TypedDict):
+    """One thing."""
+
+    where: str
+    reason: str
+
+
+class ImportRecordFields(TypedDict):
+    """One record."""
+
+    prefix: str
+    origin: str
+    status: str | None
+    is_new: bool
+    added: ImportRecordAddedFields
+    left_out: list[LeftOutFields]
+
+
+class ImportDocument(TypedDict):
+    """What `exp records import --json` prints."""
+
+    schema: Literal["exp.import/1"]
+    source: str
+    dash_root: str
+    is_dry: bool
+    records: list[ImportRecordFields]
+    left_out: list[LeftOutFields]
+
+
 class LinkDocument(TypedDict):
-    """What `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answers."""
+    """What `POST /v1/link` and `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answer."""
 
     schema: Literal["exp.link/1"]
     href: str
@@ -615,7 +654,7 @@ class NoteFields(TypedDict):
 
 
 class HeardFields(TypedDict):
-    """When a server last heard of it, if another machine runs it.
+    """The last report that a server has on it, if another machine runs it.
 
     Null if it has ended or runs on the server's machine.
     """

@@ -11,18 +11,24 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import EngineError, UsageError
-from nemorun_cli.replication import connection, protocol
+from nemorun_cli.replication import connection, credentials, protocol
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLIENT: Final = "exp"
+PAGE: Final = "/device"  # of the server, where a code is entered
 LARGEST: Final = 1 << 20  # bytes of an answer
 _SHORTEST, _LONGEST = 0.2, 30.0  # seconds between polls, whatever the server asks for
 _SLOWER: Final = 5.0  # seconds that `slow_down` adds (RFC 8628, 3.5)
+_CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9-]{3,19}")
 _CONNECTION: Final = re.compile(r"^\w+\([^)]*\): ")  # what urllib3 begins its messages with
 _LONGEST_LIFE: Final = 1800.0  # seconds of waiting, whatever the server offers
+
+
+class LoginServerAwayError(EngineError):
+    """The server cannot be reached, or has a fault; it may be well a moment later."""
 
 
 class Whoami(NamedTuple):
@@ -131,10 +137,13 @@ class LoginClient:
             raise EngineError(f"{self.server}: {self._reason(answer)}", hint="try again in a minute")
         self._require(answer, "/api/device/start")
         try:
+            user_code = _CODE.fullmatch(str(body["user_code"]))[0]  # type: ignore[index] # raises TypeError
+            # The page is at the user's address: what a server names would be an argument of a program.
+            page = f"{self.server}{PAGE}"
             return DeviceCode(
-                user_code=str(body["user_code"]),
-                page=str(body["verification_uri"]),
-                page_with_code=str(body.get("verification_uri_complete", body["verification_uri"])),
+                user_code=user_code,
+                page=page,
+                page_with_code=f"{page}#code={user_code.replace('-', '')}",
                 device_code=str(body["device_code"]),
                 secret_hash=secret_hash,
                 seconds=min(float(body.get("expires_in", 600)), _LONGEST_LIFE),
@@ -193,14 +202,11 @@ class LoginClient:
             try:
                 body = self._ask_for(access, "POST", "/api/auth/exchange")
                 break
-            except EngineError:
+            except LoginServerAwayError:
                 if time.monotonic() >= end:
                     raise
                 time.sleep(_SHORTEST)
-        token = body.get("ml_dash_token")
-        if not isinstance(token, str):
-            raise self._foreign("it gives no token")
-        return token
+        return credentials.checked(str(body.get("ml_dash_token") or ""), what=f"the answer of {self.server}")
 
     def _ask_for(self, token: str, method: str, path: str) -> dict[str, Any]:
         answer = self._ask(method, path, token=token)
@@ -213,8 +219,11 @@ class LoginClient:
         return answer.body
 
     def _require(self, answer: _Answer, path: str) -> None:
-        if answer.status >= 500 or answer.status == 429:  # noqa: PLR2004 - its own fault, or too many requests
-            raise EngineError(f"{self.server} fails with {answer.status}: {self._reason(answer)}")
+        message = f"{self.server} fails with {answer.status}: {self._reason(answer)}"
+        if answer.status >= 500:  # noqa: PLR2004 - its own fault
+            raise LoginServerAwayError(message)
+        if answer.status == 429:  # noqa: PLR2004 - too many of something
+            raise EngineError(message)
         if answer.status != 200:  # noqa: PLR2004 - OK
             raise self._foreign(f"it answers {path} with {answer.status}")
 
@@ -256,17 +265,17 @@ class LoginClient:
             answer = None
         if not isinstance(answer, dict):
             if status >= 500:  # noqa: PLR2004 - a proxy whose server is away
-                raise EngineError(f"{self.server} fails with {status}", hint="try again later")
+                raise LoginServerAwayError(f"{self.server} fails with {status}", hint="try again later")
             raise self._foreign(f"it answers {path} with {status} and something else than JSON")
         return _Answer(status, answer)
 
-    def _away(self, error: Exception) -> EngineError:
+    def _away(self, error: Exception) -> LoginServerAwayError:
         reason = getattr(error, "reason", None) or error
         text = _CONNECTION.sub("", str(reason)) or type(reason).__name__
         hint = "check the address and the network"
         if "CERTIFICATE" in text.upper():
             hint = f"trust its certificate: {connection.CA_FILE}=FILE, in PEM form"
-        return EngineError(f"{self.server} cannot be reached: {text[:300]}", hint=hint)
+        return LoginServerAwayError(f"{self.server} cannot be reached: {text[:300]}", hint=hint)
 
     def _foreign(self, reason: str) -> UsageError:
         return UsageError(

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_HOST: Final = "127.0.0.1"
-DEFAULT_PORT: Final = 8300
 BACKLOG: Final = 1024
-LARGEST_PORT: Final = 65535
 _SOCKET_UMASK: Final = 0o177  # a unix socket is 0600 from its first moment
 
 
@@ -38,7 +36,7 @@ class Listening:
     """
 
     host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
+    port: int = 0
     uds: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
@@ -138,7 +136,8 @@ def _tcp(listening: Listening) -> socket.socket:
     family, *_, address = socket.getaddrinfo(
         host or None, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # without the protocol, asyncio leaves the answers to Nagle's algorithm: 40 ms for each small one
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)

@@ -11,10 +11,8 @@ import asyncio
 import contextlib
 import json
 import secrets
-import time
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
@@ -25,7 +23,8 @@ from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
-from nemorun_cli.serve.record_access import may_read
+from nemorun_cli.serve.live_topics import ListTopic
+from nemorun_cli.serve.record_access import judge_of, may_read
 from nemorun_cli.serve.refusals import refusal
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ LIVE_FORMAT: Final = "exp.live/1"
 MOST_TOPICS: Final = 20  # of one stream
 MOST_STREAMS: Final = 32  # of one user
 LOOK: Final = 1.0  # seconds between two looks
-RIGHTS: Final = 5.0  # seconds between two checks whether a token is still valid
 HEARTBEAT: Final = 15.0  # seconds
 PATIENCE: Final = 30.0  # seconds that a client may take nothing
 MOST_LOOKS: Final = 50  # events of one topic in a row, before others have their turn
@@ -58,7 +56,7 @@ def endpoints(site: Site) -> list[Endpoint]:
     ]
 
 
-class Stream:
+class TabStream:
     """What one tab watches."""
 
     def __init__(self, caller: Caller, positions: dict[str, Any]) -> None:
@@ -103,9 +101,9 @@ class Hub:
         self._state = state
         self._task: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, TabStream] = {}
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: TabStream) -> None:
         """Serve a stream."""
         self.streams[stream.id] = stream
         self._now.set()
@@ -116,25 +114,31 @@ class Hub:
         """Look at new topics without waiting for the next turn."""
         self._now.set()
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: TabStream) -> None:
         """Forget a stream."""
         self.streams.pop(stream.id, None)
         self._now.set()
 
     async def _run(self) -> None:
-        checked = time.monotonic()
-        while self.streams:
-            self._now.clear()
-            if time.monotonic() - checked >= RIGHTS:
-                checked = time.monotonic()
-                await self._check_rights()
-            streams = list(self.streams.values())
-            topics = {topic for stream in streams for topic in stream.topics.values()}
-            found = await off_loop(lambda topics=topics: self._versions(topics))  # type: ignore[misc] # bound now
-            for stream in streams:
-                self._announce(stream, found)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), LOOK)
+        try:
+            while self.streams:
+                await self._turn()
+        finally:
+            for stream in self.streams.values():  # none is left unless this task failed
+                stream.end_reason = "failed"
+                stream.wake.set()
+
+    async def _turn(self) -> None:
+        """Look once, and wait for the next time."""
+        self._now.clear()
+        await self._check_rights()
+        streams = list(self.streams.values())
+        topics = {topic for stream in streams for topic in stream.topics.values()}
+        found = await off_loop(lambda topics=topics: self._versions(topics))  # type: ignore[misc] # bound now
+        for stream in streams:
+            self._announce(stream, found)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._now.wait(), LOOK)
 
     def _versions(self, topics: Iterable[Topic]) -> dict[Topic, str | ExpError]:
         index = index_of_state(self._state)
@@ -149,7 +153,7 @@ class Hub:
         return found
 
     @staticmethod
-    def _announce(stream: Stream, found: dict[Topic, str | ExpError]) -> None:
+    def _announce(stream: TabStream, found: dict[Topic, str | ExpError]) -> None:
         """Wake a stream if one of its topics has another version than before."""
         for text, topic in stream.topics.items():
             version = found.get(topic)
@@ -163,10 +167,13 @@ class Hub:
                 stream.wake.set()
 
     async def _check_rights(self) -> None:
-        """End the streams whose token was revoked, or has expired."""
+        """End the streams whose token was revoked, has expired, or cannot be checked."""
         access = self._state.access
         callers = {stream.caller for stream in self.streams.values()}
-        current = {caller: await run_in_threadpool(access.is_current, caller) for caller in callers}
+        try:
+            current = await off_loop(lambda: {caller: access.is_current(caller) for caller in callers})
+        except (ExpError, OSError):
+            current = dict.fromkeys(callers, False)
         for stream in self.streams.values():
             if not current.get(stream.caller, True):
                 stream.end_reason = "unauthorized"
@@ -190,12 +197,12 @@ async def _open(request: Request) -> Response:
     if sum(stream.caller.user == caller.user for stream in hub.streams.values()) >= MOST_STREAMS:
         message = f"{caller.user} has {MOST_STREAMS} streams open"
         return refusal(429, "too_many_streams", message, headers={"Retry-After": "10"})
-    stream = Stream(caller, live_topics.decoded(request.headers.get("last-event-id")))
+    stream = TabStream(caller, live_topics.decoded(request.headers.get("last-event-id")))
     _subscribe(request, stream, texts)
     return EventStream(hub, stream)
 
 
-def _subscribe(request: Request, stream: Stream, texts: Sequence[str]) -> None:
+def _subscribe(request: Request, stream: TabStream, texts: Sequence[str]) -> None:
     """Watch topics.
 
     Raises:
@@ -207,6 +214,8 @@ def _subscribe(request: Request, stream: Stream, texts: Sequence[str]) -> None:
         if topic.prefix is not None and not may_read(request, topic.prefix):
             stream.errors[text] = f"there is no {text!r}"
             continue
+        if isinstance(topic, ListTopic) and (judge := judge_of(request)) is not None:
+            topic = ListTopic(text, user=stream.caller.user, judge=judge)
         stream.add(topic)
 
 
@@ -243,7 +252,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, stream: Stream) -> None:
+    def __init__(self, hub: Hub, stream: TabStream) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._hub = hub

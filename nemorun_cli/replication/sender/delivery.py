@@ -166,6 +166,11 @@ def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
         return True
 
 
+def hurry(outbox: Outbox) -> None:
+    """Have the sender of an outbox, if one is at work, read its token again and try at once."""
+    write_whole(f"{outbox.folder}/{WAKE}", b"")
+
+
 def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
     """Ship what is left in an outbox, or wait for the sender that does; returns what is left then.
 
@@ -177,7 +182,7 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
     hurried: float | None = None
     while (descriptor := locks.take(Path(outbox.lock), patience=PAUSE)) is None:
         if hurried is None:
-            write_whole(f"{outbox.folder}/{WAKE}", b"")
+            hurry(outbox)
             hurried = time.time()
         seen = report(outbox, choice)
         show(seen)
