@@ -169,6 +169,7 @@ def test_a_run_without_a_server_is_as_without_the_argument(local: LocalRecords) 
         argv = [sys.executable, "-c", PROGRAM, f"{local.prefix}/{name}", str(local.root), address]
         results[name] = subprocess.run(
             argv,
+            cwd=local.root.parent,  # in no repository
             env={**os.environ, "EXP_DRAIN": "0", "EXP_DASH_URL": url},
             capture_output=True,
             text=True,
