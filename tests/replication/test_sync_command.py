@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,38 @@ def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
     finally:
         sender.kill()
         sender.wait()
+
+
+@pytest.mark.parametrize("has_sender", [False, True])
+def test_a_program_that_logs_all_the_time_does_not_hold_up_sync(
+    local: LocalRecords, *, has_sender: bool
+) -> None:
+    """What is there when `exp sync` begins is delivered, exit 0, although a program logs more."""
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_SENDER_LINGER": "60"}) if has_sender else None
+    stop = threading.Event()
+    with (record := local.open()).run:
+        local.mark(record)
+
+        def log() -> None:
+            while not stop.wait(0.002):
+                record.metrics.log(loss=1)
+
+        thread = threading.Thread(target=log)
+        thread.start()
+        try:
+            if sender is not None:
+                eventually(lambda: locks.is_held(Path(local.outbox.lock)))
+            code, outbox, _ = sync(local)
+            assert (code, outbox["state"]) == (0, "delivered")
+            assert local.pending, "the program has not ended"
+        finally:
+            stop.set()
+            thread.join()
+            if sender is not None:
+                sender.kill()
+                sender.wait()
+    _end(Path(local.outbox.lock))
 
 
 def test_two_at_once_deliver_once(local: LocalRecords) -> None:
