@@ -31,7 +31,7 @@ def masked(document: Mapping[str, Any]) -> bytes:
     copy = {
         **document,
         **{
-            key: _without_environments(mask_texts(document[key], general))
+            key: mask_texts(_without_environments(document[key]), general)
             for key in _TEXTS
             if key in document
         },
@@ -73,7 +73,8 @@ def _hidden(environments: Iterable[Any], shown: set[str]) -> frozenset[str]:
     return frozenset(
         value
         for environment in environments
-        for value in _leaves(environment)
+        for text in _leaves(environment)
+        for value in ((str(text).partition("=")[2] if isinstance(environment, list) else text),)
         if isinstance(value, str) and value not in shown
     )
 
