@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MASKED: Final = "masked"  # the key of a copy that names what was masked
 _WHAT: Final = ("env",)
 _TEXTS_OF_TASK: Final = ("body", "args", "entrypoint", "prefix", "launcher", "when", "metrics", "retry")
-_TEXTS: Final = ("executors", "plugins", "description", "packages")
+_CHECKED: Final = frozenset(("type", "tunnel"))  # options of an executor whose form every reader checks
 
 
 def masked(document: Mapping[str, Any]) -> bytes:
@@ -30,11 +30,17 @@ def masked(document: Mapping[str, Any]) -> bytes:
     shared = {name: _task(entry, general, shown) for name, entry in document.get("shared", {}).items()}
     copy = {
         **document,
-        **{
-            key: mask_texts(_without_environments(document[key]), general)
-            for key in _TEXTS
-            if key in document
+        "executors": {
+            name: {
+                key: value if key in _CHECKED else _shown(value, general, key)
+                for key, value in options.items()
+            }
+            for name, options in document.get("executors", {}).items()
         },
+        "plugins": [
+            {**use, "options": _shown(use.get("options", {}), general)} for use in document.get("plugins", [])
+        ],
+        "description": mask_texts(document.get("description"), general),
         "env": _blank(document.get("env", {})),
         "tasks": [
             _task(entry, general | _of_shared(document, entry, shown), shown) for entry in document["tasks"]
@@ -63,6 +69,11 @@ def _task(entry: Mapping[str, Any], general: frozenset[str], shown: set[str]) ->
     values = (general | _hidden([entry.get("env")], shown)) - _matrix(entry)
     masked = {key: mask_texts(item, values) if key in _TEXTS_OF_TASK else item for key, item in entry.items()}
     return {**masked, "env": _blank(entry["env"])} if "env" in entry else masked
+
+
+def _shown(value: Any, hidden: frozenset[str], key: str = "") -> Any:
+    """An option without the values of environments in it, and without these texts elsewhere."""
+    return _blank(value) if key == "env" else mask_texts(_without_environments(value), hidden)
 
 
 def _matrix(entry: Mapping[str, Any]) -> set[str]:

@@ -65,6 +65,20 @@ def test_names_params_and_matrix_values_stay() -> None:
     assert not masked_spec.is_masked(DOCUMENT)
 
 
+def test_what_readers_check_stays() -> None:
+    """A value that is also the host of a tunnel, or a folder, does not make the copy unreadable."""
+    tunnel = {"host": "cluster.example.org", "job_dir": "/scratch/jobs"}
+    document = {
+        **DOCUMENT,
+        "env": {"HOST": "cluster.example.org", "FOLDER": "/scratch"},
+        "executors": {"far": {"type": "slurm", "tunnel": tunnel, "comment": "on cluster.example.org"}},
+        "packages": [{"store": "/scratch/code"}],
+    }
+    copy = json.loads(masked_spec.masked(document))
+    assert copy["executors"] == {"far": {"type": "slurm", "tunnel": tunnel, "comment": "on ***"}}
+    assert copy["packages"] == document["packages"]
+
+
 def test_a_copy_is_the_same_each_time() -> None:
     """So that it is sent once, and again only when the spec has changed."""
     assert masked_spec.masked(DOCUMENT) == masked_spec.masked(json.loads(json.dumps(DOCUMENT)))
