@@ -10,11 +10,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.masking import MASK, mask_texts
+from nemorun_cli.storage.spec_copies import MASKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-MASKED: Final = "masked"  # the key of a copy that names what was masked
 _WHAT: Final = ("env",)
 _TEXTS_OF_TASK: Final = ("body", "args", "entrypoint", "prefix", "launcher", "when", "metrics", "retry")
 _CHECKED: Final = frozenset(("type", "tunnel"))  # options of an executor whose form every reader checks
@@ -52,11 +52,6 @@ def masked(document: Mapping[str, Any]) -> bytes:
         MASKED: list(_WHAT),
     }
     return json.dumps(copy).encode()
-
-
-def is_masked(document: Mapping[str, Any]) -> bool:
-    """Whether a resolved spec is such a copy."""
-    return bool(document.get(MASKED))
 
 
 def _of_shared(document: Mapping[str, Any], entry: Mapping[str, Any], shown: set[str]) -> frozenset[str]:
