@@ -14,7 +14,7 @@ import psutil
 import pytest
 from support.patience import eventually
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import UntrustedError, UsageError
 from nemorun_cli.replication import credentials, keyring_client, keyring_process
 from nemorun_cli.replication.credentials import Credential
 
@@ -140,7 +140,7 @@ def test_a_file_that_others_can_read_is_not_used(home: Path) -> None:
     """A file of logins with another mode is refused, with the remedy."""
     credentials.store(ONE, "exp_one", user="alice")
     (home / "logins.json").chmod(0o640)
-    with pytest.raises(UsageError, match="other users may read it") as error:
+    with pytest.raises(UntrustedError, match="other users may read it") as error:
         credentials.token_for(ONE)
     assert error.value.hint == f"chmod 600 {home}/logins.json"
 

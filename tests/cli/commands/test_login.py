@@ -109,6 +109,19 @@ def test_a_denied_login_stores_nothing(exp: Exp, server: Served) -> None:
     assert not (exp.home / "logins.json").exists()
 
 
+def test_a_login_that_cannot_be_stored_is_revoked(exp: Exp, server: Served) -> None:
+    """Where the file of logins cannot be written, a login ends with 7, and its new token is not valid."""
+    exp.home.mkdir(mode=0o700)
+    (exp.home / "logins.json.lock").mkdir()
+    before = [token.id for token in Tokens(server.own).all()]
+    login = Waiting(exp, server.url)
+    decide(server, login.code)
+    code, printed = login.end()
+    assert code == 7
+    assert "logins.json cannot be written" in printed
+    assert [token.id for token in Tokens(server.own).all()] == before
+
+
 def test_a_login_can_be_interrupted(exp: Exp, server: Served) -> None:
     """Ctrl-C while it waits ends a login with 130 and stores nothing."""
     login = Waiting(exp, server.url)
