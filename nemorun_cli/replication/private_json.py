@@ -61,6 +61,8 @@ class PrivateJson:
             except FileNotFoundError:
                 self._keep(None, (), {})
                 return self._content
+            except RefusedFileError as error:
+                raise UntrustedError(f"{self.path} is not used: {error.strerror}", hint="remove it") from None
             except OSError as error:
                 raise self._damaged(error.strerror or str(error)) from None
             with stream:
