@@ -654,7 +654,7 @@ class NoteFields(TypedDict):
 
 
 class HeardFields(TypedDict):
-    """When a server last heard of it, if another machine runs it.
+    """The last report that a server has on it, if another machine runs it.
 
     Null if it has ended or runs on the server's machine.
     """

@@ -43,7 +43,7 @@ def heard(reader: Reader, prefix: str = "alice/a") -> Any:
 
 @pytest.mark.parametrize("ahead", [3600.0, -3600.0])
 def test_ages_are_by_the_clock_of_the_server(tmp_path: Path, ahead: float) -> None:
-    """A machine whose clock is an hour off is heard of a moment ago, and its skew is shown."""
+    """A report of a machine whose clock is an hour off is a moment old, and the skew is shown."""
     replica(tmp_path, "alice/a", end=None)
     with reading(collector(tmp_path)) as (alice,):
         answer = report(alice, "alice/a", ahead=ahead)
@@ -57,7 +57,7 @@ def test_ages_are_by_the_clock_of_the_server(tmp_path: Path, ahead: float) -> No
 
 
 def test_silence_is_no_failure(tmp_path: Path) -> None:
-    """A record without an end is RUNNING however long nothing was heard of it, also on the same machine."""
+    """A record that has not finished is RUNNING however old the last report is, also on one machine."""
     here = {"host": os.uname().nodename, "boot": None, "pid": 2**22 + 1, "process_started": 1.0}
     folder = replica(tmp_path, "alice/a", end=None, rows={"m": [{"loss": 1.0}]}, **here)
     before = time.time() - 86400
@@ -74,7 +74,7 @@ def test_silence_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_reports_survive_a_restart(tmp_path: Path) -> None:
-    """A restarted server knows when it heard of what, and goes on counting."""
+    """A restarted server knows how old each report is, and continues counting."""
     replica(tmp_path, "alice/a", end=None)
     site = collector(tmp_path)
     with reading(site) as (alice,):
