@@ -226,7 +226,9 @@ def test_errors_are_documents(exp: Exp, arguments: list[str], code: int) -> None
 def test_every_form_has_its_schema() -> None:
     """A form that the package names is published, and what is published is named by the package."""
     texts = (path.read_text(encoding="utf-8") for path in Path(nemorun_cli.__file__).parent.rglob("*.py"))
-    named = {match for text in texts for match in re.findall(r'"(exp\.[a-z]+(?:-[a-z]+)*)/1"', text)} - NOT_OF_COMMANDS
+    named = {
+        match for text in texts for match in re.findall(r'"(exp\.[a-z]+(?:-[a-z]+)*)/1"', text)
+    } - NOT_OF_COMMANDS
     assert {f"exp.{path.name.removesuffix('.schema.json')}" for path in published()} == named
 
 

@@ -18,6 +18,7 @@ from support.formats import checked
 from support.patience import eventually
 from support.served import Served, served
 
+from nemorun_cli.cli import completion
 from nemorun_cli.replication import credentials, keyring_client, keyring_process
 from nemorun_cli.serve.tokens import Tokens
 
@@ -320,3 +321,13 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:  # a process that ended meanwhile
         return b""
+
+
+def test_servers_of_earlier_logins_are_completed(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses of logins complete the URL of each command; no server is asked."""
+    given(exp, "https://one.example", "exp_x")
+    given(exp, "http://127.0.0.1:8300", "exp_y")
+    with monkeypatch.context() as patch:
+        patch.setenv("NEMORUN_HOME", str(exp.home))
+        assert completion.servers("http") == ["https://one.example", "http://127.0.0.1:8300"]
+        assert completion.servers("https") == ["https://one.example"]
