@@ -639,7 +639,7 @@ class ImportDocument(TypedDict):
 
 
 class LinkDocument(TypedDict):
-    """What `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answers."""
+    """What `POST /v1/link` and `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answer."""
 
     schema: Literal["exp.link/1"]
     href: str
@@ -654,7 +654,7 @@ class NoteFields(TypedDict):
 
 
 class HeardFields(TypedDict):
-    """When a server last heard of it, if another machine runs it.
+    """The last report that a server has on it, if another machine runs it.
 
     Null if it has ended or runs on the server's machine.
     """

@@ -48,7 +48,7 @@ def text_answer(request: Request, body: bytes, *, media_type: str = "application
     return Response(body, media_type=media_type, headers=headers)
 
 
-class Parameters:
+class QueryParameters:
     """The parameters of a query; those that are not known are errors.
 
     Raises:

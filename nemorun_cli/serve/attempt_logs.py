@@ -58,7 +58,7 @@ def answer(
     stream: str,
     secrets: Collection[str],
 ) -> Response:
-    """The log of an attempt, or why there is none: `no_log`, `not_here_yet` or `not_shipped`."""
+    """The log of an attempt, or why it is missing: `no_log`, `not_here_yet` or `not_shipped`."""
     number = number_of(snapshot, task, attempt, stream)
     files = snapshot.files.attempt(task, number)
     path = path_of(files, stream)

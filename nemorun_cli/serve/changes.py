@@ -1,4 +1,4 @@
-"""What has changed on the server, announced by whoever wrote it."""
+"""What has changed on the server, announced by the part that wrote it."""
 
 from __future__ import annotations
 

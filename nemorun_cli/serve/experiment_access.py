@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.experiment.records import targets
-from nemorun_cli.serve.index.experiment_index import Place
+from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.raw_path import parts
 from nemorun_cli.serve.record_access import may_read, runs_at
 
@@ -26,31 +26,31 @@ VIEWS: Final = "/v1/views/experiments/"
 class Found(NamedTuple):
     """An experiment: where it is, its home, and its files."""
 
-    place: Place
+    place: ExperimentPlace
     home: Home
     files: ExperimentFiles
 
 
-def place_of(request: Request) -> Place:
+def place_of(request: Request) -> ExperimentPlace:
     """The experiment in the path of a request.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: the path names no experiment.
     """
     found = parts(request.scope, after=VIEWS)
     if found is None or len(found) < 3:  # noqa: PLR2004 - owner, home, id
         raise NotFoundError("there is no experiment at this path")
-    return Place(*found[:3])
+    return ExperimentPlace(*found[:3])
 
 
-def no_experiment(place: Place) -> NotFoundError:
+def no_experiment(place: ExperimentPlace) -> NotFoundError:
     """The error about an experiment that does not exist, or that the caller may not read."""
     return NotFoundError(
         f"there is no experiment {'/'.join(place)!r}", hint="list them with: GET /v1/views/experiments"
     )
 
 
-def experiment_at(request: Request, index: Index, place: Place) -> Found:
+def experiment_at(request: Request, index: Index, place: ExperimentPlace) -> Found:
     """An experiment.
 
     Raises:
@@ -82,7 +82,7 @@ def experiments_to_compare(
     found: list[RunSource] = []
     for text in texts:
         named = text.split("/")
-        place = Place(*named) if len(named) == 3 else Place(text, "", "")  # noqa: PLR2004 - owner, home, id
+        place = ExperimentPlace(*named) if len(named) == 3 else ExperimentPlace(text, "", "")  # noqa: PLR2004 - owner, home, id
         experiment = experiment_at(request, index, place)
         source: Any = _Collected if index.site.root is not None else _Local
         found.append(source(index, experiment, task))

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
 from nemorun_cli.serve import attempt_logs
-from nemorun_cli.serve.answers import Parameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
 from nemorun_cli.serve.heard import reports_of
-from nemorun_cli.serve.index.experiment_index import Place
+from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.index import index_of
-from nemorun_cli.serve.index.pages import DEFAULT, Conditions, Listing
+from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
 from nemorun_cli.serve.index.record_index import SEPARATOR
 from nemorun_cli.serve.record_access import judge_of
+from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.storage import ledger
 from nemorun_cli.system.files import RefusedFileError
 from nemorun_cli.views import known_secrets, listing, timeline
@@ -38,14 +39,14 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.site import Site
     from nemorun_cli.views.snapshot import Snapshot
 
-    _Make = Callable[[Request, Index, Found, Parameters], dict[str, Any]]
+    _Make = Callable[[Request, Index, Found, QueryParameters], dict[str, Any]]
 
 EXPERIMENTS: Final = "/v1/views/experiments"
 EXPERIMENT: Final = EXPERIMENTS + "/{owner}/{home}/{id}"
 EVENTS_FORMAT: Final = "exp.event-list/1"
 SPEC_FORMAT: Final = "exp.spec/1"
 MOST_EVENTS: Final = 10_000  # of one answer
-LIST: Final = Listing(
+LIST: Final = PagedTable(
     table="experiments",
     orders={
         "created": "created",
@@ -85,12 +86,12 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
     """The handler of a document about one experiment."""
 
     async def handle(request: Request) -> Response:
-        given = Parameters(request, known)
+        given = QueryParameters(request, known)
 
         def work() -> Response:
             index = index_of(request)
             found = experiment_at(request, index, place_of(request))
-            return json_answer(request, make(request, index, found, given))
+            return _not_here(index, found) or json_answer(request, make(request, index, found, given))
 
         return await off_loop(work)
 
@@ -98,9 +99,17 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
     return handle
 
 
+def _not_here(index: Index, found: Found) -> Response | None:
+    """The answer for an experiment of which a collector has only a part; None if it has enough."""
+    if index.site.root is None or (found.files.resolved.exists() and found.files.ledger.stat().st_size):
+        return None
+    message = f"the spec and the ledger of {found.files.id} are not here yet"
+    return refusal(409, "not_here_yet", message, hint="its sender delivers them: exp sync --status")
+
+
 async def _experiments(request: Request) -> Response:
     """A page of the experiments, `exp.list/1`."""
-    given = Parameters(
+    given = QueryParameters(
         request,
         ("name", "status", "tag", "owner", "home", "text", "since", "sort", "limit", "cursor"),
     )
@@ -143,11 +152,11 @@ def _with_heard(request: Request, entry: str) -> str:
     heard = None
     if request.app.state.site.root is not None and '"status": "RUNNING"' in entry:
         document = json.loads(entry)
-        heard = _heard(request, Place(document["owner"], document["home"], document["id"]))
-    return f'{entry[:-1]}, "heard": {json.dumps(heard)}}}'
+        heard = _heard(request, ExperimentPlace(document["owner"], document["home"], document["id"]))
+    return f'{entry[:-1]},"heard":{json.dumps(heard)}}}'
 
 
-def _heard(request: Request, place: Place) -> dict[str, Any] | None:
+def _heard(request: Request, place: ExperimentPlace) -> dict[str, Any] | None:
     report = reports_of(request).of_experiment(*place)
     return None if report is None else report.to_json(time.time())
 
@@ -163,7 +172,7 @@ def _secrets(index: Index, snapshot: Snapshot) -> Collection[str]:
     return known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
 
 
-def _status(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _status(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """Its status, `exp.status/1`."""
     del given
     snapshot = _look(index, found)
@@ -172,7 +181,7 @@ def _status(request: Request, index: Index, found: Found, given: Parameters) -> 
     return {**snapshot.to_json(), "owner": found.place.owner, "home": found.place.home, "heard": heard}
 
 
-def _graph(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _graph(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """Its tasks and their dependencies, `exp.graph/1`."""
     del request, given
     snapshot = _look(index, found)
@@ -180,7 +189,7 @@ def _graph(request: Request, index: Index, found: Found, given: Parameters) -> d
     return documents.graph(tasks, snapshot)
 
 
-def _show(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _show(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """All its details, `exp.show/1`."""
     del request, given
     events, _ = ledger.read_settled(found.files.ledger)
@@ -188,7 +197,7 @@ def _show(request: Request, index: Index, found: Found, given: Parameters) -> di
     return {**documents.show(snapshot, timeline.attempts(snapshot, events), timeline.steps(events))}
 
 
-def _events(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _events(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """The events after the first `after` ones."""
     del request, index
     events, _ = ledger.read_settled(found.files.ledger)
@@ -203,7 +212,7 @@ def _events(request: Request, index: Index, found: Found, given: Parameters) -> 
     }
 
 
-def _why(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _why(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """Why tasks failed or wait, `exp.why/1`."""
     del request
     events, _ = ledger.read_settled(found.files.ledger)
@@ -213,19 +222,19 @@ def _why(request: Request, index: Index, found: Found, given: Parameters) -> dic
     return {**why_report.document(snapshot, names, events, secrets=_secrets(index, snapshot))}
 
 
-def _diff(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _diff(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """What differs from a later experiment, `exp.diff/1`."""
     other = given.text("with")
     if other is None:
         raise UsageError("with=ID or with=OWNER/HOME/ID: the later experiment is missing")
     named = other.split("/")
-    place = Place(*named) if len(named) == 3 else found.place._replace(id=other)  # noqa: PLR2004 - owner, home, id
+    place = ExperimentPlace(*named) if len(named) == 3 else found.place._replace(id=other)  # noqa: PLR2004 - owner, home, id
     later = experiment_at(request, index, place)
     is_local = index.site.root is None  # the folders of code that another machine's specs name are not here
     return difference.between(_look(index, found), _look(index, later), with_code=is_local).to_json()
 
 
-def _spec(request: Request, index: Index, found: Found, given: Parameters) -> dict[str, Any]:
+def _spec(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
     """The text of the spec as it was given; None where it is not shipped."""
     del request
     snapshot = _look(index, found)
@@ -250,11 +259,13 @@ def _spec(request: Request, index: Index, found: Found, given: Parameters) -> di
 
 async def _log(request: Request) -> Response:
     """The log of an attempt, whole or a range; known secrets are masked in place."""
-    given = Parameters(request, ("task", "attempt", "stream", "signature"))
+    given = QueryParameters(request, ("task", "attempt", "stream", "signature"))
 
     def work() -> Response:
         index = index_of(request)
         found = experiment_at(request, index, place_of(request))
+        if (answer := _not_here(index, found)) is not None:
+            return answer
         snapshot = _look(index, found)
         task = given.text("task")
         if task is None or task not in snapshot.history.tasks:

@@ -23,7 +23,8 @@ from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
-from nemorun_cli.serve.record_access import may_read
+from nemorun_cli.serve.live_topics import ListTopic
+from nemorun_cli.serve.record_access import judge_of, may_read
 from nemorun_cli.serve.refusals import refusal
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def endpoints(site: Site) -> list[Endpoint]:
     ]
 
 
-class Stream:
+class TabStream:
     """What one tab watches."""
 
     def __init__(self, caller: Caller, positions: dict[str, Any]) -> None:
@@ -100,9 +101,9 @@ class Hub:
         self._state = state
         self._task: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, TabStream] = {}
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: TabStream) -> None:
         """Serve a stream."""
         self.streams[stream.id] = stream
         self._now.set()
@@ -113,7 +114,7 @@ class Hub:
         """Look at new topics without waiting for the next turn."""
         self._now.set()
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: TabStream) -> None:
         """Forget a stream."""
         self.streams.pop(stream.id, None)
         self._now.set()
@@ -152,7 +153,7 @@ class Hub:
         return found
 
     @staticmethod
-    def _announce(stream: Stream, found: dict[Topic, str | ExpError]) -> None:
+    def _announce(stream: TabStream, found: dict[Topic, str | ExpError]) -> None:
         """Wake a stream if one of its topics has another version than before."""
         for text, topic in stream.topics.items():
             version = found.get(topic)
@@ -196,12 +197,12 @@ async def _open(request: Request) -> Response:
     if sum(stream.caller.user == caller.user for stream in hub.streams.values()) >= MOST_STREAMS:
         message = f"{caller.user} has {MOST_STREAMS} streams open"
         return refusal(429, "too_many_streams", message, headers={"Retry-After": "10"})
-    stream = Stream(caller, live_topics.decoded(request.headers.get("last-event-id")))
+    stream = TabStream(caller, live_topics.decoded(request.headers.get("last-event-id")))
     _subscribe(request, stream, texts)
     return EventStream(hub, stream)
 
 
-def _subscribe(request: Request, stream: Stream, texts: Sequence[str]) -> None:
+def _subscribe(request: Request, stream: TabStream, texts: Sequence[str]) -> None:
     """Watch topics.
 
     Raises:
@@ -213,6 +214,8 @@ def _subscribe(request: Request, stream: Stream, texts: Sequence[str]) -> None:
         if topic.prefix is not None and not may_read(request, topic.prefix):
             stream.errors[text] = f"there is no {text!r}"
             continue
+        if isinstance(topic, ListTopic) and (judge := judge_of(request)) is not None:
+            topic = ListTopic(text, user=stream.caller.user, judge=judge)
         stream.add(topic)
 
 
@@ -249,7 +252,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, stream: Stream) -> None:
+    def __init__(self, hub: Hub, stream: TabStream) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._hub = hub

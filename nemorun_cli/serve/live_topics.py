@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -14,11 +14,10 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.serve import attempt_logs
 from nemorun_cli.serve.index.columns import TIME
-from nemorun_cli.serve.index.experiment_index import Place
+from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.serve.record_access import record_at
-from nemorun_cli.tracking.store.record_paths import Place as RecordPlace
-from nemorun_cli.tracking.store.record_paths import check_path, check_prefix
+from nemorun_cli.tracking.store.record_paths import Place, check_path, check_prefix
 from nemorun_cli.views import known_secrets
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ FORMS: Final = (
 )
 LARGEST_TAIL: Final = 1 << 18  # bytes of a log in one event
 MOST_POINTS: Final = 10_000  # of a curve in one event
-NOWHERE: Final = Place("", "", "")
+NOWHERE: Final = ExperimentPlace("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +67,36 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ListTopic(Topic):
-    """The list of all records, or of all experiments."""
+    """The list of all records, or of all experiments.
+
+    Attributes:
+        user: whose list it is; empty if all users have the same.
+        judge: whether the user may read a prefix; None if all may be read.
+    """
+
+    user: str = ""
+    judge: Callable[[str], bool] | None = field(default=None, compare=False)
 
     def version(self, index: Index) -> str:
-        """A number that grows with each change."""
+        """A number that grows with each change, or a digest of what the user may read."""
         index.fresh(lambda _: None)
         part = index.records if self.text == "records" else index.experiments
-        return f"{id(index):x}-{part.version}"
+        number = f"{id(index):x}-{part.version}"
+        if self.judge is None:
+            return number
+        known, digest = index.digests.get((self.text, self.user), ("", ""))
+        if known != number:
+            rows = index.cache.read(_SHOWN[self.text], judge=self.judge)
+            digest = hashlib.sha256("\n".join(entry for (entry,) in rows).encode()).hexdigest()[:16]
+            index.digests[self.text, self.user] = number, digest
+        return digest
+
+
+_SHOWN: Final = {
+    "records": "SELECT entry FROM records WHERE is_shown(prefix) ORDER BY root, prefix",
+    "experiments": "SELECT entry FROM experiments WHERE is_shown(owner || '/' || home || '/' || id) "
+    "ORDER BY owner, home, id",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +113,7 @@ class RecordTopic(Topic):
 class ExperimentTopic(Topic):
     """The state of an experiment."""
 
-    place: Place = NOWHERE
+    place: ExperimentPlace = NOWHERE
 
     def version(self, index: Index) -> str:
         """The size of its ledger."""
@@ -103,7 +125,7 @@ class ExperimentTopic(Topic):
 class LogTopic(Topic):
     """The log of an attempt, with what is appended to it."""
 
-    place: Place = NOWHERE
+    place: ExperimentPlace = NOWHERE
     task: str = ""
     attempt: int = 1
     stream: str = "log"
@@ -170,7 +192,7 @@ class CurveTopic(Topic):
     def version(self, index: Index) -> str:
         """A digest of the sizes of the files of all metrics, and of which openings there are."""
         assert self.prefix is not None  # noqa: S101 - a record has one
-        place = RecordPlace(_record_folder(index, self.prefix), "")
+        place = Place(_record_folder(index, self.prefix), "")
         return _sizes(f"{place.root}/metrics")
 
     def tail(self, index: Index, position: Any) -> tuple[dict[str, Any] | None, Any]:
@@ -240,13 +262,13 @@ def _plain(value: float) -> float | str | None:
 def _record_folder(index: Index, prefix: str) -> str:
     """The folder of the files of a record."""
     for root in index.roots():
-        place = RecordPlace(root, prefix)
+        place = Place(root, prefix)
         if os.path.isdir(place.openings):  # noqa: PTH112 - it is asked for often
             return place.record
     raise NotFoundError(f"there is no record {prefix!r}")
 
 
-def _files(index: Index, place: Place) -> ExperimentFiles:
+def _files(index: Index, place: ExperimentPlace) -> ExperimentFiles:
     found = index.experiments.files(place)
     if found is None:
         raise NotFoundError(f"there is no experiment {'/'.join(place)!r}")
@@ -305,12 +327,12 @@ def parse(text: str) -> Topic:
     return make(text, path, options)
 
 
-def _place(path: str) -> Place:
+def _place(path: str) -> ExperimentPlace:
     named = path.split("/")
     if len(named) != 3:  # noqa: PLR2004 - owner, home, id
         raise UsageError(f"{path[:80]!r} is not OWNER/HOME/ID")
     check_prefix(path)
-    return Place(*named)
+    return ExperimentPlace(*named)
 
 
 def _record(text: str, path: str, options: dict[str, str]) -> Topic:

@@ -44,7 +44,7 @@ def prefix_of(request: Request) -> str:
     """The prefix in the path of a request.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: the path names no record.
     """
     found = parts(request.scope, after=VIEWS)
     if found is None or RECORD not in found:
@@ -66,7 +66,7 @@ def record_at(index: Index, prefix: str, root: str | None = None) -> Record:
         root: the word for the folder (`root_id`); None for the first one that has such a record.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: no record has this prefix.
         LedgerError: it cannot be read.
     """
     try:

@@ -240,7 +240,7 @@ def tracks(chosen: TargetRecord, *, topic: str | None, limit: int) -> dict[str, 
 
 
 def files(chosen: TargetRecord, *, name: str | None, is_every_version: bool) -> dict[str, Any]:
-    """The document `exp.files/1`; `here` says whether the content has arrived."""
+    """The document `exp.files/1`; `here` is whether the content has arrived."""
     own = chosen.data.files
     listed = own.versions(openings=chosen.ids) if is_every_version else own.list(name, openings=chosen.ids)
     if is_every_version and name is not None:
@@ -269,7 +269,7 @@ def environment(chosen: TargetRecord) -> dict[str, Any]:
 
 
 def openings(chosen: TargetRecord) -> dict[str, Any]:
-    """The document `exp.openings/1`: what each opening says about its process."""
+    """The document `exp.openings/1`: what each opening recorded about its process."""
     return {
         "schema": OPENINGS_FORMAT,
         **chosen.to_json(),

@@ -10,7 +10,7 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import compare, conditions, documents, grouping, record_documents, targets
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.serve import record_documents as views
-from nemorun_cli.serve.answers import Parameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import experiments_to_compare
@@ -19,7 +19,7 @@ from nemorun_cli.serve.heard import reports_of
 from nemorun_cli.serve.index import curves
 from nemorun_cli.serve.index.curves import Window
 from nemorun_cli.serve.index.index import index_of
-from nemorun_cli.serve.index.pages import DEFAULT, Conditions, Listing
+from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
 from nemorun_cli.serve.index.record_index import UNREADABLE
 from nemorun_cli.serve.record_access import (
     IndexedRecords,
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.site import Site
     from nemorun_cli.tracking.store.row_series import Attempts
 
-    _Make = Callable[[Request, Index, TargetRecord, Parameters], dict[str, Any]]
+    _Make = Callable[[Request, Index, TargetRecord, QueryParameters], dict[str, Any]]
 
 RECORDS: Final = "/v1/views/records"
 RECORD: Final = RECORDS + "/{prefix:path}/.record"
-LIST: Final = Listing(
+LIST: Final = PagedTable(
     table="records",
     orders={
         "prefix": "prefix",
@@ -97,7 +97,7 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
     """The handler of a document about one record."""
 
     async def handle(request: Request) -> Response:
-        given = Parameters(request, (*known, "root"))
+        given = QueryParameters(request, (*known, "root"))
 
         def work() -> Response:
             index = index_of(request)
@@ -112,7 +112,7 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
 
 async def _records(request: Request) -> Response:
     """A page of the records, `exp.records/1`."""
-    given = Parameters(
+    given = QueryParameters(
         request, ("prefix", "status", "tag", "owner", "text", "sort", "limit", "cursor", "root")
     )
     statuses = _statuses(given.all("status"))
@@ -159,20 +159,20 @@ def _statuses(words: list[str]) -> list[str]:
     return chosen
 
 
-def _attempts(given: Parameters) -> Attempts:
+def _attempts(given: QueryParameters) -> Attempts:
     text = given.text("attempts")
     if text is None or text == ALL:
         return None if text is None else ALL
     return given.integer("attempts", least=1)
 
 
-def _record(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _record(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """A record: its entry, series, tracks and size."""
     del index, given
     return views.record(chosen, reports_of(request))
 
 
-def _params(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _params(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """Its params, `exp.params/1`."""
     del request, index
     attempts = _attempts(given)
@@ -180,14 +180,14 @@ def _params(request: Request, index: Index, chosen: TargetRecord, given: Paramet
     return {**documents.params(targets.of_attempts([chosen], attempts))}
 
 
-def _metrics(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _metrics(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """Its metrics, `exp.metrics/1`; without `last` the statistics alone."""
     del request
     last = 0 if given.text("last") is None else None if given.text("last") == ALL else given.integer("last")
     return views.metrics(index, chosen, keys=given.all("key"), last=last, attempts=_attempts(given))
 
 
-def _logs(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _logs(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """The last lines of its log."""
     del request, index
     return views.log(
@@ -198,7 +198,7 @@ def _logs(request: Request, index: Index, chosen: TargetRecord, given: Parameter
     )
 
 
-def _tracks(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _tracks(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """The topics of its tracks, and the entries of one."""
     del request, index
     return views.tracks(
@@ -206,25 +206,27 @@ def _tracks(request: Request, index: Index, chosen: TargetRecord, given: Paramet
     )
 
 
-def _files(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _files(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """Its files, `exp.files/1`."""
     del request, index
     return views.files(chosen, name=given.text("name"), is_every_version=given.flag("versions"))
 
 
-def _environment(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _environment(
+    request: Request, index: Index, chosen: TargetRecord, given: QueryParameters
+) -> dict[str, Any]:
     """The packages and uncommitted changes of its openings."""
     del request, index, given
     return views.environment(chosen)
 
 
-def _openings(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
-    """What its openings say about their processes."""
+def _openings(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
+    """What its openings recorded about their processes."""
     del request, index, given
     return views.openings(chosen)
 
 
-def _curve(request: Request, index: Index, chosen: TargetRecord, given: Parameters) -> dict[str, Any]:
+def _curve(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """Curves of its metrics with few points."""
     del request
     axis = given.text("x") or "step"
@@ -240,7 +242,7 @@ def _curve(request: Request, index: Index, chosen: TargetRecord, given: Paramete
 
 async def _content(request: Request) -> Response:
     """The content of a saved file, whole or a range."""
-    given = Parameters(request, ("root", "inline", "signature"))
+    given = QueryParameters(request, ("root", "inline", "signature"))
     checksum = str(request.path_params["checksum"])
     is_inline = given.flag("inline")
 
@@ -280,7 +282,9 @@ async def _link(request: Request) -> Response:
 async def _compare(request: Request) -> Response:
     """A comparison of records and experiments, `exp.compare/1`."""
     lists = ("prefix", "experiment", "key", "where", "group_by", "over")
-    given = Parameters(request, (*lists, "task", "sort", "descending", "best", "goal", "limit", "attempts"))
+    given = QueryParameters(
+        request, (*lists, "task", "sort", "descending", "best", "goal", "limit", "attempts")
+    )
     asked = {name: given.all(name) for name in lists}
     if not asked["prefix"] and not asked["experiment"]:
         raise UsageError("name what is compared: prefix=PREFIX or experiment=OWNER/HOME/ID")

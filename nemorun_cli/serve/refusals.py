@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import JSONResponse
 
-from nemorun_cli.errors import ExpError, NotFoundError, UsageError
+from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,8 @@ def of_error(error: ExpError) -> JSONResponse:
         status, code = 404, "not_found"
     elif isinstance(error, UsageError):
         status, code = 400, "usage"
+    elif isinstance(error, LedgerError):
+        status, code = 422, "unreadable"
     else:
         status, code = 500, "failed"
     return refusal(status, code, error.message, hint=error.hint)

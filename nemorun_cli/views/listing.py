@@ -222,7 +222,7 @@ def duration_text(summary: Summary) -> str:
 
 
 def summarize(home: Home, experiment_id: str, name: str, *, look: Look) -> Summary | None:
-    """The summary of one experiment, or None if there is none with this id.
+    """The summary of one experiment, or None if no experiment has this id.
 
     Args:
         home: the home.

@@ -106,7 +106,7 @@ def test_lists_are_filtered_on_the_server(alice: Reader, query: str, count: int)
 
 
 def test_a_log_is_read_by_ranges(alice: Reader) -> None:
-    """The bytes of a log, the last ones, and those of a range; a log that does not exist says why."""
+    """The bytes of a log, the last ones, and those of a range; a log that does not exist has a reason."""
     place = places(alice)[0]
     whole = alice.get(f"{place}/log?task=prepare")
     assert whole.content == "one\ntwo ü\nthree".encode()
@@ -219,6 +219,20 @@ def test_a_log_that_is_not_shipped_says_so(collected: Path) -> None:
         document["tracking"] = {**document["tracking"], "logs": True}
         resolved.write_text(json.dumps(document))
         assert alice.get(f"{place}/log?task=prepare", code=409).json()["code"] == "not_here_yet"
+
+
+def test_an_experiment_that_arrives_is_not_here_yet(collected: Path) -> None:
+    """Until its spec and its ledger have arrived, each view is 409; in the list it has a problem."""
+    with reading(collector(collected)) as (alice,):
+        place = places(alice)[0]
+        resolved = next(collected.rglob("resolved.json"))
+        resolved.rename(resolved.with_name("later"))
+        alice.app.state.changes.experiment(*place.split("/")[4:], "resolved.json")
+        for part in PARTS:
+            answer = alice.get(place + part.format(id=place.rpartition("/")[2]), code=409).json()
+            assert answer["code"] == "not_here_yet"
+        entry = alice.json(EXPERIMENTS)["experiments"][0]
+        assert (entry["status"], "resolved.json" in entry["problem"]) == (None, True)
 
 
 def test_a_private_experiment_does_not_exist_for_others(collected: Path) -> None:

@@ -11,7 +11,7 @@ from support import small_disks
 from support.view_sites import Reader, collector, reading, replica
 
 from nemorun_cli.model import clock
-from nemorun_cli.serve.heard import FOLDER
+from nemorun_cli.serve.heard import FOLDER, Reports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def heard(reader: Reader, prefix: str = "alice/a") -> Any:
 
 @pytest.mark.parametrize("ahead", [3600.0, -3600.0])
 def test_ages_are_by_the_clock_of_the_server(tmp_path: Path, ahead: float) -> None:
-    """A machine whose clock is an hour off is heard of a moment ago, and its skew is shown."""
+    """A report of a machine whose clock is an hour off is a moment old, and the skew is shown."""
     replica(tmp_path, "alice/a", end=None)
     with reading(collector(tmp_path)) as (alice,):
         answer = report(alice, "alice/a", ahead=ahead)
@@ -57,7 +57,7 @@ def test_ages_are_by_the_clock_of_the_server(tmp_path: Path, ahead: float) -> No
 
 
 def test_silence_is_no_failure(tmp_path: Path) -> None:
-    """A record without an end is RUNNING however long nothing was heard of it, also on the same machine."""
+    """A record that has not finished is RUNNING however old the last report is, also on one machine."""
     here = {"host": os.uname().nodename, "boot": None, "pid": 2**22 + 1, "process_started": 1.0}
     folder = replica(tmp_path, "alice/a", end=None, rows={"m": [{"loss": 1.0}]}, **here)
     before = time.time() - 86400
@@ -74,7 +74,7 @@ def test_silence_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_reports_survive_a_restart(tmp_path: Path) -> None:
-    """A restarted server knows when it heard of what, and goes on counting."""
+    """A restarted server knows how old each report is, and continues counting."""
     replica(tmp_path, "alice/a", end=None)
     site = collector(tmp_path)
     with reading(site) as (alice,):
@@ -119,3 +119,17 @@ def test_a_full_disk_loses_no_report(tmp_path: Path) -> None:
         with reading(collector(disk)) as (alice,), small_disks.full(disk):
             assert report(alice, "alice/a")["kept"] == 1
             assert heard(alice)["machine"] == "far"
+
+
+def test_the_machines_of_a_user_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each user only so many machines are kept, the latest ones; no user displaces those of another."""
+    monkeypatch.setattr("nemorun_cli.serve.heard.MOST_MACHINES", 3)
+    reports = Reports(tmp_path)
+    reports.add("bob\nhost\nboot", "host", [("bob/a", OPENING)], skew=0.0)
+    for number in range(5):
+        subjects = [(f"alice/{number}", OPENING)]
+        reports.add(f"alice\nhost-{number}\nboot", f"host-{number}", subjects, skew=0.0)
+    kept = [number for number in range(5) if reports.of_record(f"alice/{number}", [OPENING])]
+    assert kept == [2, 3, 4]
+    assert reports.of_record("bob/a", [OPENING])
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4

@@ -70,7 +70,7 @@ class Sent:
 
 
 def test_a_list_is_announced_when_it_changes(server: Served) -> None:
-    """A tab that shows the list hears of a new record within two seconds, and of nothing else."""
+    """A tab that shows the list gets an event for a new record within two seconds."""
     tab = Tab(server, ["records", "experiments"])
     first = tab.next("change", lambda data: data["topic"] == "records")
     begin = time.monotonic()
@@ -106,7 +106,7 @@ def test_a_stream_continues_where_it_was_cut(tmp_path: Path) -> None:
 
 
 def test_a_later_attempt_resets_a_curve(server: Served) -> None:
-    """Once rows that a tab has are superseded, it is told to read the curve anew."""
+    """Once rows that a tab has are superseded, it gets a reset: the curve has to be read again."""
     sent = Sent(server, "alice/reset/a")
     sent.log(0, 10)
     topic = "curve:alice/reset/a?key=m/loss"
@@ -157,7 +157,7 @@ def test_what_is_no_topic_is_refused(server: Served, topic: str) -> None:
 
 
 def test_a_revoked_token_ends_its_streams(server: Served) -> None:
-    """A stream that is open when its token is revoked ends, and says why; those of others go on."""
+    """A stream that is open when its token is revoked ends with the reason; those of others continue."""
     secret = server.add_token("carol")
     tab, other = Tab(server, ["records"], token=secret), Tab(server, ["records"])
     Tokens(server.own).revoke(["carol"])
@@ -177,13 +177,19 @@ def test_a_private_server_announces_nothing_of_others(tmp_path: Path) -> None:
         assert list(bob.opened["errors"]) == ["record:alice/private/a"]
         first = bob.next("change")
         assert first["topic"] == "records"
+        alice = Tab(server, ["records"])
+        known = alice.next("change")
         sent.log(0, 5)
         Sent(server, "alice/private/b")
+        assert alice.next("change") != known
         token = server.add_token("bob")
         Sent(server, "bob/own", token=token)
         second = bob.next("change")
         listed = server.ask("GET", "/v1/views/records", token=token).json
         assert (second["topic"], listed["total"]) == ("records", 1)
+        assert bob.last == json.dumps({"records": second["version"]}, separators=(",", ":"))
+        assert bob.count == 2
+        alice.close()
         bob.close()
 
 
@@ -209,7 +215,7 @@ def test_many_tabs_do_not_hold_up_others(server: Served) -> None:
 
 
 def test_a_tab_that_reads_nothing_costs_nothing(server: Served) -> None:
-    """A stream that is not read does not keep others from their events, and the server ends all the same."""
+    """A stream that is not read does not keep others from their events, and the server ends nevertheless."""
     sent = Sent(server, "alice/slow/a")
     connection = server.connect()
     topic = "curve%3Aalice/slow/a%3Fkey=m/loss"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_columns_equal_the_rows_of_the_commands(tmp_path: Path, seed: int) -> No
 @pytest.mark.filterwarnings("ignore::nemorun_cli.errors.UnreadableWarning")
 @pytest.mark.parametrize("seed", range(amount(10, long=500)))
 def test_points_of_a_curve_that_fit_are_the_rows(tmp_path: Path, seed: int) -> None:
-    """A curve with room for all its rows has their values in the order of the commands."""
+    """A curve with a point for each row has their values in the order of the commands."""
     written = Written(tmp_path / "dash", random.Random(seed), hard=0)  # noqa: S311 - seeded
     index = SeriesIndex(CacheFile(tmp_path / "cache.sqlite"))
     for _ in range(4):
@@ -145,7 +146,7 @@ def test_points_of_a_curve_that_fit_are_the_rows(tmp_path: Path, seed: int) -> N
 
 
 def test_only_appended_bytes_are_read(tmp_path: Path) -> None:
-    """A kept file is read from where it was read before, by a new process too; another file anew."""
+    """A kept file is read from where it was read before, by a new process too; a replaced file from zero."""
     folder = tmp_path / "dash" / "a" / ".record"
     (folder / "openings").mkdir(parents=True)
     (folder / "metrics" / "m").mkdir(parents=True)
@@ -170,3 +171,46 @@ def test_only_appended_bytes_are_read(tmp_path: Path) -> None:
     assert statistics(kept) == statistics(fresh) == statistics(compare.measured(chosen, (), None))
     path.write_bytes(b"".join(lines[:10]))
     assert statistics(again.measured(chosen, (), None)) == statistics(compare.measured(chosen, (), None))
+
+
+def test_readers_of_a_growing_series_see_whole_rows(tmp_path: Path) -> None:
+    """Threads that read while rows are appended see a growing beginning of the series, each number once."""
+    folder = tmp_path / "dash" / "a" / ".record"
+    for part in ("openings", "metrics/m"):
+        (folder / part).mkdir(parents=True)
+    facts = {"event": "opened", "format": "exp.record/1", "time": "2026-01-01T00:00:00.000Z", "prefix": "a"}
+    (folder / "openings" / "0001-x.jsonl").write_text(dump({**facts, "host": "elsewhere", "pid": 1}) + "\n")
+    path = folder / "metrics" / "m" / "0001-x.jsonl"
+    path.write_bytes(b"")
+    record = reader.record(tmp_path / "dash", "a")
+    assert record is not None
+    chosen = targets.under(record)
+    index = SeriesIndex(CacheFile(tmp_path / "cache.sqlite"))
+    total = amount(6000, long=200_000)
+    wrong: list[Any] = []
+
+    def read() -> None:
+        seen = 0
+        while seen < total:
+            with index.reading(chosen) as views:
+                for view in views:
+                    found = curve(view, "loss", Window(points=50))
+                    statistics = view.statistics()["loss"]
+                    if not seen <= found.total == statistics["count"] == statistics["last"] + 1 == view.count:
+                        wrong.append((seen, found, statistics))
+                        return
+                    seen = found.total
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    with path.open("ab", buffering=0) as stream:
+        for first in range(0, total, 250):
+            data = b"".join(
+                encode_row(float(row), {"step": row, "loss": row}) for row in range(first, first + 250)
+            )
+            stream.write(data[:100])
+            stream.write(data[100:])
+    for thread in threads:
+        thread.join()
+    assert wrong == []

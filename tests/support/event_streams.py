@@ -33,6 +33,7 @@ class Tab:
         self._connection.request("GET", f"/v1/live?{query}", headers=headers)
         self.answer = self._connection.getresponse()
         self.last = last
+        self.count = 0  # of changes so far
         self._events: queue.Queue[tuple[str, Any] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self.id = ""
@@ -64,6 +65,7 @@ class Tab:
             assert event is not None, f"the stream ended before an event {kind}"
             found, data, identity = event  # type: ignore[misc]
             self.last = identity or self.last
+            self.count += found == "change"
             if found == kind and accept(data):
                 return data
 

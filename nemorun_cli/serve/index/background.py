@@ -53,5 +53,5 @@ class BackgroundReader:
                 try:
                     self._rows.read_ahead(path, least=SMALLEST)
                 except (ExpError, OSError):
-                    continue  # who asks for it is told
+                    continue  # a request for it gets the error
                 self._over.wait((time.thread_time() - begin) * (1 / SHARE - 1))

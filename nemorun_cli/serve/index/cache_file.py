@@ -1,4 +1,4 @@
-"""The file of the cache: an SQLite database that is made anew whenever it cannot be used."""
+"""The file of the cache: an SQLite database that is replaced whenever it cannot be used."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CREATE TABLE chunks (
 
 
 class CacheLostError(Exception):
-    """The file could not be used, and an empty one has taken its place: what was in it is read anew."""
+    """The file could not be used, and an empty one has taken its place: its content is read again."""
 
 
 class CacheFile:
@@ -142,7 +142,7 @@ class CacheFile:
         """
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")  # a cache: after a power cut it is made anew
+            connection.execute("PRAGMA synchronous = OFF")  # a cache: after a power cut it is built again
             connection.execute(f"PRAGMA journal_size_limit = {LARGEST_JOURNAL}")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0

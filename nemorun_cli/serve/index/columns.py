@@ -26,13 +26,13 @@ TAIL: Final = 64  # bytes
 
 
 @dataclass(slots=True)
-class Column:
+class NumberColumn:
     """The numbers of one field, in the order of the rows.
 
     Attributes:
         values: as floats, also those of integers.
         rows: the row of each; None if it is the index.
-        lows: the least number of each block of BLOCK, without NaN; infinity if there is none.
+        lows: the least number of each block of BLOCK, without NaN; infinity without one.
         highs: the largest.
         nan: how many are NaN.
         is_whole: whether all are integers.
@@ -156,7 +156,7 @@ class FileColumns:
     offset: int = 0
     rows: int = 0
     fields: dict[str, None] = field(default_factory=dict)
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, NumberColumn] = field(default_factory=dict)
     others: dict[str, tuple[int, str]] = field(default_factory=dict)
     is_odd: bool = False
     lines: int = 0
@@ -197,7 +197,7 @@ class FileColumns:
         if not values:
             return
         try:
-            self.columns.setdefault(name, Column()).extend(values, where, before=self.rows)
+            self.columns.setdefault(name, NumberColumn()).extend(values, where, before=self.rows)
         except OverflowError:
             self.is_odd = True
 

@@ -9,7 +9,7 @@ from itertools import accumulate, compress
 from operator import le
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nemorun_cli.serve.index.columns import TIME, Column
+from nemorun_cli.serve.index.columns import TIME, NumberColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,12 +38,12 @@ class Window(NamedTuple):
 
 
 @dataclass(slots=True)
-class Curve:
+class SampledCurve:
     """The points of one field, as columns in the order of the axis.
 
     Attributes:
         x: the position of the last number of each point.
-        low: the least number, NaN if there is none.
+        low: the least number, NaN without one.
         high: the largest.
         last: the last one.
         counts: how many numbers a point stands for.
@@ -86,13 +86,13 @@ class _Part(NamedTuple):
     """The numbers of one file in the window; `positions` is theirs on the axis."""
 
     piece: Piece
-    column: Column
+    column: NumberColumn
     positions: Sequence[float]
     is_sorted: bool
     spans: list[Range]
 
 
-def curve(view: SeriesView, name: str, window: Window) -> Curve:
+def curve(view: SeriesView, name: str, window: Window) -> SampledCurve:
     """The curve of a field in a window."""
     shift = window.begin if window.axis == "relative" else 0.0
     low = -math.inf if window.first is None else window.first + shift
@@ -114,7 +114,7 @@ def curve(view: SeriesView, name: str, window: Window) -> Curve:
     return found
 
 
-def _positions(piece: Piece, column: Column, axis: str) -> tuple[Sequence[float] | None, bool]:
+def _positions(piece: Piece, column: NumberColumn, axis: str) -> tuple[Sequence[float] | None, bool]:
     """The position of each number of a column, and whether they rise; None if the rows have none."""
     source = piece.columns.columns.get(TIME if axis in {"time", "relative"} else axis)
     if source is None or source.nan == len(source.values):
@@ -127,7 +127,7 @@ def _positions(piece: Piece, column: Column, axis: str) -> tuple[Sequence[float]
     return values, all(map(le, values, values[1:]))
 
 
-def _carried(source: Column, rows: int) -> list[float]:
+def _carried(source: NumberColumn, rows: int) -> list[float]:
     """The number of each row, that of the row before where it has none, and the first one at the start."""
     values = [math.nan] * rows
     for index, value in enumerate(source.values):
@@ -170,7 +170,7 @@ def _runs(indices: Iterator[int]) -> Iterator[Range]:
         yield begin, end
 
 
-def _points(parts: Sequence[_Part]) -> Curve:
+def _points(parts: Sequence[_Part]) -> SampledCurve:
     """Each number as a point, in the order of the series."""
     found = [
         (part.piece.order(part.column.row(index)), part.positions[index], part.column.values[index])
@@ -181,7 +181,7 @@ def _points(parts: Sequence[_Part]) -> Curve:
     if len(parts) > 1:
         found.sort(key=lambda point: point[0])
     values = [value for _, _, value in found]
-    return Curve(
+    return SampledCurve(
         x=[float(x) for _, x, _ in found],
         low=values,
         high=values,
@@ -213,7 +213,7 @@ class _Bucket(NamedTuple):
         )
 
 
-def _buckets(parts: Sequence[_Part], points: int) -> Curve:
+def _buckets(parts: Sequence[_Part], points: int) -> SampledCurve:
     """At most so many points, each for an equal part of the axis."""
     ends = [end for part in parts for end in _ends(part)]
     least, largest = min(ends), max(ends)
@@ -225,7 +225,7 @@ def _buckets(parts: Sequence[_Part], points: int) -> Curve:
                 bucket = _bucket(part, begin, stop)
                 found[number] = bucket.joined(found[number]) if number in found else bucket
     ordered = [found[number] for number in sorted(found)]
-    return Curve(
+    return SampledCurve(
         x=[float(each.x) for each in ordered],
         low=[each.low if each.numbers > each.nan else math.nan for each in ordered],
         high=[each.high if each.numbers > each.nan else math.nan for each in ordered],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
-from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE, marked
+from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
 from nemorun_cli.views import listing, observe
@@ -32,7 +32,7 @@ OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
 LARGEST: Final = 1 << 26  # bytes of a resolved spec
 
 
-class Place(NamedTuple):
+class ExperimentPlace(NamedTuple):
     """Which experiment: the owner of its home, the name of the home, and its id."""
 
     owner: str
@@ -58,13 +58,14 @@ class ExperimentIndex:
         self._cache = cache
         self._site = site
         self._folders = FolderCache()
-        self._known: dict[Place, _Known] | None = None
-        self._dirty: set[Place] = set()
+        self._known: dict[ExperimentPlace, _Known] | None = None
+        self._dirty: set[ExperimentPlace] = set()
         self._lock = threading.Lock()
-        self._looked: float | None = None
+        self._looked: float | None = None  # when the last look ended
+        self._duration = 0.0  # of the last look
         self.version = 0
 
-    def changed(self, place: Place) -> None:
+    def changed(self, place: ExperimentPlace) -> None:
         """An experiment was written; safe from any thread."""
         self._dirty.add(place)
 
@@ -84,8 +85,8 @@ class ExperimentIndex:
             for home in self._folders.names(f"{above}/{owner}")
         ]
 
-    def files(self, place: Place) -> tuple[Home, ExperimentFiles] | None:
-        """The home and the files of an experiment; None if there is none.
+    def files(self, place: ExperimentPlace) -> tuple[Home, ExperimentFiles] | None:
+        """The home and the files of an experiment; None if it does not exist.
 
         Raises:
             LedgerError: its folder cannot be read.
@@ -100,7 +101,7 @@ class ExperimentIndex:
     def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
         """A snapshot, for which nothing is asked over a network, run or written.
 
-        A copy on a collector shows what its ledger says: whether its supervisor lives is not known here.
+        A copy on a collector shows what its ledger records: whether its supervisor lives is not known here.
 
         Raises:
             LedgerError: its files cannot be read.
@@ -119,12 +120,15 @@ class ExperimentIndex:
         """
         with self._lock:
             interval = INTERVAL if self._site.root is None else COLLECTOR_INTERVAL
+            interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = {self._dirty.pop() for _ in range(len(self._dirty))}
             try:
                 if is_due:
+                    begin = time.monotonic()
                     self._look()
                     self._looked = time.monotonic()
+                    self._duration = self._looked - begin
                 elif dirty:
                     self._update(dirty)
             except BaseException:
@@ -139,7 +143,9 @@ class ExperimentIndex:
                 for name in self._folders.names(str(root)):
                     for experiment_id in self._folders.names(f"{root}/{name}"):
                         if name_in(experiment_id) == name:
-                            found[Place(owner, home, experiment_id)] = f"{root}/{name}/{experiment_id}"
+                            found[ExperimentPlace(owner, home, experiment_id)] = (
+                                f"{root}/{name}/{experiment_id}"
+                            )
         changed = [
             place
             for place, directory in found.items()
@@ -149,10 +155,10 @@ class ExperimentIndex:
         ]
         self._update([*changed, *(known.keys() - found.keys())])
 
-    def _load(self) -> dict[Place, _Known]:
+    def _load(self) -> dict[ExperimentPlace, _Known]:
         if self._known is None:
             rows = self._cache.read("SELECT owner, home, id, signature, status, dash_root FROM experiments")
-            self._known = {Place(*row[:3]): _Known(*row[3:]) for row in rows}
+            self._known = {ExperimentPlace(*row[:3]): _Known(*row[3:]) for row in rows}
         return self._known
 
     def dash_roots(self) -> list[str]:
@@ -161,17 +167,17 @@ class ExperimentIndex:
             roots = dict.fromkeys(known.dash_root for known in self._load().values())
         return [root for root in roots if root]
 
-    def _update(self, places: Iterable[Place]) -> None:
+    def _update(self, places: Iterable[ExperimentPlace]) -> None:
         known = self._load()
         homes = {(owner, home): Home(folder) for owner, home, folder in self.homes()}
         read = [(place, self._row(homes.get((place.owner, place.home)), place)) for place in places]
         rows = [row for _, row in read if row is not None]
         gone = [place for place, row in read if row is None and place in known]
-        same = {row.place for row in rows if self._is_same(row)}
-        changed = [row for row in rows if row.place not in same or known.get(row.place) != row.known]
+        kept = {row.place: self._entry(row.place) for row in rows}
+        changed = [row for row in rows if kept[row.place] != row.entry or known.get(row.place) != row.known]
         if not changed and not gone:
             return
-        is_new = bool(gone) or any(row.place not in same for row in changed)
+        is_new = bool(gone) or any(_lasting(kept[row.place]) != _lasting(row.entry) for row in changed)
         with self._cache.changing() as connection:
             connection.executemany("DELETE FROM experiments WHERE owner = ? AND home = ? AND id = ?", gone)
             connection.executemany(
@@ -183,11 +189,13 @@ class ExperimentIndex:
         known |= {row.place: row.known for row in changed}
         self.version += is_new
 
-    def _is_same(self, row: _ExperimentRow) -> bool:
+    def _entry(self, place: ExperimentPlace) -> str | None:
+        """The entry that the cache has of an experiment."""
         query = "SELECT entry FROM experiments WHERE owner = ? AND home = ? AND id = ?"
-        return self._cache.read(query, row.place) == [(row.entry,)]
+        found = self._cache.read(query, place)
+        return str(found[0][0]) if found else None
 
-    def _row(self, home: Home | None, place: Place) -> _ExperimentRow | None:
+    def _row(self, home: Home | None, place: ExperimentPlace) -> _ExperimentRow | None:
         if home is None:
             return None
         name = name_in(place.id)
@@ -220,7 +228,7 @@ class ExperimentIndex:
 
 
 class _ExperimentRow(NamedTuple):
-    place: Place
+    place: ExperimentPlace
     name: str
     title: str
     created: str
@@ -248,8 +256,13 @@ class _ExperimentRow(NamedTuple):
         )
 
 
+def _lasting(entry: str | None) -> Any:
+    """An entry without the seconds, which grow while an experiment runs."""
+    return None if entry is None else {**json.loads(entry), "active": None}
+
+
 def _signature(directory: str) -> str:
-    """What differs once an experiment that is over has changed; empty if that is not certain yet."""
+    """What differs once a finished experiment has changed; empty if that is not certain yet."""
     try:
         status = os.stat(f"{directory}/{LEDGER}")  # noqa: PTH116 - as text, of ten thousand experiments
     except OSError:

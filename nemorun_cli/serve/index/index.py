@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from nemorun_cli.serve.changes import Change, RecordChange
 from nemorun_cli.serve.index.background import BackgroundReader
 from nemorun_cli.serve.index.cache_file import CacheFile, CacheLostError
-from nemorun_cli.serve.index.experiment_index import ExperimentIndex
-from nemorun_cli.serve.index.experiment_index import Place as ExperimentPlace
+from nemorun_cli.serve.index.experiment_index import ExperimentIndex, ExperimentPlace
 from nemorun_cli.serve.index.record_index import RecordIndex
 from nemorun_cli.serve.index.series_index import SeriesIndex
 from nemorun_cli.tracking.store.record_paths import Place
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.site import Site
 
 CACHE: Final = "cache.sqlite"
-TRIES: Final = 3  # of what needs the cache: it may be lost, and made anew, in between
+TRIES: Final = 3  # of what needs the cache: it may be lost, and built again, in between
 _Result = TypeVar("_Result")
 
 
@@ -35,6 +34,7 @@ class Index:
         records: the records.
         experiments: the experiments.
         series: the series of metrics.
+        digests: of what each user may read of a list: the version of the list, and the digest.
 
     Args:
         site: what is served.
@@ -44,6 +44,7 @@ class Index:
     def __init__(self, site: Site, changes: Changes | None = None) -> None:
         self.site = site
         self.cache = CacheFile(site.own / CACHE)
+        self.digests: dict[tuple[str, str], tuple[str, str]] = {}
         self.records = RecordIndex(self.cache, is_collector=site.root is not None)
         self.experiments = ExperimentIndex(self.cache, site)
         self.series = SeriesIndex(self.cache)

@@ -58,8 +58,8 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """How a table is listed: the columns by the words for them, and those that tell entries apart."""
+class PagedTable:
+    """How a table is listed: the columns by the words for them, and those that identify an entry."""
 
     table: str
     orders: Mapping[str, str]

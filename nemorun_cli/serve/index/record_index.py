@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.index.cache_file import CacheFile
 
 INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+LEAST_REST: Final = 5.0  # times as long as the last look took is the least time until the next one
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 UNREADABLE: Final = "UNREADABLE"  # instead of a status
 SEPARATOR: Final = "\x1f"  # around each tag
@@ -47,7 +48,8 @@ class RecordIndex:
         self._known: dict[tuple[str, str], _Known] | None = None
         self._dirty: set[str] = set()
         self._lock = threading.Lock()
-        self._looked: float | None = None
+        self._looked: float | None = None  # when the last look ended
+        self._duration = 0.0  # of the last look
         self._roots: tuple[str, ...] = ()
         self.version = 0
 
@@ -68,12 +70,15 @@ class RecordIndex:
         """
         with self._lock:
             interval = COLLECTOR_INTERVAL if self._is_collector else INTERVAL
+            interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = [self._dirty.pop() for _ in range(len(self._dirty))]
             try:
                 if is_due or tuple(roots) != self._roots:
+                    begin = time.monotonic()
                     self._look(roots)
                     self._roots, self._looked = tuple(roots), time.monotonic()
+                    self._duration = self._looked - begin
                 elif dirty:
                     self._update((root, prefix) for root in roots for prefix in dict.fromkeys(dirty))
             except BaseException:
@@ -103,7 +108,7 @@ class RecordIndex:
         return self._known
 
     def _update(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Read these records anew; those that do not exist are removed."""
+        """Read these records again; those that do not exist are removed."""
         known = self._load()
         read = [(key, _row(*key)) for key in keys]
         rows = [row for _, row in read if row is not None and not self._is_kept(row)]
@@ -164,13 +169,15 @@ class _RecordRow(NamedTuple):
 
 
 def _row(root: str, prefix: str) -> _RecordRow | None:
-    """What the cache keeps of a record; None if there is none."""
+    """What the cache keeps of a record; None if it does not exist."""
     before = signature(root, prefix)
     try:
         record = reader.record(root, prefix)
         if record is None:
             return None
         entry = record_documents.of_record(targets.under(record))
+        if (entry["sync"] or {}).get("pending"):
+            before = ""  # what is to be sent changes without a change of the record
     except (ExpError, OSError) as error:
         text = error.message if isinstance(error, ExpError) else str(error)
         entry = {"prefix": prefix, "dash_root": root, "problem": text}

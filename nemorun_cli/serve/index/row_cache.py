@@ -10,7 +10,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.serve.index.cache_file import CacheLostError
-from nemorun_cli.serve.index.columns import BLOCK, TAIL, Column, FileColumns
+from nemorun_cli.serve.index.columns import BLOCK, TAIL, FileColumns, NumberColumn
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.row_files import DamagedRow
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.index.cache_file import CacheFile
 
 READ: Final = 1 << 22  # bytes that are parsed at a time
-LARGEST: Final = 1 << 28  # bytes of columns in memory
+LARGEST: Final = 1 << 27  # bytes of columns in memory
 SMALLEST: Final = 1 << 16  # bytes of a file that is kept in the cache: smaller ones are read as fast
 CHUNK: Final = BLOCK * 256  # numbers of a field in one row of the cache
 
@@ -167,7 +167,7 @@ def _blocks(stream: BinaryIO, offset: int) -> Iterator[bytes]:
         yield data
 
 
-def _chunks(name: str, column: Column, stored: int) -> Iterator[tuple[Any, ...]]:
+def _chunks(name: str, column: NumberColumn, stored: int) -> Iterator[tuple[Any, ...]]:
     """The rows of the cache for the numbers after the stored ones, from the last incomplete chunk on."""
     for number in range(stored // CHUNK, -(-len(column.values) // CHUNK)):
         first, end = number * CHUNK, (number + 1) * CHUNK
@@ -216,8 +216,8 @@ def _from_state(path: str, size: int, state: dict[str, Any], chunks: list[Any]) 
     Raises:
         ValueError: a part is missing.
     """
-    columns: dict[str, Column] = {
-        name: Column(
+    columns: dict[str, NumberColumn] = {
+        name: NumberColumn(
             rows=array("q") if is_sparse else None, nan=nan, is_whole=whole, is_sorted=is_sorted, sums=sums
         )
         for name, (_, is_sparse, nan, whole, is_sorted, sums) in state["columns"].items()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.serve.index.columns import TIME, Column, FileColumns
+from nemorun_cli.serve.index.columns import TIME, FileColumns, NumberColumn
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED, mean
 from nemorun_cli.tracking.store.superseding import AXES, Cut
 
@@ -64,7 +64,7 @@ class Piece:
         """The latest time of its rows."""
         return max((self.columns.latest(end - 1) for _, end in self.ranges), default=-math.inf)
 
-    def spans(self, column: Column) -> list[Range]:
+    def spans(self, column: NumberColumn) -> list[Range]:
         """The indices of the numbers of a column that count."""
         found = (column.at(first, end) for first, end in self.ranges)
         return [(first, end) for first, end in found if first < end]
@@ -157,7 +157,7 @@ class SeriesView:
             return True
         return field != AT and (self.measured is None or field in self.measured)
 
-    def columns(self, field: str) -> list[tuple[Piece, Column]]:
+    def columns(self, field: str) -> list[tuple[Piece, NumberColumn]]:
         """The numbers of a field, with the rows that count."""
         return [
             (piece, column)
