@@ -13,6 +13,7 @@ from nemorun_cli.tracking.logs import LEVELS
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.store import json_values
 from nemorun_cli.tracking.store.json_values import MAX_DEPTH, encode_row, plain
+from nemorun_cli.tracking.store.row_files import LARGEST_TIME
 from nemorun_cli.tracking.timestamps import as_moment
 
 if TYPE_CHECKING:
@@ -114,9 +115,12 @@ def _moment(value: Any) -> float:
     if value is None:
         return time.time()
     try:
-        return as_moment(value)
+        moment = as_moment(value)
     except TypeError as error:
         raise RefusedRowError(str(error)) from None
+    if not -LARGEST_TIME <= moment <= LARGEST_TIME:
+        raise RefusedRowError(f"its time is {moment}, which is not a number of seconds")
+    return moment
 
 
 def _stamp(value: Any) -> float:
@@ -125,11 +129,9 @@ def _stamp(value: Any) -> float:
         return _moment(value)
     try:
         moment = dt.datetime.fromisoformat(value)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise RefusedRowError(f"its timestamp is {value!r:.80}, not a time as in ISO 8601") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return moment.timestamp()
 
 
 def _fast_line(moment: float, fields: Mapping[str, Any]) -> bytes | None:
