@@ -599,6 +599,45 @@ class HelloDocument(TypedDict):
     limits: HelloLimitsFields
 
 
+class ImportRecordAddedFields(TypedDict):
+    """How much was added."""
+
+    params: int
+    logs: int
+    metrics: int
+    tracks: int
+    files: int
+
+
+class LeftOutFields(TypedDict):
+    """One thing."""
+
+    where: str
+    reason: str
+
+
+class ImportRecordFields(TypedDict):
+    """One record."""
+
+    prefix: str
+    origin: str
+    status: str | None
+    is_new: bool
+    added: ImportRecordAddedFields
+    left_out: list[LeftOutFields]
+
+
+class ImportDocument(TypedDict):
+    """What `exp records import --json` prints."""
+
+    schema: Literal["exp.import/1"]
+    source: str
+    dash_root: str
+    is_dry: bool
+    records: list[ImportRecordFields]
+    left_out: list[LeftOutFields]
+
+
 class LinkDocument(TypedDict):
     """What `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answers."""
 

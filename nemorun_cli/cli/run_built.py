@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from nemorun_cli import executors
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import server_lines, terminal
 from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
@@ -73,6 +73,7 @@ def _watch(started: Run, *, quiet: bool) -> Snapshot:
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     if not quiet:
+        server_lines.report(started.files, started.spec())
         terminal.warn(f"{started.id} started")
     has_signals = (
         threading.current_thread() is threading.main_thread()

@@ -21,7 +21,7 @@ LONGEST_WAIT: Final = 2.0  # seconds for each answer of the server
 def get(snapshot: Snapshot, home: Home) -> str | None:
     """Get what is missing, if another machine ran the experiment; returns what could not be had, or None.
 
-    A program that goes on from its last step finds it, whatever machine wrote it. Nothing here is changed
+    A program that continues from its last step finds it, whatever machine wrote it. Nothing here is changed
     or removed, and no error ends a resume.
     """
     server, holder = snapshot.spec.server, snapshot.holder

@@ -1,4 +1,4 @@
-"""What is said about the server of a spec: what goes there, and why nothing does yet."""
+"""Messages about the server of a spec: what goes there, and why nothing does yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import ExperimentFiles
 
-TOLD = "told"  # a file in an outbox of a home: what goes to this server was said
+TOLD = "told"  # a file in an outbox of a home: the line about what goes there was printed
 
 
 def warnings(spec: Spec, document: Document) -> list[Problem]:
@@ -36,7 +36,7 @@ def warnings(spec: Spec, document: Document) -> list[Problem]:
 def line(files: ExperimentFiles, spec: Spec) -> str | None:
     """What goes to the server of an experiment that has started; None if there is nothing new to say.
 
-    What is sent is said once for a home, a server and a setting; why nothing is sent, each time.
+    What is sent is reported once for a home, a server and a setting; why nothing is sent, each time.
     """
     if spec.server is None:
         return None
@@ -77,7 +77,7 @@ def _obstacle(server: str, prefix: str) -> str | None:
 
 
 def _is_first(files: ExperimentFiles, server: str, parts: SentParts) -> bool:
-    """Whether this was not said before; then it is noted that it was."""
+    """Whether this was not reported before; from now on it counts as reported."""
     settings = "".join(str(int(flag)) for flag in (parts.logs, parts.spec, parts.code))
     outbox = markers.of_home(str(files.home), server)
     try:

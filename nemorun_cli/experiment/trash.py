@@ -31,6 +31,7 @@ from nemorun_cli.model.clock import unix
 from nemorun_cli.storage.paths import TRASH_OF_RECORDS, ExperimentFiles, TrashFiles, skip
 from nemorun_cli.system import trees
 from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes, sync, write_whole
+from nemorun_cli.tracking.outbox import changes
 from nemorun_cli.tracking.store import record_paths
 
 if TYPE_CHECKING:
@@ -305,6 +306,8 @@ def restore(home: Home, removal: Removal) -> list[TrashItem]:
                 raise NotFoundError(f"{item.label} was restored or deleted meanwhile")
             make_folder(os.path.dirname(item.path))  # noqa: PTH120 - it is text
             move(item.trash, item.path)
+            if item.prefix is not None and item.root is not None:
+                changes.changed(record_paths.Place(item.root, item.prefix))
         except OSError as error:
             raise LedgerError(f"cannot move {item.trash} to {item.path}: {error.strerror}") from error
     for item in away:

@@ -140,7 +140,7 @@ def owner(url: str) -> str:
 
 
 def name_of_home(home: Home) -> str:
-    """What tells a home apart from those of other machines: the host's name, and the hash of its key.
+    """A name that no home of another machine has: the host's name, and the hash of the home's key.
 
     It is noted in the home, and stays the same if the host gets another name, or the home is moved.
 
@@ -154,7 +154,7 @@ def name_of_home(home: Home) -> str:
             return text
     key = creation_mark.key_of(home)
     if key is None:
-        raise LedgerError(f"{home.directory} has no key by which a server can tell it apart")
+        raise LedgerError(f"{home.directory} has no key, of which its name on a server is made")
     host = _NOT_OF_HOST.sub("-", locks.hostname()).strip("-.")[: LONGEST_HOST - 1] or "host"
     name = f"{host}-{hashlib.sha256(key).hexdigest()[:DIGITS]}"
     try:

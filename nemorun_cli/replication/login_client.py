@@ -11,16 +11,18 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import EngineError, UsageError
-from nemorun_cli.replication import connection, protocol
+from nemorun_cli.replication import connection, credentials, protocol
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLIENT: Final = "exp"
+PAGE: Final = "/device"  # of the server, where a code is entered
 LARGEST: Final = 1 << 20  # bytes of an answer
 _SHORTEST, _LONGEST = 0.2, 30.0  # seconds between polls, whatever the server asks for
 _SLOWER: Final = 5.0  # seconds that `slow_down` adds (RFC 8628, 3.5)
+_CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9-]{3,19}")
 _CONNECTION: Final = re.compile(r"^\w+\([^)]*\): ")  # what urllib3 begins its messages with
 _LONGEST_LIFE: Final = 1800.0  # seconds of waiting, whatever the server offers
 
@@ -131,10 +133,13 @@ class LoginClient:
             raise EngineError(f"{self.server}: {self._reason(answer)}", hint="try again in a minute")
         self._require(answer, "/api/device/start")
         try:
+            user_code = _CODE.fullmatch(str(body["user_code"]))[0]  # type: ignore[index] # raises TypeError
+            # The page is at the user's address: what a server names would be an argument of a program.
+            page = f"{self.server}{PAGE}"
             return DeviceCode(
-                user_code=str(body["user_code"]),
-                page=str(body["verification_uri"]),
-                page_with_code=str(body.get("verification_uri_complete", body["verification_uri"])),
+                user_code=user_code,
+                page=page,
+                page_with_code=f"{page}#code={user_code.replace('-', '')}",
                 device_code=str(body["device_code"]),
                 secret_hash=secret_hash,
                 seconds=min(float(body.get("expires_in", 600)), _LONGEST_LIFE),
@@ -197,10 +202,7 @@ class LoginClient:
                 if time.monotonic() >= end:
                     raise
                 time.sleep(_SHORTEST)
-        token = body.get("ml_dash_token")
-        if not isinstance(token, str):
-            raise self._foreign("it gives no token")
-        return token
+        return credentials.checked(str(body.get("ml_dash_token") or ""), what=f"the answer of {self.server}")
 
     def _ask_for(self, token: str, method: str, path: str) -> dict[str, Any]:
         answer = self._ask(method, path, token=token)

@@ -102,9 +102,10 @@ class PrivateJson:
 
         Raises:
             LockHeldError: another process keeps the lock.
-            UsageError: as `read`.
+            UsageError: as `read`; or the folder belongs to another user.
             OSError: the file cannot be written; it is unchanged then.
         """
+        _require_own(self.path.parent)
         make_folder(self.path.parent)
         lock = self.path.with_name(f"{self.path.name}.lock")
         descriptor = locks.take(lock, patience=PATIENCE)
@@ -124,6 +125,24 @@ class PrivateJson:
     def __del__(self) -> None:
         if (descriptor := getattr(self, "_descriptor", None)) is not None:
             os.close(descriptor)
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse to write into a folder of another user: as root, its owner could not read what is written.
+
+    Raises:
+        UsageError: it belongs to another user, or the folder above it does if it is missing.
+    """
+    for path in (folder, folder.parent):
+        with contextlib.suppress(FileNotFoundError):
+            uid = path.stat().st_uid
+            if uid not in owners.trusted():
+                name = owners.name_of(uid) or f"'#{uid}'"
+                raise UsageError(
+                    f"{path} belongs to {owners.shown(uid)}, and nothing is written there",
+                    hint=f"run exp as its owner: sudo -u {name} exp …",
+                )
+            return
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.serve import sessions, tokens
 from nemorun_cli.serve.caller import Caller, Scope
 
@@ -46,10 +47,16 @@ class Access:
         return caller
 
     def is_current(self, caller: Caller) -> bool:
-        """Whether the token, or session, of a caller is still valid: for answers that take long."""
-        if caller.session_id is not None:
-            return self.sessions.by_id(caller.session_id) is not None
-        return self.tokens.by_id(caller.token_id) is not None
+        """Whether the token, or session, of a caller is still valid: for answers that take long.
+
+        False if the files of the server cannot be read.
+        """
+        try:
+            if caller.session_id is not None:
+                return self.sessions.by_id(caller.session_id) is not None
+            return self.tokens.by_id(caller.token_id) is not None
+        except (UsageError, OSError):
+            return False
 
     def may_read(self, caller: Caller, prefix: str) -> bool:
         """Whether a caller may read below a prefix: on a private server only what is theirs."""

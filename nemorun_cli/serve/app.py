@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.routing import Route
 
 from nemorun_cli.errors import ExpError
@@ -51,26 +52,32 @@ MODULES: Final = (
     mldash_endpoints,
 )
 """The modules of endpoints, in the order in which a path is looked up."""
+SMALL: Final = 1 << 10  # bytes of an answer that is not worth compressing
+FAST: Final = 3  # the level of gzip
+NOT_COMPRESSED: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream", "text/plain")
+"""Of files and logs, ranges of bytes are asked for."""
 
 
-def make_app(site: Site, *, hosts: Collection[str], access: Access | None = None) -> Starlette:
+def make_app(site: Site, *, hosts: Collection[str]) -> Starlette:
     """The application of a server; `app.state` has `site`, `access`, `changes` and `stopping`.
 
     Args:
         site: what is served.
         hosts: names that requests may give as their host, in addition to loopback names; with a port, only
             that port is accepted.
-        access: checks tokens; that of the site by default.
     """
     table = endpoints(site)
-    access = access if access is not None else Access(site)
+    access = Access(site)
     routes = [Route(each.path, each.handler, methods=each.methods) for each in table]
     stopping = asyncio.Event()
     names = {name.lower() for name in hosts}
     gate = Middleware(Gate, table=table, routes=routes, access=access, hosts=names, stopping=stopping)
+    compression = Middleware(
+        GZipMiddleware, minimum_size=SMALL, compresslevel=FAST, exclude_content_types=NOT_COMPRESSED
+    )
     app = Starlette(
         routes=routes,
-        middleware=[gate],
+        middleware=[gate, compression],
         exception_handlers={HTTPException: _of_status, ExpError: _of_error},
     )
     app.state.site, app.state.stopping = site, stopping

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LARGEST_BODY: Final = 16 << 10  # bytes
 ML_DASH: Final = "ml-dash-client"  # its programs poll without the device code
 DEVICE_PAGE: Final = "device"  # the path of the page where a code is entered
-SIGNED: Final = re.compile(r"/v1/(?:records|experiments)/[!-~]{1,8000}")
+SIGNED: Final = re.compile(r"/v1/(?:views/)?(?:records|experiments)/[!-~]{1,8000}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _NO_STORE: Final = {"Cache-Control": "no-store"}  # RFC 6749, 5.1
 

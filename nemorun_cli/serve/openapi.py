@@ -5,13 +5,13 @@ Answers that are documents of the commands have the JSON Schemas that the packag
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse
 
+from nemorun_cli.serve.api_summaries import SUMMARIES
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.refusals import FORMAT as ERROR_FORMAT
 from nemorun_cli.spec.schema import walk
@@ -26,34 +26,6 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.site import Site
 
 PATH: Final = "/v1/openapi.json"
-ANSWERS: Final = {
-    "/v1/hello": "hello",
-    "/v1/whoami": "whoami",
-    "/v1/heard": "heard",
-    "/v1/live/{stream}": "live",
-    "/v1/views/compare": "compare",
-    "/v1/views/records": "records",
-    "/v1/views/records/{prefix:path}/.record": "record-view",
-    "/v1/views/records/{prefix:path}/.record/contents/{checksum}/link": "link",
-    "/v1/views/records/{prefix:path}/.record/curve": "curve",
-    "/v1/views/records/{prefix:path}/.record/environment": "environment",
-    "/v1/views/records/{prefix:path}/.record/files": "files",
-    "/v1/views/records/{prefix:path}/.record/logs": "record-log",
-    "/v1/views/records/{prefix:path}/.record/metrics": "metrics",
-    "/v1/views/records/{prefix:path}/.record/openings": "openings",
-    "/v1/views/records/{prefix:path}/.record/params": "params",
-    "/v1/views/records/{prefix:path}/.record/tracks": "tracks",
-    "/v1/views/experiments": "list",
-    "/v1/views/experiments/{owner}/{home}/{id}": "status",
-    "/v1/views/experiments/{owner}/{home}/{id}/diff": "diff",
-    "/v1/views/experiments/{owner}/{home}/{id}/events": "event-list",
-    "/v1/views/experiments/{owner}/{home}/{id}/graph": "graph",
-    "/v1/views/experiments/{owner}/{home}/{id}/show": "show",
-    "/v1/views/experiments/{owner}/{home}/{id}/spec": "spec",
-    "/v1/views/experiments/{owner}/{home}/{id}/status": "status",
-    "/v1/views/experiments/{owner}/{home}/{id}/why": "why",
-}
-"""The published schemas of answers, by path."""
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _LOCAL: Final = "#/$defs/"
@@ -91,7 +63,7 @@ def document(table: Iterable[Endpoint]) -> dict[str, Any]:
         described = paths.setdefault(_PARAMETER.sub(r"{\1}", endpoint.path), {})
         for method in endpoint.methods:
             described[method.lower()] = _operation(endpoint, method)
-    names = sorted(set(ANSWERS.values()))
+    names = sorted({each.schema for each in SUMMARIES.values() if each.schema is not None})
     return {
         "openapi": "3.1.0",
         "info": {"title": "exp", "version": __version__},
@@ -104,14 +76,13 @@ def document(table: Iterable[Endpoint]) -> dict[str, Any]:
 
 
 def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
-    summary = (inspect.getdoc(endpoint.handler) or "").partition("\n")[0]
-    name = ANSWERS.get(endpoint.path)
+    summary = SUMMARIES[f"{'GET' if method == 'HEAD' else method} {endpoint.path}"]
     success: dict[str, Any] = {"description": "as asked for"}
-    if name is not None and method != "HEAD":
-        success["content"] = {"application/json": {"schema": _reference(name)}}
+    if summary.schema is not None and method != "HEAD":
+        success["content"] = {"application/json": {"schema": _reference(summary.schema)}}
     refused = {"application/json": {"schema": _reference("error")}} if method != "HEAD" else {}
     operation: dict[str, Any] = {
-        "summary": summary,
+        "summary": summary.sentence,
         "operationId": f"{method.lower()} {endpoint.path}",
         "security": [] if endpoint.needs is None else [{"token": []}],
         "responses": {

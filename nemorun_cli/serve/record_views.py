@@ -101,7 +101,7 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
 
         def work() -> Response:
             index = index_of(request)
-            chosen = index.fresh(lambda index: whole_record(request, index, given.text("root")))
+            chosen = whole_record(request, index, given.text("root"))
             return json_answer(request, make(request, index, chosen, given))
 
         return await off_loop(work)
@@ -250,7 +250,7 @@ async def _content(request: Request) -> Response:
         if not _CHECKSUM.fullmatch(checksum):
             raise NotFoundError("a content is named by the SHA-256 of its bytes")
         index = index_of(request)
-        chosen = index.fresh(lambda index: whole_record(request, index, given.text("root")))
+        chosen = whole_record(request, index, given.text("root"))
         file = next(
             (file for file in reversed(chosen.data.files.versions()) if file["checksum"] == checksum), None
         )
@@ -272,7 +272,7 @@ async def _link(request: Request) -> Response:
 
     def work() -> Response:
         path = request.scope["raw_path"].partition(b"?")[0].decode("ascii")
-        index_of(request).fresh(lambda index: whole_record(request, index, None))
+        whole_record(request, index_of(request), None)
         signed = request.app.state.access.sessions.sign(path.removesuffix("/link"), request.state.caller)
         return json_answer(request, {"schema": "exp.link/1", "href": signed})
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from nemorun_cli.errors import InvalidValueError, NotFoundError, UsageError
+from nemorun_cli.errors import ExpError, InvalidValueError, NotFoundError, UsageError
 from nemorun_cli.model import clock
 from nemorun_cli.replication import protocol
 from nemorun_cli.replication.private_json import PrivateJson
@@ -286,7 +286,7 @@ class Tokens:
                 for gone in uses.keys() - known:
                     del uses[gone]
                 uses[token_id] = clock.stamp()
-        except (OSError, UsageError):
+        except (OSError, ExpError):  # a note is worth no failed request
             return
 
     def uses(self) -> dict[str, str]:

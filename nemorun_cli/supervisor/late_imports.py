@@ -45,6 +45,11 @@ SAMPLING: Final = (
     "nemorun_cli.supervisor.job_samples",
     "nemorun_cli.supervisor.system_samples",
 )
+SERVER: Final = (
+    "nemorun_cli.supervisor.shipping",
+    "nemorun_cli.tracking.outbox.addresses",
+    "nemorun_cli.tracking.outbox.changes",
+)
 SDK: Final = {"docker": ("docker", "docker.errors")}  # by executor type: what its modules import late
 
 
@@ -108,6 +113,9 @@ def needed(spec: Spec) -> Iterator[str]:
         yield "nemorun_cli.system.gpu_query"
     if spec.sampling is not None:
         yield from SAMPLING
+    if spec.server is not None:
+        yield from SERVER
+        yield "subprocess"  # which starts a sender
     if any(task.late or task.when is not None for task in spec.tasks):
         yield from EXPRESSIONS
     for kind in sorted(_types(spec)):

@@ -1,7 +1,7 @@
 """Has what an experiment records sent to its server: writes markers, starts senders, and waits for nothing.
 
 A sender is a process of its own that reads the markers. Whatever happens to it or to the server, the
-experiment goes on: an error is logged, once.
+experiment continues: an error is logged, once.
 """
 
 from __future__ import annotations

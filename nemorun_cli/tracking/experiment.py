@@ -145,6 +145,7 @@ class Experiment:
         )
         if shipping is not None:
             shipping.check(place.prefix)
+            shipping.is_new = prefix is None
         self._set_up(place, writer(), prints=print_logs, shipping=shipping)
 
     @classmethod
@@ -322,6 +323,7 @@ class Experiment:
         moved = record_paths.check_prefix(record_paths.expand(record_paths.as_text(prefix, what="prefix")))
         if self._shipping is not None:
             self._shipping.check(moved)
+            self._shipping.is_new = False
         self.place.move(moved)
         self._is_announced = True
         self._lifecycle.last_status = None  # that of the former record
@@ -422,7 +424,7 @@ class Experiment:
         Returns whether the server has all of it; also True with `EXP_TRACKING=off`, which writes nothing.
 
         Args:
-            timeout: seconds to wait at most; None for as long as it takes.
+            timeout: seconds to wait at most; None for as long as it takes, in a task for `$EXP_DRAIN`.
 
         Raises:
             InvalidValueError: the timeout is negative.

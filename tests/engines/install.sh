@@ -2,7 +2,8 @@
 # Installs what the tests on real engines, on a clock that is set, and on a server with its pages need and
 # this Debian lacks, as root; starts none of it.
 #
-#   install.sh [docker | slurm | accounting | sshd | faketime | browser | proxy | keyring] ...   (default: all)
+#   install.sh [docker | slurm | accounting | sshd | faketime | browser | proxy | keyring |
+#               systemd] ...   (default: all of them)
 set -euo pipefail
 
 declare -A programs=(
@@ -14,6 +15,7 @@ declare -A programs=(
     [browser]="chromium-headless-shell"
     [proxy]="nginx"
     [keyring]="gnome-keyring-daemon dbus-run-session"
+    [systemd]="systemd-analyze"
 )
 declare -A packages=(
     [docker]="docker.io busybox-static curl iproute2 python3"
@@ -24,6 +26,7 @@ declare -A packages=(
     [browser]="chromium-headless-shell"
     [proxy]="nginx-light"
     [keyring]="gnome-keyring dbus"
+    [systemd]="systemd"
 )
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -42,7 +45,7 @@ install() {
         --option DPkg::Lock::Timeout=300 "$@"
 }
 
-[ "$#" -gt 0 ] || set -- docker slurm accounting sshd faketime browser proxy keyring
+[ "$#" -gt 0 ] || set -- docker slurm accounting sshd faketime browser proxy keyring systemd
 
 # One at a time: apt-get does not wait for another one that reads the lists.
 exec 9>"${TMPDIR:-/tmp}/exp-tests-install.lock"

@@ -76,7 +76,7 @@ def test_a_secret_is_nowhere_on_the_server_in_any_setting(original: Path, tmp_pa
     assert not [data for data in _bytes(home) if b"secret-of-test" in data]
 
 
-def test_a_masked_spec_keeps_names_and_says_what_is_masked(original: Path, tmp_path: Path) -> None:
+def test_a_masked_spec_keeps_names_and_names_what_is_masked(original: Path, tmp_path: Path) -> None:
     """Values of `env` are `***`, also where a command has one; a value that a param has, too, stays there."""
     home = replicate(original, tmp_path, SentParts(url=URL))
     (path,) = home.directory.rglob("resolved.json")
@@ -156,7 +156,7 @@ def test_logs_that_are_not_shipped_are_said_to_be(replica: Exp, original: Path, 
     ids=lambda command: command[0],
 )
 def test_a_copy_never_acts(replica: Exp, original: Path, command: list[str]) -> None:
-    """Nothing is resumed, cancelled or written in a server's copy; the message says where to do it."""
+    """Nothing is resumed, cancelled or written in a server's copy; the message names the place to do it."""
     before = {path: path.stat().st_mtime_ns for path in replica.home.rglob("*")}
     words = [word.format(id=original.name) for word in command]
     refused = replica(*words, *([original.name] if len(words) == 1 else []), code=2)

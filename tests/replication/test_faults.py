@@ -12,11 +12,11 @@ from nemorun_cli.replication.remote_errors import RemoteFault
 from nemorun_cli.replication.sender import outbox_files
 
 if TYPE_CHECKING:
-    from conftest import Local
     from support.cutting_proxy import CuttingProxy, SeenRequest
+    from support.local_records import LocalRecords
 
 
-def test_a_record_arrives_byte_for_byte(local: Local) -> None:
+def test_a_record_arrives_byte_for_byte(local: LocalRecords) -> None:
     """All files of a record are the same on the server, and then its marker is removed."""
     with (record := local.open()).run:
         local.mark(record)
@@ -34,7 +34,7 @@ def test_a_record_arrives_byte_for_byte(local: Local) -> None:
 
 
 @pytest.mark.parametrize("part", [index / amount(6, long=100) for index in range(amount(6, long=100))])
-def test_what_was_cut_is_continued(local: Local, proxy: CuttingProxy, part: float) -> None:
+def test_what_was_cut_is_continued(local: LocalRecords, proxy: CuttingProxy, part: float) -> None:
     """A batch, or a content, whose upload is cut anywhere is continued where the server has it."""
     with (record := local.open()).run:
         local.mark(record)
@@ -56,7 +56,7 @@ def test_what_was_cut_is_continued(local: Local, proxy: CuttingProxy, part: floa
     assert local.differences() == []
 
 
-def test_a_lost_answer_stores_nothing_twice(local: Local, proxy: CuttingProxy) -> None:
+def test_a_lost_answer_stores_nothing_twice(local: LocalRecords, proxy: CuttingProxy) -> None:
     """What the server stored without the client knowing is not stored again."""
     lost: set[str] = set()
     proxy.faults.loses = lambda request: (
@@ -72,7 +72,7 @@ def test_a_lost_answer_stores_nothing_twice(local: Local, proxy: CuttingProxy) -
     assert local.differences() == []
 
 
-def test_a_server_with_other_bytes_keeps_them(local: Local, proxy: CuttingProxy) -> None:
+def test_a_server_with_other_bytes_keeps_them(local: LocalRecords, proxy: CuttingProxy) -> None:
     """A record that was lost here and begun again under the same names is not mixed with the one there."""
     with (record := local.open()).run:
         local.mark(record)
@@ -101,7 +101,7 @@ def test_a_server_with_other_bytes_keeps_them(local: Local, proxy: CuttingProxy)
 STALE = amount(3, long=30)
 
 
-def test_a_stale_offset_is_corrected_by_the_server(local: Local) -> None:
+def test_a_stale_offset_is_corrected_by_the_server(local: LocalRecords) -> None:
     """A note that says more or less than the server has costs a request, and no byte."""
     with (record := local.open()).run:
         local.mark(record)
@@ -152,7 +152,9 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_an_answer_that_concerns_all_is_waited_for(local: Local, proxy: CuttingProxy, case: str) -> None:
+def test_an_answer_that_concerns_all_is_waited_for(
+    local: LocalRecords, proxy: CuttingProxy, case: str
+) -> None:
     """What a server answers to a write decides how long the sender waits; then all arrives."""
     content, code, (least, most) = ANSWERS[case]
     with (record := local.open()).run:
@@ -177,7 +179,7 @@ def test_an_answer_that_concerns_all_is_waited_for(local: Local, proxy: CuttingP
     assert sender.error is None
 
 
-def test_the_token_follows_no_redirect(local: Local, proxy: CuttingProxy) -> None:
+def test_the_token_follows_no_redirect(local: LocalRecords, proxy: CuttingProxy) -> None:
     """A redirect is not followed, not even on the same server, and `hello` does without the token."""
     with (record := local.open()).run:
         local.mark(record)
@@ -193,7 +195,7 @@ def test_the_token_follows_no_redirect(local: Local, proxy: CuttingProxy) -> Non
     assert "authorization" not in proxy.seen[0].head.lower()
 
 
-def test_what_is_too_large_is_sent_in_halves(local: Local, proxy: CuttingProxy) -> None:
+def test_what_is_too_large_is_sent_in_halves(local: LocalRecords, proxy: CuttingProxy) -> None:
     """A proxy with a lower limit than the server's makes the batches and the pieces of contents smaller."""
     limit = 20_000
     proxy.faults.answers = lambda request: (
@@ -210,7 +212,7 @@ def test_what_is_too_large_is_sent_in_halves(local: Local, proxy: CuttingProxy) 
     assert local.differences() == []
 
 
-def test_one_file_that_is_refused_stops_no_other(local: Local, proxy: CuttingProxy) -> None:
+def test_one_file_that_is_refused_stops_no_other(local: LocalRecords, proxy: CuttingProxy) -> None:
     """A file that the server does not accept is noted and left alone; the others arrive, the marker stays."""
     proxy.faults.answers = lambda request: (
         _error("422 Unprocessable", "bad_row") if "/params/" in request.path else None

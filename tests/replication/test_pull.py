@@ -19,13 +19,13 @@ from nemorun_cli.replication.remote_errors import RemoteError
 from nemorun_cli.tracking.outbox import markers
 
 if TYPE_CHECKING:
-    from conftest import Local
     from support.cutting_proxy import CuttingProxy, SeenRequest
+    from support.local_records import LocalRecords
 
     from nemorun_cli.tracking import Experiment
 
 
-def other_machine(local: Local, tmp_path: Path) -> Path:
+def other_machine(local: LocalRecords, tmp_path: Path) -> Path:
     """Another folder of records, as on another machine."""
     root = tmp_path / "other"
     root.mkdir(exist_ok=True)
@@ -33,7 +33,7 @@ def other_machine(local: Local, tmp_path: Path) -> Path:
     return root
 
 
-def delivered(local: Local, *losses: float, blob: bytes = b"content") -> Experiment:
+def delivered(local: LocalRecords, *losses: float, blob: bytes = b"content") -> Experiment:
     """A record that the server has."""
     with (record := local.open()).run:
         local.mark(record)
@@ -54,7 +54,7 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_record_is_pulled_whole(local: Local, tmp_path: Path) -> None:
+def test_a_record_is_pulled_whole(local: LocalRecords, tmp_path: Path) -> None:
     """What another machine has sent is the same here, and pulled only once."""
     delivered(local, 1, 2, blob=os.urandom(200_000))
     root = other_machine(local, tmp_path)
@@ -64,7 +64,7 @@ def test_a_record_is_pulled_whole(local: Local, tmp_path: Path) -> None:
     assert pull.pull_record(local.outbox.url, str(root), local.prefix).files == 0
 
 
-def test_two_machines_continue_each_other(local: Local, tmp_path: Path) -> None:
+def test_two_machines_continue_each_other(local: LocalRecords, tmp_path: Path) -> None:
     """After a pull the next opening is a later generation, and both machines have all rows."""
     delivered(local, 1, 2)
     root = other_machine(local, tmp_path)
@@ -82,7 +82,7 @@ def test_two_machines_continue_each_other(local: Local, tmp_path: Path) -> None:
     assert local.open().metrics(None).last("loss") == 3
 
 
-def test_a_file_that_is_a_beginning_is_continued(local: Local, tmp_path: Path) -> None:
+def test_a_file_that_is_a_beginning_is_continued(local: LocalRecords, tmp_path: Path) -> None:
     """A file that is shorter here gets the rest; one that differs, or is longer, stays as it is."""
     delivered(local, 1, 2, 3)
     root = other_machine(local, tmp_path)
@@ -100,7 +100,7 @@ def test_a_file_that_is_a_beginning_is_continued(local: Local, tmp_path: Path) -
         assert (root / name).read_bytes() == content
 
 
-def test_what_is_written_here_is_never_changed(local: Local) -> None:
+def test_what_is_written_here_is_never_changed(local: LocalRecords) -> None:
     """While a program has a record open, a longer copy of its files on the server does not come here."""
     with (record := local.open()).run:
         local.mark(record)
@@ -139,7 +139,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("path", HOSTILE)
 def test_what_a_hostile_server_names_is_not_written(
-    local: Local, proxy: CuttingProxy, tmp_path: Path, path: str
+    local: LocalRecords, proxy: CuttingProxy, tmp_path: Path, path: str
 ) -> None:
     """Of the paths that a server names, only those of a record's files are asked for and written."""
     root = other_machine(local, tmp_path)
@@ -159,7 +159,7 @@ CONTENT = hashlib.sha256(b"right").hexdigest()
     [(5, b"wrong"), (3, b"right"), (9, b"right"), (1 << 60, b"right")],
 )
 def test_a_content_is_checked(
-    local: Local, proxy: CuttingProxy, tmp_path: Path, size: int, body: bytes
+    local: LocalRecords, proxy: CuttingProxy, tmp_path: Path, size: int, body: bytes
 ) -> None:
     """A content that is not what its name says is not kept, nor is one whose end is missing."""
     root = other_machine(local, tmp_path)
@@ -182,7 +182,7 @@ def test_a_content_is_checked(
     assert files(root) == {}
 
 
-def test_no_link_is_followed(local: Local, tmp_path: Path) -> None:
+def test_no_link_is_followed(local: LocalRecords, tmp_path: Path) -> None:
     """A folder of the record that is a link to another place gets nothing, nor a file that is one."""
     delivered(local, 1)
     root, elsewhere = other_machine(local, tmp_path), tmp_path / "elsewhere"
@@ -199,7 +199,7 @@ def test_no_link_is_followed(local: Local, tmp_path: Path) -> None:
 
 
 def test_a_pull_that_is_cut_leaves_nothing_half_done(
-    local: Local, proxy: CuttingProxy, tmp_path: Path
+    local: LocalRecords, proxy: CuttingProxy, tmp_path: Path
 ) -> None:
     """A pull that fails anywhere leaves whole files, and the next one gets the rest."""
     delivered(local, *range(50), blob=os.urandom(100_000))
@@ -216,7 +216,7 @@ def test_a_pull_that_is_cut_leaves_nothing_half_done(
     assert files(root) == whole
 
 
-def test_what_the_server_does_not_have_is_not_found(local: Local, tmp_path: Path) -> None:
+def test_what_the_server_does_not_have_is_not_found(local: LocalRecords, tmp_path: Path) -> None:
     """A record that the server does not have is not found, and nothing is created here."""
     root = other_machine(local, tmp_path)
     with pytest.raises(NotFoundError, match=local.prefix):
@@ -225,7 +225,7 @@ def test_what_the_server_does_not_have_is_not_found(local: Local, tmp_path: Path
 
 
 def test_the_program_says_by_its_exit_code_what_it_found(
-    local: Local, proxy: CuttingProxy, tmp_path: Path
+    local: LocalRecords, proxy: CuttingProxy, tmp_path: Path
 ) -> None:
     """The program that pulls for others exits with 0, 3, 6 or 8, and its last line says why."""
     delivered(local, 1)

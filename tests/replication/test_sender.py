@@ -24,15 +24,15 @@ from nemorun_cli.tracking.outbox import markers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Local
     from support.cutting_proxy import CuttingProxy, SeenRequest
+    from support.local_records import LocalRecords
     from support.served import Served
 
 LINGER = "EXP_SENDER_LINGER"
 
 
 @pytest.fixture
-def senders(local: Local) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def senders(local: LocalRecords) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts senders as programs do; what holds the lock in the end is killed."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -48,7 +48,7 @@ def senders(local: Local) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     end_sender(local)
 
 
-def end_sender(local: Local) -> None:
+def end_sender(local: LocalRecords) -> None:
     """Kill the sender of the outbox, and wait until its lock is free."""
     while (pid := locks.holder_by_kernel(Path(local.outbox.lock))) is not None:
         os.kill(pid, signal.SIGKILL)
@@ -68,7 +68,9 @@ experiment.run.complete()
 """
 
 
-def start_program(local: Local, url: str = "", rows: int = 10, **environment: str) -> subprocess.Popen[str]:
+def start_program(
+    local: LocalRecords, url: str = "", rows: int = 10, **environment: str
+) -> subprocess.Popen[str]:
     """A program that logs rows, prints its opening, and ends its record when its input ends."""
     argv = [sys.executable, "-c", PROGRAM, local.prefix, str(local.root), url, str(rows)]
     pipe = subprocess.PIPE
@@ -77,14 +79,14 @@ def start_program(local: Local, url: str = "", rows: int = 10, **environment: st
     )
 
 
-def there(local: Local, prefix: str | None = None) -> reader.Record:
+def there(local: LocalRecords, prefix: str | None = None) -> reader.Record:
     """The record on the server."""
     record = reader.record(local.replica, prefix or local.prefix)
     assert record is not None
     return record
 
 
-def test_a_killed_program_is_lost_on_the_server(local: Local) -> None:
+def test_a_killed_program_is_lost_on_the_server(local: LocalRecords) -> None:
     """The record of a program that was killed gets the verdict `lost` here, which arrives with all rows."""
     program = start_program(local)
     assert program.stdout is not None
@@ -102,7 +104,7 @@ def test_a_killed_program_is_lost_on_the_server(local: Local) -> None:
     assert local.differences() == []
 
 
-def test_a_machine_that_restarted_has_lost_its_programs(local: Local) -> None:
+def test_a_machine_that_restarted_has_lost_its_programs(local: LocalRecords) -> None:
     """What was open when the machine went down has the verdict `lost` after it is up again."""
     record = local.open()
     record.run.start()
@@ -120,7 +122,7 @@ def test_a_machine_that_restarted_has_lost_its_programs(local: Local) -> None:
     del sender
 
 
-def test_alive_programs_are_reported(local: Local, proxy: CuttingProxy) -> None:
+def test_alive_programs_are_reported(local: LocalRecords, proxy: CuttingProxy) -> None:
     """The server is told which openings have a process, and of those alone."""
     bodies = []
 
@@ -142,7 +144,9 @@ def test_alive_programs_are_reported(local: Local, proxy: CuttingProxy) -> None:
     assert len(bodies) == 1
 
 
-def test_one_sender_ships_for_all(local: Local, senders: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_one_sender_ships_for_all(
+    local: LocalRecords, senders: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     """Of two senders of an outbox one ends at once; if the other is killed, the next one delivers."""
     first = senders()
     eventually(lambda: outbox_files.read_state(local.outbox).get("pid") == first.pid)
@@ -164,7 +168,7 @@ def test_one_sender_ships_for_all(local: Local, senders: Callable[..., subproces
     assert os.environ["EXP_TOKEN"] not in log
 
 
-def test_many_programs_start_one_sender(local: Local, proxy: CuttingProxy) -> None:
+def test_many_programs_start_one_sender(local: LocalRecords, proxy: CuttingProxy) -> None:
     """Forked programs that open records at the same time have one sender, no zombie, no connection."""
     text = """
     import os, sys, psutil
@@ -204,7 +208,7 @@ def test_many_programs_start_one_sender(local: Local, proxy: CuttingProxy) -> No
 
 
 def test_a_new_login_continues_without_a_restart(
-    local: Local, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch, collector: Served
+    local: LocalRecords, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch, collector: Served
 ) -> None:
     """A sender whose token is refused reads the token again within a minute, or when somebody asks for it."""
     monkeypatch.setenv("EXP_TOKEN", "old-old-old")
@@ -230,7 +234,7 @@ def test_a_new_login_continues_without_a_restart(
     assert "old-old-old" not in Path(local.outbox.state).read_text(encoding="utf-8")
 
 
-def test_the_prefix_of_another_user_is_kept_here(local: Local) -> None:
+def test_the_prefix_of_another_user_is_kept_here(local: LocalRecords) -> None:
     """A record below a prefix that the token is not for stays here, and holds up no other."""
     foreign = f"bob/{local.prefix}"
     for prefix in (foreign, local.prefix):
@@ -249,7 +253,7 @@ def test_the_prefix_of_another_user_is_kept_here(local: Local) -> None:
     assert not lines.exists() or lines.read_text(encoding="utf-8").count("forbidden") <= 1
 
 
-def test_rows_overtake_a_large_content(local: Local, proxy: CuttingProxy) -> None:
+def test_rows_overtake_a_large_content(local: LocalRecords, proxy: CuttingProxy) -> None:
     """While a content is sent in pieces, the rows that are logged meanwhile arrive between them."""
     proxy.faults = Faults(rate=3e6, delay=0.001)
     with (record := local.open()).run:
@@ -276,7 +280,7 @@ def test_rows_overtake_a_large_content(local: Local, proxy: CuttingProxy) -> Non
 
 @pytest.mark.parametrize("ahead", [-3600, 3600])
 def test_a_clock_that_differs_is_noted_and_does_no_harm(
-    local: Local, proxy: CuttingProxy, ahead: int
+    local: LocalRecords, proxy: CuttingProxy, ahead: int
 ) -> None:
     """A server whose clock is an hour off gets everything in order, and the difference is known."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + ahead))
@@ -303,7 +307,9 @@ def test_a_clock_that_differs_is_noted_and_does_no_harm(
         ([], "not_an_exp_server"),
     ],
 )
-def test_another_major_version_is_refused(local: Local, proxy: CuttingProxy, hello: Any, code: str) -> None:
+def test_another_major_version_is_refused(
+    local: LocalRecords, proxy: CuttingProxy, hello: Any, code: str
+) -> None:
     """A server with another major version of the protocol gets nothing; a minor one makes no difference."""
     body = json.dumps(hello).encode()
     proxy.faults.answers = lambda _: answer("200 OK", body=body, Content_Type="application/json")
@@ -317,7 +323,7 @@ def test_another_major_version_is_refused(local: Local, proxy: CuttingProxy, hel
 
 
 def test_much_that_waits_takes_little_memory(
-    local: Local, senders: Callable[..., subprocess.Popen[bytes]]
+    local: LocalRecords, senders: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     """A long time without a server is made up within seconds, in order, with less than 100 MB."""
     rows = amount(150_000, long=1_000_000)
@@ -337,7 +343,7 @@ def test_much_that_waits_takes_little_memory(
     assert local.differences() == []
 
 
-def test_rows_of_a_forked_process_after_the_end_arrive(local: Local) -> None:
+def test_rows_of_a_forked_process_after_the_end_arrive(local: LocalRecords) -> None:
     """What is appended to a record shortly after its end is sent, too."""
     with (record := local.open()).run:
         local.mark(record)
@@ -352,7 +358,7 @@ def test_rows_of_a_forked_process_after_the_end_arrive(local: Local) -> None:
     assert local.differences() == []
 
 
-def test_a_marker_written_again_is_not_removed(local: Local) -> None:
+def test_a_marker_written_again_is_not_removed(local: LocalRecords) -> None:
     """A marker that is replaced while it is being removed stays."""
     markers.mark(local.outbox, "m", prefix=local.prefix)
     before = outbox_files.markers(local.outbox)["m.json"]
@@ -364,7 +370,7 @@ def test_a_marker_written_again_is_not_removed(local: Local) -> None:
     assert local.pending == []
 
 
-def test_a_removed_record_is_forgotten(local: Local) -> None:
+def test_a_removed_record_is_forgotten(local: LocalRecords) -> None:
     """A marker of a record that no longer exists is removed."""
     markers.mark(local.outbox, "gone", prefix=f"{local.prefix}/none")
     local.deliver()

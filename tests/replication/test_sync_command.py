@@ -17,31 +17,31 @@ from support.patience import eventually
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
-    from conftest import Local
     from support.cutting_proxy import CuttingProxy
+    from support.local_records import LocalRecords
 
 
-def exp(local: Local, *arguments: str, **environment: str) -> tuple[int, str, str]:
+def exp(local: LocalRecords, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """`exp` in this process, in the folder of the records."""
     local.root.mkdir(exist_ok=True)
     return in_process.run(arguments, program="exp", folder=local.root, env={**os.environ, **environment})
 
 
-def sync(local: Local, *arguments: str, **environment: str) -> tuple[int, dict[str, Any], str]:
+def sync(local: LocalRecords, *arguments: str, **environment: str) -> tuple[int, dict[str, Any], str]:
     """`exp sync --json` for these records; its exit code, its only outbox, and its messages."""
     code, out, err = exp(local, "sync", "--dash-root", str(local.root), "--json", *arguments, **environment)
     [outbox] = checked(json.loads(out))["outboxes"]
     return code, outbox, err
 
 
-def logged(local: Local, prefix: str | None = None) -> None:
+def logged(local: LocalRecords, prefix: str | None = None) -> None:
     """A marked record of a program that has ended."""
     with (record := local.open(prefix)).run:
         local.mark(record)
         record.metrics.log(loss=1)
 
 
-def test_sync_delivers_all_and_reports_what_is_left(local: Local) -> None:
+def test_sync_delivers_all_and_reports_what_is_left(local: LocalRecords) -> None:
     """Before, `--status` names what is pending; then all arrives with exit 0, also the second time."""
     logged(local)
     code, before, _ = sync(local, "--status")
@@ -66,7 +66,7 @@ def test_sync_delivers_all_and_reports_what_is_left(local: Local) -> None:
     ],
 )
 def test_sync_exits_with_what_is_in_the_way(
-    local: Local, proxy: CuttingProxy, *, token: str, code: int, state: str, word: str
+    local: LocalRecords, proxy: CuttingProxy, *, token: str, code: int, state: str, word: str
 ) -> None:
     """A refused token is exit 2, a server that does not answer 6, and all stays here."""
     logged(local)
@@ -83,7 +83,7 @@ def test_sync_exits_with_what_is_in_the_way(
     assert local.differences() == []
 
 
-def test_sync_exits_with_4_if_something_is_refused(local: Local) -> None:
+def test_sync_exits_with_4_if_something_is_refused(local: LocalRecords) -> None:
     """A record that the server does not take is left, the others arrive."""
     logged(local)
     logged(local, f"bob/{local.prefix}")
@@ -94,7 +94,7 @@ def test_sync_exits_with_4_if_something_is_refused(local: Local) -> None:
     assert local.differences() == []
 
 
-def test_sync_takes_names(local: Local) -> None:
+def test_sync_takes_names(local: LocalRecords) -> None:
     """Only the records that are named are delivered; a name without any is all there is."""
     others = [f"{local.prefix}/{index}" for index in range(3)]
     for prefix in others:
@@ -106,7 +106,7 @@ def test_sync_takes_names(local: Local) -> None:
     assert local.pending == []
 
 
-def test_a_record_that_was_written_without_a_server_can_be_sent(local: Local) -> None:
+def test_a_record_that_was_written_without_a_server_can_be_sent(local: LocalRecords) -> None:
     """`exp sync PREFIX --url URL` sends what no program marked; a prefix that nothing has is an error."""
     with local.open().run:
         pass
@@ -120,7 +120,7 @@ def test_a_record_that_was_written_without_a_server_can_be_sent(local: Local) ->
     assert "a/b/c" in err or "no record" in err
 
 
-def test_sync_waits_for_the_sender_at_work(local: Local) -> None:
+def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
     """While another process ships, `exp sync` hurries it, waits, and reports what it has delivered."""
     command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
     sender = subprocess.Popen(command, env={**os.environ, "EXP_SENDER_LINGER": "60"})
@@ -135,7 +135,7 @@ def test_sync_waits_for_the_sender_at_work(local: Local) -> None:
         sender.wait()
 
 
-def test_two_at_once_deliver_once(local: Local) -> None:
+def test_two_at_once_deliver_once(local: LocalRecords) -> None:
     """Of two `exp sync` at the same time, as from cron, both end with 0 and all is there once."""
     for index in range(4):
         logged(local, f"{local.prefix}/{index}")
@@ -161,7 +161,7 @@ print(sorted(times)[1980])
 """
 
 
-def test_a_run_without_a_server_is_as_without_the_argument(local: Local) -> None:
+def test_a_run_without_a_server_is_as_without_the_argument(local: LocalRecords) -> None:
     """With a server that is away for the whole run, exit code, files and output are those of a local run."""
     url = "http://127.0.0.1:9"
     results = {}
@@ -188,7 +188,7 @@ def test_a_run_without_a_server_is_as_without_the_argument(local: Local) -> None
     assert local.differences(f"{local.prefix}/away") == []
 
 
-def _folders(local: Local, name: str) -> list[str]:
+def _folders(local: LocalRecords, name: str) -> list[str]:
     """The folders of the row files of a record, as often as they have one."""
     above = local.root / local.prefix / name
     return sorted(str(path.relative_to(above).parent) for path in above.rglob("*.jsonl"))
@@ -201,7 +201,7 @@ def _end(lock: Path) -> None:
         eventually(lambda: not locks.is_held(lock))
 
 
-def test_the_text_is_for_people(local: Local) -> None:
+def test_the_text_is_for_people(local: LocalRecords) -> None:
     """What is left is a table with the reason; what a server sent is shown without control characters."""
     logged(local)
     code, out, err = exp(local, "sync", "--dash-root", str(local.root), "--status")
@@ -217,7 +217,7 @@ def test_the_text_is_for_people(local: Local) -> None:
 
 
 @pytest.mark.parametrize(("token", "remedy"), [("wrong", "exp login"), (None, "exp sync --dash-root")])
-def test_doctor_reports_what_has_not_arrived(local: Local, token: str | None, remedy: str) -> None:
+def test_doctor_reports_what_has_not_arrived(local: LocalRecords, token: str | None, remedy: str) -> None:
     """`exp doctor` names a server that has not everything, since when and why, and the remedy."""
     logged(local)
     if token:
@@ -231,3 +231,18 @@ def test_doctor_reports_what_has_not_arrived(local: Local, token: str | None, re
     checks = json.loads(exp(local, "doctor", "--json", EXP_DASH_ROOT=str(local.root))[1])["checks"]
     [check] = [check for check in checks if check["subject"] == f"server {local.outbox.url}"]
     assert check["state"] == "well"
+
+
+def test_sync_finds_the_folders_that_senders_have_noted(local: LocalRecords, tmp_path: Path) -> None:
+    """What a sender could not deliver is found from any folder, without an option, and then forgotten."""
+    logged(local)
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_TOKEN": "wrong"})
+    noted = tmp_path / "home" / "outbox" / "roots"
+    eventually(lambda: noted.is_dir() and any(noted.iterdir()))
+    sender.kill()
+    sender.wait()
+    code, out, err = in_process.run(["sync"], program="exp", folder=tmp_path, env=dict(os.environ))
+    assert (code, out) == (0, ""), err
+    assert local.differences() == []
+    assert list(noted.iterdir()) == []

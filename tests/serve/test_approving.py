@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -73,6 +74,31 @@ def test_a_session_survives_a_restart_of_the_server(tmp_path: Path) -> None:
         assert second.ask("GET", "/v1/whoami", token=session).json["user"] == "alice"
         Tokens(second.own).revoke(["alice"])
         assert second.ask("GET", "/v1/whoami", token=session).status == 401
+
+
+def test_an_open_stream_ends_with_its_token(server: Served) -> None:
+    """A stream of events ends when its token is revoked or expires, or its session ends; others stay open."""
+    revoked, leaving = Tokens(server.own).add("alice"), server.add_token("alice")
+    session = server.ask("POST", "/v1/session", token=leaving).json["token"]
+    expiring = server.add_token("alice", seconds=4.0)
+    tokens = [revoked.secret, session, expiring, server.token]
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(contextlib.closing(server.connect())) for _ in tokens]
+        answers = []
+        for connection, token in zip(connections, tokens, strict=True):
+            headers = {"Authorization": f"Bearer {token}"}
+            connection.request("GET", "/v1/live?topics=records", headers=headers)
+            answers.append(stack.enter_context(connection.getresponse()))
+            assert answers[-1].status == 200
+        Tokens(server.own).revoke([revoked.token.id])
+        assert server.ask("POST", "/v1/logout", token=session).status == 200
+        for answer in answers[:-1]:
+            assert b"event: end" in answer.read()
+        stream = connections[-1].sock
+        stream.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            assert b"event: end" not in answers[-1].fp.read1()
+    assert server.ask("GET", "/v1/whoami", token=leaving).status == 200
 
 
 def test_other_users_of_the_machine_get_nothing(

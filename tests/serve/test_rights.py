@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from nemorun_cli.serve.access import Access
 from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.site import Site
+from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,3 +228,46 @@ def test_an_upload_goes_where_its_rights_were_checked(
     assert client.post(nodes, content=other, headers=headers).status_code in {400, 403}
     assert not list((folder / "root/bob/p/up").rglob("blobs/??/*"))
     assert client.post(nodes, content=f"{own}{file}--b--\r\n", headers=headers).status_code == 201
+
+
+MARKER = "f00dface"
+
+
+def test_a_private_server_shows_nothing_of_others(
+    client: TestClient, private: TestClient, access: Access, folder: Path
+) -> None:
+    """On a private server no reading request of another user has anything of a record in its answer."""
+    experiment = Experiment(f"bob/{MARKER}/net", dash_root=folder / "root", print_logs=False)
+    with experiment.run:
+        experiment.params.set(**{MARKER: 1})
+        experiment.metrics(MARKER).log(loss=1.0)
+        experiment.log(MARKER)
+        experiment.files.save_text(MARKER, to=f"{MARKER}.txt")
+    prefix, home = f"bob/{MARKER}/net", f"host-{MARKER}"
+    checksum = hashlib.sha256(MARKER.encode()).hexdigest()
+    owner, other = (bearer(access.tokens.add(user).secret) for user in ("bob", "alice"))
+    names = {"prefix:path": prefix, "owner": "bob", "home": home, "id": f"x_{MARKER}", "checksum": checksum}
+    asked = {
+        re.sub(r"\{([^}]*)\}", lambda name: names.get(name[1], f"openings/{MARKER}"), endpoint.path)
+        for endpoint in client.app.state.endpoints  # type: ignore[attr-defined] # of Starlette
+        if "GET" in endpoint.methods and endpoint.needs is Scope.READ and endpoint.path != "/v1/live"
+    }
+    asked |= {
+        f"/v1/views/records?{query}"
+        for query in (f"prefix=bob/{MARKER}", "prefix=*", "owner=bob", f"text={MARKER}")
+    }
+    asked |= {f"/v1/views/compare?prefix={glob}" for glob in ("bob", "*", f"bob/{MARKER}/*")}
+    asked |= {f"/v1/records/{prefix}/.record?sizes=1", "/v1/views/experiments?owner=bob"}
+    seen = 0
+    for path in asked:
+        seen += MARKER in client.get(path, headers=owner).text.replace(path, "")
+        answer = private.get(path, headers=other)
+        text = answer.text.replace(prefix, "").replace(path, "").replace(f"bob/{home}/x_{MARKER}", "")
+        assert answer.status_code in {403, 404} or MARKER not in text, (path, answer.text)
+        assert answer.status_code < 500, path
+    assert seen >= 10
+    variables = {"pattern": "*", "slug": "bob", "namespaceSlug": "bob"}
+    for query in ("searchExperimentsPaginated", "projectsPaginated", "namespace"):
+        body = {"query": f"query {{ {query} {{ id }} }}", "variables": variables}
+        assert MARKER in client.post("/graphql", json=body, headers=owner).text
+        assert MARKER not in private.post("/graphql", json=body, headers=other).text

@@ -66,7 +66,7 @@ def test_true_is_the_server_of_the_environment(tmp_path: Path, monkeypatch: pyte
 
 
 def test_false_is_no_server(tmp_path: Path) -> None:
-    """`dash_url: false` takes back the server of a spec that is extended."""
+    """`dash_url: false` removes the server of a spec that is extended."""
     assert _read(tmp_path, "{dash_url: false}").tracking == {}
 
 

@@ -207,7 +207,7 @@ def test_every_late_import_is_known(workspace: ExpWorkspace) -> None:
     spec = create.resolve(document, create.tentative(document, workspace.home))
     first, late = (next(task for task in spec.tasks if task.id == name) for name in ("first", "late"))
     other = [replace(first, executor=kind, resources=Resources(gpus=1)) for kind in ("docker", "slurm")]
-    spec = replace(spec, tasks=(first, late, *other), tracking={"system": 30.0})
+    spec = replace(spec, tasks=(first, late, *other), tracking={"system": 30.0, "dash_url": "https://a"})
     names = [*late_imports.needed(spec), "psutil", "filelock", "nemorun_cli.executors.local", *LAUNCHERS]
     program = [sys.executable, "-P", "-c", PROGRAM, *names]
     loaded = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout.split()

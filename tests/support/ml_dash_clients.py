@@ -1,4 +1,4 @@
-"""ML-Dash's real clients, unmodified, each in a virtual environment of its own beside that of the tests.
+"""ML-Dash's real clients, unmodified, each in a virtual environment of its own, next to that of the tests.
 
     python tests/support/ml_dash_clients.py    installs them; the test command does so in the background
 

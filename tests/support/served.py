@@ -106,23 +106,27 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, *options: str, collects: bool = True, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *options: str,
+    home: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
-    """A server with a home, and a root unless it serves this machine's files, in the folder.
+    """A server that collects in the folder, or one that serves a home.
 
     Args:
         folder: is empty, or has the files of an earlier server.
         options: of the command.
-        collects: whether it has a root.
+        home: is served; None for a server with a root.
         environment: more variables.
     """
-    home, root, log = folder / "home", folder / "root", folder / f"server-{os.urandom(4).hex()}.log"
+    root, log = folder / "root", folder / f"server-{os.urandom(4).hex()}.log"
     where = () if "--uds" in options or "--port" in options else ("--port", "0")
-    argv = [EXP, "serve", "--json", "--log-requests", *where, *(("--root", str(root)) if collects else ())]
+    what = ("--root", str(root)) if home is None else ()
+    argv = [EXP, "serve", "--json", "--log-requests", *where, *what]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [*argv, *options],
-            env={**os.environ, "NEMORUN_HOME": str(home), **(environment or {})},
+            env={**os.environ, "NEMORUN_HOME": str(home or folder / "home"), **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -132,7 +136,7 @@ def served(
     try:
         line = process.stdout.readline()
         assert line, f"it ended: {process.wait(PATIENCE)}, {log.read_text(encoding='utf-8')}"
-        own = root / ".server" if collects else home / "server"
+        own = root / ".server" if home is None else home / "server"
         yield Served(process, json.loads(line), own, log)
     finally:
         if process.poll() is None:

@@ -14,6 +14,7 @@ from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment import run
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication import outbox_checks
+from nemorun_cli.replication.sender import known_roots
 from nemorun_cli.storage import creation_mark
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.reports import doctor_report, owner_checks
@@ -58,7 +59,7 @@ def command(
         *doctor_report.of_tools(),
         doctor_report.of_machine(),
         doctor_report.of_session(),
-        *outbox_checks.of_outboxes([str(targets.root(None))], str(home.directory)),
+        *outbox_checks.of_outboxes([str(targets.root(None)), *known_roots.known()], str(home.directory)),
         *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
         *([problem] if problem is not None else []),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,7 +12,9 @@ import typer
 from nemorun_cli.cli import completion, terminal, whoami_view
 from nemorun_cli.cli.options import Json
 from nemorun_cli.errors import EngineError, UsageError
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication import address, credentials
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from nemorun_cli.replication.login_client import LoginClient
@@ -74,6 +77,7 @@ def command(
     token = _given() if token_stdin else _approved(client, opens=browser)
     who = client.whoami(token)
     stored = credentials.store(server, token, user=who.user, insecure=insecure, uses_keyring=keyring)
+    _hurry_senders(server)
     if is_json:
         whoami_view.write_json(server, stored.source, who)
         return
@@ -84,6 +88,17 @@ def command(
         because = f", because {stored.reason}" if stored.reason else ""
         terminal.say(f"the token is in {credentials.file()}, which only you can read{because}")
     _warn_of_environment(server)
+
+
+def _hurry_senders(server: str) -> None:
+    """Have senders that wait for a token of this server use the new one; those elsewhere look each minute."""
+    from nemorun_cli.replication.sender import delivery  # noqa: PLC0415 - after the login only
+
+    home = str(Home.from_environment().directory)
+    for outbox in delivery.outboxes([str(targets.root(None))], home):
+        if outbox.url == server:
+            with contextlib.suppress(OSError):
+                delivery.hurry(outbox)
 
 
 def _given() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.cli import completion, status_text, tables, terminal
+from nemorun_cli.cli import completion, server_lines, status_text, tables, terminal
 from nemorun_cli.cli.commands import diff
 from nemorun_cli.cli.commands.run import document_of
 from nemorun_cli.cli.options import ExperimentGiven, Json, Params, ProgramArguments, Quiet, Sets
@@ -169,6 +169,8 @@ def _resume_and_watch(run: Run, options: dict[str, Any], *, is_json: bool, quiet
         if run.resume(**options):
             watching.renew()
             with Interrupts() as interrupts:
+                if not (quiet or is_json):
+                    server_lines.report(run.files, run.spec())
                 _announce(f"{run.id} resumed", run, quiet=quiet)
                 return watch.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
         snapshot = watching.look()

@@ -54,6 +54,9 @@ def command(
     yes: Annotated[
         bool, typer.Option("--yes", help="Remove all that a glob, or a prefix with / at its end, matches.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also remove what has not arrived on its server.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
     dash_root: DashRoot = None,
     is_json: Json = False,
@@ -62,7 +65,8 @@ def command(
     """Move experiments or records to the trash, or restore them.
 
     The trash is in the home; `exp gc` deletes what was removed more than 30 days ago. What runs, or is
-    waited for by another experiment, is refused.
+    waited for by another experiment, is refused; so is what has not arrived on its server, except with
+    --force. What has arrived stays there.
 
     Examples:
       exp rm training_1764000000 --records     with the records of its tasks
@@ -75,15 +79,15 @@ def command(
     home = Home.from_environment()
     words = list(dict.fromkeys(which or ()))
     if restores:
-        if records or yes or dry_run:
+        if records or yes or dry_run or force:
             raise UsageError(
-                "--records, --yes and --dry-run are for removing, and --restore takes none of them"
+                "--records, --yes, --force and --dry-run are for removing, and --restore takes none of them"
             )
         _restore(home, words, is_json=is_json, quiet=quiet)
         return
     if not words:
         raise UsageError("what is to be removed is missing", hint="list what was removed: exp rm --restore")
-    plans = list(_plans(home, words, dash_root, yes=yes or dry_run, records=records))
+    plans = list(_plans(home, words, dash_root, yes=yes or dry_run, records=records, force=force))
     done = _Output(is_dry=dry_run, is_json=is_json, quiet=quiet)
     try:
         for plan in plans:
@@ -95,7 +99,7 @@ def command(
 
 
 def _plans(
-    home: Home, words: Sequence[str], dash_root: str | None, *, yes: bool, records: bool
+    home: Home, words: Sequence[str], dash_root: str | None, *, yes: bool, records: bool, force: bool
 ) -> Iterator[RemovalPlan]:
     """What each word removes; everything that refuses one of them is checked before anything is moved."""
     experiments: dict[str, ExperimentFiles] = {}
@@ -116,9 +120,9 @@ def _plans(
         raise UsageError("--records is for experiments: a prefix is a record")
     waited_for = externals.waited_for(home) if experiments else {}
     for files in experiments.values():
-        yield removal.plan_experiment(home, files, records=records, waited_for=waited_for)
+        yield removal.plan_experiment(home, files, records=records, waited_for=waited_for, is_forced=force)
     for record in prefixes.values():
-        yield removal.plan_record(home, record)
+        yield removal.plan_record(home, record, is_forced=force)
 
 
 def _experiments(home: Home, word: str) -> list[ExperimentFiles]:

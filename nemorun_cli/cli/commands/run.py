@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from nemorun_cli.cli import status_text, terminal
+from nemorun_cli.cli import server_lines, status_text, terminal
 from nemorun_cli.cli.options import (
     Detach,
     Direct,
@@ -169,7 +169,7 @@ def _run(
             terminal.warn(f"{run.id} is already running")
         if supervisor.is_assigned and not (quiet or is_json):
             _report_shipped(run)
-            report_server(run)
+            server_lines.report(run.files, run.spec())
         if document.run.detach or not supervisor.is_assigned:
             return _report_started(run, document.warnings, is_json=is_json, quiet=quiet)
         if quiet:
@@ -193,16 +193,6 @@ def _report_shipped(run: Run) -> None:
         for package in run.spec().packages:
             for line in code_package.lines(package):
                 terminal.warn(line)
-
-
-def report_server(run: Run) -> None:
-    """Print what goes to the server that the spec names, or why nothing does, if that is to be said."""
-    spec = run.spec()
-    if spec.server is not None:
-        from nemorun_cli.experiment import server_notes  # noqa: PLC0415 - only for specs with a server
-
-        if (line := server_notes.line(run.files, spec)) is not None:
-            terminal.warn(line)
 
 
 def _report_started(run: Run, warnings: Sequence[Problem], *, is_json: bool, quiet: bool) -> int:
@@ -237,6 +227,8 @@ def _run_direct(
     snapshot = direct.run(document, home=home, key=key)
     from nemorun_cli.cli import watch  # noqa: PLC0415 - the same
 
+    if not (quiet or is_json):
+        server_lines.report(snapshot.files, snapshot.spec)
     if not quiet:
         watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
     watch.settle_plugins(snapshot, quiet=quiet)

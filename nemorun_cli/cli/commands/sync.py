@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -64,8 +65,9 @@ def command(
 ) -> int:
     """Deliver to servers what has not arrived there yet.
 
-    Delivers what programs and experiments with a `dash_url` have left. If a background sender is at work,
-    waits for it. May run at any time, also from cron.
+    Delivers what programs and experiments with a `dash_url` have left, from all folders of records that a
+    sender has noted in the home, and from .dash. If a background sender is at work, waits for it. May run at
+    any time, also from cron.
 
     Examples:
       exp sync                       deliver all
@@ -73,7 +75,7 @@ def command(
       exp sync 'alice/sweeps/*'      deliver some records
       exp sync alice/p/old --url https://exp.example.org    send a record that was written without a server
     """
-    from nemorun_cli.replication.sender import delivery  # noqa: PLC0415 - not needed to complete words
+    from nemorun_cli.replication.sender import delivery, known_roots  # noqa: PLC0415 - not needed to complete words
 
     choice = delivery.SyncChoice(which or ())
     root = str(targets.root(dash_root))
@@ -81,9 +83,10 @@ def command(
     if server is not None and which and not status:
         _mark(root, server, choice)
     home = Home.from_environment()
+    roots = [root] if dash_root else [root, str(Path(targets.LOCAL).absolute()), *known_roots.known()]
     chosen = [
         outbox
-        for outbox in delivery.outboxes([root], str(home.directory))
+        for outbox in delivery.outboxes(roots, str(home.directory))
         if server is None or outbox.url == server
     ]
     if status:

@@ -64,7 +64,12 @@ class RemovalPlan:
 
 
 def plan_experiment(
-    home: Home, files: ExperimentFiles, *, records: bool, waited_for: Mapping[str, str] | None = None
+    home: Home,
+    files: ExperimentFiles,
+    *,
+    records: bool,
+    waited_for: Mapping[str, str] | None = None,
+    is_forced: bool = False,
 ) -> RemovalPlan:
     """What removing an experiment would move; nothing is changed, but what ended meanwhile is recorded.
 
@@ -73,6 +78,7 @@ def plan_experiment(
         files: of the experiment.
         records: whether the records that it alone wrote are removed, too.
         waited_for: what `externals.waited_for` returns, if it is known already.
+        is_forced: whether also what has not arrived on its server is removed.
 
     Raises:
         NotOverError: it runs, or may run; another experiment waits for it; a record is being written; or not
@@ -89,18 +95,28 @@ def plan_experiment(
             f"{waiting} waits for {files.id}",
             hint=f"wait until it has finished, or cancel it: exp cancel {waiting}",
         )
-    if unsent := sending.unsent_experiments(home).get(str(files.directory)):
+    unsent = None if is_forced else sending.unsent_experiments(home).get(str(files.directory))
+    if unsent is not None:
         raise sending.not_arrived(files.id, unsent)
     own = TrashItem(kind="experiment", id=files.id, path=str(files.directory), trash="")
+    server = snapshot.spec.server
+    copies = (server,) if server is not None and not is_forced else ()
     if not records:
-        return RemovalPlan(items=(own,))
+        return RemovalPlan(items=(own,), copies=copies)
     taken, kept = _records_of(snapshot, home)
-    items = [replace(_record_item(record, home), id=files.id) for record in taken]
-    return RemovalPlan(items=(*items, own), kept=tuple(kept))  # the last one can then be found until the end
+    items = [replace(_record_item(record, home, is_forced=is_forced), id=files.id) for record in taken]
+    return RemovalPlan(
+        items=(*items, own), kept=tuple(kept), copies=copies
+    )  # the last one can then be found until the end
 
 
-def plan_record(home: Home, record: Record) -> RemovalPlan:
+def plan_record(home: Home, record: Record, *, is_forced: bool = False) -> RemovalPlan:
     """What removing a record would move; nothing is changed.
+
+    Args:
+        home: whose trash it would be in.
+        record: the record.
+        is_forced: whether it is removed also if not all of it has arrived on its server.
 
     Raises:
         NotOverError: it is being written, or RUNNING for all that is known; or not all of it has arrived on
@@ -108,13 +124,14 @@ def plan_record(home: Home, record: Record) -> RemovalPlan:
         UsageError: its folder is behind a symbolic link, or belongs to another user.
     """
     delivery = of_record(record.place)
-    copies = () if delivery is None else (delivery.url,)
-    return RemovalPlan(items=(_record_item(record, home),), copies=copies)
+    copies = (delivery.url,) if delivery is not None and delivery.is_complete else ()
+    return RemovalPlan(items=(_record_item(record, home, is_forced=is_forced),), copies=copies)
 
 
-def _record_item(record: Record, home: Home) -> TrashItem:
+def _record_item(record: Record, home: Home, *, is_forced: bool) -> TrashItem:
     _refuse_open(record, home)
-    if (delivery := of_record(record.place)) is not None and not delivery.is_complete:
+    delivery = None if is_forced else of_record(record.place)
+    if delivery is not None and not delivery.is_complete:
         raise sending.not_arrived(record.prefix, delivery.url, root=record.root)
     refuse_link(Path(record.place.record), inside=Path(record.root))
     _require_own(Path(record.place.record))

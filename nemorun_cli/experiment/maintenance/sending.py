@@ -29,7 +29,7 @@ def not_arrived(what: str, url: str, *, root: str | None = None) -> NotOverError
     option = f" --dash-root {shlex.quote(root)}" if root else ""
     return NotOverError(
         f"{what} cannot be removed: not all of it has arrived on {url}",
-        hint=f"send it first: exp sync{option}",
+        hint=f"send it first: exp sync{option}; or remove it nevertheless: exp rm --force",
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import clock
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteFault
-from nemorun_cli.replication.sender import outbox_files, work
+from nemorun_cli.replication.sender import known_roots, outbox_files, work
 from nemorun_cli.replication.sender.outgoing import Pace
 from nemorun_cli.replication.sender.turns import WAKE, OutboxSender
 from nemorun_cli.system import locks
@@ -166,6 +166,11 @@ def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
         return True
 
 
+def hurry(outbox: Outbox) -> None:
+    """Have the sender of an outbox, if one is at work, read its token again and try at once."""
+    write_whole(f"{outbox.folder}/{WAKE}", b"")
+
+
 def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
     """Ship what is left in an outbox, or wait for the sender that does; returns what is left then.
 
@@ -177,7 +182,7 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
     hurried: float | None = None
     while (descriptor := locks.take(Path(outbox.lock), patience=PAUSE)) is None:
         if hurried is None:
-            write_whole(f"{outbox.folder}/{WAKE}", b"")
+            hurry(outbox)
             hurried = time.time()
         seen = report(outbox, choice)
         show(seen)
@@ -195,6 +200,8 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
     done = report(outbox, choice)
     if not done.error and outbox_files.markers(outbox) and not addresses.in_task():
         sender_process.ensure(outbox)  # for what is still written, and for what was marked meanwhile
+    elif not outbox_files.markers(outbox):
+        known_roots.forget(outbox)
     return done._replace(state=_state_of(done))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SMALLEST_BATCH: Final = 1 << 10  # bytes: what is refused as too large even so is left alone
 COMPARED: Final = 4096  # bytes at the end of the server's file that are compared before the first append
 PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
+NAMING: Final = 1 << 14  # bytes of rows of saved files that are read to see which content is next
 SMALLEST_PIECE: Final = 1 << 16  # bytes
 
 
@@ -147,8 +148,12 @@ class Outgoing:
                 sent = self._guarded(file, lambda send=send, file=file: send(client, file)) or sent  # type: ignore[misc] # bound now
         return sent
 
-    def send_piece(self, client: Client) -> bool:
-        """Send one piece of a content, if there is any, the earliest named first.
+    def send_contents(self, client: Client, *, limit: float) -> bool:
+        """Send pieces of contents, one content after the other; returns whether anything was sent.
+
+        Args:
+            client: of the server.
+            limit: seconds after which no further piece is begun: rows wait for them.
 
         Raises:
             RemoteError: as `send_rows`.
@@ -158,10 +163,16 @@ class Outgoing:
         contents = {
             file.path: file for file in self._files if file.kind is FileKind.CONTENT and self._may_go(file)
         }
-        if not contents:
-            return False
-        first = next((path for path in self._named() if path in contents), next(iter(contents)))
-        return self._guarded(contents[first], lambda: self._append_content(client, contents[first]))
+        sent, end = False, time.monotonic() + limit
+        for path in dict.fromkeys([*self._named(), *contents]) if contents else ():
+            file = contents.get(path)
+            while file is not None and self._may_go(file):
+                if not self._guarded(file, lambda file=file: self._append_content(client, file)):  # type: ignore[misc] # bound now
+                    break
+                sent = True
+                if time.monotonic() >= end:
+                    return True
+        return sent
 
     def _ask_sizes(self, client: Client) -> bool:
         if self.is_stuck:
@@ -273,6 +284,8 @@ class Outgoing:
     def _append_content(self, client: Client, file: LocalFile) -> bool:
         address = file_address(self.source.address, file.path)
         have = (self.on_server or {}).get(file.path)
+        if have is None and file.size <= self.pace.piece:
+            have = 0  # the server answers with what it has
         if have is None:
             state = client.content(address)
             if state.is_complete:
@@ -309,7 +322,7 @@ class Outgoing:
         for file in self._files:
             if file.path.startswith("files/") and self._is_pending(file):
                 offset = (self.on_server or {}).get(file.path, 0)
-                rows = self.source.read(file.path, offset, min(self.pace.batch, file.size - offset))
+                rows = self.source.read(file.path, offset, min(NAMING, file.size - offset))
                 paths += [path for line in rows.splitlines() for path in _contents_of(line)]
         return paths
 

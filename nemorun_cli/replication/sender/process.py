@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.replication.sender import outbox_files
+from nemorun_cli.replication.sender import known_roots, outbox_files
 from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
 from nemorun_cli.tracking.outbox import sender_process
@@ -41,6 +41,7 @@ def ship(outbox: Outbox, *, linger: float) -> None:
     looks once more after it has released the lock.
     """
     while (descriptor := locks.take(Path(outbox.lock), patience=LOCK_PATIENCE)) is not None:
+        known_roots.note(outbox)
         sender_process.settled()
         sender = OutboxSender(outbox, outbox_files.SenderLog(outbox))
         stuck: set[str] = set()
@@ -50,7 +51,10 @@ def ship(outbox: Outbox, *, linger: float) -> None:
         finally:
             sender.close()
             os.close(descriptor)
-        if outbox_files.markers(outbox).keys() <= stuck:
+        left = outbox_files.markers(outbox).keys()
+        if left <= stuck:
+            if not left:
+                known_roots.forget(outbox)
             return
 
 

@@ -35,6 +35,7 @@ MOST_RECENT: Final = (
 )
 RECENT: Final = 60.0  # seconds for which that is done
 STATE_FORMAT: Final = "exp.sender/1"
+STATE_PAUSE: Final = 0.2  # seconds between states
 STATE_AGE: Final = 10.0  # seconds after which the state is written again, to show that the sender lives
 MOST_LISTED: Final = 100  # records with a problem in the state
 PROBE: Final = 5.0  # seconds between tries to connect to a server that could not be reached
@@ -81,6 +82,7 @@ class OutboxSender:
         self._next_probe = 0.0  # monotonic
         self._woken = self._wake()
         self._idle_since: float | None = None  # monotonic
+        self._turns = 0
         self._started = clock.stamp()
         before = outbox_files.read_state(outbox).get("last")
         if isinstance(before, str):
@@ -223,10 +225,11 @@ class OutboxSender:
         works = list(self._works.values())
         for each in works:
             sent = each.outgoing.send_rows(client) or sent
-        for each in works:
-            if each.outgoing.send_piece(client):  # one, so that rows follow soon
+        self._turns += 1
+        for index in range(len(works)):
+            if works[(index + self._turns) % len(works)].outgoing.send_contents(client, limit=LOOK):
                 sent = True
-                break
+                break  # rows first, and then those of another record
         for each in works:
             if not each.is_behind:
                 self._concluded += each.conclude(client, self.outbox)
@@ -329,8 +332,11 @@ class OutboxSender:
         """Write what the server has, and the state."""
         for each in self._works.values():
             each.note(self.outbox, is_final=is_last)
-        state = self.to_json()
         now = time.monotonic()
+        is_news = (self.error is None) != (self._state.get("error") is None)
+        if now - self._state_at < STATE_PAUSE and not (is_news or is_last):
+            return
+        state = self.to_json()
         if state != self._state or now - self._state_at >= STATE_AGE or is_last:
             self._state, self._state_at = state, now
             document = {**state, "pid": None if is_last else os.getpid(), "time": clock.stamp()}

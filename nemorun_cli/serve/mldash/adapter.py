@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.serve.mldash.held_records import HeldRecords, Sender
+from nemorun_cli.serve.mldash.held_records import ApiSender, HeldRecords
 from nemorun_cli.serve.store.quotas import Quotas
 from nemorun_cli.serve.store.root_folder import INCOMING, OWN
 
@@ -128,7 +128,7 @@ class Adapter:
         if not request.app.state.access.may_write(request.state.caller, prefix):
             raise HTTPException(403, f"this token may not write {prefix!r}")
 
-    def sender(self, request: Request) -> Sender:
+    def sender(self, request: Request) -> ApiSender:
         """Who sends a request; over a unix socket the address is unknown."""
         address = request.client.host if request.client and request.client.host else "unknown"
-        return Sender(request.state.caller.user, address)
+        return ApiSender(request.state.caller.user, address)

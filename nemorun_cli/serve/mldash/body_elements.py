@@ -119,7 +119,7 @@ class JsonBody:
             return value
 
     def _is_cut(self, end: int) -> bool:
-        """Whether a number may go on behind what was read."""
+        """Whether a number may continue behind what was read."""
         return not self._text[end : end + LONGEST_NUMBER].strip(_OF_NUMBERS)
 
     def _decoded(self) -> tuple[Any, int]:

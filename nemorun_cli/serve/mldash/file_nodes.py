@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import time
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from python_multipart.exceptions import MultipartParseError
@@ -18,11 +17,11 @@ from starlette.responses import Response, StreamingResponse
 
 from nemorun_cli.errors import InvalidValueError, NotFoundError
 from nemorun_cli.model import clock
+from nemorun_cli.replication.ml_dash_rows import plain_about
 from nemorun_cli.serve.mldash import node_ids
 from nemorun_cli.serve.mldash.answers import answer
 from nemorun_cli.serve.mldash.node_ids import NodeId, NodeKind
-from nemorun_cli.serve.mldash.received_rows import plain_about
-from nemorun_cli.system.files import FILE_MODE, make_folder, sync
+from nemorun_cli.system.files import FILE_MODE, make_folder, open_to_read, sync
 from nemorun_cli.tracking.store import file_index, row_files, save_formats
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path
@@ -31,11 +30,12 @@ from nemorun_cli.tracking.store.row_writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from starlette.requests import Request
 
     from nemorun_cli.serve.mldash.adapter import Adapter
-    from nemorun_cli.serve.mldash.held_records import Sender
+    from nemorun_cli.serve.mldash.held_records import ApiSender
     from nemorun_cli.tracking.store.file_index import File
     from nemorun_cli.tracking.store.record_paths import Place
 
@@ -45,7 +45,7 @@ BATCH: Final = 1 << 20  # bytes that are parsed at once, in a thread
 BLOCK: Final = 1 << 18  # bytes of a download that are sent at once
 
 
-class Upload:
+class ReceivedFile:
     """A multipart body as it is received: its fields, and its file, which is hashed as it is written.
 
     Args:
@@ -68,6 +68,7 @@ class Upload:
         self.fields: dict[str, str] = {}
         self.filename = self.content_type = ""
         self.size = 0
+        self.path = folder
         self.has_file = False
         self._digest = hashlib.sha256()
         self._folder = folder
@@ -96,13 +97,6 @@ class Upload:
     def checksum(self) -> str:
         """The SHA-256 of the file."""
         return self._digest.hexdigest()
-
-    @property
-    def path(self) -> Path:
-        """The temporary file."""
-        if self._stream is None:
-            raise InvalidValueError("the body has no part 'file'")
-        return Path(self._stream.name)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body.
@@ -136,7 +130,7 @@ class Upload:
         """Remove the temporary file, if it is still there."""
         if self._stream is not None:
             self._stream.close()
-            Path(self._stream.name).unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
 
     def _begin(self) -> None:
         self._headers, self._value = {}, bytearray()
@@ -163,8 +157,8 @@ class Upload:
         make_folder(self._folder)
         path = self._folder / f"upload-{os.getpid()}-{os.urandom(8).hex()}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        os.close(descriptor)
-        self._stream = path.open("r+b")
+        self.path = path
+        self._stream = open(descriptor, "w+b")  # noqa: SIM115 - until the body ends
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
@@ -196,7 +190,7 @@ async def upload(adapter: Adapter, request: Request, namespace: str) -> Response
             raise InvalidValueError(f"the experiment is not in the namespace {namespace!r:.80}")
         adapter.require_write(request, prefix)
 
-    body = Upload(
+    body = ReceivedFile(
         request.headers.get("content-type", ""),
         adapter.scratch,
         largest=adapter.site.largest_file,
@@ -215,7 +209,7 @@ async def upload(adapter: Adapter, request: Request, namespace: str) -> Response
         body.discard()
 
 
-def _store(adapter: Adapter, body: Upload, who: Sender) -> Response:
+def _store(adapter: Adapter, body: ReceivedFile, who: ApiSender) -> Response:
     body.finish()
     fields = body.fields
     prefix = node_ids.parsed(fields.get("experimentId"), NodeKind.EXPERIMENT).prefix
@@ -267,7 +261,7 @@ def _metadata(text: str | None) -> Any:
         raise InvalidValueError(f"metadata is not JSON that can be stored: {error}") from None
 
 
-def _keep(body: Upload, place: Place) -> None:
+def _keep(body: ReceivedFile, place: Place) -> None:
     """Move the received file to its place among the contents of the record."""
     target = Blobs(place.blobs).path(body.checksum)
     make_folder(os.path.dirname(target))
@@ -276,7 +270,7 @@ def _keep(body: Upload, place: Place) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        with body.path.open("rb") as source, Blobs(place.blobs).staging() as staged:
+        with open_to_read(body.path, follows_link=False) as source, Blobs(place.blobs).staging() as staged:
             while block := source.read(BLOCK):
                 staged.stream.write(block)
         sync(target)
@@ -376,7 +370,7 @@ def download(place: Place, identity: NodeId) -> Response:
     return StreamingResponse(blocks(), media_type="application/octet-stream", headers=headers)
 
 
-def update(adapter: Adapter, identity: NodeId, changes: Mapping[str, Any], who: Sender) -> Response:
+def update(adapter: Adapter, identity: NodeId, changes: Mapping[str, Any], who: ApiSender) -> Response:
     """Change what is stored about a file.
 
     The clients send an empty list of tags with every description; such a list changes no tags.
@@ -393,7 +387,7 @@ def update(adapter: Adapter, identity: NodeId, changes: Mapping[str, Any], who: 
     return answer(node_json(identity.prefix, {**file, **about}))
 
 
-def delete(adapter: Adapter, identity: NodeId, who: Sender) -> Response:
+def delete(adapter: Adapter, identity: NodeId, who: ApiSender) -> Response:
     """Delete a file, of which all versions stay stored."""
     timestamp = time.time()
     with adapter.records.locked(identity.prefix) as held:

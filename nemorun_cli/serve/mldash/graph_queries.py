@@ -1,7 +1,7 @@
 """ML-Dash's GraphQL: the root fields of the sixteen texts that its clients send, each answered by a function.
 
 There is no engine. A query is known by its first field, and answered with more than it asks for: the clients
-read names and paths that their texts do not mention. A costly field is given only if the text has its word.
+read names and paths that their texts do not mention. A costly field is given only if the text names it.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def experiment_json(adapter: Adapter, prefix: str, query: GraphQuery) -> dict[st
     """What ML-Dash reports about an experiment, which here is a record.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: it does not exist.
     """
     place = adapter.records.place(prefix)
     project = project_json("/".join(prefix.split("/")[:2]))

@@ -43,7 +43,7 @@ MOST_MADE: Final = 64  # openings of a record that its tree shows
 SLICE: Final = 5_000  # rows that are written at once
 
 
-class Sender(NamedTuple):
+class ApiSender(NamedTuple):
     """Who sends a request, and from which address."""
 
     user: str
@@ -96,7 +96,7 @@ class HeldRecord:
     def _note(self, path: str) -> None:
         self._changed(self.place.prefix, path.removeprefix(f"{self.place.record}/"))
 
-    def open(self, about: Mapping[str, Any], who: Sender) -> str:
+    def open(self, about: Mapping[str, Any], who: ApiSender) -> str:
         """Open the record for a client, which is RUNNING from then on; returns the id of the opening."""
         self._close_silent()
         is_new = not os.path.isdir(self.place.openings)
@@ -199,7 +199,7 @@ class HeldRecord:
             self._note(place.verdict(opening))
         sync(place.openings)
 
-    def write(self, folder: str, data: bytes, who: Sender) -> None:
+    def write(self, folder: str, data: bytes, who: ApiSender) -> None:
         """Append lines to the files of the current opening; without one, the record is opened."""
         for is_last in (False, True):
             self._require_opening(who)
@@ -212,7 +212,7 @@ class HeldRecord:
             else:
                 return
 
-    def _require_opening(self, who: Sender) -> None:
+    def _require_opening(self, who: ApiSender) -> None:
         if self._current is not None and os.path.exists(self.place.opening(self._current)):
             return
         self._current = None
@@ -223,14 +223,14 @@ class HeldRecord:
         else:
             self.open({}, who)
 
-    def index(self, who: Sender) -> FileIndex:
+    def index(self, who: ApiSender) -> FileIndex:
         """The index of the saved files, to be changed."""
         self._require_opening(who)
         if self._index is None:
             self._index = FileIndex(self.place, self._writer)
         return self._index
 
-    def append_once(self, folder: str, lines: Iterable[bytes], body: bytes, who: Sender) -> int:
+    def append_once(self, folder: str, lines: Iterable[bytes], body: bytes, who: ApiSender) -> int:
         """Append the lines of a body that are not stored yet; returns how many were.
 
         Args:
@@ -267,7 +267,7 @@ class HeldRecord:
         write_whole(path, data, is_durable=True)
         self._note(path)
 
-    def report(self, text: str, metadata: Mapping[str, Any], who: Sender) -> None:
+    def report(self, text: str, metadata: Mapping[str, Any], who: ApiSender) -> None:
         """Write a line to the record's log about what was not stored, for the one who looks for it."""
         line = {"level": "error", "message": text, "metadata": dict(metadata)}
         self.write(self.place.logs, json_values.encode_row(time.time(), line), who)
@@ -284,7 +284,7 @@ def _slices(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield part
 
 
-def _facts(who: Sender) -> dict[str, Any]:
+def _facts(who: ApiSender) -> dict[str, Any]:
     """The facts about a client; with the address as its host, it is not a process of this machine."""
     return {
         "exp_id": None,

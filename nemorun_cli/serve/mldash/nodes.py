@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import InvalidValueError, NotFoundError
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.replication.ml_dash_rows import plain_about
 from nemorun_cli.serve.mldash import file_nodes, graph_queries, node_ids
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.node_ids import NodeId, NodeKind
-from nemorun_cli.serve.mldash.received_rows import plain_about
 from nemorun_cli.serve.store import replica_addresses, replica_folders
 from nemorun_cli.system.files import make_folder, sync
 from nemorun_cli.tracking.store.file_index import join
@@ -164,8 +164,11 @@ def show(adapter: Adapter, request: Request, identity: NodeId) -> Response:
 def remove_project(adapter: Adapter, request: Request, identity: NodeId) -> Response:
     """Move all records of a project to the trash of the server."""
     adapter.require_write(request, identity.prefix)
+    prefixes = [*graph_queries.records_below(str(adapter.root), identity.prefix)]
+    for prefix in prefixes:  # a glob of the token may have the project, but not all that is below it
+        adapter.require_write(request, prefix)
     removed = 0
-    for prefix in [*graph_queries.records_below(str(adapter.root), identity.prefix)]:
+    for prefix in prefixes:
         replica = replica_addresses.record_at(adapter.root, prefix)
         replica_folders.discard(replica, user=request.state.caller.user)
         adapter.note_change(prefix)

@@ -7,11 +7,12 @@ import tempfile
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import InvalidValueError
-from nemorun_cli.serve.mldash import addresses, node_ids, received_rows, record_reads
+from nemorun_cli.replication import ml_dash_rows
+from nemorun_cli.replication.ml_dash_rows import RefusedRowError
+from nemorun_cli.serve.mldash import addresses, node_ids, record_reads
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.body_elements import JsonBody
 from nemorun_cli.serve.mldash.node_ids import NodeKind
-from nemorun_cli.serve.mldash.received_rows import RefusedRowError
 from nemorun_cli.system.files import make_folder
 from nemorun_cli.tracking.store.record_paths import encode_name
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from nemorun_cli.replication.ml_dash_rows import Encode
     from nemorun_cli.serve.mldash.adapter import Adapter
     from nemorun_cli.serve.mldash.addresses import Address
-    from nemorun_cli.serve.mldash.held_records import HeldRecord, Sender
-    from nemorun_cli.serve.mldash.received_rows import Encode
+    from nemorun_cli.serve.mldash.held_records import ApiSender, HeldRecord
 
 IN_MEMORY: Final = 8 << 20  # bytes of a body; a larger one is in a temporary file
 LARGEST_SHORT: Final = 64 << 20  # bytes of a body that is not a batch of rows
@@ -49,9 +50,9 @@ class RowForm(NamedTuple):
 
 
 _FORMS: Final[Mapping[str, RowForm]] = {
-    "logs": RowForm("logs", received_rows.log_line),
-    "metrics": RowForm("dataPoints", received_rows.metric_line),
-    "tracks": RowForm("entries", received_rows.track_line),
+    "logs": RowForm("logs", ml_dash_rows.log_line),
+    "metrics": RowForm("dataPoints", ml_dash_rows.metric_line),
+    "tracks": RowForm("entries", ml_dash_rows.track_line),
 }
 
 
@@ -100,7 +101,7 @@ def _require_size(size: int, largest: int | None) -> None:
         raise InvalidValueError(f"the body has more than {largest:,} bytes")
 
 
-def _write(adapter: Adapter, prefix: str, address: Address, body: Received, who: Sender) -> Response:
+def _write(adapter: Adapter, prefix: str, address: Address, body: Received, who: ApiSender) -> Response:
     adapter.take(prefix, body.size)
     match address:
         case ("parameters", None, None):
@@ -141,7 +142,7 @@ class _Encoded:
         if len(self.reasons) < MOST_REASONS:
             self.reasons.append({"index": self.count - 1, "reason": reason})
 
-    def store(self, held: HeldRecord, address: Address, body: Received, who: Sender) -> int:
+    def store(self, held: HeldRecord, address: Address, body: Received, who: ApiSender) -> int:
         """Append the lines to a record, and report in its log what is not; returns how many are new."""
         stored = 0
         if (folder := address.folder(held.place)) is not None:
@@ -164,7 +165,7 @@ class _Encoded:
         return answer(content)
 
 
-def _append(adapter: Adapter, prefix: str, address: Address, body: Received, who: Sender) -> Response:
+def _append(adapter: Adapter, prefix: str, address: Address, body: Received, who: ApiSender) -> Response:
     """Append the rows of a body.
 
     It is never refused because of a row: 0.6.27 would send the same rows without end, and 0.11 fail the run.
@@ -174,7 +175,7 @@ def _append(adapter: Adapter, prefix: str, address: Address, body: Received, who
     rows = _Encoded(content.elements(), form.encode)
     with adapter.records.locked(prefix) as held:
         stored = rows.store(held, address, body, who)
-        about = received_rows.plain_about(
+        about = ml_dash_rows.plain_about(
             {name: content.others.get(name) for name in ("description", "tags", "metadata")}
         )
         if about and address.kind == "metrics" and (folder := address.folder(held.place)) is not None:
@@ -182,7 +183,7 @@ def _append(adapter: Adapter, prefix: str, address: Address, body: Received, who
     return rows.answer(prefix, stored)
 
 
-def _append_one(adapter: Adapter, prefix: str, address: Address, body: Received, who: Sender) -> Response:
+def _append_one(adapter: Adapter, prefix: str, address: Address, body: Received, who: ApiSender) -> Response:
     """Append the single row of a body."""
     content = _fields(body)
     row = content.get("data")
@@ -213,12 +214,12 @@ def _fields(body: Received) -> dict[str, Any]:
     return content.others
 
 
-def _set_params(adapter: Adapter, prefix: str, body: Received, who: Sender) -> Response:
+def _set_params(adapter: Adapter, prefix: str, body: Received, who: ApiSender) -> Response:
     """Set params. Those that cannot be set are reported in the record's log: an error ends the program."""
     data = _fields(body).get("data")
     if not isinstance(data, dict):
         raise InvalidValueError("the body has no object 'data'")
-    line, refused = received_rows.params_line(data)
+    line, refused = ml_dash_rows.params_line(data)
     with adapter.records.locked(prefix) as held:
         if line is not None:
             held.write(held.place.params, line, who)

@@ -43,6 +43,7 @@ class Shipping:
     def __init__(self, url: str, *, is_default: bool) -> None:
         self.url = url
         self.is_default = is_default
+        self.is_new = False  # whether the prefix was made for this record, so that no server can have it
         self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
         drain()  # a wrong value is an error now, and not when the training has ended
 
@@ -73,7 +74,7 @@ class Shipping:
 
         Raises:
             NotFoundError: `resume` is `must`, and the record is neither here nor on the server.
-            UsageError: `resume` is `never`, and the server has the record.
+            UsageError: `resume` is `never`, and the server has the record; or the outbox cannot be written.
             EngineError: the server has to be asked for `resume`, and does not answer.
         """
         if (problem := self.check(place.prefix)) is not None:
@@ -89,7 +90,18 @@ class Shipping:
         from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
 
         outbox, result = self.outbox(place), pulling.PullResult
-        markers.prepare(outbox)
+        try:
+            markers.prepare(outbox)
+        except OSError as error:  # as where another user has the folder of outboxes
+            if resume == "never" or (resume == "must" and not is_here):
+                raise UsageError(
+                    f"{outbox.folder} cannot be written, and resume is {resume!r}: {error.strerror}",
+                    hint="choose another folder with dash_root",
+                ) from None
+            _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}: {outbox.folder}")
+            return {}
+        if self.is_new and resume == "allow":
+            return facts
         rank = process_info.rank(os.environ)
         pulled = pulling.pull(outbox, place.prefix, creates=resume == "never", rank=rank)
         if pulled.result is result.EXISTS:
@@ -118,7 +130,7 @@ class Shipping:
             if state.lacks_token and state.pid is not None:
                 sender_process.end_without_token(outbox, state.pid)
                 _gave_up.pop(outbox.folder, None)
-        self._opened = time.time()
+        self._opened, self.is_new = time.time(), False
         self._mark(place, opening, name=opening)
 
     def _mark(self, place: Place, opening: str, *, name: str) -> None:
@@ -162,8 +174,10 @@ class Shipping:
 
         Args:
             place: the record.
-            timeout: seconds to wait at most; None for as long as it takes.
+            timeout: seconds to wait at most; None for as long as it takes, in a task for `$EXP_DRAIN`: its
+                records may be sent only when it has ended.
         """
+        timeout = drain() if timeout is None and addresses.in_task() else timeout
         outbox, wanted = self.outbox(place), delivery.sizes(place)
         if not _has(outbox, place.prefix, wanted):
             self._mark(place, "", name=f"sync-{record_paths.unique()}")
@@ -197,7 +211,7 @@ class Shipping:
                 wanted = {
                     path: size for path, size in delivery.sizes(place).items() if f"/{names[0]}" in path
                 }
-                if _has(outbox, place.prefix, wanted):
+                if wanted and _has(outbox, place.prefix, wanted):
                     return True
                 state = delivery.state(outbox, place.prefix, since=self._opened)
                 in_vain = outbox.folder in _gave_up and _gave_up[outbox.folder] == state.last

@@ -264,7 +264,7 @@ def test_a_login_survives_answers_that_were_lost(exp: Exp, stranger: tuple[str, 
             (400, {}, b'{"error": "expired_token"}'),
         ]
     )
-    start = {"user_code": "BBBB-BBBB", "verification_uri": f"{url}/device", "device_code": "x", "interval": 0}
+    start = {"user_code": "BBBB-BBBB", "verification_uri": "--help", "device_code": "x", "interval": 0}
 
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
         if path == "/v1/hello":

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 import trustme
 from support.formats import checked
@@ -39,6 +40,9 @@ def test_the_ready_line_says_where(server: Served) -> None:
     assert server.ready["url"] == f"http://127.0.0.1:{server.port}"
     assert server.port > 0
     assert server.ready["pid"] == server.process.pid
+    sockets = psutil.Process(server.process.pid).net_connections()
+    listening_at = {each.laddr for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert listening_at == {("127.0.0.1", server.port)}
 
 
 @pytest.mark.parametrize(

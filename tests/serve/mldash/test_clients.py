@@ -103,7 +103,7 @@ def check_files(data: Experiment) -> None:
 
 
 def check_openings(collector: Collector, prefix: str) -> None:
-    """Each open is an opening, which ends as the program says."""
+    """Each open is an opening, which ends as the program ended it."""
     record = collector.record(prefix)
     assert [str(opening.status) for opening in record.openings] == ["COMPLETED", "COMPLETED"]
     assert [opening.generation for opening in record.openings] == [1, 2]

@@ -18,12 +18,12 @@ from support.served import served
 from nemorun_cli.errors import InvalidValueError, NotFoundError
 from nemorun_cli.serve.mldash import addresses, body_elements, held_records, node_ids
 from nemorun_cli.serve.mldash.body_elements import JsonBody
-from nemorun_cli.serve.mldash.held_records import HeldRecords, Sender
+from nemorun_cli.serve.mldash.held_records import ApiSender, HeldRecords
 from nemorun_cli.serve.mldash.node_ids import NodeId, NodeKind
 from nemorun_cli.tracking.store import sessions
 
 WRONG = "exp_wrong"
-WHO = Sender("alice", "192.0.2.1")
+WHO = ApiSender("alice", "192.0.2.1")
 PROJECTS = "query GetProject($namespace: String!) { namespace(slug: $namespace) { projects { id slug } } }"
 
 
@@ -191,7 +191,7 @@ def test_a_body_is_read_in_any_pieces(size: int) -> None:
     "text", ["", "[]", "{", '{"rows": [1', '{"rows": [1 2]}', '{"rows": 1}', "{1: 2}", '{"a"}', "\xff"]
 )
 def test_a_body_that_is_no_json_object_is_refused(text: str) -> None:
-    """The message says what is wrong."""
+    """The message shows what is wrong."""
     with pytest.raises(InvalidValueError, match="the body is not what this address takes"):
         list(JsonBody(io.BytesIO(text.encode("latin-1")), "rows").elements())
 

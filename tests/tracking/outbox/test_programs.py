@@ -102,8 +102,8 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
     import time
     e = Experiment('alice/silent/a', dash_root=root, dash_url='{silent}').run.start()
     print('open', flush=True)
-    if {end == "term"}:
-        signal.pause()
+    while {end == "term"}:
+        time.sleep(0.01)  # a single wait could begin just after the signal
     begin = time.monotonic()
     e.run.complete()
     print(time.monotonic() - begin)
@@ -215,6 +215,8 @@ def test_what_has_not_arrived_is_kept_and_shown(
         assert shown.to_json()["pending"] > 0
         with pytest.raises(NotOverError, match="has arrived"):
             removal.plan_record(home, targets.single("alice/kept/a", str(root)))
+        forced = removal.plan_record(home, targets.single("alice/kept/a", str(root)), is_forced=True)
+        assert forced.copies == ()
         door.is_open = True
         assert experiment.sync(20)
         eventually(lambda: (delivery.of_record(experiment.place) or shown).is_complete)
@@ -326,6 +328,22 @@ def editable_finders() -> set[str]:
         [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
     return {name.partition(".")[0] for name in bare.stdout.split()}
+
+
+@pytest.mark.usefixtures("alice")
+def test_an_outbox_that_cannot_be_written_ends_no_program(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where no outbox can be made, the record is written as without a server, and one line reports it."""
+    root.mkdir()
+    (root / ".outbox").touch()
+    for number in range(2):
+        with Experiment(f"alice/closed/{number}", dash_root=root, dash_url=True).run as experiment:
+            experiment.metrics("m").log(x=1)
+        assert experiment.status == "COMPLETED"
+    assert capfd.readouterr().err.count("is not sent to") == 1
+    with pytest.raises(UsageError, match="cannot be written"):
+        Experiment("alice/closed/c", dash_root=root, dash_url=True, resume="never").run.start()
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:
