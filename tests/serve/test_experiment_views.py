@@ -14,6 +14,7 @@ from support.view_sites import Reader, collector, local, reading
 
 from nemorun_cli.experiment.run import find
 from nemorun_cli.serve.attempt_logs import masked_reader
+from nemorun_cli.serve.index.index import CACHE
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
@@ -172,6 +173,27 @@ def test_no_view_asks_or_runs_anything(exp: Exp) -> None:
     assert (log.connections, log.programs) == ([], [])
     assert not [path for path in log.files if path.endswith("/secret.txt")]
     assert find("packed", home=Home(exp.home)).files.ledger.read_bytes() == before
+
+
+def test_records_of_all_folders_that_experiments_name_are_shown(exp: Exp) -> None:
+    """A folder of records that a spec names is shown; that of an experiment from elsewhere is not read."""
+    spec = "name: apart\ntracking: {dash_root: elsewhere/dash}\ntasks: {one: {inline: 'true'}}\n"
+    exp("run", exp.spec(spec), "-q")
+    files = find("apart", home=Home(exp.home)).files
+    with reading(local(exp.home)) as (alice,):
+        listed = alice.json("/v1/views/records")["records"]
+        assert {each["dash_root"] for each in listed} == {str(exp.folder / "elsewhere/dash")}
+        prefix, root = (
+            listed[0]["prefix"],
+            alice.json(f"/v1/views/records/{listed[0]['prefix']}/.record")["root"],
+        )
+        alice.json(f"/v1/views/records/{prefix}/.record?root={root}")
+        alice.get(f"/v1/views/records/{prefix}/.record?root=00000000", code=404)
+        assert alice.json(f"/v1/views/records?root={root}")["total"] == len(listed)
+    files.mark.write_text("of another home\n")
+    (exp.home / "server" / CACHE).unlink()
+    with reading(local(exp.home)) as (alice,):
+        assert alice.json("/v1/views/records")["total"] == 0
 
 
 @pytest.fixture

@@ -230,7 +230,8 @@ def test_what_is_no_list_is_refused(alice: Reader) -> None:
 
 def test_a_record_appears_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On one's own machine a list shows what programs write and remove, without a restart."""
-    monkeypatch.setattr(record_index, "INTERVAL", 0.0)
+    for name in ("INTERVAL", "LEAST_REST"):
+        monkeypatch.setattr(record_index, name, 0.0)
     with reading(local(tmp_path)) as (alice,):
         assert alice.json(RECORDS)["total"] == 0
         experiment = Experiment(prefix="alice/live/one", dash_root=str(tmp_path / "dash"))
@@ -255,6 +256,7 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
         assert alice.json(RECORDS)["counts"] == {"COMPLETED": 1}
         alice.app.state.changes.record("bob/b", "openings/0001-x-1.jsonl")
         assert alice.json(f"{RECORDS}?sort=prefix")["total"] == 2
+        alice.json(view("alice/a", "/curve"))
         (tmp_path / "alice/a/.record").rename(tmp_path / ".server/a")
         alice.app.state.changes.record("alice/a")
         assert [entry["prefix"] for entry in alice.json(RECORDS)["records"]] == ["bob/b"]

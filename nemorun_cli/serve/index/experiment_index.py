@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
 from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
+from nemorun_cli.storage import creation_mark, spec_copies
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
 from nemorun_cli.views import listing, observe
@@ -221,7 +222,7 @@ class ExperimentIndex:
             known=_Known(
                 sign,
                 str(summary.status or UNREADABLE),
-                "" if self._site.root is not None or files is None else _dash_root(files),
+                "" if self._site.root is not None or files is None else _dash_root(home, files),
             ),
             entry=json.dumps(entry),
         )
@@ -270,11 +271,16 @@ def _signature(directory: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}" if is_settled(status.st_mtime_ns) else ""
 
 
-def _dash_root(files: ExperimentFiles) -> str:
-    """The folder of records that the spec of an experiment names; empty if it names none."""
+def _dash_root(home: Home, files: ExperimentFiles) -> str:
+    """The folder of records that the spec of an experiment names; empty if it names none.
+
+    That of an experiment that this home did not create could be any folder, and is left out.
+    """
     try:
         spec = json.loads(files.read(files.resolved, limit=LARGEST))
         path = spec["tracking"].get("dash_root")
-        return os.path.abspath(Path(spec["folder"], path)) if path else ""  # noqa: PTH100 - as tracking does it
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        if not path or not creation_mark.is_own(home, files, spec_copies.read_spec(files), None):
+            return ""
+        return os.path.abspath(Path(spec["folder"], path))  # noqa: PTH100 - as tracking does it
+    except (ExpError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return ""
