@@ -86,6 +86,9 @@ CODES: Final = {
     "metrics": f"with `--follow` {EXIT_CODES[ExperimentStatus.INTERRUPTED]} if the experiment is INTERRUPTED",
     "compare": f"with `--best` {NotFoundError.exit_code} if no record qualifies",
     "serve": "0 after SIGTERM, 130 after Ctrl-C",
+    "serve check": f"{LedgerError.exit_code} if a replica has a problem",
+    "sync": f"{NotOverError.exit_code} if something is left, {EngineError.exit_code} if a server is down",
+    "records import": f"{LedgerError.exit_code} if something cannot be taken over",
     "doctor": f"{EngineError.exit_code} for problems of engines alone, {LedgerError.exit_code} for others",
     "fsck": f"{LedgerError.exit_code} if the experiment is damaged, and was not repaired",
 }

@@ -639,7 +639,7 @@ class ImportDocument(TypedDict):
 
 
 class LinkDocument(TypedDict):
-    """What `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answers."""
+    """What `POST /v1/link` and `POST /v1/views/records/PREFIX/.record/contents/SHA256/link` answer."""
 
     schema: Literal["exp.link/1"]
     href: str

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SERVE_FORMAT: Final = "exp.serve/1"
 NEEDED: Final = ("starlette", "uvicorn", "python_multipart", "itsdangerous")
 LARGEST_PORT: Final = 65535
+DEFAULT_PORT: Final = 8300
 
 
 def require_extra() -> None:
@@ -119,14 +120,15 @@ def report(ready: Ready, served: Site, *, is_json: bool, quiet: bool, opens: boo
 
     Standard output has one line: the address, or a document with `--json`.
     """
-    signing_in = f"{ready.url}/#t={ready.one_time}" if ready.port is not None else ready.url
+    base = f"http://localhost:{DEFAULT_PORT}" if ready.port is None else ready.url
+    signing_in = f"{base}/#t={ready.one_time}"
     shown = ready.url if quiet else signing_in
     if is_json:
         terminal.write_json(
             {
                 "schema": SERVE_FORMAT,
                 "url": ready.url,
-                "sign_in": None if quiet or ready.port is None else signing_in,
+                "sign_in": None if quiet else signing_in,
                 "port": ready.port,
                 "pid": os.getpid(),
                 "root": None if served.root is None else str(served.root),
@@ -138,6 +140,11 @@ def report(ready: Ready, served: Site, *, is_json: bool, quiet: bool, opens: boo
     if not (quiet or is_json):
         what = f"collects in {served.root}" if served.root else f"serves {served.home}"
         terminal.say(f"exp {what}; the address signs in once, within an hour; Ctrl-C ends")
+        if ready.port is None:
+            path = ready.url.removeprefix("unix:")
+            terminal.say(
+                f"forward a port to the socket first: ssh -L {DEFAULT_PORT}:{path} {os.uname().nodename}"
+            )
     if opens:
         _open(signing_in, served.own)
 
@@ -149,4 +156,5 @@ def _open(address: str, folder: Path) -> None:
     page = folder / "open.html"
     write_whole(page, f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">'.encode())
     if not webbrowser.open(page.as_uri()):
+        page.unlink(missing_ok=True)
         terminal.warn("no browser was found; open the address yourself")

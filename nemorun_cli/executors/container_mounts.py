@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.tracking.outbox import logins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +58,8 @@ def of_attempt(
     around = [mount for mount in around if mount.target not in given]
     guards = [guard for mount in (*around, *given.values()) for guard in _guards(mount, plan, real)]
     guards = [guard for guard in guards if guard.target not in given]
-    return _needed([*around, *guards, *_own(plan)])
+    covers = [cover for mount in (*around, *given.values()) for cover in _covers(mount, plan, real)]
+    return _needed([*around, *guards, *_own(plan), *covers])
 
 
 def _own(plan: Plan) -> Iterator[Mount]:
@@ -95,6 +97,15 @@ def _guards(mount: Mount, plan: Plan, real: Callable[[str], str]) -> Iterator[Mo
                 target = str(Path(mount.target, path.relative_to(outer)))
                 yield Mount(source=str(path), target=target, is_writable=path != last, is_fixed=True)
             return
+
+
+def _covers(mount: Mount, plan: Plan, real: Callable[[str], str]) -> Iterator[Mount]:
+    """A mount over the file of logins to servers, if a mount has it: no task may read a token."""
+    file = Path(real(plan.env["NEMORUN_HOME"]), logins.FILE)
+    outer = Path(real(mount.source))
+    if file.is_relative_to(outer) and file.exists():
+        target = str(Path(mount.target, file.relative_to(outer)))
+        yield Mount(source=os.devnull, target=target, is_writable=False, is_fixed=True)
 
 
 def _needed(mounts: Iterable[Mount]) -> list[Mount]:

@@ -44,6 +44,9 @@ _HINTS: Final = {
     RemoteFault.AWAY: "check the address and the network; what is logged is kept here until it arrives",
     RemoteFault.FULL: "free space on the server, or raise the quota",
 }
+_CERTIFICATE: Final = (
+    f"if an authority of your own has issued its certificate, name that one's in {connection.CA_FILE}"
+)
 
 
 class Hello(NamedTuple):
@@ -308,11 +311,12 @@ class _Faults:
             return
         self._client.close()
         fault, url = RemoteFault.AWAY, self._client.url
+        is_tls = isinstance(error, urllib3.exceptions.SSLError)
         kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
         raise RemoteError(
             fault,
             f"{url} does not answer: {_cause(error)}",
-            hint=_HINTS[fault],
+            hint=_CERTIFICATE if is_tls else _HINTS[fault],
             is_unreachable=isinstance(error, kinds),
         ) from error
 

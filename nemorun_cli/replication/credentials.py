@@ -13,7 +13,6 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 FORMAT: Final = "exp.logins/1"
@@ -170,7 +169,7 @@ def store(server: str, token: str, *, user: str, insecure: bool = False, uses_ke
         stored = Stored(KEYRING)
     else:
         stored = Stored(FILE, answer.reason if answer is not None else "")
-        if uses_keyring or server in known():
+        if answer is None or answer.state != keyring_process.NO_KEYRING:
             keyring_client.remove(server)  # an older token of the same server
     with _logins().changed() as content:
         entry: dict[str, Any] = {"user": user, "insecure": insecure, "since": clock.stamp()}
@@ -220,11 +219,6 @@ def latest() -> str | None:
 def file() -> Path:
     """The file of logins, with those tokens that are not in a keyring."""
     return Home.from_environment().directory / "logins.json"
-
-
-def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the variables that hold a token."""
-    return {name: value for name, value in environment.items() if name not in {TOKEN, TOKEN_FILE}}
 
 
 def _logins() -> PrivateJson:

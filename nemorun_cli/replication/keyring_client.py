@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -44,6 +45,8 @@ def remove(address: str) -> KeyringAnswer:
 
 
 def _ask(action: str, address: str, token: str = "", *, patience: float) -> KeyringAnswer:
+    if importlib.util.find_spec("keyring") is None:
+        return KeyringAnswer(keyring_process.NO_KEYRING, reason=keyring_process.NO_PACKAGE)
     command = [sys.executable, "-P", "-m", keyring_process.__name__, action, address]
     try:
         done = subprocess.run(

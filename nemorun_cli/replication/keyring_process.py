@@ -13,6 +13,7 @@ import sys
 from typing import Any, Final
 
 SERVICE: Final = "exp"
+NO_PACKAGE: Final = "the package keyring is not installed"
 STORED, ABSENT, NO_KEYRING, LOCKED, BROKEN = "stored", "absent", "no keyring", "locked", "broken"
 
 
@@ -22,7 +23,7 @@ def main(action: str, address: str) -> dict[str, Any]:  # noqa: PLR0911 - one fo
         import keyring  # noqa: PLC0415 - the extra may be absent
         from keyring import errors  # noqa: PLC0415 - the same
     except ImportError:
-        return {"state": NO_KEYRING, "reason": "the package keyring is not installed"}
+        return {"state": NO_KEYRING, "reason": NO_PACKAGE}
     try:
         return _act(keyring, action, address)
     except errors.NoKeyringError:

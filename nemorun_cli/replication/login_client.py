@@ -27,6 +27,10 @@ _CONNECTION: Final = re.compile(r"^\w+\([^)]*\): ")  # what urllib3 begins its m
 _LONGEST_LIFE: Final = 1800.0  # seconds of waiting, whatever the server offers
 
 
+class LoginServerAwayError(EngineError):
+    """The server cannot be reached, or has a fault; it may be well a moment later."""
+
+
 class Whoami(NamedTuple):
     """What a server knows about a token."""
 
@@ -198,7 +202,7 @@ class LoginClient:
             try:
                 body = self._ask_for(access, "POST", "/api/auth/exchange")
                 break
-            except EngineError:
+            except LoginServerAwayError:
                 if time.monotonic() >= end:
                     raise
                 time.sleep(_SHORTEST)
@@ -215,8 +219,11 @@ class LoginClient:
         return answer.body
 
     def _require(self, answer: _Answer, path: str) -> None:
-        if answer.status >= 500 or answer.status == 429:  # noqa: PLR2004 - its own fault, or too many requests
-            raise EngineError(f"{self.server} fails with {answer.status}: {self._reason(answer)}")
+        message = f"{self.server} fails with {answer.status}: {self._reason(answer)}"
+        if answer.status >= 500:  # noqa: PLR2004 - its own fault
+            raise LoginServerAwayError(message)
+        if answer.status == 429:  # noqa: PLR2004 - too many of something
+            raise EngineError(message)
         if answer.status != 200:  # noqa: PLR2004 - OK
             raise self._foreign(f"it answers {path} with {answer.status}")
 
@@ -258,17 +265,17 @@ class LoginClient:
             answer = None
         if not isinstance(answer, dict):
             if status >= 500:  # noqa: PLR2004 - a proxy whose server is away
-                raise EngineError(f"{self.server} fails with {status}", hint="try again later")
+                raise LoginServerAwayError(f"{self.server} fails with {status}", hint="try again later")
             raise self._foreign(f"it answers {path} with {status} and something else than JSON")
         return _Answer(status, answer)
 
-    def _away(self, error: Exception) -> EngineError:
+    def _away(self, error: Exception) -> LoginServerAwayError:
         reason = getattr(error, "reason", None) or error
         text = _CONNECTION.sub("", str(reason)) or type(reason).__name__
         hint = "check the address and the network"
         if "CERTIFICATE" in text.upper():
             hint = f"trust its certificate: {connection.CA_FILE}=FILE, in PEM form"
-        return EngineError(f"{self.server} cannot be reached: {text[:300]}", hint=hint)
+        return LoginServerAwayError(f"{self.server} cannot be reached: {text[:300]}", hint=hint)
 
     def _foreign(self, reason: str) -> UsageError:
         return UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -32,6 +33,7 @@ HEARD_FORMAT: Final = "exp.heard/1"
 FOLDER: Final = "heard"
 SKEW: Final = 5.0  # seconds by which the clocks of two machines may differ unnoticed
 KEPT: Final = 30 * 86400.0  # seconds
+MOST_MACHINES: Final = 1000  # of one user; a boot of a host is one
 MOST: Final = 10_000  # openings or experiments in one report, and of one machine that are kept
 LARGEST: Final = 1 << 24  # bytes of a kept report
 LONGEST_NAME: Final = 256  # characters of a host or a boot id
@@ -97,7 +99,10 @@ class Reports:
         now = time.time()
         heard = Heard(now, host, skew)
         with self._lock:
-            known = self._by_machine.setdefault(machine, {})
+            if machine not in self._by_machine:
+                self._forget_oldest(machine.partition("\n")[0])
+            known = self._by_machine.pop(machine, {})  # the latest machines come last, too
+            self._by_machine[machine] = known
             for subject in subjects:
                 known.pop(subject, None)  # the latest ones come last
                 known[subject] = self._by_subject[subject] = heard
@@ -107,8 +112,21 @@ class Reports:
                 self._by_subject.pop(subject, None)
             self._write(machine, known)
 
+    def _forget_oldest(self, user: str) -> None:
+        """Forget machines of a user who has too many, so that no token can fill the memory or the disk."""
+        own = [machine for machine in self._by_machine if machine.partition("\n")[0] == user]
+        for machine in own[: max(0, len(own) + 1 - MOST_MACHINES)]:
+            for subject, each in self._by_machine.pop(machine).items():
+                if self._by_subject.get(subject) == each:
+                    del self._by_subject[subject]
+            with contextlib.suppress(OSError):
+                self._path(machine).unlink()
+
+    def _path(self, machine: str) -> Path:
+        digest = hashlib.sha256(machine.encode(errors="surrogatepass")).hexdigest()
+        return self._folder / f"{digest[:32]}.json"
+
     def _write(self, machine: str, known: dict[Subject, Heard]) -> None:
-        name = f"{hashlib.sha256(machine.encode(errors='surrogatepass')).hexdigest()[:32]}.json"
         document = {
             "format": HEARD_FORMAT,
             "machine": machine,
@@ -116,7 +134,7 @@ class Reports:
         }
         try:
             make_folder(self._folder)
-            write_whole(self._folder / name, json.dumps(document).encode())
+            write_whole(self._path(machine), json.dumps(document).encode())
         except OSError:
             return
 

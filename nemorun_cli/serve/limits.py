@@ -49,7 +49,8 @@ class BoundedBody:
             return await self._end()
         begin = time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), BODY_PATIENCE)
+            async with asyncio.timeout(BODY_PATIENCE):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, f"no byte of the body for {BODY_PATIENCE:.0f} s") from None
         self._waited += time.monotonic() - begin

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_HOST: Final = "127.0.0.1"
-DEFAULT_PORT: Final = 8300
 BACKLOG: Final = 1024
-LARGEST_PORT: Final = 65535
 _SOCKET_UMASK: Final = 0o177  # a unix socket is 0600 from its first moment
 
 
@@ -38,7 +36,7 @@ class Listening:
     """
 
     host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
+    port: int = 0
     uds: Path | None = None
     certificate: Path | None = None
     key: Path | None = None

@@ -15,7 +15,7 @@ from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.device_logins import DeviceLogins, Guess, Login, Poll, TooManyLoginsError
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.refusals import refusal, unauthorized
-from nemorun_cli.serve.tokens import DEFAULT_SCOPES, LONGEST_NAME
+from nemorun_cli.serve.tokens import DEFAULT_SCOPES, LONGEST_NAME, TooManyLoginsOfUserError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -106,11 +106,11 @@ class _DeviceFlow:
     async def exchange(self, request: Request) -> Response:
         """A token of this server for an access token."""
         secret = secret_of(request.headers.get("authorization"))
-        new = (
-            await run_in_threadpool(self._logins.exchange, secret, _access(request).tokens)
-            if secret
-            else None
-        )
+        tokens = _access(request).tokens
+        try:
+            new = await run_in_threadpool(self._logins.exchange, secret, tokens) if secret else None
+        except TooManyLoginsOfUserError as error:
+            return _oauth_error("too_many_logins", f"{error.message}; {error.hint}", status=429)
         if new is None:
             return _oauth_error("invalid_token", "the access token is unknown, or has expired", status=401)
         token = new.token
@@ -228,7 +228,7 @@ async def _link(request: Request) -> Response:
     if not isinstance(path, str) or not SIGNED.fullmatch(path) or set("?#") & set(path):
         return refusal(400, "usage", "path is the path of a file, percent-encoded and without a query")
     link = await run_in_threadpool(_access(request).sessions.sign, path, request.state.caller)
-    return JSONResponse({"format": "exp.link/1", "link": link}, headers=_NO_STORE)
+    return JSONResponse({"schema": "exp.link/1", "href": link}, headers=_NO_STORE)
 
 
 def _access(request: Request) -> Access:

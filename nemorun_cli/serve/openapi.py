@@ -76,7 +76,7 @@ def document(table: Iterable[Endpoint]) -> dict[str, Any]:
 
 
 def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
-    summary = SUMMARIES[f"{'GET' if method == 'HEAD' else method} {endpoint.path}"]
+    summary = SUMMARIES[f"{'GET' if method == 'HEAD' else method}:{endpoint.path}"]
     success: dict[str, Any] = {"description": "as asked for"}
     if summary.schema is not None and method != "HEAD":
         success["content"] = {"application/json": {"schema": _reference(summary.schema)}}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import logging
 import os
 import resource
@@ -84,6 +86,10 @@ class ServerProcess(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and report it once signals are handled and clients can connect."""
+        if self.config.ssl is not None:  # which uvicorn gives a minute
+            loop = asyncio.get_running_loop()
+            patient = functools.partial(loop.create_server, ssl_handshake_timeout=limits.HEADER_TIME)
+            loop.create_server = patient  # type: ignore[method-assign]
         await super().startup(sockets)
         if self.started:
             self._on_ready()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-DELAY: Final = 2.0  # seconds
+DELAY: Final = 1.2  # seconds
 MOST_WAITING: Final = 256  # a request beyond them is answered at once
 _OF_ML_DASH: Final = ("/api/", "/graphql")
 _OF_LOGINS: Final = ("/api/device/", "/api/auth/")  # they pace themselves, and people wait for them

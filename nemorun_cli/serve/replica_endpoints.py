@@ -9,6 +9,7 @@ from io import FileIO
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import CapacityLimiter, to_thread
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -41,6 +42,7 @@ _MOST_AT_ONCE: Final = 8  # threads, each with the body of one request in memory
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
 _GZIP: Final = "gzip"
+_CLOSED: Final = 499  # for the log: the client has closed the connection
 
 
 def endpoints(site: Site) -> list[Endpoint]:
@@ -104,6 +106,8 @@ class _Replicas:
                 return await answer(self._call(request, is_whole=is_whole))
             except StoreRefusal as refusal:
                 return _refused(refusal)
+            except ClientDisconnect:
+                return Response(status_code=_CLOSED)  # nobody receives it
             except OSError as error:
                 return _refused(store_refusal.of_error(error, "the file"))
 
@@ -207,22 +211,24 @@ class _Call:
 
         Raises:
             ClientDisconnect: the client has closed the connection.
+            HTTPException: it comes too slowly, or is too large.
         """
-        block = bytearray()
+        block, is_first = bytearray(), True
         try:
             async for chunk in self.request.stream():
                 block += chunk
                 if len(block) >= BLOCK:
                     yield bytes(block)
-                    block.clear()
-        except ClientDisconnect:
+                    block, is_first = bytearray(), False
+        except (ClientDisconnect, HTTPException):
             yield bytes(block)
             raise
-        yield bytes(block)
+        if block or is_first:
+            yield bytes(block)
 
 
 async def _sizes(call: _Call) -> Response:
-    files = await call.run(replica_folders.sizes, call.replica)
+    files = await call.run(call.store.sizes, call.replica)
     return JSONResponse({"format": REPLICA_FORMAT, "files": files})
 
 
@@ -278,7 +284,8 @@ async def _receive(call: _Call, file: ReplicaFile, *, offset: int, total: int) -
     """Take a part of a content; of a body that is cut, what has arrived stays."""
     if _is_gzip(call):
         raise StoreRefusal(415, "not_compressed", "contents are sent as they are, without Content-Encoding")
-    await call.run(call.store.staging.sweep)
+    if call.store.staging.is_due:
+        await call.run(call.store.staging.sweep)
     at = offset
     async for block in call.blocks():
         await call.run(call.store.receive, file, block, offset=at, total=total)

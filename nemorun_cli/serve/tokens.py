@@ -32,7 +32,12 @@ DEFAULT_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
 ANY_PARTS: Final = "**"
 _WILD: Final = frozenset("*?")
 _MANY: Final = 10_000  # tokens of a server
+MOST_LOGINS: Final = 500  # tokens of one user that other tokens approved
 _EARLIEST: Final = 0.0  # Unix seconds
+
+
+class TooManyLoginsOfUserError(UsageError):
+    """A user has approved as many logins as one may have."""
 
 
 class NewToken(NamedTuple):
@@ -202,6 +207,7 @@ class Tokens:
 
         Raises:
             InvalidValueError: the user, a prefix, the name or the time is not possible.
+            TooManyLoginsOfUserError: a login was approved that is one too many.
             UsageError, OSError: the file cannot be read or written.
         """
         check_user(user)
@@ -215,6 +221,11 @@ class Tokens:
             if len(entries) >= _MANY:
                 raise UsageError(
                     f"there are {_MANY:,} tokens already", hint="revoke some: exp serve token list"
+                )
+            logins = sum(entry.get("user") == user and bool(entry.get("made_by")) for entry in entries)
+            if made_by is not None and logins >= MOST_LOGINS:
+                raise TooManyLoginsOfUserError(
+                    f"{user} has {MOST_LOGINS} logins already", hint="log out of some: exp logout"
                 )
             known = {entry.get("id") for entry in entries}
             token = Token(

@@ -81,12 +81,13 @@ class Shipper:
         register = self._files.attempt(task, attempt).records
         try:
             size = os.stat(register).st_size  # noqa: PTH116 - of each attempt that runs
-        except OSError:
-            return
-        if self._registers.get((task, attempt)) != size:
-            self._registers[task, attempt] = size
+            if self._registers.get((task, attempt)) == size:
+                return
             for root, _ in supervisor_api.registered(register, inside=self._files.directory):
                 self._add(markers.of_records(root, self._server))
+        except OSError:  # mostly there is none; otherwise it is read again at the next look
+            return
+        self._registers[task, attempt] = size
 
     def close(self) -> None:
         """Have all sent that was recorded, also what was since the last look."""

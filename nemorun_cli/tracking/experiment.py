@@ -421,6 +421,8 @@ class Experiment:
     def sync(self, timeout: float | None = None) -> bool:
         """Wait until the server has all that is written now, then get what it has of other machines.
 
+        The record need not be open, nor be on this machine before.
+
         Returns whether the server has all of it; also True with `EXP_TRACKING=off`, which writes nothing.
 
         Args:
@@ -429,7 +431,7 @@ class Experiment:
         Raises:
             InvalidValueError: the timeout is negative.
             StateError: the record has no server.
-            NotFoundError: there is no record yet.
+            NotFoundError: there is no record, neither here nor on the server, or the server does not answer.
         """
         seconds = arguments.seconds("timeout", timeout)
         if self.writer.is_off:
@@ -439,6 +441,8 @@ class Experiment:
                 f"the record {self.prefix!r} has no server to sync with",
                 hint='name it: Experiment(prefix, dash_url="https://…"), or dash_url=True',
             )
+        if not self.run.is_open and not ids(self.place):
+            self._shipping.fetch(self.place)  # it may be another machine's
         self._require_record()
         return self._shipping.sync(self.place, timeout=seconds)
 

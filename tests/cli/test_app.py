@@ -341,6 +341,25 @@ def test_the_shell_completes_commands(exp: Exp) -> None:
     assert _complete(exp, "exp st") == ["status"]
 
 
+def test_the_shell_completes_commands_of_several_words(exp: Exp) -> None:
+    """The shell completes each word of a longer command, and then its options."""
+    assert _complete(exp, "exp serve ") == ["check", "token"]
+    assert _complete(exp, "exp serve token ") == ["add", "list", "revoke"]
+    assert _complete(exp, "exp serve token r") == ["revoke"]
+    assert "--expires" in _complete(exp, "exp serve token add alice --exp")
+    assert _complete(exp, "exp serve token add alice --scope w") == ["write"]
+    assert "--behind-proxy" in _complete(exp, "exp serve --b")
+
+
+def test_a_longer_command_names_itself(exp: Exp) -> None:
+    """Help, usage and errors of a command of several words have all of its words."""
+    assert "Usage: exp serve token add [OPTIONS] USER" in exp("serve", "token", "add", "--help").stdout
+    assert "exp serve token add --help" in exp("serve", "token", "add", code=2).stderr
+    listed = exp("serve", "--help").stdout
+    assert all(f"  {name} " in listed for name in SUBCOMMANDS if name.startswith("serve "))
+    assert "there are: exp serve token add" in exp("serve", "token", code=2).stderr
+
+
 def test_the_shell_completes_experiments_and_tasks(exp: Exp) -> None:
     """The shell completes experiments by name and id, and tasks by the ids of the preceding experiment."""
     spec = exp.spec(HELLO)

@@ -45,7 +45,6 @@ NOT_OF_COMMANDS = {
     "exp.attempt",
     "exp.device",
     "exp.ledger",
-    "exp.link",
     "exp.logins",
     "exp.logout",
     "exp.resolved",

@@ -16,6 +16,7 @@ from support.scripts import module_of
 
 import nemorun_cli
 from nemorun_cli.cli import app
+from nemorun_cli.cli.subcommands import SUBCOMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,10 @@ def test_every_public_name_is_in_the_reference(generator: Any) -> None:
 
 def test_every_exit_code_is_in_the_reference(generator: Any) -> None:
     """The commands whose exit code is not only 0 or that of an error are those that return one."""
-    modules = {name: importlib.import_module(f"nemorun_cli.cli.commands.{name}") for name in app.COMMANDS}
+    names = (*app.COMMANDS, *SUBCOMMANDS)
+    modules = {
+        name: importlib.import_module(f"nemorun_cli.cli.commands.{name.replace(' ', '_')}") for name in names
+    }
     returning = {
         name for name, module in modules.items() if module.command.__annotations__["return"] == "int"
     }

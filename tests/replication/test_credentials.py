@@ -213,6 +213,9 @@ assert token(other) == ("exp_other", "bob", "keyring"), token(other)
 assert credentials.store(other, "exp_later", user="bob", uses_keyring=False).source == "file"
 assert token(other) == ("exp_later", "bob", "file")
 assert keyring_client.read(other).token is None
+third = "https://third.example"
+credentials.store(third, "exp_third", user="alice")
+assert credentials.forget(third) and token(third) is None and keyring_client.read(third).token is None
 """
 BEING_LOCKED = """
 assert token(one) is None
@@ -267,4 +270,3 @@ def test_a_keyring_keeps_the_tokens(home: Path) -> None:
     assert "exp_other" not in stored
     printed = in_session(LOCKED, BEING_LOCKED)
     assert printed.count("the keyring is locked") == 2
-    in_session(UNLOCKED, "assert credentials.forget(one); assert token(one) is None")

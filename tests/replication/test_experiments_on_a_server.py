@@ -155,13 +155,18 @@ def test_a_copy_is_equal_in_every_byte(client: Client) -> None:
 
 def test_variables_are_nowhere_on_the_server(client: Client) -> None:
     """Without `tracking.spec`, no byte that the server keeps of an experiment has a value of `env`."""
-    client.start(
-        _task("one", "echo '${{ env.GENERAL }}'; exit 3") + "env: {GENERAL: value-of-general}\n",
+    (client.exp.folder / "go").touch()
+    run = client.start(
+        _task("one", "echo '${{ env.GENERAL }}'; exit 3", allow_failure=True)
+        + _task("two", RECORDS, entrypoint="python3")
+        + "env: {GENERAL: value-of-general}\n",
         name="masked",
-    ).wait(timeout=60)
+    )
+    assert run.wait(timeout=60).status == "COMPLETED"
     eventually(client.has_all)
-    files = [path for path in client.replica(client.latest).rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"ledger.jsonl", "resolved.json", "exit.json"}
+    folders = [client.replica(run), client.records(run)]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"ledger.jsonl", "resolved.json", "exit.json", "records"}
     assert not [path for path in files if b"value-of-general" in path.read_bytes()]
 
 
@@ -189,7 +194,8 @@ def test_a_sender_goes_on_without_its_supervisor(client: Client) -> None:
     kill_supervisor(run)
     (client.exp.folder / "go").touch()
     eventually(lambda: b"0.25" in b"".join(path.read_bytes() for path in rows.iterdir()))
-    eventually(lambda: run.status().history.tasks["one"].is_over)  # which records the end, and has it sent
+    eventually((run.files.attempt("one", 1).directory / "exit.json").exists)
+    client("wait", run.id, code=None)  # which records the end, and has it sent
     eventually(lambda: client.has_ledger(run))
 
 
@@ -226,6 +232,7 @@ def test_a_server_that_hangs_changes_nothing(client: Client, silent: str) -> Non
     assert f"not on {silent} yet" in client("why").stderr
     assert client("show", "--json").json["sync"]["pending"] == sync["pending"]
     assert "not all of it has arrived" in client("rm", run.id, "--yes", code=4).stderr
+    assert "not all of it has arrived" in client("gc", "--older", "0s").stderr
     assert run.directory.is_dir()
 
 

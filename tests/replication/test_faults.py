@@ -98,6 +98,18 @@ def test_a_server_with_other_bytes_keeps_them(local: LocalRecords, proxy: Cuttin
     )
 
 
+def test_a_bad_network_is_enough(local: LocalRecords, proxy: CuttingProxy) -> None:
+    """On a slow way on which many requests are cut anywhere, all arrives, rows and contents."""
+    proxy.faults = Faults(delay=amount(1, long=60) / 200, rate=amount(5_000_000, long=50_000), resets=0.25)
+    with (record := local.open()).run:
+        local.mark(record)
+        for step in range(3000):
+            record.metrics.log(loss=step)
+        record.files.save_blob(os.urandom(400_000), to="b.bin")
+    local.deliver()
+    assert local.differences() == []
+
+
 STALE = amount(3, long=30)
 
 

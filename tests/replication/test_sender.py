@@ -202,7 +202,7 @@ def test_many_programs_start_one_sender(local: LocalRecords, proxy: CuttingProxy
         eventually(lambda: local.pending == [])
         for index in range(2):
             assert local.differences(f"{local.prefix}/{index}") == []
-            assert len(there(local, f"{local.prefix}/{index}").data().metrics(None).read()) == 4
+            assert len(there(local, f"{local.prefix}/{index}").openings) == 4
     finally:
         end_sender(local)
 

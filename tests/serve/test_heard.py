@@ -11,7 +11,7 @@ from support import small_disks
 from support.view_sites import Reader, collector, reading, replica
 
 from nemorun_cli.model import clock
-from nemorun_cli.serve.heard import FOLDER
+from nemorun_cli.serve.heard import FOLDER, Reports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,3 +119,17 @@ def test_a_full_disk_loses_no_report(tmp_path: Path) -> None:
         with reading(collector(disk)) as (alice,), small_disks.full(disk):
             assert report(alice, "alice/a")["kept"] == 1
             assert heard(alice)["machine"] == "far"
+
+
+def test_the_machines_of_a_user_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each user only so many machines are kept, the latest ones; no user displaces those of another."""
+    monkeypatch.setattr("nemorun_cli.serve.heard.MOST_MACHINES", 3)
+    reports = Reports(tmp_path)
+    reports.add("bob\nhost\nboot", "host", [("bob/a", OPENING)], skew=0.0)
+    for number in range(5):
+        subjects = [(f"alice/{number}", OPENING)]
+        reports.add(f"alice\nhost-{number}\nboot", f"host-{number}", subjects, skew=0.0)
+    kept = [number for number in range(5) if reports.of_record(f"alice/{number}", [OPENING])]
+    assert kept == [2, 3, 4]
+    assert reports.of_record("bob/a", [OPENING])
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.testclient import TestClient
 
-from nemorun_cli.serve import device_logins
+from nemorun_cli.serve import device_logins, tokens
 from nemorun_cli.serve.access import Access
 from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.caller import Caller, Scope
@@ -156,6 +156,22 @@ def test_an_exchange_whose_answer_was_lost_leaves_one_token(client: TestClient, 
     access.tokens.revoke([approver.id])
     assert access.caller(f"Bearer {second}") is None
     assert client.post("/api/auth/exchange", headers=bearer(token)).status_code == 401
+
+
+def test_the_logins_of_a_user_are_bounded(
+    client: TestClient, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who approved too many logins gets no further one, but the server's owner can add tokens."""
+    monkeypatch.setattr(tokens, "MOST_LOGINS", 1)
+    secret = access.tokens.add("alice").secret
+    statuses = []
+    for _ in range(2):
+        started = start(client)
+        client.post("/v1/device/approve", json={"user_code": started["user_code"]}, headers=bearer(secret))
+        token = poll(client, started)["access_token"]
+        statuses.append(client.post("/api/auth/exchange", headers=bearer(token)).status_code)
+    assert statuses == [200, 429]
+    assert access.tokens.add("alice")
 
 
 def test_a_wrong_code_can_be_entered_five_times() -> None:

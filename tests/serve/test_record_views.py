@@ -263,7 +263,7 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
-    """A record that cannot be read is named beside the list, and its own views are errors with the reason."""
+    """A record that cannot be read is named next to the list, and its own views are errors with the reason."""
     replica(tmp_path, "alice/good")
     (replica(tmp_path, "alice/bad") / "openings/0001-x-1.jsonl").write_text("damaged\n")
     with reading(collector(tmp_path)) as (alice,):

@@ -123,6 +123,27 @@ def test_a_content_with_another_checksum_is_dropped(client: TestClient) -> None:
     assert client.head(f"{RECORD}/blobs/ab/{wrong}").status_code == 404
 
 
+def test_bytes_that_the_disk_has_changed_are_sent_again(client: TestClient, root: Path) -> None:
+    """If a part that a server had before its restart spoils the checksum, the sender starts again at 0."""
+    content = bytes(range(256)) * 4
+    send(client, content, 0, 512)
+    (staged,) = (root / ".server/incoming/alice").iterdir()
+    staged.write_bytes(bytes(512))  # as after a power failure
+    restarted = replica_sites.client(replica_sites.site(root))
+    answer = send(restarted, content, 512)
+    assert (answer.status_code, answer.json()["code"]) == (409, "offset")
+    assert answer.headers["upload-offset"] == "0"
+    assert send(restarted, content).headers["upload-complete"] == "?1"
+
+
+def test_a_server_continues_what_it_had_before_its_restart(client: TestClient, root: Path) -> None:
+    """The checksum of a content that was begun before a restart is computed from the disk, and fits."""
+    content = bytes(range(256)) * 4
+    send(client, content, 0, 512)
+    restarted = replica_sites.client(replica_sites.site(root))
+    assert send(restarted, content, 512).headers["upload-complete"] == "?1"
+
+
 def test_a_whole_file_is_written_once(client: TestClient) -> None:
     """A repeated PUT is a no-op; only verdicts get another content."""
     path = f"{RECORD}/environment/0001-a.diff"

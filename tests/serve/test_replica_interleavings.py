@@ -143,5 +143,5 @@ class Interleavings(RuleBasedStateMachine):
 
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(
-    max_examples=amount(40, long=1500), stateful_step_count=amount(30, long=60), derandomize=not IS_LONG
+    max_examples=amount(40, long=600), stateful_step_count=amount(30, long=60), derandomize=not IS_LONG
 )

@@ -187,7 +187,7 @@ def test_a_link_reads_one_path_and_writes_none(client: TestClient, access: Acces
     secret = access.tokens.add("alice").secret
     ask(client, "PATCH", "alice/p/link", secret)
     path = "/v1/records/alice/p/link/.record/metrics/loss/0001-a.jsonl"
-    link = client.post("/v1/link", json={"path": path}, headers=bearer(secret)).json()["link"]
+    link = client.post("/v1/link", json={"path": path}, headers=bearer(secret)).json()["href"]
     assert client.get(link).content == ROW
     assert secret not in link
     signature = link.partition("?")[2]

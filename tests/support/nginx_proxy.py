@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -41,8 +42,8 @@ http {{
 class UnixHTTPSConnection(http.client.HTTPSConnection):
     """A connection with TLS to a unix socket."""
 
-    def __init__(self, path: Path, context: ssl.SSLContext) -> None:
-        super().__init__(NAME, timeout=20, context=context)
+    def __init__(self, path: Path, context: ssl.SSLContext, name: str) -> None:
+        super().__init__(name, timeout=20, context=context)
         self._path = path
         self._tls = context
 
@@ -51,7 +52,7 @@ class UnixHTTPSConnection(http.client.HTTPSConnection):
         plain = socket.socket(socket.AF_UNIX)
         plain.settimeout(self.timeout)
         plain.connect(str(self._path))
-        self.sock = self._tls.wrap_socket(plain, server_hostname=NAME)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
 
 @dataclass(frozen=True)
@@ -61,29 +62,39 @@ class NginxProxy:
     socket: Path
     context: ssl.SSLContext
 
-    def connect(self) -> UnixHTTPSConnection:
-        """A new connection."""
-        return UnixHTTPSConnection(self.socket, self.context)
+    def connect(self, name: str = NAME) -> UnixHTTPSConnection:
+        """A new connection, to one of the proxy's names."""
+        return UnixHTTPSConnection(self.socket, self.context, name)
 
 
 @contextlib.contextmanager
-def nginx_proxy(folder: Path, port: int) -> Iterator[NginxProxy]:
-    """The proxy of the example in front of a server at this port; skips loudly where there is no nginx."""
+def nginx_proxy(
+    folder: Path, *ports: int, example: Path = EXAMPLE, names: tuple[str, ...] = (NAME,)
+) -> Iterator[NginxProxy]:
+    """The proxy of an example in front of servers at these ports; skips loudly where there is no nginx.
+
+    Args:
+        folder: of its files.
+        ports: of the servers, in the order of those in the example.
+        example: the configuration.
+        names: the names of the servers in it.
+    """
     if not shutil.which(NGINX) and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run([INSTALL, "proxy"], check=True, timeout=INSTALL_WAIT)
     if not shutil.which(NGINX):
         pytest.skip("A PROXY IS NOT TESTED: there is no nginx, which root on a Debian installs")
     authority = trustme.CA()
-    issued = authority.issue_cert(NAME)
+    issued = authority.issue_cert(*names)
     issued.private_key_pem.write_to_path(str(folder / "privkey.pem"))
     for pem in issued.cert_chain_pems:
         pem.write_to_path(str(folder / "fullchain.pem"), append=True)
     at = folder / "https.sock"
-    server = EXAMPLE.read_text(encoding="utf-8")
+    server = example.read_text(encoding="utf-8")
+    upstreams = re.findall(r"127\.0\.0\.1:\d+", server)
     for before, after in (
         ("listen 443 ssl", f"listen unix:{at} ssl"),
         ("/etc/ssl/exp", str(folder)),
-        ("127.0.0.1:8300", f"127.0.0.1:{port}"),
+        *zip(upstreams, [f"127.0.0.1:{port}" for port in ports], strict=True),
     ):
         assert before in server
         server = server.replace(before, after)

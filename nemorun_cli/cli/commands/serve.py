@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli.cli import completion, serving
+from nemorun_cli.cli import completion, serving, terminal
 from nemorun_cli.cli.options import Json, ServerRoot
 from nemorun_cli.errors import UsageError
 
@@ -39,7 +39,7 @@ def command(
     ] = "127.0.0.1",
     port: Annotated[
         str, typer.Option("--port", metavar="N", help="Listen on this port; 0 chooses a free one.")
-    ] = "8300",
+    ] = str(serving.DEFAULT_PORT),
     uds: Annotated[
         str | None,
         typer.Option("--uds", metavar="PATH", help="Listen on a unix socket, which only you can use."),
@@ -113,6 +113,8 @@ def command(
         is_behind_proxy=is_behind_proxy,
         names=tuple(names or ()),
     )
+    if is_behind_proxy and not names:
+        terminal.warn("requests that name another host than localhost are refused; add --allowed-host NAME")
     site = serving.site(
         root,
         dash_roots or (),

@@ -61,12 +61,15 @@ def _roots(home: Home) -> list[str]:
 
 
 def _is_delivered(place: Place, outbox: markers.Outbox) -> bool:
-    """Whether a record has ended, and the server has acknowledged each byte of it."""
+    """Whether a record has ended on this machine, and the server has acknowledged each byte of it."""
     known, local = delivery.acknowledged(outbox, place.prefix), delivery.sizes(place)
-    if not local or any(known.get(path) != size for path, size in local.items()):
+    if not local or any(known.get(path, -1) < size for path, size in local.items()):
         return False
     try:
-        return all(opening.is_over for opening in sessions.read_all(place)[0])
+        return all(
+            opening.is_over or sessions.is_copy(place.opening(opening.id), opening.facts)
+            for opening in sessions.read_all(place)[0]
+        )
     except LedgerError:
         return False
 

@@ -117,7 +117,7 @@ def _folders(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # it does not exist, or is another user's
         return []
 
 

@@ -45,7 +45,9 @@ class Openings:
         now = time.monotonic()
         lost = []
         for opening in openings:
-            self._own[opening.id] = opening.facts.get("host") == process_info.host()
+            path = self._place.opening(opening.id)
+            is_ours = opening.facts.get("host") == process_info.host()
+            self._own[opening.id] = is_ours and not sessions.is_copy(path, opening.facts)
             if opening.state != "gone":
                 self._gone_since.pop(opening.id, None)
             elif now - self._gone_since.setdefault(opening.id, now) >= _grace(opening):

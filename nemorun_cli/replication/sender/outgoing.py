@@ -88,8 +88,8 @@ class Outgoing:
     _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
 
     def look(self) -> None:
-        """Read the sizes of the files here."""
-        self._files = self.source.files()
+        """Read the sizes of the files here; of what is refused as a whole, keep nothing, as it may be much."""
+        self._files = [] if self.is_stuck else self.source.files()
 
     def retry(self, *, age: float = 0.0) -> None:
         """Try again what was refused longer ago than so many seconds."""

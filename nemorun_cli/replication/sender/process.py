@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LINGER: Final = 60.0  # seconds after the last delivery in which it stays for what comes
 LINGER_VARIABLE: Final = "EXP_SENDER_LINGER"
+FAULT: Final = 70  # the exit code of a fault in `exp` itself
 LOCK_PATIENCE: Final = 0.5  # seconds: a probe of the lock takes it for an instant
 NICENESS: Final = 10
 
@@ -30,7 +32,11 @@ def main(arguments: list[str]) -> int:
         return 2
     _detach()
     signal.signal(signal.SIGTERM, _end)
-    ship(outbox, linger=_linger())
+    try:
+        ship(outbox, linger=_linger())
+    except Exception:  # noqa: BLE001 - the end of the process; the next opening, or `exp sync`, starts another one
+        outbox_files.SenderLog(outbox).write(f"ended by a fault: {traceback.format_exc()}")
+        return FAULT
     return 0
 
 

@@ -177,11 +177,17 @@ class OutboxSender:
         newest = sorted(by_label, key=lambda label: max(each.mtime_ns for each in by_label[label].values()))
         while newest and behind < MOST_BEHIND:
             label = newest.pop()
-            made = work.work_of(next(iter(by_label[label].values())), self._root, self.outbox, self._pace)
+            marked = by_label[label]
+            made = work.work_of(next(iter(marked.values())), self._root, self.outbox, self._pace)
             if made is not None:
-                made.markers = by_label[label]
+                made.markers = marked
                 self._works[label] = made
                 behind += 1
+                continue
+            for marker in marked.values():
+                self._log.write(f"{marker.name} names nothing that can be sent: {label[:200]!r}")
+                outbox_files.remove(self.outbox, marker)
+                del self._markers[marker.name]
 
     def _drop(self, now: float) -> None:
         """Forget what has had no markers for a while, or is one too many of those."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
 RETRY: Final = 600.0  # seconds after which what was refused is tried again
-TEND_SHARE: Final = 20  # looking at openings, likewise
 
 
 class Watched(Protocol):
@@ -57,24 +56,21 @@ class Work:
         self.markers: dict[str, Marker] = {}
         self.problem: SyncProblem | None = None
         self.without_markers_since: float | None = None  # monotonic
-        self._next_tend = self._next_note = 0.0  # monotonic
+        self._next_note = 0.0  # monotonic
         self._noted: Known | None = None
 
     def look(self) -> None:
         """See which of its processes live, and then how large its files are: in this order none is missed."""
-        begin = time.monotonic()
         try:
-            if begin >= self._next_tend or self.markers:
+            if self.markers:
                 self.watched.look()
-            self.outgoing.look()
             self.outgoing.retry(age=RETRY)
+            self.outgoing.look()
         except (ExpError, OSError) as error:
             if self.problem is None or self.problem.message != str(error):
                 self.problem = SyncProblem("unreadable", str(error), time.time())
         else:
             self.problem = None
-        now = time.monotonic()
-        self._next_tend = now + (now - begin) * TEND_SHARE
 
     @property
     def is_behind(self) -> bool:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.serve.mldash.held_records import ApiSender, HeldRecords
-from nemorun_cli.serve.store.quotas import Quotas
+from nemorun_cli.serve.store.quotas import Quotas, quotas_of
 from nemorun_cli.serve.store.root_folder import INCOMING, OWN
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Adapter:
             StoreRefusal: the owner would have too many.
         """
         if self._quotas is None:
-            self._quotas = Quotas(self.root, self.site.quota)
+            self._quotas = quotas_of(self.root, self.site.quota)
         self._quotas.take(prefix.partition("/")[0], size, is_new=False)
 
     def _changed(self, prefix: str, path: str) -> None:

@@ -1,9 +1,10 @@
 """The records that ML-Dash's clients write: their openings, and appends that are durable and stored once.
 
 A client does not identify itself with its rows, only when it opens and ends a record. So each open makes
-an opening, whose id is in the id of the node that only its client gets, and rows belong to the newest opening
-that has not ended. A client may terminate without a request: its opening stays RUNNING, as that of any
-process which cannot be checked here, until somebody ends it, or the record is opened again after SILENCE.
+an opening, whose id is in the id of the node that only its client gets. The rows of openings that overlap are
+in the files of the first one: in one file, the rows of each client keep their order. A client may terminate
+without a request: its opening stays RUNNING, as that of any process which cannot be checked here, until
+somebody ends it, or the record is opened again after SILENCE.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import NotFoundError, StateError
+from nemorun_cli.experiment.records import growing_files
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
@@ -28,6 +30,7 @@ from nemorun_cli.tracking.store import json_values, sessions
 from nemorun_cli.tracking.store.file_index import FileIndex
 from nemorun_cli.tracking.store.presence import Presence
 from nemorun_cli.tracking.store.record_paths import RECORD, Place
+from nemorun_cli.tracking.store.row_files import generation_of
 from nemorun_cli.tracking.store.row_writer import Writer
 from nemorun_cli.tracking.store.sessions import OpenSession
 
@@ -51,11 +54,20 @@ class ApiSender(NamedTuple):
 
 
 class DurableWriter(Writer):
-    """A writer whose lines survive a power failure once `append` returns; it keeps no file open."""
+    """A writer whose lines survive a power failure once `append` returns; it keeps no file open.
+
+    It continues the files of an earlier process of the server, after a crash behind their last complete line:
+    for what follows, no client had an answer.
+    """
 
     def __init__(self, changed: Callable[[str], None]) -> None:
         super().__init__()
         self._changed = changed
+
+    def _open_file(self, folder: str) -> int:
+        descriptor = super()._open_file(folder)
+        growing_files.cut_incomplete(descriptor)
+        return descriptor
 
     def append(self, folder: str, line: bytes) -> None:
         """Append lines to this writer's file in a folder, and sync it.
@@ -87,7 +99,6 @@ class HeldRecord:
         self.users = 0
         self._memory = memory
         self._changed = changed
-        self._names: dict[str, str] = {}  # the name under which this process writes to an opening
         self._made: tuple[str, ...] = ()
         self._current: str | None = None
         self._writer = DurableWriter(self._note)
@@ -102,9 +113,9 @@ class HeldRecord:
         is_new = not os.path.isdir(self.place.openings)
         session = OpenSession.start(self.place, about=about, process=_facts(who))
         session.release()  # it is not the lock of the client
-        self._names[session.id] = session.id
         self._made = (*self._made[-MOST_MADE:], session.id)
-        self._use(session.id)
+        if self._current is None or generation_of(self._current) != generation_of(session.id):
+            self._use(session.id)
         path = self.place.opening(session.id)
         sync(path)
         _sync_folders(self.place.openings, self.place.root if is_new else self.place.record)
@@ -112,10 +123,9 @@ class HeldRecord:
         return session.id
 
     def _use(self, opening: str) -> None:
-        name = self._names.setdefault(opening, f"{opening}.{os.getpid()}-{os.urandom(4).hex()}")
         self._current = opening
         self._index = None
-        self._writer.open(name, Presence(self.place.opening(opening), 0, None, None))
+        self._writer.open(opening, Presence(self.place.opening(opening), 0, None, None))
 
     def made(self) -> list[str]:
         """The openings that this process made."""
@@ -167,8 +177,6 @@ class HeldRecord:
             raise NotFoundError(f"the record {self.place.prefix!r} has no such opening")
         for each in chosen:
             self._end(known[each], status)
-        if self._current in chosen and (others := self.running()):
-            self._use(others[-1])
 
     def _end(self, session: Session, status: Status) -> None:
         if session.state != "ended":
@@ -200,7 +208,7 @@ class HeldRecord:
         sync(place.openings)
 
     def write(self, folder: str, data: bytes, who: ApiSender) -> None:
-        """Append lines to the files of the current opening; without one, the record is opened."""
+        """Append lines to the files of the record; if no client has opened it, it is opened."""
         for is_last in (False, True):
             self._require_opening(who)
             try:
@@ -217,9 +225,8 @@ class HeldRecord:
             return
         self._current = None
         found = self._openings()
-        if found:
-            left = [each for each in found if each.state != "ended"]
-            self._use((left or found)[-1].id)
+        if found:  # by a process of the server before this one
+            self._use(next(each.id for each in found if each.generation == found[-1].generation))
         else:
             self.open({}, who)
 

@@ -6,7 +6,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system.files import descriptor_to_change, entered, identity, sync_entries
+from nemorun_cli.system.files import (
+    descriptor_to_change,
+    descriptor_to_read,
+    entered,
+    identity,
+    sync_entries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +24,10 @@ _MOST_KNOWN: Final = 200_000
 
 
 class DurableFiles:
-    """Opens files of replicas, and knows of which the entries in their folders are on disk.
+    """Opens files of replicas, and knows which of them are on disk with their entries in all folders.
 
-    An entry is synced by each process once, also if another one created it and died before it had synced it.
+    Each process syncs a file once before it confirms what was there: another one may have written to it, and
+    may have died before it had synced it.
     """
 
     def __init__(self) -> None:
@@ -37,12 +44,34 @@ class DurableFiles:
         with self.entered(file, creates=creates) as folder:
             descriptor = descriptor_to_change(file.full, creates=creates, folder=folder)
             try:
-                if (key := identity(descriptor)) not in self._durable:
-                    sync_entries(folder)
-                    self._durable.add(key)
+                self._confirm(descriptor, folder)
                 yield descriptor
             finally:
                 os.close(descriptor)
+
+    def _confirm(self, descriptor: int, folder: int) -> None:
+        if (key := identity(descriptor)) not in self._durable:
+            os.fsync(descriptor)
+            sync_entries(folder)
+            self._durable.add(key)
+
+    def confirm(self, file: ReplicaFile, status: os.stat_result | None = None) -> None:
+        """Make sure that what a file has is on disk, unless this process has done so.
+
+        Args:
+            file: which exists.
+            status: of the file, if it is known.
+
+        Raises:
+            OSError: it cannot be opened, or is not a regular file.
+        """
+        if status is None or (status.st_dev, status.st_ino) not in self._durable:
+            with self.entered(file, creates=False) as folder:
+                descriptor = descriptor_to_read(file.full, inside=file.replica.root)
+                try:
+                    self._confirm(descriptor, folder)
+                finally:
+                    os.close(descriptor)
 
     @contextlib.contextmanager
     def entered(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.serve.store.replica_addresses import EXPERIMENTS
 from nemorun_cli.serve.store.root_folder import INCOMING, OWN, TRASH
@@ -18,6 +19,22 @@ FILE_COST: Final = (
     4096  # bytes that a file counts in addition to its content: one without any has a cost, too
 )
 _VALID: Final = 300.0  # seconds until the files are counted again, which other processes and people change
+_SOON: Final = 5.0  # seconds until that for a user who was refused
+_SHARE: Final = 20  # counting the files of a user takes at most one part in so many of the time
+
+
+class _Usage(NamedTuple):
+    """The bytes of a user, and when their files are counted again, in monotonic seconds.
+
+    Attributes:
+        size: bytes.
+        until: when they are counted again.
+        soon: when, if the user was refused.
+    """
+
+    size: int
+    until: float
+    soon: float
 
 
 class Quotas:
@@ -32,7 +49,7 @@ class Quotas:
         self._root = root
         self._limit = limit
         self._lock = threading.Lock()
-        self._used: dict[str, tuple[float, int]] = {}  # owner: when it was counted, and bytes
+        self._used: dict[str, _Usage] = {}
 
     def take(self, owner: str, size: int, *, is_new: bool) -> None:
         """Count bytes that are about to be written.
@@ -43,19 +60,27 @@ class Quotas:
         if self._limit is None:
             return
         cost = size + (FILE_COST if is_new else 0)
+        usage = self._used.get(owner)
+        if usage is None or time.monotonic() > usage.until:
+            begin = time.monotonic()
+            counted = self.used(owner)  # without the lock: others need not wait
+            now = time.monotonic()
+            rest = _SHARE * (now - begin)
+            usage = _Usage(counted, now + max(_VALID, rest), now + max(_SOON, rest))
+            with self._lock:
+                self._used[owner] = usage
         with self._lock:
-            counted, used = self._used.get(owner, (0.0, -1))
-            if used < 0 or time.monotonic() - counted > _VALID:
-                counted, used = time.monotonic(), self.used(owner)
+            usage = self._used[owner]
+            used = usage.size
             if used + cost > self._limit:
-                self._used[owner] = (0.0, -1)  # what is removed meanwhile counts at the next try
+                self._used[owner] = usage._replace(until=usage.soon)  # what is removed meanwhile counts soon
                 raise StoreRefusal(
                     507,
                     "quota",
                     f"{owner} has {used:,} of {self._limit:,} bytes on this server; this would be too many",
                     hint="delete records, or ask the administrator to empty the trash or for a larger quota",
                 )
-            self._used[owner] = (counted, used + cost)
+            self._used[owner] = usage._replace(size=used + cost)
 
     def used(self, owner: str) -> int:
         """The bytes of a user's files on the server, those in its trash included."""
@@ -66,6 +91,12 @@ class Quotas:
             self._root / OWN / INCOMING / owner,
         )
         return sum(map(_size, folders))
+
+
+@cache
+def quotas_of(root: Path, limit: int | None) -> Quotas:
+    """The quotas of a folder, which all parts of a server count together."""
+    return Quotas(root, limit)
 
 
 def _size(folder: Path) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.replication import protocol, shapes
 from nemorun_cli.serve.store.store_refusal import StoreRefusal, not_found
-from nemorun_cli.storage.paths import name_in
+from nemorun_cli.storage.paths import EXPERIMENTS_OF_SERVER, name_in
 from nemorun_cli.tracking.store.record_paths import MAX_PART, RECORD, check_prefix
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.replication.shapes import FileKind
 
-EXPERIMENTS: Final = ".experiments"
+EXPERIMENTS: Final = EXPERIMENTS_OF_SERVER
 STAGED: Final = ".new-"  # what `system.files` names files that it has not completed
 _HOME: Final = re.compile(r"[^.].*-[0-9a-f]{8}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

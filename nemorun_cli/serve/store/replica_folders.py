@@ -34,27 +34,19 @@ TRASH_FORMAT: Final = "exp.server-trash/1"
 ORIGIN: Final = "origin.json"
 
 
-def sizes(replica: Replica) -> dict[str, int]:
-    """The files of a replica by their paths in it, with their bytes.
+def listed(replica: Replica) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The regular files of a replica that have a known shape, by their paths in it.
 
     Raises:
         StoreRefusal: there is no such replica.
         OSError: it is behind a link.
     """
     _require_folder(replica)
-    return {path: entry.stat(follow_symlinks=False).st_size for path, entry in files(replica)}
-
-
-def files(replica: Replica, *, is_any: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The regular files of a replica that have a known shape, or all that it contains but folders."""
     skipped = len(replica.folder) + 1
     for visit in trees.walk(replica.folder):
         for entry in visit.entries:
             path = visit.path(entry.name)[skipped:]
-            if is_any:
-                if not entry.is_dir(follow_symlinks=False):
-                    yield path, entry
-            elif entry.is_file(follow_symlinks=False) and kind_of(path, is_record=replica.is_record):
+            if entry.is_file(follow_symlinks=False) and kind_of(path, is_record=replica.is_record):
                 yield path, entry
 
 

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nemorun_cli.replication import shapes
 from nemorun_cli.replication.protocol import LARGEST_ROW
 from nemorun_cli.replication.shapes import FileKind
-from nemorun_cli.serve.store import durable_files, row_bodies, running_digests
+from nemorun_cli.serve.store import (
+    durable_files,
+    quotas,
+    replica_addresses,
+    replica_folders,
+    row_bodies,
+    running_digests,
+)
 from nemorun_cli.serve.store.durable_files import DurableFiles
 from nemorun_cli.serve.store.path_locks import PathLocks
-from nemorun_cli.serve.store.quotas import Quotas
 from nemorun_cli.serve.store.root_folder import INCOMING, LOCKS
 from nemorun_cli.serve.store.running_digests import RunningDigests
 from nemorun_cli.serve.store.staging import Staging
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nemorun_cli.serve.site import Site
-    from nemorun_cli.serve.store.replica_addresses import ReplicaFile
+    from nemorun_cli.serve.store.replica_addresses import Replica, ReplicaFile
 
 LARGEST_WHOLE: Final = 256 << 20  # bytes of a file that is sent at once, and that readers read at once
 LARGEST_LEDGER_ROW: Final = 64 << 20  # bytes of a line of an experiment's files, which no user writes
@@ -58,7 +64,7 @@ class ReplicaStore:
         self._largest = site.largest_file
         self._files = DurableFiles()
         self._locks = PathLocks(site.own / LOCKS)
-        self._quotas = Quotas(site.root, site.quota)
+        self._quotas = quotas.quotas_of(site.root, site.quota)
         self._digests = RunningDigests()
         self.staging = Staging(site.own / INCOMING)
         self.root = site.root
@@ -165,8 +171,9 @@ class ReplicaStore:
         """
         path = self.staging.content(file)
         with self._locks.held(path, kind="contents"):
-            if (state := self.content(file)) is None or state.is_complete:
-                return state or ContentState(0, is_complete=False)
+            if (state := self.content(file)) is not None and state.is_complete:
+                self._files.confirm(file)
+                return state
             with _opened(path, creates=False) as descriptor:
                 if descriptor is None:
                     return ContentState(0, is_complete=False)
@@ -278,12 +285,31 @@ class ReplicaStore:
         if file.kind is FileKind.CONTENT:
             if (state := self.content(file)) is None:
                 raise not_found(file.label)
+            if state.is_complete:
+                self._files.confirm(file)
             return state
         descriptor = self.opened(file)
         try:
-            return ContentState(os.fstat(descriptor).st_size, is_complete=False)
+            status = os.fstat(descriptor)
         finally:
             os.close(descriptor)
+        self._files.confirm(file, status)
+        return ContentState(status.st_size, is_complete=False)
+
+    def sizes(self, replica: Replica) -> dict[str, int]:
+        """The files of a replica by their paths in it, with the bytes that are on disk.
+
+        Raises:
+            StoreRefusal: there is no such replica.
+            OSError: it is behind a link.
+        """
+        found = {}
+        for path, entry in replica_folders.listed(replica):
+            with contextlib.suppress(FileNotFoundError):  # moved to the trash meanwhile
+                status = entry.stat(follow_symlinks=False)
+                self._files.confirm(replica_addresses.file_of(replica, path), status)
+                found[path] = status.st_size
+        return found
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.serve.store.durable_files import BLOCK
@@ -25,6 +26,7 @@ class RunningDigests:
     """The checksums of incomplete files; each call has the lock of its file."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # of the table
         self._running: dict[str, _Running] = {}
 
     def begin(self, path: str, descriptor: int) -> None:
@@ -35,14 +37,14 @@ class RunningDigests:
         self, path: str, descriptor: int, data: bytes | memoryview, *, before: tuple[int, int, int]
     ) -> None:
         """Add bytes that were written to the end of a file, which had the state `before`."""
-        running = self._running.pop(path, None)
+        running = self._taken(path)
         if running is not None and running.state == before:
             running.digest.update(data)
             self._keep(path, _Running(running.digest, state(descriptor)))
 
     def of_complete(self, path: str, descriptor: int) -> tuple[str, bool]:
         """The checksum of a file, and whether it was computed from the received bytes alone."""
-        running = self._running.pop(path, None)
+        running = self._taken(path)
         if running is not None and running.state == state(descriptor):
             return running.digest.hexdigest(), True
         digest, at = hashlib.sha256(), 0
@@ -52,9 +54,14 @@ class RunningDigests:
         return digest.hexdigest(), False
 
     def _keep(self, path: str, running: _Running) -> None:
-        while len(self._running) >= _MOST:
-            self._running.pop(next(iter(self._running)), None)
-        self._running[path] = running
+        with self._lock:
+            while len(self._running) >= _MOST:
+                del self._running[next(iter(self._running))]
+            self._running[path] = running
+
+    def _taken(self, path: str) -> _Running | None:
+        with self._lock:
+            return self._running.pop(path, None)
 
 
 def state(descriptor: int) -> tuple[int, int, int]:

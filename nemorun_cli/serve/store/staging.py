@@ -56,10 +56,13 @@ class Staging:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)  # noqa: PTH108 - a text
 
-    def sweep(self, *, is_due: bool = False) -> None:
-        """Remove what nobody has continued for a day; looks once an hour, or if it is due."""
-        if not is_due and time.monotonic() < self._next_sweep:
-            return
+    @property
+    def is_due(self) -> bool:
+        """Whether nobody has looked for such files for an hour."""
+        return time.monotonic() >= self._next_sweep
+
+    def sweep(self) -> None:
+        """Remove what nobody has continued for a day."""
         self._next_sweep = time.monotonic() + _EVERY
         oldest = time.time() - OLDEST
         for visit in trees.walk(self._folder):

@@ -117,8 +117,12 @@ def default() -> str:
 
 
 def of_task() -> str | None:
-    """The server of the enclosing task; None outside of one, or if its spec names none."""
-    return os.environ.get(TASK_VARIABLE) or None if in_task() else None
+    """The server of the enclosing task; None outside of one, or if its spec names none that can be used."""
+    url = os.environ.get(TASK_VARIABLE) if in_task() else None
+    try:
+        return normalized(url) if url else None
+    except InvalidValueError:  # the program did not choose it, and continues without it
+        return None
 
 
 def in_task() -> bool:

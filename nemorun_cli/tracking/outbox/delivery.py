@@ -158,6 +158,7 @@ class Outboxes:
     def __init__(self, root: str) -> None:
         self.root = root
         self._marked = [(outbox, marked(outbox, "prefix")) for outbox in outboxes(root)]
+        self._last = {outbox: state(outbox, "").last for outbox, _ in self._marked}
 
     def delivery(self, place: Place) -> Delivery | None:
         """How much of a record its server does not have; None if it is not shipped.
@@ -169,9 +170,11 @@ class Outboxes:
             is_marked = place.prefix in prefixes
             if not is_marked and not os.path.exists(acknowledged_file(outbox, place.prefix)):
                 continue
-            pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix)) if is_marked else 0
-            sender = state(outbox, place.prefix)
-            found.append(Delivery(outbox.url, pending, is_marked, sender.last, sender.error))
+            pending, error = 0, None
+            if is_marked:
+                pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix))
+                error = state(outbox, place.prefix).error
+            found.append(Delivery(outbox.url, pending, is_marked, self._last[outbox], error))
         return max(found, key=lambda each: (each.is_marked, each.pending), default=None)
 
 

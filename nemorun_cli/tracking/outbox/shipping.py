@@ -45,7 +45,8 @@ class Shipping:
         self.is_default = is_default
         self.is_new = False  # whether the prefix was made for this record, so that no server can have it
         self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
-        drain()  # a wrong value is an error now, and not when the training has ended
+        # A wrong value is an error now, and not when the training has ended.
+        self._patience = DRAIN if is_default and addresses.in_task() else drain()
 
     def check(self, prefix: str) -> str | None:
         """Why a record with this prefix is not shipped; None if it is.
@@ -159,7 +160,7 @@ class Shipping:
         self._mark(place, opening, name=ended)
         if addresses.in_task():
             return
-        outbox, patience = self.outbox(place), drain()
+        outbox, patience = self.outbox(place), self._patience
         patience = min(patience, INTERRUPTED_DRAIN) if is_interrupted else patience
         with contextlib.suppress(KeyboardInterrupt):
             if self._wait(outbox, place, (opening, ended), patience=patience):
@@ -177,7 +178,7 @@ class Shipping:
             timeout: seconds to wait at most; None for as long as it takes, in a task for `$EXP_DRAIN`: its
                 records may be sent only when it has ended.
         """
-        timeout = drain() if timeout is None and addresses.in_task() else timeout
+        timeout = self._patience if timeout is None and addresses.in_task() else timeout
         outbox, wanted = self.outbox(place), delivery.sizes(place)
         if not _has(outbox, place.prefix, wanted):
             self._mark(place, "", name=f"sync-{record_paths.unique()}")
@@ -193,11 +194,17 @@ class Shipping:
                 if delivery.state(outbox, place.prefix).is_away:
                     markers.wake(outbox)
             time.sleep(POLL)
+        self.fetch(place)
+        return is_delivered
+
+    def fetch(self, place: Place) -> None:
+        """Get what the server has of a record and this machine has not, if it answers; in a task nothing."""
         if not addresses.in_task():
             from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
 
-            pulling.pull(outbox, place.prefix)
-        return is_delivered
+            with contextlib.suppress(OSError):  # the outbox cannot be written
+                markers.prepare(self.outbox(place))
+                pulling.pull(self.outbox(place), place.prefix)
 
     def _wait(self, outbox: Outbox, place: Place, names: tuple[str, str], *, patience: float) -> bool:
         """Whether the server has all of an opening, within so many seconds; its markers have these names."""
@@ -243,11 +250,7 @@ def of_experiment(dash_url: str | bool | None) -> Shipping | None:  # noqa: FBT0
         return Shipping(addresses.default(), is_default=False)
     if dash_url is None or dash_url is False or dash_url == "":
         url = addresses.of_task() if dash_url is None else None
-        return (
-            Shipping(addresses.normalized(url, what=f"${addresses.TASK_VARIABLE}"), is_default=True)
-            if url
-            else None
-        )
+        return Shipping(url, is_default=True) if url else None
     return Shipping(addresses.normalized(dash_url), is_default=False)
 
 

@@ -28,6 +28,7 @@ OPENING: Final[Mapping[str, Form]] = {
     "metadata": ANYTHING,
     "dash_url": _OPTIONAL_TEXT,
     "pulled": FLAG,
+    "file": ANYTHING,
     "exp_id": _OPTIONAL_TEXT,
     "task": _OPTIONAL_TEXT,
     "attempt": INTEGER | None,

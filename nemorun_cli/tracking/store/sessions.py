@@ -123,6 +123,9 @@ class OpenSession:
         try:
             locked = _lock(descriptor)
             first = {**event, "prefix": place.prefix, "locked": locked, **about, **process}
+            if about.get("dash_url") is not None:  # then there may be copies, on this machine, too
+                status = os.fstat(descriptor)
+                first["file"] = [status.st_dev, status.st_ino]
             _write(descriptor, first)
         except BaseException:
             os.close(descriptor)
@@ -312,7 +315,10 @@ def _state(path: str, first: Row) -> str:
         return "supervised"
     if not process_info.is_this_machine(first):
         # the same host with another boot id was restarted since
-        return "gone" if first.get("host") == process_info.host() else "elsewhere"
+        is_lost = first.get("host") == process_info.host() and not is_copy(path, first)
+        return "gone" if is_lost else "elsewhere"
+    if is_copy(path, first):
+        return "elsewhere"
     if first.get("locked", True):
         return "alive" if is_held(path) else "gone"
     return "alive" if process_info.started(int(first["pid"])) == first.get("process_started") else "gone"
@@ -321,6 +327,28 @@ def _state(path: str, first: Row) -> str:
 def is_collected(root: str) -> bool:
     """Whether a folder of records is that of a server, whose records are copies from other machines."""
     return os.path.isdir(f"{root}/{SERVER}")
+
+
+def is_copy(path: str, first: Row) -> bool:
+    """Whether the file of an opening is another one than its process wrote, such as one that was pulled.
+
+    Only the original has a lock and grows. Openings without a server are not distinguished from their copies.
+
+    Args:
+        path: the file.
+        first: its first line.
+    """
+    original = first.get("file")
+    if not isinstance(original, list) or len(original) != 2:  # noqa: PLR2004 - device and inode
+        return False
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    if status.st_ino != original[1]:
+        return True
+    # the number of a device holds until the machine restarts
+    return process_info.is_this_machine(first) and status.st_dev != original[0]
 
 
 def read_verdict(place: Place, opening: str) -> Row | None:

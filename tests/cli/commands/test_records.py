@@ -163,3 +163,31 @@ def test_records_in_the_folder_of_the_program_are_found(exp: Exp) -> None:
         assert hint not in exp(command, "other/", code=3).stderr
     assert f"hint: {hint}" in exp("records").stderr
     assert exp("records", "--dash-root", ".dash").stderr == ""
+
+
+def test_what_has_not_arrived_on_a_server_is_shown_and_kept(
+    exp: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`exp records` shows what a server does not have; `exp rm` keeps it, or removes it with `--force`."""
+    task = {"EXP_TASK": "train"}  # in a task nothing is sent by the program
+    monkeypatch.setenv("EXP_TASK", "train")
+    root, url = exp.home / "dash", "http://127.0.0.1:9"
+    with Experiment("bob/sent", dash_root=root, dash_url=url).run, Experiment("bob/a", dash_root=root).run:
+        pass
+    rows = [line.split() for line in exp("records", "bob/").stdout.splitlines()]
+    assert rows[0][2] == "UNSENT"
+    assert rows[1][2] == "-"
+    assert rows[2][2].endswith("K")
+    listed = {
+        entry["prefix"]: entry for entry in json.loads(exp("records", "bob/", "--json").stdout)["records"]
+    }
+    assert listed["bob/a"]["sync"] is None
+    sync = listed["bob/sent"]["sync"]
+    assert sync["pending"] > 0
+    assert sync == {"url": url, "pending": sync["pending"], "last": None, "error": None}
+    assert "exp sync" in exp("rm", "bob/sent", code=4).stderr
+    exp("rm", "bob/sent", "--force")
+    for marker in root.glob(".outbox/*/pending/*"):
+        marker.unlink()  # as a sender does with those of a record that is not there
+    exp("rm", "--restore", "bob/sent", env=task)
+    assert list(root.glob(".outbox/*/pending/change-*"))

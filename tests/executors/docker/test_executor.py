@@ -885,6 +885,19 @@ def test_the_engine_is_found_again(workspace: ExpWorkspace, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("engine")
+def test_a_container_does_not_see_the_logins(workspace: ExpWorkspace) -> None:
+    """Where a mount has the home, the file with the tokens of `exp login` is empty in the container."""
+    workspace.home.directory.mkdir(mode=0o700)
+    logins = workspace.home.directory / "logins.json"
+    logins.write_text('{"token": "of-alice"}')
+    above = workspace.home.directory.parent
+    run = workspace.start({"one": "cat /all/home/logins.json"}, **box(volumes=[f"{above}:/all"]))
+    assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
+    assert log(run, "one") == ""
+    assert logins.read_text() == '{"token": "of-alice"}'
+
+
+@pytest.mark.usefixtures("engine")
 def test_the_status_of_what_is_over_does_not_load_the_sdk(workspace: ExpWorkspace) -> None:
     """Neither the SDK nor what it needs is imported to tell of an experiment that is over."""
     run = workspace.start({"one": "true"}, **box())

@@ -21,6 +21,7 @@ from nemorun_cli.serve import limits, live
 from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.limits import BoundedBody
 from nemorun_cli.serve.site import Site
+from nemorun_cli.system import process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,7 @@ def test_a_large_body_is_refused_by_its_length_and_by_its_bytes(server: Served) 
 
 def test_many_slow_connections_leave_room_for_others(server: Served) -> None:
     """Connections that send their headers a byte at a time do not keep others from being served."""
+    process_limits.allow_many_files()
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(raw(server, b"GET /v1/hello HT")) for _ in range(SLOW)]
         assert_others_are_served(server)
@@ -155,7 +157,7 @@ def shorter(folder: Path) -> Path:
     site = folder / "site"
     site.mkdir()
     text = "from nemorun_cli.serve import limits\n"
-    text += "limits.HEADER_TIME, limits.BODY_PATIENCE, limits.MOST_CONNECTIONS = 0.3, 0.3, 4\n"
+    text += "limits.HEADER_TIME, limits.BODY_PATIENCE, limits.MOST_CONNECTIONS = 0.8, 0.8, 4\n"
     (site / "sitecustomize.py").write_text(text)
     return site
 

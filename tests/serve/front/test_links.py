@@ -38,7 +38,7 @@ def test_a_link_reads_its_file_and_nothing_else(app: Starlette, monkeypatch: pyt
     """A link replaces the token for one file and one minute; altered, late or revoked it is refused."""
     token = app.state.access.tokens.add("alice")
     linked = asked(app, "POST", "/v1/link", token.secret, b'{"path": "%s"}' % FILE.encode())
-    link = linked.json["link"]
+    link = linked.json["href"]
     assert asked(app, "GET", link).status == 404  # read, and there is nothing yet
     signature = link.partition("?")[2]
     refused = {

@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
-import jsonschema
 import pytest
 import schemathesis
 from requests import Request
@@ -76,10 +75,9 @@ def test_every_endpoint_is_described(site: Site, app: Starlette) -> None:
     count = sum(len(each) for each in document["paths"].values())
     assert count == sum(len(each.methods) for each in endpoints(site))
     schemas = document["components"]["schemas"]
-    for schema in schemas.values():
-        jsonschema.Draft202012Validator.check_schema(schema)
-    methods = {f"{method} {each.path}" for each in endpoints(site) for method in each.methods}
-    assert SUMMARIES.keys() == {each for each in methods if not each.startswith("HEAD ")}
+    assert {each.schema for each in SUMMARIES.values() if each.schema} < schemas.keys()
+    methods = {f"{method}:{each.path}" for each in endpoints(site) for method in each.methods}
+    assert SUMMARIES.keys() == {each for each in methods if not each.startswith("HEAD:")}
 
 
 def test_hello_says_what_the_server_takes(app: Starlette, site: Site) -> None:

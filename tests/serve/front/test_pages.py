@@ -267,7 +267,7 @@ def test_a_saved_file_never_runs(server: Served, context: BrowserContext, kind: 
     assert answer.headers["content-disposition"].startswith("attachment")
     assert "sandbox" in answer.headers["content-security-policy"]
     assert answer.headers["content-type"] == "application/octet-stream"
-    link = server.ask("POST", "/v1/link", token=token, body=_json({"path": path})).json["link"]
+    link = server.ask("POST", "/v1/link", token=token, body=_json({"path": path})).json["href"]
     page = context.new_page()
     with page.expect_download() as download, contextlib.suppress(Exception):
         page.goto(server.url + link)

@@ -84,6 +84,7 @@ def test_a_server_that_restarts_continues_a_record_without_loss_or_doubling(tmp_
     (rows_file,) = (tmp_path / "root/alice/p/run/.record/metrics/m").glob("*.jsonl")
     with rows_file.open("ab") as stream:
         stream.write(b'{"_ts":1003.0,"v":')  # what a crash leaves of a batch without an answer
+    files = {rows_file}
     with served(tmp_path) as second:
         after = Collector(second, tmp_path / "root", before.token)
         assert after.ask("POST", path, points(1, 2, 3)).json["stored"] == 0
@@ -91,6 +92,7 @@ def test_a_server_that_restarts_continues_a_record_without_loss_or_doubling(tmp_
         assert after.ask("PATCH", f"/api/nodes/{node}", {"status": "COMPLETED"}).status == 200
         assert [row["v"] for row in rows(after, "alice/p/run")] == [1, 2, 3, 4, 5]
         assert [str(each.status) for each in after.record("alice/p/run").openings] == ["COMPLETED"]
+        assert set(rows_file.parent.glob("*.jsonl")) == files
 
 
 def test_good_rows_of_a_batch_are_stored_and_the_others_reported(
@@ -402,12 +404,16 @@ def test_a_client_that_left_without_a_word_is_lost_when_the_record_is_opened_aga
 
 
 def test_each_client_ends_its_own_opening(records: HeldRecords) -> None:
-    """Rows go to an opening that has not ended, and a status without an opening ends all."""
+    """A status without an opening ends all; overlapping openings share the files of the first."""
+    line = b'{"_ts":1.0,"level":"info","message":"x"}\n'
     with records.locked("alice/p/x") as held:
         openings = [held.open({}, WHO) for _ in range(3)]
-        held.end(sessions.Status.COMPLETED, opening=openings[2])
-        held.write(held.place.logs, b'{"_ts":1.0,"level":"info","message":"x"}\n', WHO)
-        assert [path.name for path in Path(held.place.logs).iterdir()] == [f"{openings[1]}.jsonl"]
+        held.end(sessions.Status.COMPLETED, opening=openings[0])
+        held.write(held.place.logs, line, WHO)
         held.end(sessions.Status.FAILED)
         statuses = [str(each.status) for each in sessions.read_all(held.place)[0]]
         assert sorted(statuses) == ["COMPLETED", "FAILED", "FAILED"]
+        openings.append(held.open({}, WHO))
+        held.write(held.place.logs, line, WHO)
+        names = sorted(path.name for path in Path(held.place.logs).iterdir())
+        assert names == [f"{openings[0]}.jsonl", f"{openings[3]}.jsonl"]

@@ -19,6 +19,8 @@ from nemorun_cli.experiment.records import targets
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import Experiment, record
 from nemorun_cli.tracking.outbox import delivery, shipping
+from nemorun_cli.tracking.store import sessions
+from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +165,38 @@ def test_two_machines_share_a_prefix(alice: Served, tmp_path: Path) -> None:
     found = record(here, "alice/two/a")
     assert found is not None
     assert found.tags == ["best"]
+    third = Experiment("alice/two/a", dash_root=tmp_path / "third", dash_url=True)
+    assert third.sync(20) is True
+    assert third.metrics("train").last("epoch") == 4
+    assert differences(here / "alice", there / "alice") == ""
+
+
+def test_two_folders_of_one_machine_write_a_prefix_at_once(alice: Served, tmp_path: Path) -> None:
+    """A copy of an opening that runs elsewhere, here or on the server, is RUNNING, and no sender ends it."""
+    here, there, prefix = tmp_path / "here", tmp_path / "there", "alice/once/a"
+    first = Experiment(prefix, dash_root=here, dash_url=True)
+    second = Experiment(prefix, dash_root=there, dash_url=True)
+    with first.run:
+        first.metrics("train").log(epoch=1)
+        assert first.sync(20)
+        with second.run:
+            assert second.id is not None
+            assert second.id.startswith("0001-")  # at the same time: of one generation
+            first.metrics("train").log(epoch=2)
+            assert first.sync(20)
+            second.metrics("train").log(epoch=3)
+        assert second.sync(20)
+        assert second.status == "RUNNING"
+        assert not list(there.rglob("*.verdict.json"))
+        assert [
+            str(opening.status) for opening in sessions.read_all(Place(str(alice.own.parent), prefix))[0]
+        ] == [
+            "RUNNING",
+            "COMPLETED",
+        ]
+    assert first.sync(20)
+    assert second.sync(20)
+    assert (first.status, second.status) == ("COMPLETED", "COMPLETED")
     assert differences(here / "alice", there / "alice") == ""
 
 
@@ -186,6 +220,8 @@ def test_resume_asks_the_server(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("alice")
 def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
     """With `dash_root=None` a record is in the home until `exp gc` frees it; an opening gets it back."""
+    elsewhere = Experiment("alice/remote/a", dash_url=True, dash_root=tmp_path / "other").run.start()
+    elsewhere.sync(20)  # it is still open on another machine, so to speak
     opened = Experiment("alice/remote/a", dash_url=True, dash_root=None)
     with opened.run:
         opened.metrics("m").log(x=1)
@@ -196,6 +232,7 @@ def test_a_record_that_is_kept_by_the_server_alone(tmp_path: Path) -> None:
         assert item.kind == "delivered"
         assert collect.remove(Home(tmp_path / "home"), item) is None
     assert opened.openings() == []
+    elsewhere.run.complete()
     with opened.run:
         assert opened.metrics("m").last("x") == 1
 
