@@ -6,11 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.responses import Response
+
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import compare, conditions, documents, grouping, record_documents, targets
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.serve import record_documents as views
-from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import experiments_to_compare
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from nemorun_cli.experiment.records.compare import RunSource
     from nemorun_cli.experiment.records.targets import TargetRecord
@@ -262,7 +263,11 @@ async def _content(request: Request) -> Response:
             message = f"the content of {file['filename']} is not here yet"
             return refusal(409, "not_here_yet", message, hint="its sender delivers it: exp sync --status")
         headers, kind = file_headers(file["filename"], file["contentType"], is_inline=is_inline)
-        return ranged(request, stream, headers={**headers, "ETag": f'"{checksum}"'}, media_type=kind)
+        headers["ETag"] = f'"{checksum}"'
+        if has_already(request, headers["ETag"]):
+            stream.close()
+            return Response(status_code=304, headers=headers)
+        return ranged(request, stream, headers=headers, media_type=kind)
 
     return await off_loop(work)
 

@@ -13,6 +13,7 @@ from support.hostile_values import batch
 from support.view_sites import Reader, collector, local, reading
 
 from nemorun_cli.experiment.run import find
+from nemorun_cli.replication.experiment_source import name_of_home
 from nemorun_cli.serve.attempt_logs import masked_reader
 from nemorun_cli.serve.index.index import CACHE
 from nemorun_cli.storage.paths import ExperimentFiles, Home
@@ -104,6 +105,14 @@ def test_lists_are_filtered_on_the_server(alice: Reader, query: str, count: int)
     if page["next"]:
         rest = alice.json(f"{EXPERIMENTS}?{query}&limit=1&cursor={page['next']}")
         assert rest["experiments"][0]["id"] != page["experiments"][0]["id"]
+
+
+def test_a_home_has_its_name_of_other_servers_too(alice: Reader, made: Exp) -> None:
+    """An address that was copied from a server that collects works on one's own machine."""
+    place = places(alice)[0]
+    name = name_of_home(Home(made.home))
+    assert alice.json(place.replace("/here/", f"/{name}/"))["id"] == place.rpartition("/")[2]
+    alice.get(place.replace("/here/", "/other-00000000/"), code=404)
 
 
 def test_a_log_is_read_by_ranges(alice: Reader) -> None:

@@ -263,7 +263,7 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
-    """A record that cannot be read is named next to the list, and its own views are errors with the reason."""
+    """A record that cannot be read is named next to the list, and its views are errors with a reason."""
     replica(tmp_path, "alice/good")
     (replica(tmp_path, "alice/bad") / "openings/0001-x-1.jsonl").write_text("damaged\n")
     with reading(collector(tmp_path)) as (alice,):
@@ -322,6 +322,7 @@ def test_contents_are_attachments(alice: Reader) -> None:
     assert alice.get(path, headers={"Range": "bytes=999-"}, code=416).headers["content-range"] == (
         f"bytes */{len(answer.content)}"
     )
+    alice.get(path, headers={"If-None-Match": answer.headers["etag"]}, code=304)
     shown = alice.get(f"{path}?inline=1")
     assert shown.headers["content-type"].startswith("text/plain")
     assert shown.headers["content-security-policy"].startswith("sandbox")

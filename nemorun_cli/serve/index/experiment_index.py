@@ -16,6 +16,7 @@ from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADAB
 from nemorun_cli.storage import creation_mark, spec_copies
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
+from nemorun_cli.system.files import read_bytes
 from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machin
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
 LARGEST: Final = 1 << 26  # bytes of a resolved spec
+LONGEST_NAME: Final = 256  # bytes of the name of a home
 
 
 class ExperimentPlace(NamedTuple):
@@ -89,15 +91,26 @@ class ExperimentIndex:
     def files(self, place: ExperimentPlace) -> tuple[Home, ExperimentFiles] | None:
         """The home and the files of an experiment; None if it does not exist.
 
+        The home of this machine is also found by its name on other servers.
+
         Raises:
             LedgerError: its folder cannot be read.
         """
         for owner, home, folder in self.homes():
-            if (owner, home) == (place.owner, place.home):
+            names = {home, self._name_elsewhere()} if home == HERE else {home}
+            if owner == place.owner and place.home in names:
                 at = Home(folder)
                 files = at.experiment(place.id)
                 return None if files is None else (at, files)
         return None
+
+    def _name_elsewhere(self) -> str | None:
+        """The name that this machine's home has on other servers; None if it was never sent to one."""
+        try:
+            noted = Home(self._site.home).outbox / "name"
+            return read_bytes(noted, limit=LONGEST_NAME, follows_link=False).decode("ascii", errors="replace")
+        except OSError:
+            return None
 
     def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
         """A snapshot, for which nothing is asked over a network, run or written.
