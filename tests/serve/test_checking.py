@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of replicas with one record in it."""
+    monkeypatch.chdir(tmp_path)  # no repository, whose changes would be recorded later
     root = tmp_path / "collected"
     replica_sites.client(replica_sites.site(root))
     with Experiment(prefix="alice/p/x", dash_root=root).run as experiment:
@@ -66,6 +67,9 @@ def test_each_kind_of_damage_is_found(root: Path) -> None:
         ("foreign", "0001-x.jsonl"),
     }
     assert all(problem.remedy for problem in report.problems)
+    (damaged,) = [problem for problem in report.problems if problem.kind == "content"]
+    assert f"rm {content}" in damaged.remedy
+    assert "exp sync alice/p/x --url ADDRESS" in damaged.remedy
     assert json.dumps(checked(report.to_json()))
 
 
