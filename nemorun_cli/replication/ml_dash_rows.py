@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,9 @@ from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.replication.protocol import LARGEST_ROW
 from nemorun_cli.tracking.logs import LEVELS
 from nemorun_cli.tracking.params import flattened
-from nemorun_cli.tracking.store.json_values import encode_row, plain
+from nemorun_cli.tracking.store import json_values
+from nemorun_cli.tracking.store.json_values import MAX_DEPTH, encode_row, plain
+from nemorun_cli.tracking.store.row_files import LARGEST_TIME
 from nemorun_cli.tracking.timestamps import as_moment
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     Encode = Callable[[Any], bytes]
 
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _LEVELS: Final = {**{level: level for level in LEVELS}, "warning": "warn", "critical": "fatal"}
 
 
@@ -111,9 +115,12 @@ def _moment(value: Any) -> float:
     if value is None:
         return time.time()
     try:
-        return as_moment(value)
+        moment = as_moment(value)
     except TypeError as error:
         raise RefusedRowError(str(error)) from None
+    if not -LARGEST_TIME <= moment <= LARGEST_TIME:
+        raise RefusedRowError(f"its time is {moment}, which is not a number of seconds")
+    return moment
 
 
 def _stamp(value: Any) -> float:
@@ -122,14 +129,27 @@ def _stamp(value: Any) -> float:
         return _moment(value)
     try:
         moment = dt.datetime.fromisoformat(value)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise RefusedRowError(f"its timestamp is {value!r:.80}, not a time as in ISO 8601") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return moment.timestamp()
+
+
+def _fast_line(moment: float, fields: Mapping[str, Any]) -> bytes | None:
+    """The line of a row as it is, in a quarter of the time; None if one of its values needs a closer look."""
+    try:
+        text = _encode({"_ts": moment, **fields})
+    except (TypeError, ValueError, RecursionError):
+        return None
+    is_deep = text.count("[") + text.count("{") > MAX_DEPTH
+    if is_deep or "" in fields or "_ts" in fields or json_values.needs_unwrapping(text):
+        return None
+    return f"{text}\n".encode("ascii")
 
 
 def _line(moment: float, fields: Mapping[str, Any], *, is_metric: bool = False) -> bytes:
+    line = _fast_line(moment, fields)
+    if line is not None and len(line) <= LARGEST_ROW:
+        return line
     try:
         line = encode_row(moment, fields, is_metric=is_metric)
     except (TypeError, ValueError, RecursionError) as error:

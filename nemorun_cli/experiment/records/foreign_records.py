@@ -111,9 +111,9 @@ def moment(text: object, default: float) -> float:
         return default
     try:
         parsed = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError):
         return default
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nemorun_cli.tracking.store.json_values import MAX_DIGITS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WORTH_PARSING: Final = 1 << 15  # characters; with fewer, more is read first
 FIRST_BLOCK: Final = 1 << 16  # bytes; a value that does not fit doubles what is read next
 LONGEST_NUMBER: Final = 4_400  # characters of a number that cannot be complete
 _OF_NUMBERS: Final = "+-.0123456789eE"
@@ -78,9 +79,28 @@ class JsonBody:
             self._position += 1
             return
         while True:
+            yield from self._several()
             yield self._value()
             if self._separator("]"):
                 return
+
+    def _several(self) -> list[Any]:
+        """The objects in the text that is in memory, but for the last one, parsed at once.
+
+        What parses as elements of a list up to a comma is these elements, whatever follows.
+        """
+        if len(self._text) - self._position < WORTH_PARSING:
+            self._block = FIRST_BLOCK
+            self._fill()
+        end = self._text.rfind("},{", self._position)
+        if end < 0:
+            return []
+        try:
+            elements: list[Any] = json.loads(f"[{self._text[self._position : end + 1]}]")
+        except (ValueError, RecursionError):
+            return []
+        self._position = end + 2
+        return elements
 
     def _separator(self, end: str) -> bool:
         """Read a comma, or the end of a list or object; returns whether it was the end."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.serve.site import Site
 
-LARGEST_APPEND: Final = 1 << 30  # bytes: a client that was offline sends a whole track in one body
+LARGEST_APPEND: Final = 256 << 20  # bytes: a client that was offline sends a whole track in one body
 LARGEST_JSON: Final = 1 << 20  # bytes of other bodies
 MULTIPART: Final = 1 << 20  # bytes around an uploaded file
 

@@ -13,7 +13,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import NotFoundError, StateError
@@ -43,7 +43,7 @@ CLIENT: Final = "ml-dash"  # in the first line of an opening: through which API 
 SILENCE: Final = 900.0  # seconds without a row after which an opening is lost if the record is opened again
 MOST_HELD: Final = 1_000  # records without a request in progress that are kept in memory
 MOST_MADE: Final = 64  # openings of a record that its tree shows
-SLICE: Final = 5_000  # rows that are written at once
+SLICE: Final = 50_000  # rows that are written at once
 
 
 class ApiSender(NamedTuple):
@@ -250,12 +250,12 @@ class HeldRecord:
         memory.load(folder, ROWS)
         if memory.has_body(body):
             return 0
-        seen: Counter[int] = Counter()
+        memory.begin_body()
         stored = read = 0
         for part in _slices(lines):
             read += len(part)
             memory.load(folder, read)
-            if fresh := memory.new(part, seen):
+            if fresh := memory.new(part):
                 self.write(folder, b"".join(fresh), who)
                 memory.add(fresh, keep=read)
                 stored += len(fresh)

@@ -99,7 +99,7 @@ def _require_namespace(prefix: str, namespace: str) -> None:
 def _above(namespace: str, fields: Mapping[str, Any]) -> str:
     """The prefix of what a new folder or experiment is in."""
     parent = fields.get("parentId")
-    if parent not in {None, "ROOT"}:
+    if parent is not None and parent != "ROOT":
         prefix = node_ids.parsed(parent, NodeKind.FOLDER, NodeKind.PROJECT).prefix
     elif fields.get("projectId") is not None:
         prefix = node_ids.parsed(fields["projectId"], NodeKind.PROJECT).prefix
@@ -137,7 +137,7 @@ def change(adapter: Adapter, request: Request, identity: NodeId, fields: Mapping
     if identity.kind is not NodeKind.NODE:
         raise NotFoundError("only files and experiments can be changed")
     status = fields.get("status")
-    if status not in {*_STATUSES, "RUNNING"}:
+    if not isinstance(status, str) or status not in {*_STATUSES, "RUNNING"}:
         raise InvalidValueError(
             f"status is one of {', '.join(sorted(_STATUSES))}, RUNNING, not {status!r:.40}"
         )

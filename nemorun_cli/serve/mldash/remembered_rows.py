@@ -7,7 +7,7 @@ an earlier one in everything is that row.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.system.file_end import last_lines
@@ -28,7 +28,8 @@ class RememberedRows:
         self._bodies: deque[bytes] = deque(maxlen=BODIES)
         self._known: set[bytes] = set()
         self._order: deque[int] = deque()
-        self._counts: Counter[int] = Counter()
+        self._sources: dict[int, int] = {}  # the hash of a row: the number of the body that it came with
+        self._number = 0
         self._read = 0  # rows of each file of the stream that were read
         self._is_complete = False  # whether these were all, and none was forgotten
 
@@ -39,7 +40,7 @@ class RememberedRows:
         count = self._read = max(count, 2 * self._read)
         self._is_complete = True
         self._order.clear()
-        self._counts.clear()
+        self._sources.clear()
         for source in row_files.sources(folder):
             with row_files.open_rows(source.path) as stream:
                 begin = last_lines(stream, count + 1, chunk=row_files.BLOCK)  # the last one may be incomplete
@@ -60,33 +61,23 @@ class RememberedRows:
         self._bodies.append(digest)
         self._known.add(digest)
 
-    def new(self, lines: Sequence[bytes], seen: Counter[int]) -> list[bytes]:
-        """The lines that are not stored yet; a line that a body has twice is stored twice.
+    def begin_body(self) -> None:
+        """From now on, lines belong to another body."""
+        self._number += 1
 
-        Args:
-            lines: some lines of a body.
-            seen: how often its earlier lines had each hash; it is updated.
-        """
-        fresh = []
-        for line in lines:
-            key = hash(line)
-            seen[key] += 1
-            if seen[key] > self._counts.get(key, 0):
-                fresh.append(line)
-        return fresh
+    def new(self, lines: Sequence[bytes]) -> list[bytes]:
+        """The lines that no earlier body had; a line that a body has twice is stored twice."""
+        number, known = self._number, self._sources.get
+        return [line for line in lines if known(hash(line), number) == number]
 
     def add(self, lines: Iterable[bytes], *, keep: int = ROWS) -> None:
         """Remember lines that were stored, of all at least the last `keep` ones."""
-        for line in lines:
-            key = hash(line)
-            self._order.append(key)
-            self._counts[key] += 1
+        keys = [*map(hash, lines)]
+        self._order.extend(keys)
+        self._sources.update(dict.fromkeys(keys, self._number))
         while len(self._order) > max(ROWS, keep):
             self._is_complete = False
-            key = self._order.popleft()
-            self._counts[key] -= 1
-            if not self._counts[key]:
-                del self._counts[key]
+            self._sources.pop(self._order.popleft(), None)
 
 
 class Memory:

@@ -324,6 +324,44 @@ def test_a_prefix_of_one_part_is_refused(collector: Collector) -> None:
     }
 
 
+@pytest.mark.parametrize("value", [None, True, 10**30, "", "\ud800", "\0", "../x", [1], {"a": 1}])
+def test_values_of_a_wrong_type_are_no_fault_of_the_server(
+    collector: Collector, opened: tuple[str, str], value: object
+) -> None:
+    """Whatever a field is, the answer is no 5xx."""
+    prefix, base = opened
+    node = NodeId(NodeKind.NODE, prefix)
+    names = (
+        "type",
+        "name",
+        "slug",
+        "projectId",
+        "parentId",
+        "projectSlug",
+        "experimentId",
+        "tags",
+        "metadata",
+    )
+    nodes = [
+        {"type": kind, **dict.fromkeys(names[1:], value)} for kind in ("PROJECT", "FOLDER", "EXPERIMENT")
+    ]
+    for method, path, content in (
+        *(("POST", "/api/namespaces/alice/nodes", fields) for fields in (value, {"type": value}, *nodes)),
+        ("POST", f"{base}/logs", {"logs": [value, {"timestamp": value, "message": "m", "level": value}]}),
+        (
+            "POST",
+            f"{base}/metrics/m/append-batch",
+            {"dataPoints": [{"_ts": value, "v": value}], "tags": value},
+        ),
+        ("POST", f"{base}/tracks/t/append", {"timestamp": value, "data": value}),
+        ("POST", f"{base}/parameters", {"data": {"a": value, "a.b": value}}),
+        ("PATCH", f"/api/nodes/{node}", {"status": value}),
+        ("POST", "/graphql", {"query": value, "variables": value}),
+        ("POST", "/graphql", {"query": "{ project(id: $id) { id } }", "variables": {"id": value}}),
+    ):
+        assert collector.ask(method, path, content).status < 500, (method, path)
+
+
 def upload(collector: Collector, base: str, data: bytes, **fields: str) -> Any:
     """Upload a file as the clients do, its fields first."""
     fields = {

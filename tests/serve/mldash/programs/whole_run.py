@@ -6,6 +6,7 @@ python whole_run.py URL PREFIX RESULTS
 import json
 import math
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -76,6 +77,8 @@ with exp.run:
     exp.files("/".join([*prefix.split("/")[:-1], "deep"])).save_text("z", to="z.txt")
     exp.files("sub").upload("data.bin", to="sub/y.bin")
     exp.flush()
+    while len(exp.files().list()) < 11:  # a flush does not wait for files
+        time.sleep(0.01)
 
     read["params"] = exp.params.get()
     read["nested"] = exp.params.get(flatten=False)
