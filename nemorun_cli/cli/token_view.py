@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from nemorun_cli.cli import options, tables, terminal
+from nemorun_cli.cli import options, tables, terminal, times
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.serve.caller import Scope
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "exp.token/1"
 SCOPES: Final = tuple(scope.value for scope in Scope)
-COLUMNS: Final = tuple(map(Column, ("ID", "USER", "SCOPES", "PREFIXES", "EXPIRES", "LAST USED", "NAME")))
+COLUMNS: Final = (
+    Column("ID"),
+    Column("USER"),
+    Column("SCOPES", spare=2),
+    Column("PREFIXES", is_flexible=True),
+    Column("EXPIRES", spare=1),
+    Column("LAST USED", spare=3),
+    Column("NAME", is_flexible=True, spare=4),
+)
 
 
 def add(
@@ -114,19 +122,19 @@ def _scope(word: str) -> Scope:
 
 def _rights(token: Token) -> str:
     scopes = ", ".join(sorted(scope.value for scope in token.scopes))
-    until = f", until {token.expires}" if token.expires else ""
+    until = f", until {times.full(token.expires)}" if token.expires else ""
     return f"{scopes}; may write {' '.join(token.prefixes)}{until}"
 
 
 def _row(token: Token, uses: Mapping[str, str]) -> list[str]:
-    expires = "never" if token.expires is None else token.expires
+    expires = times.brief(token.expires) or "never"
     return [
         token.id,
         token.user,
         ",".join(sorted(scope.value for scope in token.scopes)),
         " ".join(token.prefixes),
         f"{expires} (expired)" if token.is_expired else expires,
-        uses.get(token.id, "never"),
+        times.brief(uses.get(token.id)) or "never",
         token.name,
     ]
 

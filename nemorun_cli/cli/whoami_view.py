@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import terminal, times
 from nemorun_cli.errors import UsageError
 from nemorun_cli.replication import address, credentials
 
@@ -41,7 +41,7 @@ def chosen(url: str | None, *, uses_environment: bool = True) -> str:
 
 def rights(who: Whoami) -> str:
     """What a token allows, in a line."""
-    until = f", until {who.expires}" if who.expires else ""
+    until = f", until {times.full(who.expires)}" if who.expires else ""
     writes = f"; writes {' '.join(who.prefixes)}" if "write" in who.scopes else ""
     return f"may {', '.join(who.scopes)}{writes}{until}"
 

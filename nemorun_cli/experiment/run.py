@@ -157,6 +157,7 @@ class Run:
         from nemorun_cli.system.files import read_bytes  # noqa: PLC0415 - the same
 
         self.files.require_trusted_programs()
+        spec_copies.require_whole(self.files)
         by = user.author()
         self._adopt(host_is_gone=host_is_gone)
         snapshot = self.status()

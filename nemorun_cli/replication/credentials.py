@@ -57,8 +57,8 @@ def token_for(url: str) -> Credential | None:
 
     Raises:
         InvalidValueError: `url`, or EXP_DASH_URL, is no address.
-        UsageError: a file with a token cannot be used.
-        OSError: it cannot be read.
+        UsageError: the file in EXP_TOKEN_FILE cannot be used.
+        LedgerError: the file of logins cannot be used.
     """
     found = _look_up(address.normalized(url))
     return found if isinstance(found, Credential) else None
@@ -68,7 +68,7 @@ def stored_for(server: str) -> Credential | None:
     """The token of `exp login` for a normalized address, whatever the environment has.
 
     Raises:
-        UsageError, OSError: as `token_for`.
+        LedgerError: as `token_for`.
     """
     found = _stored(server)
     return found if isinstance(found, Credential) else None
@@ -162,7 +162,7 @@ def store(server: str, token: str, *, user: str, insecure: bool = False, uses_ke
         uses_keyring: False for the file in any case.
 
     Raises:
-        UsageError, OSError: the file cannot be read or written.
+        LedgerError: the file cannot be read or written.
     """
     answer = keyring_client.store(server, token) if uses_keyring else None
     if answer is not None and answer.state == keyring_process.STORED:
@@ -184,7 +184,7 @@ def forget(server: str) -> bool:
     """Remove the token of a server from this machine; whether there was one.
 
     Raises:
-        UsageError, OSError: the file cannot be read or written.
+        LedgerError: the file cannot be read or written.
     """
     was_in_keyring = keyring_client.read(server).token is not None
     if was_in_keyring:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import EngineError, UsageError
+from nemorun_cli.model import clock
 from nemorun_cli.replication import connection, credentials, protocol
 from nemorun_cli.system import user
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CLIENT: Final = "exp"
 PAGE: Final = "/device"  # of the server, where a code is entered
+LONGEST_USER: Final = 200  # characters
 LARGEST: Final = 1 << 20  # bytes of an answer
 _SHORTEST, _LONGEST = 0.2, 30.0  # seconds between polls, whatever the server asks for
 _SLOWER: Final = 5.0  # seconds that `slow_down` adds (RFC 8628, 3.5)
@@ -97,13 +99,15 @@ class LoginClient:
         body = self._ask_for(token, "GET", "/v1/whoami")
         try:
             expires = body["expires"]
+            if expires is not None:
+                clock.unix(expires)
             return Whoami(
-                str(body["user"]),
+                str(body["user"])[:LONGEST_USER],
                 [str(scope) for scope in body["scopes"]],
                 [str(prefix) for prefix in body["prefixes"]],
                 None if expires is None else str(expires),
             )
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             raise self._foreign("it answers /v1/whoami in another form") from None
 
     def log_out(self, token: str) -> bool:

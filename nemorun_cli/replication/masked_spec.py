@@ -10,14 +10,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.masking import MASK, mask_texts
+from nemorun_cli.storage.spec_copies import MASKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-MASKED: Final = "masked"  # the key of a copy that names what was masked
 _WHAT: Final = ("env",)
 _TEXTS_OF_TASK: Final = ("body", "args", "entrypoint", "prefix", "launcher", "when", "metrics", "retry")
-_TEXTS: Final = ("executors", "plugins", "description", "packages")
+_CHECKED: Final = frozenset(("type", "tunnel"))  # options of an executor whose form every reader checks
 
 
 def masked(document: Mapping[str, Any]) -> bytes:
@@ -30,11 +30,17 @@ def masked(document: Mapping[str, Any]) -> bytes:
     shared = {name: _task(entry, general, shown) for name, entry in document.get("shared", {}).items()}
     copy = {
         **document,
-        **{
-            key: _without_environments(mask_texts(document[key], general))
-            for key in _TEXTS
-            if key in document
+        "executors": {
+            name: {
+                key: value if key in _CHECKED else _shown(value, general, key)
+                for key, value in options.items()
+            }
+            for name, options in document.get("executors", {}).items()
         },
+        "plugins": [
+            {**use, "options": _shown(use.get("options", {}), general)} for use in document.get("plugins", [])
+        ],
+        "description": mask_texts(document.get("description"), general),
         "env": _blank(document.get("env", {})),
         "tasks": [
             _task(entry, general | _of_shared(document, entry, shown), shown) for entry in document["tasks"]
@@ -46,11 +52,6 @@ def masked(document: Mapping[str, Any]) -> bytes:
         MASKED: list(_WHAT),
     }
     return json.dumps(copy).encode()
-
-
-def is_masked(document: Mapping[str, Any]) -> bool:
-    """Whether a resolved spec is such a copy."""
-    return bool(document.get(MASKED))
 
 
 def _of_shared(document: Mapping[str, Any], entry: Mapping[str, Any], shown: set[str]) -> frozenset[str]:
@@ -65,6 +66,11 @@ def _task(entry: Mapping[str, Any], general: frozenset[str], shown: set[str]) ->
     return {**masked, "env": _blank(entry["env"])} if "env" in entry else masked
 
 
+def _shown(value: Any, hidden: frozenset[str], key: str = "") -> Any:
+    """An option without the values of environments in it, and without these texts elsewhere."""
+    return _blank(value) if key == "env" else mask_texts(_without_environments(value), hidden)
+
+
 def _matrix(entry: Mapping[str, Any]) -> set[str]:
     return {str(value) for value in _leaves(entry.get("matrix", {}))}
 
@@ -73,7 +79,8 @@ def _hidden(environments: Iterable[Any], shown: set[str]) -> frozenset[str]:
     return frozenset(
         value
         for environment in environments
-        for value in _leaves(environment)
+        for text in _leaves(environment)
+        for value in ((str(text).partition("=")[2] if isinstance(environment, list) else text),)
         if isinstance(value, str) and value not in shown
     )
 

@@ -10,7 +10,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import LockHeldError, UsageError
+from nemorun_cli.errors import LedgerDamagedError, LedgerError, LockHeldError, UntrustedError
 from nemorun_cli.system import locks, owners
 from nemorun_cli.system.files import RefusedFileError, at_most, make_folder, open_to_read, write_whole
 
@@ -50,8 +50,8 @@ class PrivateJson:
         The same object is returned as long as the file is the same.
 
         Raises:
-            UsageError: the file is damaged, or other users may change it.
-            OSError: it cannot be read.
+            UntrustedError: other users may change it, or read what is secret.
+            LedgerError: it is damaged, or cannot be read.
         """
         with self._guard:
             try:
@@ -62,7 +62,9 @@ class PrivateJson:
                 self._keep(None, (), {})
                 return self._content
             except RefusedFileError as error:
-                raise self._unusable(error.strerror or str(error)) from None
+                raise UntrustedError(f"{self.path} is not used: {error.strerror}", hint="remove it") from None
+            except OSError as error:
+                raise self._damaged(error.strerror or str(error)) from None
             with stream:
                 identity = _identity(os.fstat(stream.fileno()))
                 content = self._checked(stream)
@@ -80,19 +82,22 @@ class PrivateJson:
         status = os.fstat(stream.fileno())
         if not owners.is_unshared(status, owners.trusted()):
             who = owners.shown(status.st_uid)
-            raise self._unusable(f"it belongs to {who}, and has the mode {status.st_mode & 0o777:o}")
+            message = f"it belongs to {who}, and has the mode {status.st_mode & 0o777:o}"
+            raise UntrustedError(f"{self.path} is not used: {message}", hint=f"chmod 600 {self.path}")
         if self._is_secret and status.st_mode & _OTHERS:
-            raise self._unusable("other users may read it", remedy=f"chmod 600 {self.path}")
+            message = f"{self.path} is not used: other users may read it"
+            raise UntrustedError(message, hint=f"chmod 600 {self.path}")
         try:
             content = json.loads(at_most(LARGEST, stream, self.path))
         except (ValueError, RecursionError, RefusedFileError) as error:
-            raise self._unusable(str(error)) from None
+            raise self._damaged(str(error)) from None
         if not isinstance(content, dict) or content.get("format") != self._form:
-            raise self._unusable(f"its format is not {self._form}")
+            raise self._damaged(f"its format is not {self._form}")
         return content
 
-    def _unusable(self, reason: str, *, remedy: str = "restore it from a backup, or remove it") -> UsageError:
-        return UsageError(f"{self.path} is not used: {reason}", hint=remedy)
+    def _damaged(self, reason: str) -> LedgerError:
+        hint = "restore it from a backup, or remove it"
+        return LedgerDamagedError(f"{self.path} is not used: {reason}", hint=hint)
 
     @contextlib.contextmanager
     def changed(self, *, is_durable: bool = True) -> Iterator[dict[str, Any]]:
@@ -102,13 +107,14 @@ class PrivateJson:
 
         Raises:
             LockHeldError: another process keeps the lock.
-            UsageError: as `read`; or the folder belongs to another user.
-            OSError: the file cannot be written; it is unchanged then.
+            UntrustedError: as `read`; or the folder belongs to another user.
+            LedgerError: as `read`; or the file cannot be written, and is unchanged.
         """
-        _require_own(self.path.parent)
-        make_folder(self.path.parent)
         lock = self.path.with_name(f"{self.path.name}.lock")
-        descriptor = locks.take(lock, patience=PATIENCE)
+        with self._writing():
+            _require_own(self.path.parent)
+            make_folder(self.path.parent)
+            descriptor = locks.take(lock, patience=PATIENCE)
         if descriptor is None:
             raise LockHeldError(f"{lock} is held by another process")
         try:
@@ -118,9 +124,18 @@ class PrivateJson:
             if content != before:
                 content = {"format": self._form, **content}
                 data = json.dumps(content, indent=1).encode() + b"\n"
-                write_whole(self.path, data, is_durable=is_durable)
+                with self._writing():
+                    write_whole(self.path, data, is_durable=is_durable)
         finally:
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Report an error of the system within the block as one about this file."""
+        try:
+            yield
+        except OSError as error:
+            raise LedgerError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
     def __del__(self) -> None:
         if (descriptor := getattr(self, "_descriptor", None)) is not None:
@@ -131,14 +146,14 @@ def _require_own(folder: Path) -> None:
     """Refuse to write into a folder of another user: as root, its owner could not read what is written.
 
     Raises:
-        UsageError: it belongs to another user, or the folder above it does if it is missing.
+        UntrustedError: it belongs to another user, or the folder above it does if it is missing.
     """
     for path in (folder, folder.parent):
         with contextlib.suppress(FileNotFoundError):
             uid = path.stat().st_uid
             if uid not in owners.trusted():
                 name = owners.name_of(uid) or f"'#{uid}'"
-                raise UsageError(
+                raise UntrustedError(
                     f"{path} belongs to {owners.shown(uid)}, and nothing is written there",
                     hint=f"run exp as its owner: sudo -u {name} exp …",
                 )

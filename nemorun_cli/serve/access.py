@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import LedgerError
 from nemorun_cli.serve import sessions, tokens
 from nemorun_cli.serve.caller import Caller, Scope
 
@@ -20,7 +20,7 @@ class Access:
     """The rights on one server.
 
     A token that another process adds or revokes counts from the next call on. If the files of the server
-    cannot be read, the methods raise `UsageError` or `OSError`: then nobody may do anything.
+    cannot be read, the methods raise `LedgerError`: then nobody may do anything.
 
     Attributes:
         tokens: those of the server.
@@ -55,7 +55,7 @@ class Access:
             if caller.session_id is not None:
                 return self.sessions.by_id(caller.session_id) is not None
             return self.tokens.by_id(caller.token_id) is not None
-        except (UsageError, OSError):
+        except LedgerError:
             return False
 
     def may_read(self, caller: Caller, prefix: str) -> bool:

@@ -42,10 +42,15 @@ def text_answer(request: Request, body: bytes, *, media_type: str = "application
     """A body with its ETag; 304 without the body if the client has it already."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    known = request.headers.get("if-none-match", "")
-    if tag in (each.strip().removeprefix("W/") for each in known.split(",")):
+    if has_already(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
+
+
+def has_already(request: Request, tag: str) -> bool:
+    """Whether a client has what an ETag names."""
+    known = request.headers.get("if-none-match", "")
+    return tag in (each.strip().removeprefix("W/") for each in known.split(","))
 
 
 class QueryParameters:

@@ -226,7 +226,7 @@ class DeviceLogins:
         Exchanged again, because the answer was lost, it gives another one, and ends the former.
 
         Raises:
-            UsageError, OSError: the file of tokens cannot be read or written.
+            LedgerError: the file of tokens cannot be read or written.
         """
         digest = digest_of(access)
         with self._guard:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 if TYPE_CHECKING:
     from starlette.types import Message, Receive
 
-LARGEST_HEADERS: Final = 64 << 10  # bytes of a request line and its headers
+LARGEST_HEADERS: Final = 32 << 10  # bytes of a request line and its headers
 LARGEST_PATH: Final = 8 << 10  # bytes
 HEADER_TIME: Final = 10.0  # seconds from the first byte of a request to the end of its headers
 IDLE_TIME: Final = 75.0  # seconds that an open connection may wait for its next request; proxies have 60

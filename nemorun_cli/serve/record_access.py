@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import LedgerError, NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication.protocol import RESERVED
+from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import Index, root_id
 from nemorun_cli.serve.index.pages import Conditions
 from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE
@@ -88,7 +89,7 @@ def record_at(index: Index, prefix: str, root: str | None = None) -> Record:
 
 
 def whole_record(request: Request, index: Index, root: str | None) -> TargetRecord:
-    """The record that a request names.
+    """The record that a request names; for it alone, nothing else is looked at.
 
     Raises:
         NotFoundError: it does not exist, or the caller may not read it.
@@ -96,7 +97,13 @@ def whole_record(request: Request, index: Index, root: str | None) -> TargetReco
     prefix = prefix_of(request)
     if not may_read(request, prefix):
         raise no_record(prefix)
-    return targets.under(record_at(index, prefix, root))
+    try:
+        return targets.under(record_at(index, prefix, root))
+    except (NotFoundError, CacheLostError):
+        if index.site.root is not None:
+            raise
+    # a new experiment may have a folder of records of its own
+    return index.fresh(lambda index: targets.under(record_at(index, prefix, root)))
 
 
 def conditions(

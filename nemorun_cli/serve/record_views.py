@@ -6,11 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.responses import Response
+
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import compare, conditions, documents, grouping, record_documents, targets
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.serve import record_documents as views
-from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import experiments_to_compare
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from nemorun_cli.experiment.records.compare import RunSource
     from nemorun_cli.experiment.records.targets import TargetRecord
@@ -101,7 +102,7 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
 
         def work() -> Response:
             index = index_of(request)
-            chosen = index.fresh(lambda index: whole_record(request, index, given.text("root")))
+            chosen = whole_record(request, index, given.text("root"))
             return json_answer(request, make(request, index, chosen, given))
 
         return await off_loop(work)
@@ -250,7 +251,7 @@ async def _content(request: Request) -> Response:
         if not _CHECKSUM.fullmatch(checksum):
             raise NotFoundError("a content is named by the SHA-256 of its bytes")
         index = index_of(request)
-        chosen = index.fresh(lambda index: whole_record(request, index, given.text("root")))
+        chosen = whole_record(request, index, given.text("root"))
         file = next(
             (file for file in reversed(chosen.data.files.versions()) if file["checksum"] == checksum), None
         )
@@ -262,7 +263,11 @@ async def _content(request: Request) -> Response:
             message = f"the content of {file['filename']} is not here yet"
             return refusal(409, "not_here_yet", message, hint="its sender delivers it: exp sync --status")
         headers, kind = file_headers(file["filename"], file["contentType"], is_inline=is_inline)
-        return ranged(request, stream, headers={**headers, "ETag": f'"{checksum}"'}, media_type=kind)
+        headers["ETag"] = f'"{checksum}"'
+        if has_already(request, headers["ETag"]):
+            stream.close()
+            return Response(status_code=304, headers=headers)
+        return ranged(request, stream, headers=headers, media_type=kind)
 
     return await off_loop(work)
 
@@ -272,7 +277,7 @@ async def _link(request: Request) -> Response:
 
     def work() -> Response:
         path = request.scope["raw_path"].partition(b"?")[0].decode("ascii")
-        index_of(request).fresh(lambda index: whole_record(request, index, None))
+        whole_record(request, index_of(request), None)
         signed = request.app.state.access.sessions.sign(path.removesuffix("/link"), request.state.caller)
         return json_answer(request, {"schema": "exp.link/1", "href": signed})
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.endpoints import Handler
     from nemorun_cli.serve.site import Site
     from nemorun_cli.serve.store.replica_addresses import Replica, ReplicaFile
+    from nemorun_cli.serve.store.replica_store import StagedWhole
 
     T = TypeVar("T")
 
@@ -302,20 +303,20 @@ async def _put(call: _Call) -> Response:
     if file.kind is not FileKind.WHOLE:
         raise StoreRefusal(405, "not_whole", f"{file.label} is sent in parts, by PATCH")
     inflation = row_bodies.Inflation() if _is_gzip(call) else None
-    with call.store.staging.new() as (descriptor, path):
+    with call.store.staged(file) as staged:
         async for block in call.blocks():
-            await call.run(_extend, call, descriptor, block, inflation)
+            await call.run(_extend, call, staged, block, inflation)
         if inflation is not None:
             inflation.require_end()
-        is_written = await call.run(call.store.put, file, descriptor, path)
+        is_written = await call.run(call.store.put, staged)
     if is_written:
         call.has_changed()
     return JSONResponse({}, 201 if is_written else 200)
 
 
-def _extend(call: _Call, descriptor: int, block: bytes, inflation: row_bodies.Inflation | None) -> None:
+def _extend(call: _Call, staged: StagedWhole, block: bytes, inflation: row_bodies.Inflation | None) -> None:
     for data in (block,) if inflation is None else inflation.blocks(block):
-        call.store.extend(call.file, descriptor, data)
+        call.store.extend(staged, data)
 
 
 async def _read(call: _Call) -> Response:

@@ -13,7 +13,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.model import clock
 from nemorun_cli.replication.private_json import PrivateJson
 from nemorun_cli.serve.tokens import BYTES, Tokens, digest_of
@@ -62,7 +62,7 @@ class Sessions:
         """Make a session of a token.
 
         Raises:
-            UsageError, OSError: the file cannot be read or written.
+            LedgerError: the file cannot be read or written.
         """
         secret = START + secrets.token_urlsafe(BYTES)
         expires = clock.stamp(time.time() + SECONDS)
@@ -73,7 +73,7 @@ class Sessions:
         """A token that can be exchanged for a session of a token, once and within an hour.
 
         Raises:
-            UsageError, OSError: as `begin`.
+            LedgerError: as `begin`.
         """
         secret = ONCE_START + secrets.token_urlsafe(BYTES)
         self._add("once", secret, token_id, clock.stamp(time.time() + ONCE_SECONDS))
@@ -98,7 +98,7 @@ class Sessions:
         """A session in exchange for a one-time token; None if it is unknown, was used, or is too old.
 
         Raises:
-            UsageError, OSError: as `begin`.
+            LedgerError: as `begin`.
         """
         digest = digest_of(secret)
         if digest not in self._file.read().get("once", {}):
@@ -113,7 +113,7 @@ class Sessions:
         """Who makes a request with the token of a session; None if it, or its token, has ended.
 
         Raises:
-            UsageError, OSError: a file cannot be read.
+            LedgerError: a file cannot be read.
         """
         return self._caller_of(self._file.read().get("sessions", {}).get(digest_of(secret)))
 
@@ -121,7 +121,7 @@ class Sessions:
         """Whose session it is; None if it, or its token, has ended.
 
         Raises:
-            UsageError, OSError: as `caller`.
+            LedgerError: as `caller`.
         """
         sessions = self._file.read().get("sessions", {}).values()
         return self._caller_of(next((entry for entry in sessions if entry["id"] == session_id), None))
@@ -140,7 +140,7 @@ class Sessions:
         """End a session.
 
         Raises:
-            UsageError, OSError: as `begin`.
+            LedgerError: as `begin`.
         """
         with self._file.changed() as content:
             entries = content.get("sessions", {})
@@ -156,7 +156,7 @@ class Sessions:
             caller: who may read it.
 
         Raises:
-            UsageError, OSError: the key cannot be read or written.
+            LedgerError: the key cannot be read or written.
         """
         who = f"{caller.token_id}.{caller.session_id or ''}"
         value = self._signer(path).sign(who.encode()).decode()
@@ -170,7 +170,7 @@ class Sessions:
             signature: the value in the query.
 
         Raises:
-            UsageError, OSError: a file cannot be read.
+            LedgerError: a file cannot be read.
         """
         from itsdangerous import BadData  # noqa: PLC0415 - only of a server
 
@@ -202,4 +202,4 @@ class Sessions:
             if len(key) == _KEY_BYTES:
                 return key
             break
-        raise UsageError(f"{self._key} is damaged", hint="remove it: links that are open end with it")
+        raise LedgerDamagedError(f"{self._key} is damaged", hint="remove it: links that are open end with it")

@@ -11,7 +11,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from nemorun_cli.errors import ExpError, InvalidValueError, NotFoundError, UsageError
+from nemorun_cli.errors import (
+    InvalidValueError,
+    LedgerDamagedError,
+    LedgerError,
+    NotFoundError,
+    UsageError,
+)
 from nemorun_cli.model import clock
 from nemorun_cli.replication import protocol
 from nemorun_cli.replication.private_json import PrivateJson
@@ -141,8 +147,7 @@ class Tokens:
         """All tokens, the oldest first, expired ones included.
 
         Raises:
-            UsageError: the file is damaged, or other users may change it.
-            OSError: it cannot be read.
+            LedgerError: the file is damaged, cannot be read, or other users may change it.
         """
         return list(self._by_digest().values())
 
@@ -158,7 +163,7 @@ class Tokens:
         try:
             return Token.from_entry(entry)
         except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(
+            raise LedgerDamagedError(
                 f"{self._file.path} is not used: an entry is damaged: {error}",
                 hint="restore it from a backup, or remove the entry",
             ) from None
@@ -167,7 +172,7 @@ class Tokens:
         """The token with this text, unless it is unknown, revoked or expired.
 
         Raises:
-            UsageError, OSError: as `all`.
+            LedgerError: as `all`.
         """
         digest = digest_of(secret)
         token = self._by_digest().get(digest)
@@ -179,7 +184,7 @@ class Tokens:
         """The token with this id, unless it is unknown, revoked or expired.
 
         Raises:
-            UsageError, OSError: as `all`.
+            LedgerError: as `all`.
         """
         return next((token for token in self.all() if token.id == token_id and not token.is_expired), None)
 
@@ -208,7 +213,7 @@ class Tokens:
         Raises:
             InvalidValueError: the user, a prefix, the name or the time is not possible.
             TooManyLoginsOfUserError: a login was approved that is one too many.
-            UsageError, OSError: the file cannot be read or written.
+            LedgerError: the file cannot be read or written.
         """
         check_user(user)
         if not scopes:
@@ -250,7 +255,7 @@ class Tokens:
 
         Raises:
             NotFoundError: one of these is unknown; then none is removed.
-            UsageError, OSError: the file cannot be read or written.
+            LedgerError: the file cannot be read or written.
         """
         with self._file.changed() as content:
             tokens = [self._token(entry) for entry in content.get("tokens", [])]
@@ -272,7 +277,7 @@ class Tokens:
         """Remove one token; logins that it approved stay, as if its own approver had approved them.
 
         Raises:
-            UsageError, OSError: the file cannot be read or written.
+            LedgerError: the file cannot be read or written.
         """
         with self._file.changed() as content:
             tokens = [self._token(entry) for entry in content.get("tokens", [])]
@@ -297,14 +302,14 @@ class Tokens:
                 for gone in uses.keys() - known:
                     del uses[gone]
                 uses[token_id] = clock.stamp()
-        except (OSError, ExpError):  # a note is worth no failed request
+        except LedgerError:  # a note is worth no failed request
             return
 
     def uses(self) -> dict[str, str]:
         """When each token was last used, by its id: a stamp, exact to a minute."""
         try:
             uses = self._uses.read().get("uses", {})
-        except (OSError, UsageError):
+        except LedgerError:
             return {}
         return {str(token): str(stamp) for token, stamp in uses.items()}
 

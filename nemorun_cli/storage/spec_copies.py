@@ -10,7 +10,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import LedgerError, NotFoundError
+from nemorun_cli.errors import LedgerError, NotFoundError, UsageError
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.storage import ledger, stored_spec
 from nemorun_cli.storage.ledger import read_settled
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 DIRECTORY: Final = "directory"  # the key for the experiment's folder, in addition to those of the spec
+MASKED: Final = "masked"  # the key of a server's copy that lacks values, which it names
 LONGEST_LINE: Final = 1 << 20  # bytes that are read of the first line of a ledger
 DEPTH: Final = 3  # folders in the path of an experiment: experiments/NAME/ID in a home
 
@@ -66,6 +67,20 @@ def read_document(files: ExperimentFiles, *, revision: int | None = None) -> dic
     if (problem := stored_spec.problem(document, files.directory)) is not None:
         raise _unreadable(_path(files, revision), problem)
     return document
+
+
+def require_whole(files: ExperimentFiles) -> None:
+    """Refuse a copy from a server that has no values of variables: tasks would run with `***`.
+
+    Raises:
+        UsageError: it is one.
+        LedgerError: it cannot be read.
+    """
+    if read_document(files).get(MASKED):
+        raise UsageError(
+            f"{files.id} is a server's copy, without the values of env, and cannot run",
+            hint="run it where it was created, or run its spec again",
+        )
 
 
 def _with_present_paths(files: ExperimentFiles, revision: int | None) -> dict[str, Any]:

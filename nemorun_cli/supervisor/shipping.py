@@ -85,7 +85,7 @@ class Shipper:
                 return
             for root, _ in supervisor_api.registered(register, inside=self._files.directory):
                 self._add(markers.of_records(root, self._server))
-        except OSError:  # mostly there is none; otherwise it is read again at the next look
+        except OSError:  # most attempts have none; another error is looked at again
             return
         self._registers[task, attempt] = size
 

@@ -441,8 +441,10 @@ class Experiment:
                 f"the record {self.prefix!r} has no server to sync with",
                 hint='name it: Experiment(prefix, dash_url="https://…"), or dash_url=True',
             )
-        if not self.run.is_open and not ids(self.place):
-            self._shipping.fetch(self.place)  # it may be another machine's
+        if not self.run.is_open and not ids(self.place):  # it may be another machine's
+            self._shipping.fetch(self.place)
+            self._require_record()
+            return True
         self._require_record()
         return self._shipping.sync(self.place, timeout=seconds)
 

@@ -134,6 +134,13 @@ class Server:
             sys.exit(f"{method} {path}: {answer.status} {text[:300]!r}")
         return text
 
+    def cpu(self) -> float:
+        """The seconds of CPU that it has used: on a busy machine, a steadier figure than the time."""
+        fields = (
+            Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> int:
         """The most memory that it has had, in bytes."""
         text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
@@ -201,7 +208,7 @@ def ingest(folder: Path, rounds: int) -> None:
             ("as they are", None),
             ("as gzip", [gzip.compress(batch, 1) for batch in batches]),
         ):
-            speeds = []
+            speeds, before = [], server.cpu()
             for turn in range(rounds):
                 path = f"/v1/records/{USER}/p/x/.record/metrics/{name.replace(' ', '_')}/{turn:04}-a.jsonl"
                 connection, offset = server.connection(), 0
@@ -221,6 +228,8 @@ def ingest(folder: Path, rounds: int) -> None:
                 f"{speed:,.0f} rows/s",
                 is_met=speed >= goal,
             )
+            cost = (server.cpu() - before) / (rounds * len(batches) * BATCH_ROWS)
+            figure(f"CPU of the server per row, {name}", f"{cost * 1e6:.2f} us")
         figure("memory of the server after that", f"{server.memory() / MIB:.0f} MB")
 
 
@@ -271,15 +280,24 @@ def lists(folder: Path) -> None:
     _program([sys.executable, "-c", OURS, str(folder / "model"), "", "10"], environment)
     (model,) = (folder / "model" / USER / "p").iterdir()
     for number in range(count):
-        shutil.copytree(model, folder / f"replicas/{USER}/p{number % 100}/x{number}")
+        target = folder / f"replicas/{USER}/p{number % 100}/x{number}"
+        shutil.copytree(model, target, ignore=shutil.ignore_patterns("*.part"))  # git may still run
     _private(folder / "replicas")
     path = "/v1/views/records?limit=100"
     with serving(folder) as server:
         connection = server.connection()
         cold = _seconds(lambda: server.ask(connection, "GET", path))
         figure("list of 10,000 records, index made anew", f"{cold * 1000:.0f} ms")
-        warm = statistics.median(_seconds(lambda: server.ask(connection, "GET", path)) for _ in range(9))
+        warm = _asked_often(server, path, "list of 10,000 records")
         figure("list of 10,000 records (goal 300 ms)", f"{warm * 1000:.0f} ms", is_met=warm <= 0.3)
+
+
+def _asked_often(server: Server, path: str, name: str) -> float:
+    """The median time of an answer in seconds; shows the CPU of the server for one."""
+    connection, before = server.connection(), server.cpu()
+    times = [_seconds(lambda: server.ask(connection, "GET", path)) for _ in range(15)]
+    figure(f"{name}: CPU of the server", f"{(server.cpu() - before) / len(times) * 1000:.0f} ms")
+    return statistics.median(times)
 
 
 def curve(folder: Path) -> None:
@@ -300,7 +318,7 @@ def curve(folder: Path) -> None:
         connection = server.connection()
         cold = _seconds(lambda: server.ask(connection, "GET", path))
         figure("curve of 1,000,000 rows, cold (goal 1 s)", f"{cold * 1000:.0f} ms", is_met=cold <= 1)
-        warm = statistics.median(_seconds(lambda: server.ask(connection, "GET", path)) for _ in range(9))
+        warm = _asked_often(server, path, "curve of 1,000,000 rows")
         figure("curve of 1,000,000 rows, warm (goal 100 ms)", f"{warm * 1000:.0f} ms", is_met=warm <= 0.1)
 
 

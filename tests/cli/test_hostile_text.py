@@ -76,6 +76,9 @@ records --status H | H | gc --older H | diff E H | rerun H | resume H | attach H
 events H | show H | fsck H | graph H | doctor H
 tag E H | tag E +H | tag E -H | note H x | close a/H | close H | rm H | rm a/H | rm --restore H | gc --trash H
 login H | login http://H | login http://example.org/H | logout H | logout http://localhost/H | whoami H
+serve H | serve --port H | serve --host H | serve --tls-cert H | serve --quota H | serve token add H/H
+serve token add a --scope H | serve token add a --expires H | serve token revoke H | serve check --root H
+sync H | sync --url H
 close a/b --as H --dash-root H | tag a/b --dash-root H
 """
 

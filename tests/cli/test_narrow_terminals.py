@@ -89,6 +89,8 @@ close nobody/at-all
 login http://records.example.org
 logout https://records.example.org
 whoami
+serve --tls-key missing.pem
+sync --status
 rm NEW --records --dry-run
 rm OLD NEW* --dry-run
 rm --restore

@@ -48,6 +48,8 @@ CALLS = {
     "login": ["http://example.org"],
     "logout": [],
     "whoami": [],
+    "sync": ["--status"],
+    "serve": ["--tls-key", "missing.pem"],
     "doctor": ["latest", "--json"],
     "fsck": ["latest"],
     "gc": ["--json"],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from support.copied_packages import copied_package
+from support.copied_packages import PACKAGE
 from support.senders import end_senders
 from support.served import Served, served
 
@@ -43,14 +44,15 @@ def test_records_and_ledgers_arrive_and_no_task_has_a_token(
     workspace: Workspace, server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The supervisor's host sends with the token of who ran `exp run`; the task's side has no trace of it."""
-    copied_package(workspace.folder)
+    # With what was compiled: an interpreter there is that of the tests.
+    shutil.copytree(PACKAGE, workspace.folder / PACKAGE.name)
     token = server.add_token(USER)
     home = workspace.home.directory
     prefix = f"{USER}/{workspace.subject.name.replace(' ', '-')}"
     with monkeypatch.context() as patch:
         patch.setenv("EXP_TOKEN", token)
         patch.setenv("EXP_DASH_URL", server.url)
-        patch.setenv("EXP_SENDER_LINGER", "0")
+        patch.setenv("EXP_SENDER_LINGER", "6")
         run = workspace.start(
             {
                 "one": {

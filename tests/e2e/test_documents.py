@@ -47,12 +47,17 @@ NOT_OF_COMMANDS = {
     "exp.ledger",
     "exp.logins",
     "exp.logout",
-    "exp.resolved",
+    "exp.outbox",
     "exp.partial",
     "exp.record",
+    "exp.replica",
+    "exp.resolved",
+    "exp.sender",
+    "exp.server-trash",
     "exp.session",
     "exp.sessions",
     "exp.source",
+    "exp.token-uses",
     "exp.tokens",
     "exp.trash",
 }
@@ -221,7 +226,9 @@ def test_errors_are_documents(exp: Exp, arguments: list[str], code: int) -> None
 def test_every_form_has_its_schema() -> None:
     """A form that the package names is published, and what is published is named by the package."""
     texts = (path.read_text(encoding="utf-8") for path in Path(nemorun_cli.__file__).parent.rglob("*.py"))
-    named = {match for text in texts for match in re.findall(r'"(exp\.[a-z]+)/1"', text)} - NOT_OF_COMMANDS
+    named = {
+        match for text in texts for match in re.findall(r'"(exp\.[a-z]+(?:-[a-z]+)*)/1"', text)
+    } - NOT_OF_COMMANDS
     assert {f"exp.{path.name.removesuffix('.schema.json')}" for path in published()} == named
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,6 +163,13 @@ def test_a_copy_never_acts(replica: Exp, original: Path, command: list[str]) -> 
     refused = replica(*words, *([original.name] if len(words) == 1 else []), code=2)
     assert "server's copy" in refused.stderr
     assert {path: path.stat().st_mtime_ns for path in replica.home.rglob("*")} == before
+
+
+def test_a_copy_that_was_copied_does_not_run_either(replica: Exp, original: Path, tmp_path: Path) -> None:
+    """Without the values of `env` tasks would run with `***`, so that a resume in another home is refused."""
+    elsewhere = Exp(home=tmp_path / "elsewhere", folder=tmp_path)
+    shutil.copytree(replica.home, elsewhere.home)
+    assert "without the values of env" in elsewhere("resume", original.name, code=2).stderr
 
 
 def test_a_home_of_copies_takes_no_experiment(replica: Exp) -> None:

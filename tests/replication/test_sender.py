@@ -75,7 +75,13 @@ def start_program(
     argv = [sys.executable, "-c", PROGRAM, local.prefix, str(local.root), url, str(rows)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        argv, env={**os.environ, **environment}, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        argv,
+        cwd=local.root.parent,
+        env={**os.environ, **environment},
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
     )
 
 
@@ -190,7 +196,12 @@ def test_many_programs_start_one_sender(local: LocalRecords, proxy: CuttingProxy
     argv = [sys.executable, "-c", textwrap.dedent(text), str(local.root), proxy.url, local.prefix]
     try:
         done = subprocess.run(
-            argv, env={**os.environ, LINGER: "60"}, capture_output=True, text=True, check=False
+            argv,
+            cwd=local.root.parent,
+            env={**os.environ, LINGER: "60"},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
         found = [
@@ -375,3 +386,19 @@ def test_a_removed_record_is_forgotten(local: LocalRecords) -> None:
     markers.mark(local.outbox, "gone", prefix=f"{local.prefix}/none")
     local.deliver()
     assert local.pending == []
+
+
+def test_changes_that_are_still_written_are_waited_for(local: LocalRecords) -> None:
+    """The marker of a short program stays until its uncommitted changes are there, or do not come."""
+    with (record := local.open()).run:
+        local.mark(record)
+    path = Path(f"{record.place.environment}/{local.pending[0].removesuffix('.json')}.diff.part")
+    path.write_bytes(b"half")
+    sender = local.sender()
+    while sender.turn():
+        pass
+    assert local.pending
+    path.rename(path.with_suffix(""))
+    local.deliver(sender)
+    assert local.pending == []
+    assert local.differences() == []

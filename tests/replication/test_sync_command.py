@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,38 @@ def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
         sender.wait()
 
 
+@pytest.mark.parametrize("has_sender", [False, True])
+def test_a_program_that_logs_all_the_time_does_not_hold_up_sync(
+    local: LocalRecords, *, has_sender: bool
+) -> None:
+    """What is there when `exp sync` begins is delivered, exit 0, although a program logs more."""
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_SENDER_LINGER": "60"}) if has_sender else None
+    stop = threading.Event()
+    with (record := local.open()).run:
+        local.mark(record)
+
+        def log() -> None:
+            while not stop.wait(0.002):
+                record.metrics.log(loss=1)
+
+        thread = threading.Thread(target=log)
+        thread.start()
+        try:
+            if sender is not None:
+                eventually(lambda: locks.is_held(Path(local.outbox.lock)))
+            code, outbox, _ = sync(local)
+            assert (code, outbox["state"]) == (0, "delivered")
+            assert local.pending, "the program has not ended"
+        finally:
+            stop.set()
+            thread.join()
+            if sender is not None:
+                sender.kill()
+                sender.wait()
+    _end(Path(local.outbox.lock))
+
+
 def test_two_at_once_deliver_once(local: LocalRecords) -> None:
     """Of two `exp sync` at the same time, as from cron, both end with 0 and all is there once."""
     for index in range(4):
@@ -169,6 +202,7 @@ def test_a_run_without_a_server_is_as_without_the_argument(local: LocalRecords) 
         argv = [sys.executable, "-c", PROGRAM, f"{local.prefix}/{name}", str(local.root), address]
         results[name] = subprocess.run(
             argv,
+            cwd=local.root.parent,  # in no repository
             env={**os.environ, "EXP_DRAIN": "0", "EXP_DASH_URL": url},
             capture_output=True,
             text=True,

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.errors import InvalidValueError, NotFoundError, UsageError
+from nemorun_cli.errors import (
+    InvalidValueError,
+    LedgerDamagedError,
+    LedgerError,
+    NotFoundError,
+    UntrustedError,
+)
 from nemorun_cli.model import clock
 from nemorun_cli.serve.access import Access
 from nemorun_cli.serve.caller import Scope
@@ -214,17 +220,17 @@ def test_a_damaged_file_lets_nobody_in(site: Site, access: Access) -> None:
     whole = file.read_bytes()
     for content in (whole[:40], b"[]", whole.replace(b'"read"', b'"all"')):
         file.write_bytes(content)
-        with pytest.raises(UsageError, match=r"tokens\.json is not used"):
+        with pytest.raises(LedgerDamagedError, match=r"tokens\.json is not used"):
             access.caller(bearer(secret))
         assert not access.is_current(token.caller)
     file.write_bytes(whole)
     assert access.caller(bearer(secret))
     file.chmod(0o620)
-    with pytest.raises(UsageError, match="mode 620"):
+    with pytest.raises(UntrustedError, match="mode 620"):
         access.caller(bearer(secret))
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(UsageError, match="regular file"):
+    with pytest.raises(LedgerError, match="regular file"):
         access.caller(bearer(secret))
 
 
@@ -268,7 +274,7 @@ def test_root_leaves_no_file_that_the_server_cannot_read(other_users: tuple[Othe
     """Root, who adds a token to a server of another user, is refused with the remedy, and writes nothing."""
     owner, _ = other_users
     own = owner.owns(owner.folder, 0o755) / ".server"
-    with pytest.raises(UsageError, match="nothing is written there") as error:
+    with pytest.raises(UntrustedError, match="nothing is written there") as error:
         Tokens(own).add("alice")
     assert error.value.hint == f"run exp as its owner: sudo -u '#{owner.uid}' exp …"
     assert not own.exists()

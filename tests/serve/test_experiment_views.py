@@ -13,7 +13,9 @@ from support.hostile_values import batch
 from support.view_sites import Reader, collector, local, reading
 
 from nemorun_cli.experiment.run import find
+from nemorun_cli.replication.experiment_source import name_of_home
 from nemorun_cli.serve.attempt_logs import masked_reader
+from nemorun_cli.serve.index.index import CACHE
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
@@ -105,6 +107,14 @@ def test_lists_are_filtered_on_the_server(alice: Reader, query: str, count: int)
         assert rest["experiments"][0]["id"] != page["experiments"][0]["id"]
 
 
+def test_a_home_has_its_name_of_other_servers_too(alice: Reader, made: Exp) -> None:
+    """An address that was copied from a server that collects works on one's own machine."""
+    place = places(alice)[0]
+    name = name_of_home(Home(made.home))
+    assert alice.json(place.replace("/here/", f"/{name}/"))["id"] == place.rpartition("/")[2]
+    alice.get(place.replace("/here/", "/other-00000000/"), code=404)
+
+
 def test_a_log_is_read_by_ranges(alice: Reader) -> None:
     """The bytes of a log, the last ones, and those of a range; a log that does not exist has a reason."""
     place = places(alice)[0]
@@ -172,6 +182,27 @@ def test_no_view_asks_or_runs_anything(exp: Exp) -> None:
     assert (log.connections, log.programs) == ([], [])
     assert not [path for path in log.files if path.endswith("/secret.txt")]
     assert find("packed", home=Home(exp.home)).files.ledger.read_bytes() == before
+
+
+def test_records_of_all_folders_that_experiments_name_are_shown(exp: Exp) -> None:
+    """A folder of records that a spec names is shown; that of an experiment from elsewhere is not read."""
+    spec = "name: apart\ntracking: {dash_root: elsewhere/dash}\ntasks: {one: {inline: 'true'}}\n"
+    exp("run", exp.spec(spec), "-q")
+    files = find("apart", home=Home(exp.home)).files
+    with reading(local(exp.home)) as (alice,):
+        listed = alice.json("/v1/views/records")["records"]
+        assert {each["dash_root"] for each in listed} == {str(exp.folder / "elsewhere/dash")}
+        prefix, root = (
+            listed[0]["prefix"],
+            alice.json(f"/v1/views/records/{listed[0]['prefix']}/.record")["root"],
+        )
+        alice.json(f"/v1/views/records/{prefix}/.record?root={root}")
+        alice.get(f"/v1/views/records/{prefix}/.record?root=00000000", code=404)
+        assert alice.json(f"/v1/views/records?root={root}")["total"] == len(listed)
+    files.mark.write_text("of another home\n")
+    (exp.home / "server" / CACHE).unlink()
+    with reading(local(exp.home)) as (alice,):
+        assert alice.json("/v1/views/records")["total"] == 0
 
 
 @pytest.fixture

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 from support.event_streams import Tab
 from support.extent import amount
 from support.served import Served, served
-from support.view_sites import TIME
+from support.view_sites import TIME, collector
 
+from nemorun_cli.serve import live
+from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.live import MOST_STREAMS, MOST_TOPICS
 from nemorun_cli.serve.tokens import Tokens
 from nemorun_cli.tracking.store.json_values import dump, encode_row
@@ -227,6 +231,27 @@ def test_a_tab_that_reads_nothing_costs_nothing(server: Served) -> None:
         sent.log(number * 2000, number * 2000 + 2000)
     connection.close()
     tab.close()
+
+
+def test_a_reader_that_takes_nothing_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that takes nothing for the patience of a stream is disconnected, and forgotten."""
+    monkeypatch.setattr(live, "PATIENCE", 0.05)
+    state = make_app(collector(tmp_path), hosts=["testserver"]).state
+    hub = live.Hub(state)
+    stream = live.TabStream(state.access.tokens.add("alice").token.caller, {})
+    sent: list[str] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if len(sent) > 1:
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(live.EventStream(hub, stream)({}, receive, send))
+    assert (sent, hub.streams) == (["http.response.start", "http.response.body"], {})
 
 
 def test_a_stopped_server_ends_its_streams_at_once(tmp_path: Path) -> None:

@@ -230,7 +230,8 @@ def test_what_is_no_list_is_refused(alice: Reader) -> None:
 
 def test_a_record_appears_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On one's own machine a list shows what programs write and remove, without a restart."""
-    monkeypatch.setattr(record_index, "INTERVAL", 0.0)
+    for name in ("INTERVAL", "LEAST_REST"):
+        monkeypatch.setattr(record_index, name, 0.0)
     with reading(local(tmp_path)) as (alice,):
         assert alice.json(RECORDS)["total"] == 0
         experiment = Experiment(prefix="alice/live/one", dash_root=str(tmp_path / "dash"))
@@ -255,13 +256,14 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
         assert alice.json(RECORDS)["counts"] == {"COMPLETED": 1}
         alice.app.state.changes.record("bob/b", "openings/0001-x-1.jsonl")
         assert alice.json(f"{RECORDS}?sort=prefix")["total"] == 2
+        alice.json(view("alice/a", "/curve"))
         (tmp_path / "alice/a/.record").rename(tmp_path / ".server/a")
         alice.app.state.changes.record("alice/a")
         assert [entry["prefix"] for entry in alice.json(RECORDS)["records"]] == ["bob/b"]
 
 
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
-    """A record that cannot be read is named beside the list, and its own views are errors with the reason."""
+    """A record that cannot be read is named next to the list, and its views are errors with a reason."""
     replica(tmp_path, "alice/good")
     (replica(tmp_path, "alice/bad") / "openings/0001-x-1.jsonl").write_text("damaged\n")
     with reading(collector(tmp_path)) as (alice,):
@@ -320,6 +322,7 @@ def test_contents_are_attachments(alice: Reader) -> None:
     assert alice.get(path, headers={"Range": "bytes=999-"}, code=416).headers["content-range"] == (
         f"bytes */{len(answer.content)}"
     )
+    alice.get(path, headers={"If-None-Match": answer.headers["etag"]}, code=304)
     shown = alice.get(f"{path}?inline=1")
     assert shown.headers["content-type"].startswith("text/plain")
     assert shown.headers["content-security-policy"].startswith("sandbox")

@@ -201,6 +201,8 @@ def test_an_experiment_is_kept_as_in_a_home(client: TestClient, root: Path) -> N
     assert patch(client, f"{experiment}/ledger.jsonl", b'{"event": "created"}\n', 0).status_code == 200
     attempt = f"{experiment}/tasks/group/member/attempt-1"
     assert patch(client, f"{attempt}/log", b"any \0 bytes \x1b[1m", 0).status_code == 200
+    assert patch(client, f"{experiment}/code/ab/data.jsonl", b"any \0 bytes", 0).status_code == 200
+    assert patch(client, f"{experiment}/ledger.jsonl", b"any \0 bytes\n", 21).json()["code"] == "not_text"
     assert client.put(f"{experiment}/resolved.json", content=b"{}").status_code == 201
     assert client.put(f"{experiment}/resolved.json", content=b'{"a": 1}').status_code == 201
     assert client.put(f"{attempt}/timed-out", content=b"").status_code == 201
@@ -209,6 +211,7 @@ def test_an_experiment_is_kept_as_in_a_home(client: TestClient, root: Path) -> N
     folder = root / ".experiments/alice/host-0123abcd/experiments/train/train_1790000000"
     assert (folder / "ledger.jsonl").read_bytes() == b'{"event": "created"}\n'
     assert client.get(experiment, params={"sizes": 1}).json()["files"] == {
+        "code/ab/data.jsonl": 11,
         "ledger.jsonl": 21,
         "resolved.json": 8,
         "tasks/group/member/attempt-1/log": 16,

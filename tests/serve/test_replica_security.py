@@ -273,6 +273,19 @@ def test_a_user_has_a_quota(root: Path) -> None:
     assert "trash" in answer.json()["hint"]
 
 
+def test_a_refused_whole_file_costs_nothing(root: Path) -> None:
+    """The bytes of a whole file count while they arrive, and no longer if it has no place."""
+    client = replica_sites.client(replica_sites.site(root, quota=40_000))
+    path = f"{RECORD}/environment/0001-a.diff"
+    assert client.put(path, content=bytes(20_000)).status_code == 201
+    for _ in range(5):
+        assert client.put(path, content=bytes(10_000)).json()["code"] == "diverged"
+        assert client.put(path, content=bytes(12_000) + b"x").json()["code"] == "diverged"
+        assert client.put(path, content=bytes(20_000)).status_code == 200  # a retry
+        assert client.put(path.replace("0001", "0003"), content=bytes(20_000)).json()["code"] == "quota"
+    assert client.put(path.replace("0001", "0002"), content=bytes(10_000)).status_code == 201
+
+
 def test_a_file_has_a_largest_size(root: Path) -> None:
     """A content, a growing file and a whole one beyond `--max-file` are refused with 422."""
     client = replica_sites.client(replica_sites.site(root, largest_file=1000))

@@ -27,6 +27,7 @@ OPTIONS: Final = (
     "--disable-background-networking",  # nothing is looked up elsewhere
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",  # a name of another site that leads here
 )
 
 

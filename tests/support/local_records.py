@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from support.extent import amount
+
 from nemorun_cli.replication.sender import outbox_files, work
 from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.tracking import Experiment
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.tracking.outbox.markers import Outbox
 
-PATIENCE: Final = 20.0  # seconds
+PATIENCE: Final = amount(20, long=300)  # seconds
 
 
 @dataclass

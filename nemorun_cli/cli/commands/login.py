@@ -11,7 +11,7 @@ import typer
 
 from nemorun_cli.cli import completion, terminal, whoami_view
 from nemorun_cli.cli.options import Json
-from nemorun_cli.errors import EngineError, UsageError
+from nemorun_cli.errors import EngineError, ExpError, LedgerError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication import address, credentials
 from nemorun_cli.storage.paths import Home
@@ -76,7 +76,13 @@ def command(
     client.hello()
     token = _given() if token_stdin else _approved(client, opens=browser)
     who = client.whoami(token)
-    stored = credentials.store(server, token, user=who.user, insecure=insecure, uses_keyring=keyring)
+    try:
+        stored = credentials.store(server, token, user=who.user, insecure=insecure, uses_keyring=keyring)
+    except LedgerError:
+        if not token_stdin:  # else nobody would have this token, and the server would accept it
+            with contextlib.suppress(ExpError):
+                client.log_out(token)
+        raise
     _hurry_senders(server)
     if is_json:
         whoami_view.write_json(server, stored.source, who)

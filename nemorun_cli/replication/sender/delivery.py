@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import fnmatch
 import os
@@ -121,8 +122,33 @@ def _folders(folder: str) -> list[str]:
         return []
 
 
-def report(outbox: Outbox, choice: SyncChoice) -> OutboxReport:
-    """What is left in an outbox, without asking the server: costs as much as there is pending."""
+Sizes = dict[str, dict[str, int]]
+"""The sizes of the files of what is marked, by its name."""
+
+
+def _sizes(outbox: Outbox, choice: SyncChoice) -> Sizes:
+    """What is to be delivered now: a program that is logging writes more at any time."""
+    found: Sizes = {}
+    root, pace = outbox_files.root_of(outbox), Pace()
+    for marker in outbox_files.markers(outbox).values():
+        label = marker.prefix or marker.experiment or ""
+        if choice(marker) and label not in found:
+            each = work.work_of(marker, root, outbox, pace)
+            with contextlib.suppress(ExpError, OSError):
+                if each is not None:
+                    each.outgoing.look()
+                    found[label] = each.outgoing.sizes
+    return found
+
+
+def report(outbox: Outbox, choice: SyncChoice, *, wanted: Sizes | None = None) -> OutboxReport:
+    """What is left in an outbox, without asking the server: costs as much as there is pending.
+
+    Args:
+        outbox: of a root and a server.
+        choice: which markers count.
+        wanted: what counts; default all that is there now.
+    """
     marked = [marker for marker in outbox_files.markers(outbox).values() if choice(marker)]
     state = outbox_files.read_state(outbox)
     problems = state.get("records")
@@ -138,10 +164,12 @@ def report(outbox: Outbox, choice: SyncChoice) -> OutboxReport:
         size = count = 0
         try:
             each.outgoing.look()
+            if wanted is not None:
+                each.outgoing.limit(wanted.get(label, {}))
             size, count = each.outgoing.pending_bytes, len(each.outgoing.pending_files)
         except (ExpError, OSError) as fault:
             error = {"code": "unreadable", "message": str(fault), "since": clock.stamp()}
-        if size or count or error or _is_old(marker, state):
+        if size or count or error or (wanted is None and _is_old(marker, state)):
             entries.append(PendingEntry(label, size, count, error if isinstance(error, dict) else None))
     error = state.get("error") if marked else None
     last = state.get("last")
@@ -180,11 +208,12 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
         show: is called now and then, to show the progress.
     """
     hurried: float | None = None
+    wanted = _sizes(outbox, choice)
     while (descriptor := locks.take(Path(outbox.lock), patience=PAUSE)) is None:
         if hurried is None:
             hurry(outbox)
             hurried = time.time()
-        seen = report(outbox, choice)
+        seen = report(outbox, choice, wanted=wanted)
         show(seen)
         is_known = _is_since(outbox, hurried + SETTLED)
         if not seen.entries or (is_known and _is_stopped(seen)):
@@ -192,12 +221,12 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
     try:
         sender = OutboxSender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
         try:
-            _send_all(sender, lambda: show(report(outbox, choice)))
+            _send_all(sender, lambda: show(report(outbox, choice, wanted=wanted)))
         finally:
             sender.close()
     finally:
         os.close(descriptor)
-    done = report(outbox, choice)
+    done = report(outbox, choice, wanted=wanted)
     if not done.error and outbox_files.markers(outbox) and not addresses.in_task():
         sender_process.ensure(outbox)  # for what is still written, and for what was marked meanwhile
     elif not outbox_files.markers(outbox):

@@ -14,7 +14,7 @@ from nemorun_cli.replication.sender.outbox_files import Known
 from nemorun_cli.replication.shapes import FileKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nemorun_cli.replication.client import Client
     from nemorun_cli.replication.record_files import LocalFile, Source
@@ -88,8 +88,19 @@ class Outgoing:
     _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
 
     def look(self) -> None:
-        """Read the sizes of the files here; of what is refused as a whole, keep nothing, as it may be much."""
+        """Read the sizes of the files here; of what is refused as a whole keep nothing: it may be much."""
         self._files = [] if self.is_stuck else self.source.files()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the files here, as they were at the last look."""
+        return {file.path: file.size for file in self._files}
+
+    def limit(self, sizes: Mapping[str, int]) -> None:
+        """Count only what the files had when they were of these sizes; what is written now comes later."""
+        self._files = [
+            file._replace(size=min(file.size, sizes[file.path])) for file in self._files if file.path in sizes
+        ]
 
     def retry(self, *, age: float = 0.0) -> None:
         """Try again what was refused longer ago than so many seconds."""

@@ -74,6 +74,7 @@ class OutboxSender:
         self._retry = RetryTime()
         self._client: Client | None = None
         self._markers: dict[str, Marker] = {}
+        self._waiting: dict[str, dict[str, Marker]] = {}  # by label, the latest at the end
         self._concluded = 0  # markers that were removed since they were read
         self._works: dict[str, Work] = {}
         self._next_look = self._next_heard = self._state_at = 0.0  # monotonic
@@ -103,6 +104,7 @@ class OutboxSender:
     def turn(self) -> bool:
         """Do a little of everything; returns whether more can be done at once."""
         self._look()
+        self._begin()
         is_moving = False
         if self._has_reason() and self._may_try():
             try:
@@ -136,8 +138,7 @@ class OutboxSender:
     @property
     def is_behind(self) -> bool:
         """Whether something that can be sent was not, or was not looked at yet."""
-        unknown = len(self._markers) - self._concluded > sum(len(each.markers) for each in self.left)
-        return unknown or any(each.is_behind for each in self._works.values())
+        return bool(self._waiting) or any(each.is_behind for each in self._works.values())
 
     def close(self) -> None:
         """Write the last state, and close the connection."""
@@ -161,7 +162,7 @@ class OutboxSender:
         self._next_look = now + max(LOOK, (now - begin) * LOOK_SHARE)
 
     def _assign(self) -> None:
-        """Give the markers to the works; of what is new, the latest first, and only so much at a time."""
+        """Give the markers to the works; those of others wait."""
         by_label: dict[str, dict[str, Marker]] = {}
         for marker in self._markers.values():
             by_label.setdefault(marker.prefix or marker.experiment or "", {})[marker.name] = marker
@@ -173,16 +174,20 @@ class OutboxSender:
             elif each.without_markers_since is None:
                 each.without_markers_since = now
         self._drop(now)
-        behind = sum(each.is_behind for each in self._works.values())
         newest = sorted(by_label, key=lambda label: max(each.mtime_ns for each in by_label[label].values()))
-        while newest and behind < MOST_BEHIND:
-            label = newest.pop()
-            marked = by_label[label]
+        self._waiting = {label: by_label[label] for label in newest}
+
+    def _begin(self) -> None:
+        """Begin with what waits, the latest first, as long as little is on its way."""
+        behind = sum(each.is_behind for each in self._works.values()) if self._waiting else 0
+        while self._waiting and behind < MOST_BEHIND:
+            label, marked = self._waiting.popitem()
             made = work.work_of(next(iter(marked.values())), self._root, self.outbox, self._pace)
             if made is not None:
                 made.markers = marked
                 self._works[label] = made
-                behind += 1
+                made.look()
+                behind += made.is_behind
                 continue
             for marker in marked.values():
                 self._log.write(f"{marker.name} names nothing that can be sent: {label[:200]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
+LONGEST_CHANGES: Final = 30.0  # seconds without progress after which uncommitted changes will not come
 RETRY: Final = 600.0  # seconds after which what was refused is tried again
 
 
@@ -120,7 +122,15 @@ class RecordWatched(Openings):
 
     def is_over(self, marker: Marker) -> bool:
         """Whether the opening of a marker has ended; a change without an opening ends at once."""
-        return marker.opening not in self.unended
+        return marker.opening not in self.unended and not self._takes_changes(marker.opening)
+
+    def _takes_changes(self, opening: str | None) -> bool:
+        """Whether the uncommitted changes of a short program are still being written in the background."""
+        try:
+            changed = os.stat(f"{self._place.environment}/{opening}.diff.part").st_mtime
+        except OSError:
+            return False
+        return time.time() - changed < LONGEST_CHANGES
 
 
 def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | None:

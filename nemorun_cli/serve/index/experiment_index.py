@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
 from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
+from nemorun_cli.storage import creation_mark, spec_copies
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
+from nemorun_cli.system.files import read_bytes
 from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machin
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
 LARGEST: Final = 1 << 26  # bytes of a resolved spec
+LONGEST_NAME: Final = 256  # bytes of the name of a home
 
 
 class ExperimentPlace(NamedTuple):
@@ -88,15 +91,26 @@ class ExperimentIndex:
     def files(self, place: ExperimentPlace) -> tuple[Home, ExperimentFiles] | None:
         """The home and the files of an experiment; None if it does not exist.
 
+        The home of this machine is also found by its name on other servers.
+
         Raises:
             LedgerError: its folder cannot be read.
         """
         for owner, home, folder in self.homes():
-            if (owner, home) == (place.owner, place.home):
+            names = {home, self._name_elsewhere()} if home == HERE else {home}
+            if owner == place.owner and place.home in names:
                 at = Home(folder)
                 files = at.experiment(place.id)
                 return None if files is None else (at, files)
         return None
+
+    def _name_elsewhere(self) -> str | None:
+        """The name that this machine's home has on other servers; None if it was never sent to one."""
+        try:
+            noted = Home(self._site.home).outbox / "name"
+            return read_bytes(noted, limit=LONGEST_NAME, follows_link=False).decode("ascii", errors="replace")
+        except OSError:
+            return None
 
     def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
         """A snapshot, for which nothing is asked over a network, run or written.
@@ -221,7 +235,7 @@ class ExperimentIndex:
             known=_Known(
                 sign,
                 str(summary.status or UNREADABLE),
-                "" if self._site.root is not None or files is None else _dash_root(files),
+                "" if self._site.root is not None or files is None else _dash_root(home, files),
             ),
             entry=json.dumps(entry),
         )
@@ -270,11 +284,16 @@ def _signature(directory: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}" if is_settled(status.st_mtime_ns) else ""
 
 
-def _dash_root(files: ExperimentFiles) -> str:
-    """The folder of records that the spec of an experiment names; empty if it names none."""
+def _dash_root(home: Home, files: ExperimentFiles) -> str:
+    """The folder of records that the spec of an experiment names; empty if it names none.
+
+    That of an experiment that this home did not create could be any folder, and is left out.
+    """
     try:
         spec = json.loads(files.read(files.resolved, limit=LARGEST))
         path = spec["tracking"].get("dash_root")
-        return os.path.abspath(Path(spec["folder"], path)) if path else ""  # noqa: PTH100 - as tracking does it
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        if not path or not creation_mark.is_own(home, files, spec_copies.read_spec(files), None):
+            return ""
+        return os.path.abspath(Path(spec["folder"], path))  # noqa: PTH100 - as tracking does it
+    except (ExpError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return ""

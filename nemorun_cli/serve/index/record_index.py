@@ -118,6 +118,12 @@ class RecordIndex:
         is_new = bool(gone) or not all(map(self._is_same, rows))
         with self._cache.changing() as connection:
             connection.executemany("DELETE FROM records WHERE root = ? AND prefix = ?", gone)
+            folders = [f"{Place(*key).record}/metrics" for key in gone]
+            for table in ("row_files", "chunks"):
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE path >= ? AND path < ?",  # noqa: S608 - one of these tables
+                    [(f"{folder}/", f"{folder}0") for folder in folders],
+                )
             stale = [*gone, *(row.key for row in rows)]
             connection.executemany("DELETE FROM written WHERE root = ? AND prefix = ?", stale)
             connection.executemany(

@@ -82,6 +82,12 @@ class Quotas:
                 )
             self._used[owner] = usage._replace(size=used + cost)
 
+    def give(self, owner: str, size: int) -> None:
+        """Count bytes no longer that were taken and removed again."""
+        with self._lock:
+            if (usage := self._used.get(owner)) is not None:
+                self._used[owner] = usage._replace(size=max(0, usage.size - size))
+
     def used(self, owner: str) -> int:
         """The bytes of a user's files on the server, those in its trash included."""
         folders = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.replication import shapes
@@ -27,6 +28,7 @@ from nemorun_cli.serve.store.root_folder import INCOMING, LOCKS
 from nemorun_cli.serve.store.running_digests import RunningDigests
 from nemorun_cli.serve.store.staging import Staging
 from nemorun_cli.serve.store.store_refusal import StoreRefusal, not_found
+from nemorun_cli.storage.paths import LEDGER
 from nemorun_cli.system.files import descriptor_to_change, descriptor_to_read, sync_entries
 
 if TYPE_CHECKING:
@@ -49,6 +51,25 @@ class ContentState(NamedTuple):
 
     size: int
     is_complete: bool
+
+
+@dataclass(slots=True)
+class StagedWhole:
+    """A whole file that is being received.
+
+    Attributes:
+        file: whose place it gets.
+        descriptor: of the staged file.
+        path: of the staged file.
+        present: bytes that are stored under its path.
+        taken: bytes that count for its user until it has its place, or is removed.
+    """
+
+    file: ReplicaFile
+    descriptor: int
+    path: str
+    present: int
+    taken: int = 0
 
 
 class ReplicaStore:
@@ -98,7 +119,7 @@ class ReplicaStore:
             return offset + len(data)
         if size + len(data) > self._largest:
             raise _too_large(file, self._largest)
-        flaw = self._flaw(file, descriptor, data, size) if file.path.endswith(row_bodies.SUFFIX) else None
+        flaw = self._flaw(file, descriptor, data, size) if _has_rows(file) else None
         good = data if flaw is None else data[: flaw.good]
         self._quotas.take(file.replica.owner, len(good), is_new=size == 0)
         durable_files.append(descriptor, good, size=size)
@@ -221,43 +242,61 @@ class ReplicaStore:
 
     # Whole files
 
-    def extend(self, file: ReplicaFile, descriptor: int, data: bytes) -> None:
-        """Add bytes to a staged file that will be a whole one.
+    @contextlib.contextmanager
+    def staged(self, file: ReplicaFile) -> Iterator[StagedWhole]:
+        """A new file for the bytes of a whole one, which is removed unless it got its place."""
+        present = 0
+        with contextlib.suppress(OSError):
+            present = os.lstat(file.full).st_size
+        with self.staging.new() as (descriptor, path):
+            staged = StagedWhole(file, descriptor, path, present)
+            try:
+                yield staged
+            finally:
+                if os.path.lexists(path):
+                    self._quotas.give(file.replica.owner, staged.taken)
+
+    def extend(self, staged: StagedWhole, data: bytes) -> None:
+        """Add bytes to a staged file; beyond those that are stored under its path, they count for the user.
 
         Raises:
-            StoreRefusal: it is larger than one may be.
+            StoreRefusal: it is larger than one may be, or the limit of its user is reached.
             OSError: the disk is full or faulty.
         """
-        size = os.fstat(descriptor).st_size
+        size = os.fstat(staged.descriptor).st_size
+        end = size + len(data)
         largest = min(LARGEST_WHOLE, self._largest)
-        if size + len(data) > largest:
-            raise _too_large(file, largest)
-        durable_files.append(descriptor, data, size=size, syncs=False)
+        if end > largest:
+            raise _too_large(staged.file, largest)
+        more = max(0, end - staged.present) - staged.taken
+        self._quotas.take(staged.file.replica.owner, more, is_new=False)
+        staged.taken += more
+        durable_files.append(staged.descriptor, data, size=size, syncs=False)
 
-    def put(self, file: ReplicaFile, descriptor: int, staged: str) -> bool:
-        """Give a staged file its place, unless the same content is there.
+    def put(self, staged: StagedWhole) -> bool:
+        """Give a staged file its place, unless the same content is stored there.
 
         Returns:
             Whether something was written.
 
         Raises:
-            StoreRefusal: another content is there, which stays.
+            StoreRefusal: another content is stored there, and stays.
             OSError: the disk is full or faulty.
         """
-        os.fsync(descriptor)
-        size = os.fstat(descriptor).st_size
+        file = staged.file
+        os.fsync(staged.descriptor)
         with self._locks.held(file.full, kind="whole"):
             is_new = True
             with contextlib.suppress(FileNotFoundError), self._files.opened(file, creates=False) as present:
-                if durable_files.are_equal(descriptor, present):
+                if durable_files.are_equal(staged.descriptor, present):
                     os.fsync(present)
                     return False
                 if not _is_replaced(file):
                     raise _diverged(file, os.fstat(present).st_size)
                 is_new = False
-            self._quotas.take(file.replica.owner, size, is_new=is_new)
+            self._quotas.take(file.replica.owner, 0, is_new=is_new)  # its bytes were counted as they came
             with self._files.entered(file, creates=True) as folder:
-                os.rename(staged, file.path.rpartition("/")[2], dst_dir_fd=folder)
+                os.rename(staged.path, file.path.rpartition("/")[2], dst_dir_fd=folder)
                 sync_entries(folder)
         return True
 
@@ -324,6 +363,11 @@ def _opened(path: str, *, creates: bool) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _has_rows(file: ReplicaFile) -> bool:
+    """Whether a growing file has rows: logs of attempts and shipped code have any bytes."""
+    return file.replica.is_record or file.path == LEDGER
 
 
 def _is_replaced(file: ReplicaFile) -> bool:

@@ -19,7 +19,6 @@ from nemorun_cli.serve.store.store_refusal import StoreRefusal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SUFFIX: Final = ".jsonl"
 _GZIP: Final = 31  # zlib's number for a header of gzip
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r"))
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")

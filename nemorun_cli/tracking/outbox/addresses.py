@@ -56,7 +56,10 @@ def normalized(url: object, *, what: str = "dash_url") -> str:
     if any(part in {"", ".", ".."} for part in path.split("/")[1:]):
         raise InvalidValueError(f"{what} contains an empty part, or dots: {url!r}", hint=_REMEDY)
     address = f"{parts.scheme}://{host}{port}{path}"
-    encode_name(address)  # raises if it is too long for the name of a folder
+    try:
+        encode_name(address)
+    except InvalidValueError:
+        raise InvalidValueError(f"{what} is too long for the name of a folder: {url[:80]!r}…") from None
     return address
 
 

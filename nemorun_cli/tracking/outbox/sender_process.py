@@ -138,7 +138,9 @@ def environment() -> dict[str, str]:
     """The environment of this process, in which another interpreter finds this package in any folder."""
     variables = dict(os.environ)
     package = os.path.dirname(os.path.abspath(__file__)).removesuffix("/tracking/outbox")
-    folders = [os.path.abspath(path) for path in variables.get("PYTHONPATH", "").split(os.pathsep) if path]
+    folders = [path for path in variables.get("PYTHONPATH", "").split(os.pathsep) if path]
+    with contextlib.suppress(OSError):  # the working folder was removed
+        folders = [os.path.abspath(path) for path in folders]
     above = os.path.dirname(package)
     if os.path.basename(above) not in _INSTALLED and above not in folders:
         folders.insert(0, above)  # an editable installation, or a program that set sys.path itself

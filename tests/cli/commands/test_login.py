@@ -18,6 +18,7 @@ from support.formats import checked
 from support.patience import eventually
 from support.served import Served, served
 
+from nemorun_cli.cli import completion
 from nemorun_cli.replication import credentials, keyring_client, keyring_process
 from nemorun_cli.serve.tokens import Tokens
 
@@ -107,6 +108,19 @@ def test_a_denied_login_stores_nothing(exp: Exp, server: Served) -> None:
     assert code == 2
     assert f"the login at {server.url} was denied" in printed
     assert not (exp.home / "logins.json").exists()
+
+
+def test_a_login_that_cannot_be_stored_is_revoked(exp: Exp, server: Served) -> None:
+    """Where the file of logins cannot be written, a login ends with 7, and its new token is not valid."""
+    exp.home.mkdir(mode=0o700)
+    (exp.home / "logins.json.lock").mkdir()
+    before = [token.id for token in Tokens(server.own).all()]
+    login = Waiting(exp, server.url)
+    decide(server, login.code)
+    code, printed = login.end()
+    assert code == 7
+    assert "logins.json cannot be written" in printed
+    assert [token.id for token in Tokens(server.own).all()] == before
 
 
 def test_a_login_can_be_interrupted(exp: Exp, server: Served) -> None:
@@ -307,3 +321,13 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:  # a process that ended meanwhile
         return b""
+
+
+def test_servers_of_earlier_logins_are_completed(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses of logins complete the URL of each command; no server is asked."""
+    given(exp, "https://one.example", "exp_x")
+    given(exp, "http://127.0.0.1:8300", "exp_y")
+    with monkeypatch.context() as patch:
+        patch.setenv("NEMORUN_HOME", str(exp.home))
+        assert completion.servers("http") == ["https://one.example", "http://127.0.0.1:8300"]
+        assert completion.servers("https") == ["https://one.example"]

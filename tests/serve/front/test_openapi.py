@@ -95,7 +95,7 @@ def test_requests_of_any_kind_are_answered(app: Starlette) -> None:
     for path in LEFT_OUT:
         del document["paths"][path]
     operations = [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
-    requests = [made for each in operations for made in prepared(each, amount(1, long=500))]
+    requests = [made for each in operations for made in prepared(each, amount(1, long=200))]
     WATCHED.append("begin")
     replies = asyncio.run(answered(app, requests, token))
     seen, WATCHED[:] = WATCHED[1:], []

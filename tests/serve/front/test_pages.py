@@ -237,6 +237,17 @@ def test_another_site_can_neither_frame_nor_ask(server: Served, context: Browser
     assert not (server.own.parent / "alice" / "forged").exists()
 
 
+def test_a_rebound_name_reads_nothing(server: Served, context: BrowserContext) -> None:
+    """A page of another site whose name was made to lead to this machine gets no answer but a refusal."""
+    page = context.new_page()
+    rebound = f"http://rebound.example:{server.port}"
+    answer = page.goto(f"{rebound}/")
+    assert answer is not None
+    assert answer.status == 421
+    assert page.evaluate("fetch('/v1/hello').then(answer => answer.status, () => 0)") in {0, 421}
+    assert "protocols" not in page.content()
+
+
 def test_the_page_leaves_no_referrer(server: Served, context: BrowserContext) -> None:
     """A link that somebody follows from an address with a token does not tell that address."""
     with elsewhere("<p>there</p>") as (url, referrers):

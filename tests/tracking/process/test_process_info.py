@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -124,9 +125,13 @@ def test_programs_that_the_repository_names_are_not_run(
 
 def test_packages_are_those_that_can_be_imported() -> None:
     """Names and versions agree with what importlib.metadata reads at leisure."""
-    found = {name.lower().replace("-", "_"): version for name, version in process_info.packages().items()}
+    found = {
+        re.sub(r"[-_.]+", "_", name.lower()): version for name, version in process_info.packages().items()
+    }
     for distribution in metadata.distributions():
-        name = distribution.metadata["Name"].lower().replace("-", "_").replace(".", "_")
+        name = re.sub(
+            r"[-_.]+", "_", distribution.metadata["Name"].lower()
+        )  # some folders of packages have dots
         assert found[name] == distribution.version
 
 
