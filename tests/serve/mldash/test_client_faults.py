@@ -146,7 +146,7 @@ def test_a_client_whose_token_is_revoked_costs_the_server_little(
 def test_a_server_that_was_away_has_all_rows_once_afterwards(
     collector: Collector, proxy: CuttingProxy, clients: dict[str, MlDashClient], tmp_path: Path
 ) -> None:
-    """Both clients in hybrid mode end COMPLETED, with all rows here and there."""
+    """Both clients in hybrid mode end COMPLETED, with all rows on the server."""
     local = tmp_path / "dash"
     clients = {short: each.with_variables(ML_DASH_RETRY_BASE_DELAY="1") for short, each in clients.items()}
     with halfway(clients, proxy.url, "alice/faults/away", tmp_path, str(local)) as running:

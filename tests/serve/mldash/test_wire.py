@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from support.ml_dash_collector import Collector
 from support.served import served
+from support.small_disks import full, mounted
 
 from nemorun_cli.errors import InvalidValueError, NotFoundError
 from nemorun_cli.serve.mldash import addresses, body_elements, held_records, node_ids
@@ -93,6 +94,20 @@ def test_a_server_that_restarts_continues_a_record_without_loss_or_doubling(tmp_
         assert [row["v"] for row in rows(after, "alice/p/run")] == [1, 2, 3, 4, 5]
         assert [str(each.status) for each in after.record("alice/p/run").openings] == ["COMPLETED"]
         assert set(rows_file.parent.glob("*.jsonl")) == files
+
+
+def test_a_batch_on_a_full_disk_is_stored_once_it_has_space(tmp_path: Path) -> None:
+    """The answer is 507, which clients try again; no partial row stays, and reads still work."""
+    with mounted(tmp_path / "root", kib=4096), served(tmp_path) as running:
+        there = Collector(running, tmp_path / "root", running.add_token("alice"))
+        path = f"/api/experiments/{there.open('alice/p/run')[0]}/metrics/m"
+        there.ask("POST", f"{path}/append-batch", points(1, 2))
+        more = points(*range(3, 2000), begin=5000.0)
+        with full(tmp_path / "root"):
+            assert there.ask("POST", f"{path}/append-batch", more).status == 507
+            assert len(there.ask("GET", f"{path}/data").json["data"]) == 2
+        assert there.ask("POST", f"{path}/append-batch", more).json["stored"] == 1997
+        assert [row["v"] for row in rows(there, "alice/p/run")] == list(range(1, 2000))
 
 
 def test_good_rows_of_a_batch_are_stored_and_the_others_reported(
