@@ -22,6 +22,9 @@ OTHERS = {
     "experiment/listener_process.py": "the log of a plugin, escaped",
     "supervisor/process.py": "the log of a supervisor, escaped",
     "executors/run_partial.py": "the log of a task, which `exp logs` filters",
+    "replication/pull.py": "a reason, for the program that started it and escapes it",
+    "replication/keyring_process.py": "JSON, for the process that started it",
+    "replication/sender/process.py": "its usage, for who starts it by hand; then it has no streams",
 }
 PRINTING = {
     "print",
@@ -43,6 +46,7 @@ WRITING = {"write", "writelines", "buffer", "reconfigure"}
 SAFE = {
     "cli/log_output.py": "filtered logs, and bytes for pipes",
     "cli/text_formats.py": "CSV, escaped unless --raw",
+    "cli/commands/sync.py": "a line that is drawn again, with escaped texts",
 }
 """Who may use the functions that do not escape."""
 
