@@ -114,7 +114,7 @@ STALE = amount(3, long=30)
 
 
 def test_a_stale_offset_is_corrected_by_the_server(local: LocalRecords) -> None:
-    """A note that says more or less than the server has costs a request, and no byte."""
+    """A note of more or less than the server has costs a request, and no byte."""
     with (record := local.open()).run:
         local.mark(record)
         for step in range(STALE):

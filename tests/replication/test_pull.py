@@ -161,7 +161,7 @@ CONTENT = hashlib.sha256(b"right").hexdigest()
 def test_a_content_is_checked(
     local: LocalRecords, proxy: CuttingProxy, tmp_path: Path, size: int, body: bytes
 ) -> None:
-    """A content that is not what its name says is not kept, nor is one whose end is missing."""
+    """A content that is not that of its name is not kept, nor is one whose end is missing."""
     root = other_machine(local, tmp_path)
     path = f"blobs/{CONTENT[:2]}/{CONTENT}"
 
@@ -227,7 +227,7 @@ def test_what_the_server_does_not_have_is_not_found(local: LocalRecords, tmp_pat
 def test_the_program_says_by_its_exit_code_what_it_found(
     local: LocalRecords, proxy: CuttingProxy, tmp_path: Path
 ) -> None:
-    """The program that pulls for others exits with 0, 3, 6 or 8, and its last line says why."""
+    """The program that pulls for others exits with 0, 3, 6 or 8, and its last line is the reason."""
     delivered(local, 1)
     root = other_machine(local, tmp_path)
     folder = markers.of_records(str(root), local.outbox.url).folder

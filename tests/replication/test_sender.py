@@ -129,7 +129,7 @@ def test_a_machine_that_restarted_has_lost_its_programs(local: LocalRecords) -> 
 
 
 def test_alive_programs_are_reported(local: LocalRecords, proxy: CuttingProxy) -> None:
-    """The server is told which openings have a process, and of those alone."""
+    """The server gets to know which openings have a process, and of those alone."""
     bodies = []
 
     def spy(request: SeenRequest) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,11 +25,14 @@ def root(tmp_path: Path) -> Path:
     """A folder of replicas with one record in it."""
     root = tmp_path / "collected"
     replica_sites.client(replica_sites.site(root))
-    with Experiment(prefix="alice/p/x", dash_root=root).run as experiment:
+    with Experiment(prefix="alice/p/x", dash_root=tmp_path / "local").run as experiment:
         experiment.metrics("loss").log(value=1.0)
         experiment.params.set(lr=1)
         (tmp_path / "model").write_bytes(b"weights")
         experiment.files("models").upload(str(tmp_path / "model"))
+    local = tmp_path / "local/alice/p/x"
+    # git may still write the uncommitted changes to the folder `environment`
+    shutil.copytree(local, root / "alice/p/x", ignore=shutil.ignore_patterns("environment"))
     return root
 
 
@@ -38,7 +42,8 @@ def test_sound_replicas_have_no_problem(root: Path) -> None:
     with opening.open("ab") as stream:
         stream.write(b'{"_ts"')
     report = check(root)
-    assert (report.exit_code, report.records, report.problems) == (0, 1, [])
+    assert report.problems == []
+    assert (report.exit_code, report.records) == (0, 1)
     assert report.size == sum(file.stat().st_size for file in root.rglob(".record/**/*") if file.is_file())
 
 
@@ -66,6 +71,9 @@ def test_each_kind_of_damage_is_found(root: Path) -> None:
         ("foreign", "0001-x.jsonl"),
     }
     assert all(problem.remedy for problem in report.problems)
+    (damaged,) = [problem for problem in report.problems if problem.kind == "content"]
+    assert f"rm {content}" in damaged.remedy
+    assert "exp sync alice/p/x --url ADDRESS" in damaged.remedy
     assert json.dumps(checked(report.to_json()))
 
 

@@ -12,10 +12,11 @@ import pytest
 from support import small_disks
 from support.access_log import accesses
 from support.extent import amount
+from support.patience import eventually
 from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
-from nemorun_cli.serve.index import record_index
+from nemorun_cli.serve.index import background, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
 if TYPE_CHECKING:
@@ -465,6 +466,21 @@ def test_reads_work_on_a_full_disk(tmp_path: Path) -> None:
             index = Index(site)
             assert index.fresh(lambda index: index.cache.read("SELECT count(*) FROM records")) == [(1,)]
             index.close()
+
+
+def test_a_collector_reads_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arrives in large series is read before anybody asks for it, and then not again."""
+    for name, value in {"DELAY": 0.01, "SMALLEST": 1}.items():
+        monkeypatch.setattr(background, name, value)
+    with reading(collector(tmp_path)) as (alice,):
+        alice.json(RECORDS)
+        folder = replica(tmp_path, "alice/a", rows={"m": [{"loss": number} for number in range(4000)]})
+        rows = alice.app.state.index.series.rows
+        alice.app.state.changes.record("alice/a", "metrics/m/0001-x-1.jsonl")
+        size = (folder / "metrics/m/0001-x-1.jsonl").stat().st_size
+        assert eventually(lambda: rows.parsed == size)
+        assert alice.json(view("alice/a", "/curve"))["curves"][0]["total"] == 4000
+        assert rows.parsed == size
 
 
 def test_an_indexed_list_reads_no_file(tmp_path: Path) -> None:

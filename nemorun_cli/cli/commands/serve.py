@@ -64,7 +64,8 @@ def command(
         ),
     ] = None,
     allows_control: Annotated[
-        bool, typer.Option("--control", help="Let tokens with the scope `control` cancel and resume.")
+        bool,
+        typer.Option("--control", help="Accept the scope `control`; no request needs it in this version."),
     ] = False,
     is_private: Annotated[
         bool, typer.Option("--private", help="Users read only what is below their own prefixes.")

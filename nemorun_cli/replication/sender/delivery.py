@@ -147,7 +147,7 @@ def report(outbox: Outbox, choice: SyncChoice, *, wanted: Sizes | None = None) -
     Args:
         outbox: of a root and a server.
         choice: which markers count.
-        wanted: what counts; default all that is there now.
+        wanted: what counts; default all that is written now.
     """
     marked = [marker for marker in outbox_files.markers(outbox).values() if choice(marker)]
     state = outbox_files.read_state(outbox)

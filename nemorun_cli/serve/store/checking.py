@@ -40,7 +40,9 @@ _KINDS: Final[dict[str, Kind | None]] = {
     "metrics": None,
     "tracks": None,
 }
-_SEND_AGAIN: Final = "remove it ({remove}), and send it again from its own machine: exp sync"
+_SEND_AGAIN: Final = (
+    "remove it ({remove}), and send it again from its own machine: exp sync {what} --url ADDRESS"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def _place(path: str) -> tuple[bool, str | None]:
 
 def _damage(full: Path, path: str, inner: str, *, is_record: bool) -> Iterator[ReplicaProblem]:
     folder = inner.partition("/")[0]
-    again = _SEND_AGAIN.format(remove=_remove(full))
+    again = _SEND_AGAIN.format(remove=_remove(full), what=shlex.quote(_name_of(path, is_record=is_record)))
     if is_record and folder == "blobs":
         if (checksum := _checksum(full)) != full.name:
             yield ReplicaProblem("content", path, f"its bytes have the SHA-256 {checksum}", again)
@@ -201,6 +203,11 @@ def _damage(full: Path, path: str, inner: str, *, is_record: bool) -> Iterator[R
             json.loads(read_bytes(full, follows_link=False))
         except (ValueError, RecursionError) as error:
             yield ReplicaProblem("document", path, f"it is not JSON: {error}", again)
+
+
+def _name_of(path: str, *, is_record: bool) -> str:
+    """The prefix of a record, or the id of an experiment, by the path of one of its files."""
+    return path.partition(f"/{RECORD}/")[0] if is_record else path.split("/")[_DEPTH]
 
 
 def _checksum(path: Path) -> str:
