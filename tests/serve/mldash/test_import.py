@@ -126,7 +126,8 @@ def test_a_second_import_adds_nothing_and_one_of_a_grown_folder_the_rest(dash: P
     params["data"]["lr"] = 0.5
     (record / "parameters.json").write_text(json.dumps(params))
     files = json.loads((record / "files/.files_metadata.json").read_text())
-    files["files"][0]["deletedAt"] = "2027-01-15T08:00:00Z"
+    text = next(file for file in files["files"] if file["filename"] == "t.txt")
+    text["deletedAt"] = "2027-01-15T08:00:00Z"
     (record / "files/.files_metadata.json").write_text(json.dumps(files))
     grown = next(entry for entry in imported(dash, root)["records"] if entry["prefix"].endswith("0.6"))
     assert grown["added"] == {"params": 1, "logs": 0, "metrics": 1, "tracks": 0, "files": 0}
@@ -134,7 +135,7 @@ def test_a_second_import_adds_nothing_and_one_of_a_grown_folder_the_rest(dash: P
     assert found is not None
     assert found.data().metrics("a").last("loss") == 0.5
     assert found.data().params.get() == {"lr": 0.5, "model.depth": 3, "big": 2**60 + 1}
-    assert len(found.data().files.list()) == 1
+    assert [file["filename"] for file in found.data().files.list()] == ["b.bin"]
 
 
 def test_an_import_that_is_killed_is_completed_by_the_next(written: Path, tmp_path: Path) -> None:
