@@ -11,6 +11,7 @@ from starlette.responses import Response
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import compare, conditions, documents, grouping, record_documents, targets
 from nemorun_cli.model.status import ExperimentStatus, status_named
+from nemorun_cli.serve import forged_content
 from nemorun_cli.serve import record_documents as views
 from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, text_answer
 from nemorun_cli.serve.caller import Scope
@@ -103,7 +104,8 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
         def work() -> Response:
             index = index_of(request)
             chosen = whole_record(request, index, given.text("root"))
-            return json_answer(request, make(request, index, chosen, given))
+            with forged_content.reading(chosen.record.prefix):
+                return json_answer(request, make(request, index, chosen, given))
 
         return await off_loop(work)
 
@@ -252,17 +254,17 @@ async def _content(request: Request) -> Response:
             raise NotFoundError("a content is named by the SHA-256 of its bytes")
         index = index_of(request)
         chosen = whole_record(request, index, given.text("root"))
-        file = next(
-            (file for file in reversed(chosen.data.files.versions()) if file["checksum"] == checksum), None
-        )
-        if file is None:
-            raise NotFoundError(f"no file of {chosen.record.prefix} has this content")
+        with forged_content.reading(chosen.record.prefix):
+            versions = reversed(chosen.data.files.versions())
+            file = next((file for file in versions if file["checksum"] == checksum), None)
+            if file is None:
+                raise NotFoundError(f"no file of {chosen.record.prefix} has this content")
+            headers, kind = file_headers(file["filename"], file["contentType"], is_inline=is_inline)
         try:
             stream = row_files.open_rows(chosen.data.files.content_path(file))
         except FileNotFoundError:
             message = f"the content of {file['filename']} is not here yet"
             return refusal(409, "not_here_yet", message, hint="its sender delivers it: exp sync --status")
-        headers, kind = file_headers(file["filename"], file["contentType"], is_inline=is_inline)
         headers["ETag"] = f'"{checksum}"'
         if has_already(request, headers["ETag"]):
             stream.close()

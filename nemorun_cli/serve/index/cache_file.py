@@ -47,6 +47,16 @@ CREATE TABLE chunks (
 """
 
 
+def storable(text: str) -> str:
+    """The text as SQLite takes it: lone surrogates, which are not Unicode, are written as escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def is_storable(text: str) -> bool:
+    """Whether SQLite takes a text as it is."""
+    return storable(text) == text
+
+
 class CacheLostError(Exception):
     """The file could not be used, and an empty one has taken its place: its content is read again."""
 

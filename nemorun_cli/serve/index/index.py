@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.serve.changes import Change, RecordChange
 from nemorun_cli.serve.index.background import BackgroundReader
-from nemorun_cli.serve.index.cache_file import CacheFile, CacheLostError
+from nemorun_cli.serve.index.cache_file import CacheFile, CacheLostError, is_storable
 from nemorun_cli.serve.index.experiment_index import ExperimentIndex, ExperimentPlace
 from nemorun_cli.serve.index.record_index import RecordIndex
 from nemorun_cli.serve.index.series_index import SeriesIndex
@@ -67,11 +67,14 @@ class Index:
             self.experiments.changed(ExperimentPlace(change.owner, change.home, change.id))
 
     def roots(self) -> list[str]:
-        """The folders of records: that of a collector, or all that are known on this machine."""
+        """The folders of records: that of a collector, or all that are known on this machine.
+
+        Those whose path is not Unicode are left out.
+        """
         if self.site.root is not None:
             return [str(self.site.root)]
         known = [*map(str, self.site.dash_roots), *self.experiments.dash_roots()]
-        return list(dict.fromkeys(known))
+        return [root for root in dict.fromkeys(known) if is_storable(root)]
 
     def fresh(self, ask: Callable[[Index], _Result]) -> _Result:
         """What a function returns once all changes are read; it is called again if the cache is lost."""

@@ -9,7 +9,7 @@ import threading
 from array import array
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.serve.index.cache_file import CacheLostError
+from nemorun_cli.serve.index.cache_file import CacheLostError, is_storable
 from nemorun_cli.serve.index.columns import BLOCK, TAIL, FileColumns, NumberColumn
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.row_files import DamagedRow
@@ -108,6 +108,8 @@ class RowCache:
         return columns
 
     def _load(self, path: str) -> FileColumns:
+        if not is_storable(path):
+            return FileColumns(path)
         try:
             found = self._cache.read("SELECT bytes, state FROM row_files WHERE path = ?", (path,))
             if not found:
@@ -133,6 +135,8 @@ class RowCache:
         stored, counts = self._stored.get(columns.path, (0, {}))
         if stored > columns.offset:
             stored, counts = 0, {}
+        if not all(map(is_storable, (columns.path, *columns.columns))):
+            return
         if columns.offset < SMALLEST or columns.offset - stored < columns.offset >> 3:
             return
         try:
