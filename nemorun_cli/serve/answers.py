@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 4096  # characters of a parameter
 MOST: Final = 1000  # parameters of one name
+MOST_CONDITIONS: Final = 100  # of these, if each is a condition of its own: SQLite takes 1000 in all
 _Result = TypeVar("_Result")
 
 
@@ -76,6 +77,12 @@ class QueryParameters:
     def all(self, name: str) -> list[str]:
         """All values."""
         return self._values.get(name, [])
+
+    def few(self, name: str) -> list[str]:
+        """All values, each of which makes a query deeper."""
+        if len(values := self.all(name)) > MOST_CONDITIONS:
+            raise UsageError(f"{name}: given more than {MOST_CONDITIONS} times")
+        return values
 
     def text(self, name: str) -> str | None:
         """The value; None if it is not given."""

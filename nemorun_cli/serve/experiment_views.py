@@ -120,9 +120,9 @@ async def _experiments(request: Request) -> Response:
     for column, values in (("status", statuses), ("owner", given.all("owner")), ("home", given.all("home"))):
         if values:
             chosen.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
-    if names := given.all("name"):
+    if names := given.few("name"):
         chosen.add(" OR ".join(["matches(name, ?)"] * len(names)), *names)
-    for tag in given.all("tag"):
+    for tag in given.few("tag"):
         chosen.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
     if text := given.text("text"):
         chosen.add("instr(searched, ?)", text.lower())

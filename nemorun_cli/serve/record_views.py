@@ -127,7 +127,7 @@ async def _records(request: Request) -> Response:
             judge,
             prefix=given.text("prefix"),
             statuses=statuses,
-            tags=given.all("tag"),
+            tags=given.few("tag"),
             owners=given.all("owner"),
             text=given.text("text"),
             root=given.text("root"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sqlite3
 import time
@@ -16,7 +17,7 @@ from support.patience import eventually
 from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
-from nemorun_cli.serve.index import background, record_index
+from nemorun_cli.serve.index import background, cache_file, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from support.workspace import Exp
 
 RECORDS = "/v1/views/records"
+ODD = base64.urlsafe_b64encode(b'["-opened", "\\ud800", "", ""]').decode()  # a cursor that is not Unicode
 SPEC = """
 name: swept
 tasks:
@@ -449,6 +451,53 @@ def test_a_cache_that_is_damaged_while_it_is_used_is_made_anew(tmp_path: Path) -
         replica(tmp_path, "alice/new")
         alice.app.state.changes.record("alice/new", "openings/x")
         assert alice.json(RECORDS)["total"] == 51
+
+
+def test_no_query_costs_the_cache(tmp_path: Path) -> None:
+    """A query that SQLite refuses, or that asks too much, leaves the file of the cache as it is."""
+    replica(tmp_path, "alice/a", tags=["t"])
+    with reading(collector(tmp_path)) as (alice,):
+        tags = "&".join(["tag=t"] * 100)
+        assert alice.json(f"{RECORDS}?{tags}&text=a&owner=alice&prefix=alice/*")["total"] == 1
+        names = "&".join(f"name=n{number}" for number in range(100))
+        assert alice.json(f"/v1/views/experiments?{names}&{tags}")["total"] == 0
+        for path in (
+            f"{RECORDS}?{tags}&tag=t",
+            f"/v1/views/experiments?{names}&name=n",
+            f"{RECORDS}?cursor={ODD}",
+        ):
+            assert alice.get(path, code=400).json()["code"] == "usage"
+        cache = alice.app.state.index.cache
+        depth = " AND ".join(["instr(tags, 'x')"] * 1200)
+        for query in (f"SELECT 1 FROM records WHERE {depth}", "SELECT ?", "SELEC"):  # noqa: S608 - of the test
+            with pytest.raises(sqlite3.Error):
+                cache.read(query)
+        assert (cache.is_in_memory, cache.generation) == (False, 0)
+
+
+def test_a_locked_cache_is_used_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that another process held for longer than the patience is used again, and has all records."""
+    for name, value in {"PATIENCE": 0.01, "RETRY": 0.05}.items():
+        monkeypatch.setattr(cache_file, name, value)
+    site = collector(tmp_path)
+    with reading(site) as (alice,):
+        alice.json(RECORDS)
+        other = sqlite3.connect(site.own / CACHE)
+        other.execute("BEGIN IMMEDIATE")
+        rows = [{"loss": float(number)} for number in range(4000)]
+        replica(tmp_path, "alice/a", rows={"m": rows})
+        alice.app.state.changes.record("alice/a", "openings/x")
+        assert alice.json(RECORDS)["total"] == 1
+        index = alice.app.state.index
+        assert index.cache.is_in_memory
+        assert alice.json(view("alice/a", "/curve"))["curves"][0]["total"] == 4000
+        other.close()
+        assert eventually(lambda: alice.json(RECORDS)["total"] == 1 and not index.cache.is_in_memory)
+        replica(tmp_path, "alice/a", rows={"m": rows})
+        assert alice.json(view("alice/a", "/curve"))["curves"][0]["total"] == 8000
+    with reading(site) as (alice,):
+        curve = alice.json(view("alice/a", "/curve?points=8000"))["curves"][0]
+        assert curve["last"] == [*range(4000), *range(4000)]
 
 
 def test_reads_work_on_a_full_disk(tmp_path: Path) -> None:

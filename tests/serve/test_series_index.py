@@ -15,7 +15,7 @@ from nemorun_cli.experiment.records import compare, targets
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.serve.index.cache_file import CacheFile
 from nemorun_cli.serve.index.curves import Window, curve
-from nemorun_cli.serve.index.row_cache import SMALLEST
+from nemorun_cli.serve.index.row_cache import CHUNK, SMALLEST, RowCache
 from nemorun_cli.serve.index.series_index import SeriesIndex, drawn_by_rows
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store.json_values import dump, encode_row
@@ -214,3 +214,20 @@ def test_readers_of_a_growing_series_see_whole_rows(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_replaced_file_is_kept_as_it_is_now(tmp_path: Path) -> None:
+    """Of a file that another, larger one has replaced, the cache has the numbers of the new one alone."""
+    cache = CacheFile(tmp_path / "cache.sqlite")
+    path, staged = tmp_path / "m.jsonl", tmp_path / "staged"
+    rows, counts = RowCache(cache), (CHUNK + 10, CHUNK + CHUNK // 3)
+    for value, count in zip((1.0, 2.0), counts, strict=True):
+        staged.write_bytes(b"".join(encode_row(float(row), {"loss": value}) for row in range(count)))
+        staged.replace(path)
+        with rows.reading([str(path)]) as columns:
+            assert list(columns[str(path)].columns["loss"].values) == [value] * count
+    again = RowCache(cache)
+    with again.reading([str(path)]) as columns:
+        assert list(columns[str(path)].columns["loss"].values) == [2.0] * counts[1]
+    assert again.parsed == 0
+    cache.close()
