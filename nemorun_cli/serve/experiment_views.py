@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
 from nemorun_cli.serve import attempt_logs, forged_content
-from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
@@ -94,7 +94,7 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
             with forged_content.reading(found.files.id):
                 return _not_here(index, found) or json_answer(request, make(request, index, found, given))
 
-        return await off_loop(work)
+        return await slowly(request, work)
 
     handle.__doc__ = make.__doc__
     return handle
@@ -282,4 +282,4 @@ async def _log(request: Request) -> Response:
             secrets=_secrets(index, snapshot),
         )
 
-    return await off_loop(work)
+    return await slowly(request, work)

@@ -13,7 +13,7 @@ from nemorun_cli.experiment.records import compare, conditions, documents, group
 from nemorun_cli.model.status import ExperimentStatus, status_named
 from nemorun_cli.serve import forged_content
 from nemorun_cli.serve import record_documents as views
-from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import experiments_to_compare
@@ -107,7 +107,7 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
             with forged_content.reading(chosen.record.prefix):
                 return json_answer(request, make(request, index, chosen, given))
 
-        return await off_loop(work)
+        return await slowly(request, work)
 
     handle.__doc__ = make.__doc__
     return handle
@@ -271,7 +271,7 @@ async def _content(request: Request) -> Response:
             return Response(status_code=304, headers=headers)
         return ranged(request, stream, headers=headers, media_type=kind)
 
-    return await off_loop(work)
+    return await slowly(request, work)
 
 
 async def _link(request: Request) -> Response:
@@ -336,4 +336,4 @@ async def _compare(request: Request) -> Response:
             "problems": problems,
         }
 
-    return json_answer(request, await off_loop(lambda: index_of(request).fresh(ask)))
+    return json_answer(request, await slowly(request, lambda: index_of(request).fresh(ask)))
