@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import sqlite3
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,6 +19,7 @@ from support.patience import eventually
 from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
+from nemorun_cli.serve import record_documents
 from nemorun_cli.serve.index import background, cache_file, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.workspace import Exp
+
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 RECORDS = "/v1/views/records"
 ODD = base64.urlsafe_b64encode(b'["-opened", "\\ud800", "", ""]').decode()  # a cursor that is not Unicode
@@ -541,6 +546,30 @@ def test_an_indexed_list_reads_no_file(tmp_path: Path) -> None:
         with accesses() as log:
             assert alice.json(f"{RECORDS}?limit=10&text=r1")["total"] == 11
         assert not [path for path in log.files if ".record" in path]
+
+
+def test_slow_reads_of_one_user_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a user has more slow reads open than there are threads, others read records, and all lists."""
+    ready, begun = threading.Event(), threading.Semaphore(0)
+    whole = record_documents.record
+
+    def slow(chosen: TargetRecord, reports: Any) -> Any:
+        begun.release()
+        assert not chosen.record.prefix.startswith("alice/") or ready.wait(60)
+        return whole(chosen, reports)
+
+    monkeypatch.setattr(record_documents, "record", slow)
+    for user in ("alice", "bob"):
+        replica(tmp_path, f"{user}/a")
+    with reading(collector(tmp_path), "alice", "bob") as (alice, bob), ThreadPoolExecutor(60) as pool:
+        try:
+            asked = [pool.submit(alice.get, view("alice/a")) for _ in range(60)]
+            assert begun.acquire(timeout=60)
+            assert bob.json(RECORDS)["total"] == alice.json(RECORDS)["total"] == 2
+            assert bob.json(view("bob/a"))["record"]["prefix"] == "bob/a"
+        finally:
+            ready.set()
+        assert {each.result().status_code for each in asked} == {200}
 
 
 def quickest(reader: Reader, path: str) -> float:
