@@ -8,6 +8,7 @@ import os
 import threading
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from nemorun_cli.serve.index.cache_file import CacheLostError, is_storable
 from nemorun_cli.serve.index.columns import BLOCK, TAIL, FileColumns, NumberColumn
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 READ: Final = 1 << 22  # bytes that are parsed at a time
 LARGEST: Final = 1 << 27  # bytes of columns in memory
 SMALLEST: Final = 1 << 16  # bytes of a file that is kept in the cache: smaller ones are read as fast
+MOST_STORED: Final = 10_000  # files of which it is remembered how much the cache has
 CHUNK: Final = BLOCK * 256  # numbers of a field in one row of the cache
 
 
@@ -50,7 +52,7 @@ class RowCache:
         self._cache = cache
         self._columns: dict[str, FileColumns] = {}  # the one that was asked for last is last
         self._sizes: dict[str, int] = {}
-        self._locks: dict[str, threading.RLock] = {}
+        self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()  # those in use
         self._stored: dict[str, _Stored] = {}
         self._lock = threading.Lock()
         self._size = 0
@@ -113,7 +115,8 @@ class RowCache:
                 return columns
             if status.st_ino != columns.inode or not _continues(columns, stream):
                 columns = FileColumns(columns.path, inode=status.st_ino)
-                self._stored.pop(columns.path, None)
+                with self._lock:
+                    self._stored.pop(columns.path, None)
             rest = b""
             for data in _blocks(stream, columns.offset):
                 lines, newline, rest = (rest + data).rpartition(b"\n")
@@ -142,7 +145,7 @@ class RowCache:
             columns = _from_state(path, found[0][0], json.loads(found[0][1]), chunks)
         except (ValueError, LookupError, TypeError):
             return FileColumns(path)
-        self._stored[path] = _Stored.of(columns, generation)
+        self._note(columns, generation)
         return columns
 
     def _store(self, columns: FileColumns) -> None:
@@ -168,7 +171,15 @@ class RowCache:
                 _write_state(connection, columns)
         except CacheLostError:
             return
-        self._stored[columns.path] = _Stored.of(columns, generation)
+        self._note(columns, generation)
+
+    def _note(self, columns: FileColumns, generation: int) -> None:
+        """Remember what the cache has of a file; of very many files, those that were noted last."""
+        with self._lock:
+            self._stored.pop(columns.path, None)
+            self._stored[columns.path] = _Stored.of(columns, generation)
+            if len(self._stored) > MOST_STORED:
+                del self._stored[next(iter(self._stored))]
 
 
 _INSERT: Final = "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)"
