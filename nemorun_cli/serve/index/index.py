@@ -57,6 +57,8 @@ class Index:
         """Listen to no more changes, and close the cache."""
         self._end()
         self._background.close()
+        self.records.close()
+        self.experiments.close()
         self.cache.close()
 
     def _changed(self, change: Change) -> None:
