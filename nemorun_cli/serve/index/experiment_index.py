@@ -118,13 +118,15 @@ class ExperimentIndex:
     def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
         """A snapshot, for which nothing is asked over a network, run or written.
 
-        A copy on a collector shows what its ledger records: whether its supervisor lives is not known here.
+        Without a supervisor, the ends that attempts of this machine recorded themselves are shown. A copy on
+        a collector shows what its ledger records: whether its supervisor lives is not known here.
 
         Raises:
             LedgerError: its files cannot be read.
             NotFoundError: it does not exist any more.
         """
-        snapshot = observe.look(files, home=home.directory, observe=False)
+        is_local = self._site.root is None
+        snapshot = observe.look(files, home=home.directory, observe=False, uses_records=is_local)
         if self._site.root is not None and snapshot.supervisor in {"alive", "gone"}:
             return replace(snapshot, supervisor="elsewhere", stall=None, problem=None, waiting=None)
         return snapshot
@@ -177,7 +179,7 @@ class ExperimentIndex:
         self._update(self._changed(self._load()))
 
     def _changed(self, known: Mapping[ExperimentPlace, _Known]) -> list[ExperimentPlace]:
-        """The experiments that are new, have changed, have not ended, or are gone."""
+        """The experiments that are new, have changed, have not ended, or no longer exist."""
         found = {}
         for owner, home, folder in self.homes():
             for root in Home(folder).roots:

@@ -24,7 +24,7 @@ class LaterLook:
         self._lock = threading.Lock()
 
     def begin(self, look: Callable[[], None]) -> None:
-        """Begin a look, unless one is not over."""
+        """Begin a look, unless there is one."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, args=(look,), name="exp-look", daemon=True)
@@ -41,6 +41,6 @@ class LaterLook:
         try:
             look()
         except CacheLostError:
-            pass  # the next request begins anew
+            pass  # the next request looks again
         except Exception:
             log.exception("the folders cannot be looked at")

@@ -14,6 +14,7 @@ from nemorun_cli.serve.index.cache_file import storable
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
 from nemorun_cli.serve.index.later_look import AT_ONCE, LaterLook
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store import sessions
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import Place
 
@@ -41,12 +42,12 @@ class RecordIndex:
 
     Args:
         cache: where they are kept.
-        is_collector: whether all changes are announced by `changed`.
+        is_announced: whether all changes are announced by `changed`.
     """
 
-    def __init__(self, cache: CacheFile, *, is_collector: bool) -> None:
+    def __init__(self, cache: CacheFile, *, is_announced: bool) -> None:
         self._cache = cache
-        self._is_collector = is_collector
+        self._is_announced = is_announced
         self._folders = FolderCache()
         self._known: dict[tuple[str, str], _Known] | None = None
         self._dirty: set[str] = set()
@@ -74,12 +75,12 @@ class RecordIndex:
             CacheLostError: the cache is empty now.
         """
         with self._lock:
-            interval = COLLECTOR_INTERVAL if self._is_collector else INTERVAL
+            interval = COLLECTOR_INTERVAL if self._is_announced else INTERVAL
             interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = [self._dirty.pop() for _ in range(len(self._dirty))]
             is_first = self._looked is None or tuple(roots) != self._roots
-            if is_due and self._is_collector and not is_first:  # what is not announced was changed by hand
+            if is_due and self._is_announced and not is_first:  # what is not announced was changed by hand
                 self._later.begin(lambda: self._look_meanwhile(roots))
                 is_due = False
             try:
@@ -119,10 +120,10 @@ class RecordIndex:
     def _changed(
         self, roots: Sequence[str], known: Mapping[tuple[str, str], _Known]
     ) -> list[tuple[str, str]]:
-        """The records that are new, have changed, are running, or are gone."""
+        """The records that are new, have changed, are running, or no longer exist."""
         found = set()
         for root in roots:
-            hidden = RESERVED if self._is_collector else RESERVED[1:]
+            hidden = RESERVED if sessions.is_collected(root) else RESERVED[1:]
             with self._walking:
                 found |= {(root, prefix) for prefix in self._folders.prefixes(root, hidden=hidden)}
         changed = [
