@@ -14,7 +14,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from nemorun_cli.errors import ExpError, NotFoundError, UsageError
 from nemorun_cli.serve import live_topics
@@ -25,7 +25,7 @@ from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
 from nemorun_cli.serve.live_topics import ListTopic
 from nemorun_cli.serve.record_access import judge_of, may_read
-from nemorun_cli.serve.refusals import refusal
+from nemorun_cli.serve.refusals import AsciiJson, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -281,7 +281,7 @@ async def _change(request: Request) -> Response:
     _subscribe(request, stream, added)
     stream.wake.set()
     hub.look_now()
-    return JSONResponse(stream.to_json())
+    return AsciiJson(stream.to_json())
 
 
 def _texts(value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import JSONResponse
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: Final = "exp.error/1"
+
+
+class AsciiJson(JSONResponse):
+    """A document in ASCII, whose texts need not be Unicode: lone surrogates are written as escapes."""
+
+    def render(self, content: object) -> bytes:
+        """The body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def refusal(
@@ -32,7 +41,7 @@ def refusal(
         headers: more headers, such as `Retry-After`.
     """
     document = {"format": FORMAT, "code": code, "message": message, "hint": hint}
-    return JSONResponse(document, status_code=status, headers=headers)
+    return AsciiJson(document, status_code=status, headers=headers)
 
 
 def unauthorized() -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -12,6 +13,8 @@ from support.extent import amount
 from support.hostile_values import MARK, RAW, VALUES, dumped, pointers, replaced
 from support.view_sites import Reader, collector, reading, replica
 
+from nemorun_cli.serve import live_topics, refusals
+from nemorun_cli.serve.live import TabStream
 from nemorun_cli.serve.live_topics import ListTopic
 
 if TYPE_CHECKING:
@@ -148,3 +151,31 @@ def test_text_that_is_not_unicode_is_listed_and_announced(tmp_path: Path, part: 
         shutil.rmtree(tmp_path / "alice/p/more")
         for path in (tmp_path / ".server").glob("cache.sqlite*"):
             path.unlink()
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\r\nX-Injected: 1", "\u202e", "\x00", "🙂" * 200])
+def test_no_name_of_a_file_breaks_an_answer(tmp_path: Path, name: str) -> None:
+    """A content has its headers, and the error where it is missing its message, for any name and type."""
+    checksum = hashlib.sha256(b"x").hexdigest()
+    saved = {**SAVED["saved"], "filename": name, "contentType": name, "checksum": checksum}
+    write(tmp_path, "alice/p/named", "files/0001-x-1.jsonl", dumped({**SAVED, "saved": saved}))
+    path = f"{RECORDS}/alice/p/named/.record/contents/{checksum}"
+    with reading(collector(tmp_path)) as (bob,):
+        missing = bob.get(path, code=None)
+        assert missing.status_code in {400, 409}
+        blob = tmp_path / "alice/p/named/.record/blobs" / checksum[:2] / checksum
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(b"x")
+        answer = bob.get(path, code=200 if missing.status_code == 409 else 400)
+        assert "x-injected" not in answer.headers
+        assert answer.headers["content-type"] in {"application/octet-stream", "application/json"}
+
+
+def test_a_topic_need_not_be_unicode(tmp_path: Path) -> None:
+    """A stream whose topic has a lone surrogate is answered as any other."""
+    stream = TabStream(None, {})  # type: ignore[arg-type] # of no caller
+    stream.add(live_topics.parse("curve:alice/a?key=\ud800"))
+    assert b"\\ud800" in refusals.AsciiJson(stream.to_json()).body
+    with reading(collector(tmp_path)) as (bob,):
+        assert bob.get(f"{RECORDS}?text=%ED%A0%80&tag=%FF&sort=%ED%A0%80", code=400).json()["code"] == "usage"
+        assert bob.get(f"{RECORDS}?text=%ED%A0%80&tag=%FF&owner=%00&prefix=%FF*").json()["total"] == 0
