@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.serve import (
+    control,
     experiment_views,
     heard,
     hello_endpoints,
@@ -49,6 +50,7 @@ MODULES: Final = (
     experiment_views,
     live,
     heard,
+    control,
     mldash_endpoints,
 )
 """The modules of endpoints, in the order in which a path is looked up."""

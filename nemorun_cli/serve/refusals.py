@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
 
@@ -21,7 +22,7 @@ def refusal(
     *,
     hint: str | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
     """An answer `exp.error/1`.
 
     Args:
@@ -32,10 +33,11 @@ def refusal(
         headers: more headers, such as `Retry-After`.
     """
     document = {"format": FORMAT, "code": code, "message": message, "hint": hint}
-    return JSONResponse(document, status_code=status, headers=headers)
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")  # names of files may be no UTF-8
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
-def unauthorized() -> JSONResponse:
+def unauthorized() -> Response:
     """The same answer for a token that is missing, wrong, expired or revoked, and on every path."""
     return refusal(
         401,
@@ -46,7 +48,7 @@ def unauthorized() -> JSONResponse:
     )
 
 
-def of_error(error: ExpError) -> JSONResponse:
+def of_error(error: ExpError) -> Response:
     """The answer for an error that the commands would report with an exit code."""
     if isinstance(error, NotFoundError):
         status, code = 404, "not_found"

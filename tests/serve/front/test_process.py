@@ -110,6 +110,7 @@ def test_a_second_server_is_refused(server: Served, exp: Exp) -> None:
         (("--tls-cert", "missing.pem"), "missing.pem"),
         (("--quota", "many"), "--quota"),
         (("--dash-root", "x", "--root", "y"), "exclude"),
+        (("--control", "--root", "y"), "replicas"),
         (("tokens",), "exp serve token add"),
     ],
     ids=" ".join,
