@@ -1,6 +1,7 @@
 """Commands of `exp` that a server runs for its users, each in a process of its own.
 
-A process shares nothing with the server: it may load plugins, wait, or fail, and continues if the server ends.
+A process shares nothing with the server: it may load plugins, wait or fail, and continues if the server
+ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from nemorun_cli.serve.refusals import FORMAT
 from nemorun_cli.serve.remembered_actions import ActionOutcome
 
 if TYPE_CHECKING:
@@ -109,6 +111,5 @@ def _of(done: subprocess.CompletedProcess[bytes], command: str) -> ActionOutcome
 
 
 def _refused(as_: _Refusal, message: str, hint: str | None) -> ActionOutcome:
-    return ActionOutcome(
-        as_.status, {"format": "exp.error/1", "code": as_.code, "message": message, "hint": hint}
-    )
+    document = {"format": FORMAT, "code": as_.code, "message": message, "hint": hint}
+    return ActionOutcome(as_.status, document)

@@ -19,9 +19,10 @@ from urllib.parse import parse_qs
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from nemorun_cli.errors import LedgerError
 from nemorun_cli.serve import browser_rules, limits
 from nemorun_cli.serve.caller import Scope
-from nemorun_cli.serve.refusals import refusal, unauthorized
+from nemorun_cli.serve.refusals import out_of_order, refusal, unauthorized
 from nemorun_cli.serve.refused_clients import RefusedClients
 from nemorun_cli.serve.sessions import PARAMETER
 
@@ -163,6 +164,8 @@ class Gate:
         """Who asks; without a valid token, the answer may wait."""
         try:
             return self._caller(scope, headers, endpoint)
+        except LedgerError as error:
+            raise NotPassedError(out_of_order(error)) from None
         except NotPassedError as refused:
             if refused.response.status_code == HTTPStatus.UNAUTHORIZED:
                 await self._refused.wait(_path(scope), self._stopping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: Final = "exp.error/1"
+log = logging.getLogger("nemorun_cli.serve")
 
 
 def refusal(
@@ -45,6 +47,18 @@ def unauthorized() -> Response:
         "a valid token is needed: it is missing, wrong, expired or revoked",
         hint="exp login ADDRESS",
         headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def out_of_order(error: ExpError) -> Response:
+    """The answer if the server's own files cannot be used: only its log names them."""
+    log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
+    return refusal(
+        503,
+        "out_of_order",
+        "the server cannot use its own files",
+        hint="its log has the reason",
+        headers={"Retry-After": "60"},
     )
 
 

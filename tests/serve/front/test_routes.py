@@ -220,6 +220,22 @@ def test_a_scope_is_needed(app: Starlette) -> None:
         assert {reply.json["message"] for reply in replies} == {f"the token lacks the scope {needs}"}
 
 
+def test_damaged_tokens_are_named_in_the_log_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With a damaged file of tokens, requests that need one get 503, and no answer names the file."""
+    damaged = make_app(site(tmp_path), hosts=())
+    path = tmp_path / ".server" / "tokens.json"
+    path.write_text("{")
+    path.chmod(0o600)
+    requests = [(next(iter(methods)), sample(route), "exp_x") for _, methods, route in rows()]
+    refused = [reply for reply in asked(damaged, requests) if reply.status >= 500]
+    with_token = sum(needs != "anybody" for needs, _, _ in rows())
+    assert len(refused) >= with_token
+    assert {reply.status for reply in refused} == {503}
+    assert all(reply.json["code"] == "out_of_order" for reply in refused)
+    assert not any(str(tmp_path).encode() in reply.body for reply in asked(damaged, requests))
+    assert str(path) in caplog.text
+
+
 def test_any_text_can_be_in_an_error() -> None:
     """A message may have the name of a file that is no UTF-8."""
     assert json.loads(bytes(refusal(400, "usage", "no \udcff").body))["message"] == "no \udcff"
