@@ -1514,6 +1514,7 @@ class WhoamiDocument(TypedDict):
     scopes: list[Literal["read", "write", "control"]]
     prefixes: list[str]
     expires: str | None
+    controls: NotRequired[bool]
 
 
 class WhyFailureFields(TypedDict):

@@ -137,7 +137,7 @@ class PrivateJson:
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # when Python ends, `os` is gone
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # `os` is None when Python ends
         if (descriptor := getattr(self, "_descriptor", None)) is not None:
             close(descriptor)
 

@@ -140,8 +140,9 @@ class Actions:
                 "this server has replicas, on which nobody acts",
                 hint="act where the original is: on the machine that runs it",
             )
-        if not self._site.allows_control:
-            return refusal(403, "control_off", "this server does not act", hint="start it with --control")
+        if not self._site.acts:
+            message = "this server acts on no experiments"
+            return refusal(403, "control_off", message, hint="start it with --control")
         return None
 
     async def _carry_out(self, request: Request, words: tuple[str, ...], text: str) -> Response:

@@ -217,6 +217,7 @@ async def _whoami(request: Request) -> Response:
             "scopes": _words(caller.scopes),
             "prefixes": caller.prefixes,
             "expires": token.expires,
+            "controls": request.app.state.site.acts and Scope.CONTROL in caller.scopes,
         },
         headers=_NO_STORE,
     )

@@ -79,6 +79,7 @@ def requests(run: Run) -> int:
 def test_an_experiment_is_controlled_by_its_page(carol: Reader, run: Run, shared: Exp) -> None:
     """A page cancels, resumes and reruns, after a dry run, tags and notes, all in the name of its user."""
     base = path(carol, run)
+    assert carol.get("/v1/whoami").json()["controls"] is True
     wait = [task.id for task in run.spec().tasks]
     eventually(lambda: all(run.status(observe=False).history.tasks[name].is_live for name in wait))
     some = checked(carol.ask("POST", f"{base}/cancel", body={"tasks": ["wait/*1"]}).json())
@@ -184,6 +185,7 @@ def test_a_server_that_does_not_allow_it_does_nothing(run: Run, tmp_path: Path) 
         assert refused["message"] == "the token lacks the scope control"
         reader.token = reader.app.state.access.tokens.add("carol", scopes=set(Scope))
         assert reader.ask("POST", f"{base}/cancel", body={}, code=403).json()["code"] == "control_off"
+        assert reader.get("/v1/whoami").json()["controls"] is False
     with reading(collector(tmp_path / "root", allows_control=True), "carol") as (reader,):
         reader.token = reader.app.state.access.tokens.add("carol", scopes=set(Scope))
         assert reader.ask("POST", f"{base}/cancel", body={}, code=409).json()["code"] == "replica"

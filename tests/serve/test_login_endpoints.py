@@ -270,6 +270,7 @@ def test_any_token_may_ask_who_it_is(client: TestClient, access: Access) -> None
         "scopes": ["write"],
         "prefixes": ["alice/**"],
         "expires": token.expires,
+        "controls": False,
     }
     assert client.get("/v1/whoami").status_code == 401
     assert client.get("/v1/whoami", headers=bearer(f"{secret}x")).status_code == 401
