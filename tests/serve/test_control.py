@@ -13,7 +13,7 @@ from support.view_sites import Reader, collector, local, reading, validator
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.run import Run, find
-from nemorun_cli.serve import remembered_actions
+from nemorun_cli.serve import control, remembered_actions
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.control import Fields
 from nemorun_cli.serve.remembered_actions import (
@@ -120,6 +120,19 @@ def test_an_experiment_is_controlled_by_its_page(carol: Reader, run: Run, shared
     assert noted["notes"][0]["by"].startswith("carol via ")
     run.wait(timeout=30)
     new.wait(timeout=30)
+
+
+def test_a_slow_action_is_waited_for_again(carol: Reader, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes longer than an answer waits is 202; the same key waits for the same action, done once."""
+    address, key = f"{path(carol, run)}/note", {"Idempotency-Key": "slow"}
+    with monkeypatch.context() as hurried:
+        hurried.setattr(control, "PATIENCE", 0.0)
+        begun = carol.ask("POST", address, body={"text": "once"}, headers=key, code=202).json()
+    assert checked(begun)["state"] == "running"
+    noted = checked(carol.ask("POST", address, body={"text": "once"}, headers=key).json())
+    assert [note["text"] for note in noted["notes"]].count("once") == 1
+    refused = carol.ask("POST", address, body={"text": "other"}, headers=key, code=422).json()
+    assert refused["code"] == "reused_key"
 
 
 @pytest.mark.usefixtures("run")
