@@ -31,7 +31,8 @@ def refusal(
         hint: the remedy.
         headers: more headers, such as `Retry-After`.
     """
-    document = {"format": FORMAT, "code": code, "message": message, "hint": hint}
+    text = message.encode(errors="backslashreplace").decode()  # it may quote a lone surrogate
+    document = {"format": FORMAT, "code": code, "message": text, "hint": hint}
     return JSONResponse(document, status_code=status, headers=headers)
 
 

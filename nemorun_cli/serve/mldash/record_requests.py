@@ -9,11 +9,13 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.replication import ml_dash_rows
 from nemorun_cli.replication.ml_dash_rows import RefusedRowError
+from nemorun_cli.serve.json_bodies import has_at_most
 from nemorun_cli.serve.mldash import addresses, node_ids, record_reads
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.body_elements import JsonBody
 from nemorun_cli.serve.mldash.node_ids import NodeKind
 from nemorun_cli.system.files import make_folder
+from nemorun_cli.tracking.store.json_values import MAX_DEPTH
 from nemorun_cli.tracking.store.record_paths import encode_name
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def _require_size(size: int, largest: int | None) -> None:
 
 
 def _write(adapter: Adapter, prefix: str, address: Address, body: Received, who: ApiSender) -> Response:
-    adapter.take(prefix, body.size)
+    adapter.prepare(prefix)
     match address:
         case ("parameters", None, None):
             return _set_params(adapter, prefix, body, who)
@@ -188,7 +190,8 @@ def _append_one(adapter: Adapter, prefix: str, address: Address, body: Received,
     content = _fields(body)
     row = content.get("data")
     if address.kind == "tracks" and isinstance(row, dict):
-        row = {**flat_fields(row), "timestamp": content.get("timestamp")}
+        flat = flat_fields(row) if has_at_most(MAX_DEPTH, row) else row  # the latter is refused as a row
+        row = {**flat, "timestamp": content.get("timestamp")}
     rows = _Encoded([row], _FORMS[address.kind].encode)
     with adapter.records.locked(prefix) as held:
         stored = rows.store(held, address, body, who)
@@ -227,7 +230,8 @@ def _set_params(adapter: Adapter, prefix: str, body: Received, who: ApiSender) -
             text = f"the server did not set {len(refused)} of {len(data)} params: {refused[0]}"
             held.report(text, {"rejected": len(refused)}, who)
     rejected = {"rejected": len(refused), "reasons": refused[:MOST_REASONS]} if refused else {}
-    return answer({"experimentId": addresses.experiment_id(prefix), "data": data, **rejected})
+    shown = data if has_at_most(MAX_DEPTH, data) else {}
+    return answer({"experimentId": addresses.experiment_id(prefix), "data": shown, **rejected})
 
 
 def _declare_track(adapter: Adapter, prefix: str, body: Received) -> Response:
