@@ -103,6 +103,7 @@ class ReplicaStore:
                 user is reached.
             OSError: the disk is full or faulty; then the file is as it was.
         """
+        self._quotas.prepare(file.replica.owner)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._locks.held(file.full, kind="rows"))
             try:
@@ -159,6 +160,7 @@ class ReplicaStore:
             OSError: the disk is full or faulty; then the content is as it was.
         """
         self._require_size(file, offset + len(block), total)
+        self._quotas.prepare(file.replica.owner)
         path = self.staging.content(file)
         with self._locks.held(path, kind="contents"):
             if self._is_complete(file, block, offset=offset):
