@@ -194,7 +194,7 @@ def _session(access: Access, once: object, authorization: str | None) -> session
 async def _log_out(request: Request) -> Response:
     """End the session, or the token, with which it was asked."""
     access = _access(request)
-    caller = access.caller(request.headers.get("authorization"))
+    caller = await run_in_threadpool(access.caller, request.headers.get("authorization"))
     if caller is None:
         return unauthorized()
     if caller.session_id is not None:
@@ -207,7 +207,7 @@ async def _log_out(request: Request) -> Response:
 async def _whoami(request: Request) -> Response:
     """Who the caller is, and what the token allows; any valid token may ask."""
     access = _access(request)
-    caller = access.caller(request.headers.get("authorization"))
+    caller = await run_in_threadpool(access.caller, request.headers.get("authorization"))
     token = access.tokens.by_id(caller.token_id) if caller else None
     if caller is None or token is None:
         return unauthorized()

@@ -288,10 +288,19 @@ class Tokens:
 
     def note_use(self, token_id: str) -> None:
         """Remember that a token was used now; written at most once a minute, and never on a full disk."""
+        if self.is_use_due(token_id):
+            self.write_use(token_id)
+
+    def is_use_due(self, token_id: str) -> bool:
+        """Whether the use of a token is to be written now; true at most once a minute."""
         now = time.monotonic()
         if now - self._seen.get(token_id, -USE_STEP) < USE_STEP:
-            return
+            return False
         self._seen[token_id] = now
+        return True
+
+    def write_use(self, token_id: str) -> None:
+        """Write that a token was used now; this may wait for another process."""
         try:
             known = {token.id for token in self.all()}
             with self._uses.changed(is_durable=False) as content:
