@@ -21,6 +21,7 @@ from nemorun_cli.serve.store import (
     replica_folders,
     row_bodies,
     running_digests,
+    whole_files,
 )
 from nemorun_cli.serve.store.durable_files import DurableFiles
 from nemorun_cli.serve.store.path_locks import PathLocks
@@ -282,7 +283,7 @@ class ReplicaStore:
             Whether something was written.
 
         Raises:
-            StoreRefusal: another content is stored there, and stays.
+            StoreRefusal: another content is stored there, and stays; of two verdicts the later one.
             OSError: the disk is full or faulty.
         """
         file = staged.file
@@ -293,7 +294,7 @@ class ReplicaStore:
                 if durable_files.are_equal(staged.descriptor, present):
                     os.fsync(present)
                     return False
-                if not _is_replaced(file):
+                if not _is_replaced(file) or whole_files.is_older(file, staged.descriptor, than=present):
                     raise _diverged(file, os.fstat(present).st_size)
                 is_new = False
             self._quotas.take(file.replica.owner, 0, is_new=is_new)  # its bytes were counted as they came
