@@ -19,7 +19,7 @@ PATIENCE: Final = 20.0  # seconds
 
 
 class TooManyRequestsError(Exception):
-    """There is no slot, and nothing to wait for."""
+    """All slots are taken, and none became free."""
 
 
 class RequestSlots:
@@ -39,7 +39,7 @@ class RequestSlots:
             waits: whether to wait for a slot; as many requests may wait as may be answered.
 
         Raises:
-            TooManyRequestsError: there is none.
+            TooManyRequestsError: all are taken.
         """
         if self._open[whose] >= limits.MOST_REQUESTS and not (waits and await self._is_free(whose)):
             raise TooManyRequestsError

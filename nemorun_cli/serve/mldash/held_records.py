@@ -249,12 +249,12 @@ class HeldRecord:
             self._index = FileIndex(self.place, self._writer)
         return self._index
 
-    def append_once(self, folder: str, lines: Iterable[bytes], body: bytes, who: ApiSender) -> int:
+    def append_once(self, folder: str, lines: Iterable[list[bytes]], body: bytes, who: ApiSender) -> int:
         """Append the lines of a body that are not stored yet; returns how many were.
 
         Args:
             folder: of the stream.
-            lines: those of the body, in order.
+            lines: those of the body, in order, in batches.
             body: the digest of the body.
             who: sends it.
         """
@@ -292,11 +292,11 @@ class HeldRecord:
         self.write(self.place.logs, json_values.encode_row(time.time(), line), who)
 
 
-def _slices(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _slices(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
     part: list[bytes] = []
-    for line in lines:
-        part.append(line)
-        if len(part) == SLICE:
+    for lines in batches:
+        part += lines
+        if len(part) >= SLICE:
             yield part
             part = []
     if part:
