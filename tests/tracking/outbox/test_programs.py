@@ -179,14 +179,16 @@ def test_two_folders_of_one_machine_write_a_prefix_at_once(alice: Served, tmp_pa
     with first.run:
         eventually(lambda: list(replica(alice, prefix).glob("openings/*")))
         with second.run:
-            assert second.id is not None
-            assert second.id.startswith("0001-")  # at the same time: of one generation
+            second_id = second.id
+            assert second_id is not None
+            assert second_id.startswith("0001-")  # at the same time: of one generation
             first.metrics("train").log(epoch=2)
             second.metrics("train").log(epoch=3)
         assert second.status == "RUNNING"
         assert not list(there.rglob("*.verdict.json"))
         openings = sessions.read_all(Place(str(alice.own.parent), prefix))[0]
-        assert [str(opening.status) for opening in openings] == ["RUNNING", "COMPLETED"]
+        statuses = {opening.id: str(opening.status) for opening in openings}
+        assert statuses == {first.id: "RUNNING", second_id: "COMPLETED"}
     assert second.sync(20)
     assert (first.status, second.status) == ("COMPLETED", "COMPLETED")
     assert second.metrics("train").read().columns()["epoch"] == [2, 3]
