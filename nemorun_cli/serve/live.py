@@ -23,6 +23,7 @@ from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
+from nemorun_cli.serve.json_bodies import json_object
 from nemorun_cli.serve.live_topics import ListTopic
 from nemorun_cli.serve.record_access import judge_of, may_read
 from nemorun_cli.serve.refusals import refusal
@@ -226,10 +227,10 @@ async def _change(request: Request) -> Response:
     if stream is None or stream.caller != request.state.caller:
         raise NotFoundError("there is no such stream", hint="open one: GET /v1/live?topics=…")
     try:
-        body = json.loads(await request.body())
+        body = await json_object(request)
         removed, added = (_texts(body.get(name, [])) for name in ("unsubscribe", "subscribe"))
         positions = body.get("positions", {})
-    except (ValueError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"the body is not {{subscribe: […], unsubscribe: […]}}: {error}") from error
     for text in removed:
         stream.remove(text)

@@ -31,7 +31,7 @@ class DurableFiles:
     """
 
     def __init__(self) -> None:
-        self._durable: set[tuple[int, int]] = set()
+        self._durable: set[tuple[int, int, int]] = set()  # devices, inodes and hashes of paths
 
     @contextlib.contextmanager
     def opened(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:
@@ -44,13 +44,15 @@ class DurableFiles:
         with self.entered(file, creates=creates) as folder:
             descriptor = descriptor_to_change(file.full, creates=creates, folder=folder)
             try:
-                self._confirm(descriptor, folder)
+                self._confirm(file, descriptor, folder)
                 yield descriptor
             finally:
                 os.close(descriptor)
 
-    def _confirm(self, descriptor: int, folder: int) -> None:
-        if (key := identity(descriptor)) not in self._durable:
+    def _confirm(self, file: ReplicaFile, descriptor: int, folder: int) -> None:
+        """Sync a file and its entry, unless that was done; an empty one may be new, with a used inode."""
+        key = (*identity(descriptor), hash(file.full))
+        if key not in self._durable or not os.fstat(descriptor).st_size:
             os.fsync(descriptor)
             sync_entries(folder)
             self._durable.add(key)
@@ -65,11 +67,11 @@ class DurableFiles:
         Raises:
             OSError: it cannot be opened, or is not a regular file.
         """
-        if status is None or (status.st_dev, status.st_ino) not in self._durable:
+        if status is None or (status.st_dev, status.st_ino, hash(file.full)) not in self._durable:
             with self.entered(file, creates=False) as folder:
                 descriptor = descriptor_to_read(file.full, inside=file.replica.root)
                 try:
-                    self._confirm(descriptor, folder)
+                    self._confirm(file, descriptor, folder)
                 finally:
                     os.close(descriptor)
 

@@ -21,6 +21,7 @@ from nemorun_cli.serve.store import (
     replica_folders,
     row_bodies,
     running_digests,
+    whole_files,
 )
 from nemorun_cli.serve.store.durable_files import DurableFiles
 from nemorun_cli.serve.store.path_locks import PathLocks
@@ -103,6 +104,7 @@ class ReplicaStore:
                 user is reached.
             OSError: the disk is full or faulty; then the file is as it was.
         """
+        self._quotas.prepare(file.replica.owner)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._locks.held(file.full, kind="rows"))
             try:
@@ -159,6 +161,7 @@ class ReplicaStore:
             OSError: the disk is full or faulty; then the content is as it was.
         """
         self._require_size(file, offset + len(block), total)
+        self._quotas.prepare(file.replica.owner)
         path = self.staging.content(file)
         with self._locks.held(path, kind="contents"):
             if self._is_complete(file, block, offset=offset):
@@ -280,7 +283,7 @@ class ReplicaStore:
             Whether something was written.
 
         Raises:
-            StoreRefusal: another content is stored there, and stays.
+            StoreRefusal: another content is stored there, and stays; of two verdicts the later one.
             OSError: the disk is full or faulty.
         """
         file = staged.file
@@ -291,7 +294,7 @@ class ReplicaStore:
                 if durable_files.are_equal(staged.descriptor, present):
                     os.fsync(present)
                     return False
-                if not _is_replaced(file):
+                if not _is_replaced(file) or whole_files.is_older(file, staged.descriptor, than=present):
                     raise _diverged(file, os.fstat(present).st_size)
                 is_new = False
             self._quotas.take(file.replica.owner, 0, is_new=is_new)  # its bytes were counted as they came
