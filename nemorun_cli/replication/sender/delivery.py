@@ -15,9 +15,8 @@ from nemorun_cli.model import clock
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteFault
 from nemorun_cli.replication.sender import known_roots, outbox_files, work
 from nemorun_cli.replication.sender.outgoing import Pace
-from nemorun_cli.replication.sender.turns import WAKE, OutboxSender
+from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import write_whole
 from nemorun_cli.tracking.outbox import addresses, sender_process
 from nemorun_cli.tracking.outbox import markers as written
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 TRIES: Final = 3  # with a server that does not answer, or is busy
 PAUSE: Final = 0.1  # seconds between looks at another sender
+LONGEST_WAIT: Final = 10.0  # seconds that a busy server is waited for; one that asks for more is asked later
 SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
 REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN})
 
@@ -195,8 +195,10 @@ def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
 
 
 def hurry(outbox: Outbox) -> None:
-    """Have the sender of an outbox, if one is at work, read its token again and try at once."""
-    write_whole(f"{outbox.folder}/{WAKE}", b"")
+    """Have what waits in an outbox sent at once, by its sender with a token read anew, or by a new sender."""
+    written.wake(outbox)
+    if outbox_files.markers(outbox) and not addresses.in_task():
+        sender_process.ensure(outbox)
 
 
 def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
@@ -252,7 +254,7 @@ def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
                 RemoteFault.NOT_EXP,
                 RemoteFault.VERSION,
             }
-            if failures >= TRIES or is_final:
+            if failures >= TRIES or is_final or (_is_busy(sender) and sender.retry_in > LONGEST_WAIT):
                 return
         elif is_moving:
             failures = 0
@@ -260,6 +262,10 @@ def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
             return
         if not is_moving:
             time.sleep(PAUSE)
+
+
+def _is_busy(sender: OutboxSender) -> bool:
+    return sender.error is not None and sender.error.fault == RemoteFault.BUSY
 
 
 def _is_stopped(seen: OutboxReport) -> bool:

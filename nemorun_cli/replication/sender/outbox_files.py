@@ -14,7 +14,7 @@ from nemorun_cli.system.files import descriptor_to_append, make_folder, read_byt
 from nemorun_cli.tracking.outbox.markers import FORMAT, Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
     from pathlib import Path
 
 SUFFIX: Final = ".json"
@@ -62,14 +62,24 @@ def root_of(outbox: Outbox) -> str:
     return os.path.dirname(os.path.dirname(outbox.folder))
 
 
-def markers(outbox: Outbox, known: Mapping[str, Marker] | None = None) -> dict[str, Marker]:
-    """All markers by name; those that are `known` and have not changed are not read again."""
+def markers(
+    outbox: Outbox, known: Mapping[str, Marker] | None = None, *, stuck: Container[str] = ()
+) -> dict[str, Marker]:
+    """All markers by name, or as many as are known at a time.
+
+    Args:
+        outbox: whose they are.
+        known: those of the last look: what has not changed is not read again.
+        stuck: names of those that the others come before, if there are too many.
+    """
     found: dict[str, Marker] = {}
     try:
         with os.scandir(outbox.pending) as entries:
             listed = [entry for entry in entries if entry.name.endswith(SUFFIX)]
     except FileNotFoundError:
         return found
+    if len(listed) > MOST_MARKERS:
+        listed.sort(key=lambda entry: entry.name in stuck)
     for entry in listed[:MOST_MARKERS]:
         if entry.name.startswith(".") and not entry.name.startswith(TAKEN):
             continue  # it is being written

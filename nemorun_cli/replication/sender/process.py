@@ -50,15 +50,13 @@ def ship(outbox: Outbox, *, linger: float) -> None:
         known_roots.note(outbox)
         sender_process.settled()
         sender = OutboxSender(outbox, outbox_files.SenderLog(outbox))
-        stuck: set[str] = set()
         try:
             sender.run(linger=linger)
-            stuck = {name for each in sender.left for name in each.markers}
         finally:
             sender.close()
             os.close(descriptor)
         left = outbox_files.markers(outbox).keys()
-        if left <= stuck:
+        if left <= sender.markers:
             if not left:
                 known_roots.forget(outbox)
             return
