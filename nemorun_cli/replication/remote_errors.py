@@ -14,7 +14,7 @@ class RemoteFault(enum.StrEnum):
     AWAY = "away"  # no answer, or only a part of one
     BUSY = "busy"  # 429, 503
     FULL = "full"  # 507
-    QUOTA = "quota"  # 507: the owner of the record has no more room; others have
+    QUOTA = "quota"  # 507: the limit of the owner of this record alone
     BROKEN = "broken"  # any other 5xx
     TOKEN = "unauthorized"  # noqa: S105 - 401: the token is missing, expired or revoked
     NO_TOKEN = "no_token"  # noqa: S105 - this user has no token for the server

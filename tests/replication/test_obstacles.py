@@ -92,7 +92,7 @@ def test_a_file_at_which_the_server_fails_is_left_alone(
 
 
 def test_a_server_that_always_fails_makes_no_file_a_problem(local: LocalRecords, proxy: CuttingProxy) -> None:
-    """While the server takes nothing at all, its 500 concerns all, and no file is set aside for minutes."""
+    """While the server takes nothing at all, its 500 concerns all, and no file is left alone for minutes."""
     logged(local)
     proxy.faults.answers = lambda request: error("500 Oops") if request.method in {"PATCH", "PUT"} else None
     sender = local.sender()
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_not_the_token(
 
 
 class _Experiment:
-    """An experiment that belongs to whoever the token is of."""
+    """An experiment that belongs to the user of the token."""
 
     label = "x"
 
@@ -170,7 +170,7 @@ class _Experiment:
 
 
 def test_an_address_that_is_unknown_is_a_problem_of_its_own(local: LocalRecords, collector: Served) -> None:
-    """An experiment of which no address can be made is left alone, and says why."""
+    """An experiment of which no address can be made is left alone, with the reason."""
     source = _Experiment()
     source.owner = ""
     sending = Outgoing(source, Pace())
@@ -280,7 +280,7 @@ def test_an_outbox_that_cannot_be_read_for_a_moment_ends_no_sender(
 def test_what_is_refused_hides_no_later_marker(
     local: LocalRecords, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With more markers than are known at a time, those of what the server refuses make room for others."""
+    """With more markers than are known at a time, those of what is refused are left out first."""
     monkeypatch.setattr(outbox_files, "MOST_MARKERS", 2)
     for index in range(4):
         logged(local, f"bob/{local.prefix}/{index}")

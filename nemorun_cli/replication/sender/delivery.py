@@ -195,7 +195,7 @@ def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
 
 
 def hurry(outbox: Outbox) -> None:
-    """Have what waits in an outbox sent at once, by its sender with a token read anew, or by a new sender."""
+    """Have what waits in an outbox sent at once: its sender reads its token again, or another one starts."""
     written.wake(outbox)
     if outbox_files.markers(outbox) and not addresses.in_task():
         sender_process.ensure(outbox)

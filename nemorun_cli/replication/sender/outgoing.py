@@ -161,7 +161,7 @@ class Outgoing:
     def confirm(self, client: Client) -> bool:
         """Whether the server has all, by its own word, since the last byte was sent."""
         if not self._is_confirmed:
-            if not self._ask_sizes(client, anew=True):
+            if not self._ask_sizes(client, again=True):
                 return False
             there: Mapping[str, int] = self.on_server or {}
             for file in self._files:
@@ -211,7 +211,7 @@ class Outgoing:
                     return True
         return sent
 
-    def _ask_sizes(self, client: Client, *, anew: bool = False) -> bool:
+    def _ask_sizes(self, client: Client, *, again: bool = False) -> bool:
         if self.is_stuck:
             return False
         try:
@@ -221,7 +221,7 @@ class Outgoing:
                 self._put.clear()
                 self._compared.clear()
             self._address = address
-            if anew or self.on_server is None:
+            if again or self.on_server is None:
                 self.on_server = client.sizes(address) or {}
                 self._is_confirmed = True
         except RemoteError as error:

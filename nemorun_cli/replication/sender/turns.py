@@ -207,7 +207,7 @@ class OutboxSender:
         self._next_look = now + max(LOOK, (now - begin) * LOOK_SHARE)
 
     def _note_stuck(self, now: float) -> None:
-        """With too many markers, let those of what is refused make room for the others for a while."""
+        """With too many markers, leave out those of what is refused for a while, so that others are sent."""
         if len(self._markers) >= outbox_files.MOST_MARKERS:
             for each in self.left:
                 if each.worst is not None:
