@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,7 +162,7 @@ def test_one_sender_ships_for_all(
     assert second.wait(20) == 0
     assert first.poll() is None
     assert os.getsid(first.pid) == first.pid, "a session of its own"
-    assert psutil.Process(first.pid).nice() == 10
+    assert psutil.Process(first.pid).nice() == min(19, os.nice(0) + 10)
     first.kill()
     first.wait()
     with (record := local.open()).run:
@@ -358,6 +360,15 @@ def test_another_major_version_is_refused(
     assert {request.path for request in proxy.seen} == {"/v1/hello"}
 
 
+def largest_resident(pid: int) -> int:
+    """The most KiB that a process had in memory; `ru_maxrss` counts those of the process that forked it."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        if (found := re.search(r"VmHWM:\s+(\d+) kB", status)) is not None:
+            return int(found[1])
+    return 0
+
+
 def test_much_that_waits_takes_little_memory(
     local: LocalRecords, senders: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
@@ -372,10 +383,13 @@ def test_much_that_waits_takes_little_memory(
             stream.writelines(line % step for step in range(1, rows))
     begin = time.monotonic()
     process = senders(**{LINGER: "0"})
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
+    largest = 0
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        largest = largest_resident(process.pid) or largest
+        time.sleep(0.01)
+    assert process.wait() == 0
     assert time.monotonic() - begin < 30
-    assert usage.ru_maxrss < 100 << 10
+    assert 0 < largest < 100 << 10
     assert local.differences() == []
 
 

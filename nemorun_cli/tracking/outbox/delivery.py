@@ -175,7 +175,22 @@ class Outboxes:
                 pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix))
                 error = state(outbox, place.prefix).error
             found.append(Delivery(outbox.url, pending, is_marked, self._last[outbox], error))
+        if not found and (url := _unmarked_server(place)) is not None:
+            return Delivery(url, pending_bytes(sizes(place), {}), is_marked=False, last=None, error=None)
         return max(found, key=lambda each: (each.is_marked, each.pending), default=None)
+
+
+def _unmarked_server(place: Place) -> str | None:
+    """The server that openings of this machine name, as where a full disk had no space for their markers."""
+    from nemorun_cli.errors import LedgerError  # noqa: PLC0415 - only for records without a marker
+    from nemorun_cli.tracking.store import sessions  # noqa: PLC0415 - the same
+
+    with contextlib.suppress(OSError, LedgerError):
+        for opening in sessions.read_all(place)[0]:
+            url = opening.facts.get("dash_url")
+            if isinstance(url, str) and not sessions.is_copy(place.opening(opening.id), opening.facts):
+                return url
+    return None
 
 
 def outboxes(root: str) -> Iterator[Outbox]:
