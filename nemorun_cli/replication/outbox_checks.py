@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def of_outboxes(roots: Iterable[str], home: str) -> Iterator[Check]:
     """Whether what is sent from folders of records, and from a home, has arrived; no server is asked."""
-    for outbox in delivery.outboxes(roots, home):
+    for outbox in delivery.every_outbox(roots, home):
         yield _check(delivery.report(outbox, delivery.SyncChoice()))
 
 

@@ -6,6 +6,7 @@ import enum
 from typing import Final
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.tracking.outbox import notes
 
 
 class RemoteFault(enum.StrEnum):
@@ -30,18 +31,7 @@ class RemoteFault(enum.StrEnum):
 
 
 # Faults of the server or of the way to it, which concern all that is pending; the others concern one file.
-OF_ALL: Final = frozenset(
-    {
-        RemoteFault.AWAY,
-        RemoteFault.BUSY,
-        RemoteFault.FULL,
-        RemoteFault.BROKEN,
-        RemoteFault.TOKEN,
-        RemoteFault.NO_TOKEN,
-        RemoteFault.NOT_EXP,
-        RemoteFault.VERSION,
-    }
-)
+OF_ALL: Final = frozenset(map(RemoteFault, notes.OF_ALL))
 
 
 class RemoteError(EngineError):

@@ -21,7 +21,7 @@ from support.patience import eventually
 from nemorun_cli.replication.sender import outbox_files
 from nemorun_cli.system import locks
 from nemorun_cli.tracking.access import reader
-from nemorun_cli.tracking.outbox import markers
+from nemorun_cli.tracking.outbox import markers, notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +157,7 @@ def test_one_sender_ships_for_all(
 ) -> None:
     """Of two senders of an outbox one ends at once; if the other is killed, the next one delivers."""
     first = senders()
-    eventually(lambda: outbox_files.read_state(local.outbox).get("pid") == first.pid)
+    eventually(lambda: notes.read_state(local.outbox).get("pid") == first.pid)
     second = senders()
     assert second.wait(20) == 0
     assert first.poll() is None

@@ -101,7 +101,7 @@ def _hurry_senders(server: str) -> None:
     from nemorun_cli.replication.sender import delivery  # noqa: PLC0415 - after the login only
 
     home = str(Home.from_environment().directory)
-    for outbox in delivery.outboxes([str(targets.root(None))], home):
+    for outbox in delivery.every_outbox([str(targets.root(None))], home):
         if outbox.url == server:
             with contextlib.suppress(OSError):
                 delivery.hurry(outbox)

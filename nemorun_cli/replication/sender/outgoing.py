@@ -11,8 +11,8 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.replication import protocol
 from nemorun_cli.replication.client import file_address
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteError, RemoteFault
-from nemorun_cli.replication.sender.outbox_files import Known
 from nemorun_cli.replication.shapes import FileKind
+from nemorun_cli.tracking.outbox.notes import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

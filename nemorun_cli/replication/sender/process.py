@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.replication.sender import known_roots, outbox_files
 from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
-from nemorun_cli.tracking.outbox import sender_process
+from nemorun_cli.tracking.outbox import notes, sender_process
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
@@ -27,7 +27,7 @@ NICENESS: Final = 10
 
 def main(arguments: list[str]) -> int:
     """Ship until nothing is left to do; returns the exit code."""
-    if len(arguments) != 1 or (outbox := outbox_files.outbox_at(os.path.abspath(arguments[0]))) is None:
+    if len(arguments) != 1 or (outbox := notes.outbox_at(os.path.abspath(arguments[0]))) is None:
         sys.stderr.write("usage: python -P -m nemorun_cli.replication.sender OUTBOX_FOLDER\n")
         return 2
     _detach()

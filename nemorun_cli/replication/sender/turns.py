@@ -15,6 +15,7 @@ from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, tokens, work
 from nemorun_cli.replication.sender.outgoing import Pace, SyncProblem
 from nemorun_cli.replication.sender.waits import RetryTime
+from nemorun_cli.tracking.outbox import notes
 from nemorun_cli.tracking.process import process_info
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class OutboxSender:
         self._started = clock.stamp()
         self._gives_up_at = time.monotonic() + PATIENCE
         self._stuck: dict[str, float] = {}  # markers of what the server does not take, since when (monotonic)
-        before = outbox_files.read_state(outbox).get("last")
+        before = notes.read_state(outbox).get("last")
         if isinstance(before, str):
             with contextlib.suppress(ValueError):
                 self.last = clock.unix(before)
@@ -420,7 +421,7 @@ class OutboxSender:
             self._state, self._state_at = state, now
             document = {**state, "pid": None if is_last else os.getpid(), "time": clock.stamp()}
             with contextlib.suppress(OSError):  # a full disk
-                outbox_files.write_state(self.outbox, document)
+                notes.write_state(self.outbox, document)
 
     def to_json(self) -> dict[str, Any]:
         """What is pending, and why."""

@@ -14,14 +14,16 @@ from nemorun_cli.replication.record_files import RecordSource
 from nemorun_cli.replication.sender import outbox_files
 from nemorun_cli.replication.sender.openings import Openings
 from nemorun_cli.replication.sender.outgoing import UNREADABLE, Outgoing, SyncProblem
+from nemorun_cli.tracking.outbox import notes
 from nemorun_cli.tracking.store.record_paths import check_prefix
 
 if TYPE_CHECKING:
     from nemorun_cli.replication.client import Client
     from nemorun_cli.replication.record_files import Source
-    from nemorun_cli.replication.sender.outbox_files import Known, Marker
+    from nemorun_cli.replication.sender.outbox_files import Marker
     from nemorun_cli.replication.sender.outgoing import Pace
     from nemorun_cli.tracking.outbox.markers import Outbox
+    from nemorun_cli.tracking.outbox.notes import Known
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
 LONGEST_CHANGES: Final = 30.0  # seconds without progress after which uncommitted changes will not come
@@ -123,8 +125,8 @@ class Work:
         if known == self._noted or not (is_final or begin >= self._next_note):
             return
         with contextlib.suppress(OSError):  # a full disk: it is a hint
-            outbox_files.acknowledge(outbox, self.label, known)
-            self._noted = outbox_files.Known(dict(known.sizes), dict(known.whole))
+            notes.acknowledge(outbox, self.label, known)
+            self._noted = notes.Known(dict(known.sizes), dict(known.whole))
         now = time.monotonic()
         self._next_note = now + (now - begin) * NOTE_SHARE
 
@@ -161,7 +163,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
     """
     if marker.experiment is not None and marker.prefix is None:
         experiment = ExperimentSource(_in_home(root, marker.experiment), outbox.url)
-        known = outbox_files.acknowledged(outbox, experiment.label)
+        known = notes.acknowledged(outbox, experiment.label)
         return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
     if marker.prefix is None:
         return None
@@ -169,7 +171,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         source = RecordSource(root, check_prefix(marker.prefix))
     except ExpError:
         return None
-    known = outbox_files.acknowledged(outbox, source.label)
+    known = notes.acknowledged(outbox, source.label)
     return Work(source.label, source, RecordWatched(source.place), pace, known)
 
 
