@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from support.cutting_proxy import answer
 
-from nemorun_cli.replication import credentials, experiment_source
+from nemorun_cli.cli.commands import login
+from nemorun_cli.replication import experiment_source
 from nemorun_cli.replication.client import Client
 from nemorun_cli.replication.record_files import LocalFile, RecordSource
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
-from nemorun_cli.replication.sender import delivery, outbox_files, outgoing, process, turns
+from nemorun_cli.replication.sender import delivery, known_roots, outbox_files, outgoing, process, turns
 from nemorun_cli.replication.sender.outgoing import Outgoing, Pace
 from nemorun_cli.replication.sender.waits import RetryTime
 from nemorun_cli.replication.shapes import FileKind
@@ -120,6 +121,24 @@ def test_a_quota_holds_up_one_owner_alone(local: LocalRecords, proxy: CuttingPro
     assert problem is not None
     assert problem.fault == "quota"
     assert len([request for request in proxy.seen if full(request)]) == 1
+
+
+def test_a_quota_without_space_for_a_content_lets_rows_pass(local: LocalRecords, proxy: CuttingProxy) -> None:
+    """A content that is too large for the quota is left alone, and the rows of its record arrive."""
+    with (record := local.open()).run:
+        local.mark(record)
+        record.files.save_blob(b"content", to="b.bin")
+        proxy.faults.answers = lambda request: (
+            error("507 Insufficient Storage", "quota") if "/blobs/" in request.path else None
+        )
+        sender = local.deliver()
+        record.metrics.log(loss=1)
+    local.deliver(sender)
+    [difference] = local.differences()
+    assert "blobs" in difference
+    problem = local.outgoing(sender).worst
+    assert problem is not None
+    assert (problem.fault, len(local.pending)) == ("quota", 1)
 
 
 def test_a_file_that_cannot_be_read_is_not_the_token(
@@ -345,4 +364,8 @@ def test_a_login_starts_a_sender_that_has_ended(local: LocalRecords, monkeypatch
     logged(local)
     delivery.hurry(local.outbox)
     assert started == [local.outbox.folder]
-    assert credentials.token_for(local.outbox.url) is not None
+    known_roots.note(local.outbox)
+    login._hurry_senders(local.outbox.url)
+    assert started == [local.outbox.folder] * 2, "in any folder of records that is noted"
+    login._hurry_senders("https://exp.example.org")
+    assert len(started) == 2

@@ -285,7 +285,11 @@ class Outgoing:
             self._set(file.path, error.offset)
             self._compared.discard(file.path)
             return True
-        path = "" if error.fault in {RemoteFault.FORBIDDEN, RemoteFault.QUOTA} else file.path
+        is_large = file.kind is FileKind.CONTENT  # then the quota may still have space for rows
+        is_of_record = error.fault is RemoteFault.FORBIDDEN or (
+            error.fault is RemoteFault.QUOTA and not is_large
+        )
+        path = "" if is_of_record else file.path
         self._stop(path, error.fault, f"{file.path}: {error.message}" if path else error.message)
         return False
 

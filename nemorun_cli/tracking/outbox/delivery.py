@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SERIES: Final = ("metrics", "tracks", "blobs")  # folders of folders
 _FLAT: Final = ("openings", "params", "logs", "files", "environment", "labels")
 _STAGED: Final = "."  # begins the name of a file that is being written
-_FINAL: Final = frozenset({"unauthorized", "no_token", "forbidden", "not_an_exp_server", "version"})
+_FINAL: Final = frozenset({"unauthorized", "no_token", "forbidden", "quota", "not_an_exp_server", "version"})
 _WITHOUT_TOKEN: Final = frozenset({"unauthorized", "no_token"})
 _AWAY: Final = frozenset({"away", "broken"})
 
