@@ -102,7 +102,7 @@ class OutboxSender:
         `exp sync` or supervisor starts another sender.
         """
         self._log.write(f"started for {self.outbox.url}")
-        while os.path.isdir(self.outbox.pending):
+        while self._has_outbox():
             is_moving = self.turn()
             if self._idle_since is not None and time.monotonic() - self._idle_since >= linger:
                 break
@@ -113,6 +113,16 @@ class OutboxSender:
             if not is_moving:
                 self._pause()
         self._log.write("ended: nothing is left to do")
+
+    def _has_outbox(self) -> bool:
+        """Whether the outbox was not removed; also while its disk does not answer."""
+        try:
+            os.stat(self.outbox.pending)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def _gives_up(self) -> bool:
         """Whether to leave what is here to the next sender."""
