@@ -123,8 +123,15 @@ class Shipping:
             )
         return {**facts, "pulled": pulled.result is not result.AWAY}
 
+    def announce(self, place: Place, opening: str) -> None:
+        """Mark an opening whose file is still empty, so that no kill hides it from the sender."""
+        self._write_marker(place, opening, name=opening)
+
     def opened(self, place: Place, opening: str) -> None:
-        """Have a record that was opened shipped, from now on."""
+        """Have a record that was opened shipped, from now on.
+
+        The marker is written again: a sender that saw the opening while it was empty may have removed it.
+        """
         outbox = self.outbox(place)
         if logins.has_own_token() and not addresses.in_task():
             state = delivery.state(outbox, place.prefix)
@@ -136,15 +143,23 @@ class Shipping:
 
     def _mark(self, place: Place, opening: str, *, name: str) -> None:
         """Write a marker, and have a sender."""
-        outbox = self.outbox(place)
-        try:
-            markers.mark(outbox, name, prefix=place.prefix, opening=opening)
-        except OSError as error:  # as with a full disk: the record itself is written
-            _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}")
+        if not self._write_marker(place, opening, name=name):
             return
-        markers.wake(outbox)
+        outbox = self.outbox(place)
+        state = delivery.state(outbox, place.prefix)
+        if state.is_away or state.lacks_token:  # it may not be so any more; what the server asked for holds
+            markers.wake(outbox)
         if not addresses.in_task():
             sender_process.ensure(outbox)
+
+    def _write_marker(self, place: Place, opening: str, *, name: str) -> bool:
+        """Write a marker; returns whether that worked."""
+        try:
+            markers.mark(self.outbox(place), name, prefix=place.prefix, opening=opening)
+        except OSError as error:  # as with a full disk: the record itself is written
+            _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}")
+            return False
+        return True
 
     def ended(self, place: Place, opening: str, *, is_interrupted: bool = False) -> None:
         """After the end of an opening, wait a moment for the server to have all of it.

@@ -27,7 +27,7 @@ from nemorun_cli.tracking.store import json_values, row_files, row_writer
 from nemorun_cli.tracking.store.presence import Presence, hold, is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Flaw, Row
@@ -77,7 +77,13 @@ class OpenSession:
 
     @classmethod
     def start(
-        cls, place: Place, *, resume: str = "allow", about: Mapping[str, Any], process: Mapping[str, Any]
+        cls,
+        place: Place,
+        *,
+        resume: str = "allow",
+        about: Mapping[str, Any],
+        process: Mapping[str, Any],
+        announces: Callable[[str], None] | None = None,
     ) -> Self:
         """Open the record, which is RUNNING from then on.
 
@@ -86,6 +92,8 @@ class OpenSession:
             resume: `allow`, `must` (the record exists) or `never` (it does not).
             about: description, tags and the like, as plain values.
             process: the facts from `process_info.of_process`.
+            announces: is called with the id when the opening has its locked file, which is still empty: no
+                opening has a line that is not announced.
 
         Raises:
             NotFoundError: the record must exist and does not.
@@ -96,7 +104,7 @@ class OpenSession:
         for _ in range(TRIES):
             held = hold(place.openings, is_removal=False)
             try:
-                session = cls._start(place, resume=resume, about=about, process=process)
+                session = cls._start(place, resume=resume, about=about, process=process, announces=announces)
             except FileNotFoundError as error:  # as by `exp rm` at the same time
                 missing = error
             else:
@@ -109,7 +117,13 @@ class OpenSession:
 
     @classmethod
     def _start(
-        cls, place: Place, *, resume: str, about: Mapping[str, Any], process: Mapping[str, Any]
+        cls,
+        place: Place,
+        *,
+        resume: str,
+        about: Mapping[str, Any],
+        process: Mapping[str, Any],
+        announces: Callable[[str], None] | None,
     ) -> Self:
         generation = _generation(place, resume, is_supervised=process.get("supervised") is True)
         now = time.time()
@@ -126,6 +140,8 @@ class OpenSession:
             if about.get("dash_url") is not None:  # then there may be copies, on this machine, too
                 status = os.fstat(descriptor)
                 first["file"] = [status.st_dev, status.st_ino]
+            if announces is not None:
+                announces(opening)
             _write(descriptor, first)
         except BaseException:
             os.close(descriptor)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +23,12 @@ from nemorun_cli.experiment.maintenance import collect, removal
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import Experiment, record
-from nemorun_cli.tracking.outbox import delivery, shipping
+from nemorun_cli.tracking.outbox import delivery, markers, sender_process, shipping
 from nemorun_cli.tracking.store import sessions
 from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.programs import Program
     from support.served import Served
@@ -255,6 +259,62 @@ def test_what_has_not_arrived_is_kept_and_shown(
         assert json.loads(json.dumps(delivery.of_record(experiment.place)))[1] == 0
 
 
+@pytest.mark.parametrize(
+    "moment",
+    ["sessions._write", "process_info.packages", "console.show"],
+    ids=["empty opening", "environment", "announced"],
+)
+def test_a_program_killed_while_it_opens_its_record_is_known(
+    moment: str, alice: Served, program: Program, root: Path
+) -> None:
+    """A record whose program is killed within `run.start()` is marked, and reaches its server as FAILED."""
+    text = f"""
+    from nemorun_cli.tracking.process import console, process_info
+    from nemorun_cli.tracking.store import sessions
+    {moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    e = Experiment(dash_root=root, dash_url=True)
+    e.move('alice/killed/a')
+    e._is_announced = False
+    e.run.start()
+    """
+    program.run(text, code=-signal.SIGKILL)
+    place = Place(str(root), "alice/killed/a")
+    shown = delivery.of_record(place)
+    assert shown is not None
+    assert shown.url == alice.url
+    done = subprocess.run(
+        [sys.executable, "-m", "nemorun_cli", "sync", "--dash-root", str(root)], check=False
+    )
+    assert done.returncode == 0
+    with contextlib.suppress(OSError):
+        (root / "alice/killed/a/.record/environment").rmdir()  # an empty folder is not sent
+    assert differences(root / "alice/killed/a/.record", replica(alice, "alice/killed/a")) == ""
+    found = record(root, "alice/killed/a")
+    assert (found and found.status) == (None if moment == "sessions._write" else "FAILED")
+
+
+def test_an_opening_without_a_marker_is_shown_as_not_sent(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no marker could be written, the address in the opening shows what has not arrived."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setattr(markers, "mark", refuse)
+    with Experiment("alice/unmarked/a", dash_root=root, dash_url=True).run as experiment:
+        pass
+    shown = delivery.of_record(experiment.place)
+    assert shown is not None
+    assert (shown.url, shown.is_complete, shown.pending > 0) == (alice.url, False, True)
+    with pytest.raises(NotOverError, match="has arrived"):
+        removal.plan_record(Home(tmp_path / "home"), targets.single("alice/unmarked/a", str(root)))
+    copied = tmp_path / "copied"
+    shutil.copytree(root, copied)
+    assert delivery.of_record(Place(str(copied), "alice/unmarked/a")) is None
+
+
 def test_a_server_that_refuses_is_not_waited_for(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,6 +327,24 @@ def test_a_server_that_refuses_is_not_waited_for(
     assert "exp sync" in told
     assert experiment.status == "COMPLETED"
     assert not replica(alice, "bob/p/n").exists()
+
+
+@pytest.mark.parametrize("code", ["busy", "full", "away", None])
+def test_a_program_wakes_only_a_sender_whose_server_did_not_answer(
+    code: str | None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that open and end records leave the pause alone that a server has asked for."""
+    url = "http://127.0.0.1:9"
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setattr(sender_process, "ensure", lambda _: True)
+    experiment = Experiment("alice/woken/a", dash_root=root, dash_url=url)
+    outbox = markers.of_records(str(root), url)
+    markers.prepare(outbox)
+    error = code and {"code": code, "message": "later", "since": "2026-01-01T00:00:00Z"}
+    Path(outbox.state).write_text(json.dumps({"format": "exp.sender/1", "error": error}))
+    with experiment.run:
+        pass
+    assert Path(outbox.waking).exists() == (code == "away")
 
 
 def test_a_token_in_the_environment_is_used_at_once(
