@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from nemorun_cli.experiment.maintenance import collect, removal
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import Experiment, record
-from nemorun_cli.tracking.outbox import delivery, markers, sender_process, shipping
+from nemorun_cli.tracking.outbox import delivery, markers, pulling, sender_process, shipping
 from nemorun_cli.tracking.store import sessions
 from nemorun_cli.tracking.store.record_paths import Place
 
@@ -55,6 +57,32 @@ def silent() -> Iterator[str]:
     """The address of a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def trickling() -> Iterator[str]:
+    """The address of a server whose answer never ends: a line of its header arrives each 0.1 s."""
+    is_over = threading.Event()
+
+    def answer(client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            client.recv(1 << 16)
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not is_over.wait(0.1):
+                client.sendall(b"X: a\r\n")
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        is_over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 def logged_in(url: str) -> dict[str, str]:
@@ -126,6 +154,62 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
     assert found is not None
     assert found.status == ("COMPLETED" if end == "complete" else "CANCELLED")
     end_senders(tmp_path)
+
+
+def test_a_server_that_trickles_holds_no_program(
+    trickling: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that sends a little of its answer all the time delays the start as little as a silent one."""
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setenv("EXP_DASH_URL", trickling)
+    monkeypatch.setenv("EXP_TOKEN", "exp_any")
+    monkeypatch.setattr(pulling, "ANSWER", 0.2)
+    monkeypatch.setattr(pulling, "LONGEST", 600.0)
+    begin = time.monotonic()
+    with Experiment("alice/trickle/a", dash_root=root, dash_url=True).run as experiment:
+        pass
+    assert time.monotonic() - begin < 15  # the time of two interpreters
+    assert experiment.status == "COMPLETED"
+    with pytest.raises(EngineError, match="too slowly"):
+        Experiment("alice/trickle/b", dash_root=root, dash_url=True, resume="must").run.start()
+    end_senders(tmp_path)
+
+
+@pytest.mark.parametrize("server", ["silent", "trickling"])
+def test_the_timeout_of_sync_holds_for_all_of_it(
+    server: str, request: pytest.FixtureRequest, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sync(timeout=…)` returns then, also where it would only get what other machines have sent."""
+    url = request.getfixturevalue(server)
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setenv("EXP_DASH_URL", url)
+    monkeypatch.setenv("EXP_TOKEN", "exp_any")
+    monkeypatch.setattr(pulling, "ANSWER", 600.0)
+    experiment = Experiment("alice/limit/a", dash_root=root, dash_url=True)
+    experiment.shipping.is_new = True  # type: ignore[union-attr] # it has a server; no pull at its start
+    with experiment.run:
+        begin = time.monotonic()
+        assert not experiment.sync(0.3)
+        assert time.monotonic() - begin < 5
+    begin = time.monotonic()
+    with pytest.raises(NotFoundError):
+        Experiment("alice/limit/b", dash_root=root, dash_url=True).sync(0.3)
+    assert time.monotonic() - begin < 5
+    end_senders(tmp_path)
+
+
+def test_a_record_that_does_not_arrive_is_not_called_unknown(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`must` of a record that the server has, and that could not be received, says so."""
+
+    def partly(*_: object, **__: object) -> pulling.Pull:
+        return pulling.Pull(pulling.PullResult.PARTLY, "it took longer than 120 s")
+
+    monkeypatch.setattr(pulling, "_run", partly)
+    experiment = Experiment("alice/part/a", dash_root=root, dash_url="http://127.0.0.1:9", resume="must")
+    with pytest.raises(EngineError, match="could not be received: it took"):
+        experiment.run.start()
 
 
 def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
