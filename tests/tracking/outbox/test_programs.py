@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.doors import Door
 from support.extent import amount
+from support.light_imports import HEAVY
 from support.patience import eventually
 from support.senders import differences, end_senders, replica, senders
+from support.small_disks import full, mounted
 
 from nemorun_cli.errors import EngineError, NotFoundError, NotOverError, StateError, UsageError
 from nemorun_cli.experiment.maintenance import collect, removal
@@ -535,6 +537,55 @@ def test_an_outbox_that_cannot_be_written_ends_no_program(
     assert capfd.readouterr().err.count("is not sent to") == 1
     with pytest.raises(UsageError, match="cannot be written"):
         Experiment("alice/closed/c", dash_root=root, dash_url=True, resume="never").run.start()
+
+
+def test_a_full_disk_loses_nothing_that_was_written(
+    alice: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """While the disk is full, no marker and no record can be made; when it has room, all of it arrives."""
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    root = tmp_path / "disk"
+    with mounted(root, 512):
+        opened = Experiment("alice/full/a", dash_root=root, dash_url=True)
+        opened.run.start()
+        opened.metrics("m").log(x=1)
+        end_senders(root)
+        with full(root):
+            opened.run.complete()  # its file has room in its last page
+            with pytest.raises(OSError, match="No space left"):
+                Experiment("alice/full/b", dash_root=root, dash_url=True).run.start()
+        assert "alice/full/a is not sent to" in capfd.readouterr().err
+        assert opened.status == "COMPLETED"
+        shown = delivery.of_record(opened.place)
+        assert shown is not None
+        assert not shown.is_complete
+        with Experiment("alice/full/b", dash_root=root, dash_url=True).run as later:
+            later.metrics("m").log(x=2)
+        for experiment in (opened, later):
+            assert experiment.sync(20)
+            assert differences(Path(experiment.place.record), replica(alice, experiment.prefix)) == ""
+        end_senders(root)
+
+
+@pytest.mark.parametrize("url", [None, "https://exp.example.org"])
+def test_a_program_with_a_server_imports_little(url: str | None, root: Path) -> None:
+    """Up to the start of a record, a server costs a few small modules, and without one none of them."""
+    text = f"""
+import sys, threading
+from nemorun_cli import Experiment
+Experiment('alice/p/n', dash_root={str(root)!r}, dash_url={url!r})
+print(threading.active_count(), *sys.modules)
+"""
+    out = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    threads, *loaded = out.split()
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert threads == "1"
+    slow = HEAVY - ({"urllib"} if url else set()) | {"http", "urllib.request", "urllib3"}
+    assert (set(loaded) - set(bare)) & slow == set()
+    shipping_parts = {name for name in loaded if name.startswith("nemorun_cli.tracking.outbox.")}
+    assert len(shipping_parts) <= (0 if url is None else 6)
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:
