@@ -33,7 +33,7 @@ from nemorun_cli.system.files import (
     make_folder,
     write_whole,
 )
-from nemorun_cli.tracking.outbox import pulling
+from nemorun_cli.tracking.outbox import notes, pulling
 from nemorun_cli.tracking.outbox.markers import short_name
 from nemorun_cli.tracking.store.record_paths import Place, check_prefix
 
@@ -391,7 +391,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--create", action="store_true")
     options = parser.parse_args(arguments)
-    outbox = outbox_files.outbox_at(os.path.abspath(options.outbox))
+    outbox = notes.outbox_at(os.path.abspath(options.outbox))
     if outbox is None:
         sys.stderr.write(f"{options.outbox} is no outbox\n")
         return 2

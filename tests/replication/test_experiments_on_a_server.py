@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 from dataclasses import dataclass
@@ -262,7 +263,11 @@ def test_what_goes_where_is_printed_once(client: Client) -> None:
     """The first run that sends from a home prints it to stderr; after that only obstacles are printed."""
     spec = client.exp.spec(f"tracking: {{dash_url: true}}\nprefix: {USER}/said\ntasks:\n" + _task("one", ":"))
     first = client("run", spec).stderr
-    assert f"to {client.server.url} go records, ledger, graph, ends, outputs, not logs" in first
+    sentence = (
+        f"{client.server.url} gets the records, ledger, graph, ends and outputs; not logs, env values or code"
+        " (tracking: {logs: true, spec: true, code: true} adds them)"
+    )
+    assert sentence in " ".join(first.split())
     run = client.latest
     assert server_notes.line(run.files, run.spec()) == f"{client.server.url}: {_no_token(client)}"
 
@@ -281,6 +286,23 @@ def test_a_missing_token_is_a_warning(client: Client) -> None:
     end_senders(client.exp.home)
     client("sync")
     assert client.has_all()
+
+
+def test_why_tells_what_has_not_arrived(client: Client) -> None:
+    """`exp why` reports what its server has not, and the reason; nothing of it when all has arrived."""
+    spec = client.exp.spec(
+        f"tracking: {{dash_url: true}}\nprefix: {USER}/x\ntasks:\n" + _task("one", "exit 3")
+    )
+    client("run", spec, code=1, EXP_TOKEN="")
+    eventually(lambda: "no token" in client("why").stderr)
+    said = client("why").stderr
+    [line] = [line for line in said.splitlines() if client.server.url in line and " not on " in line]
+    assert re.search(rf"[0-9.]+[KM]? not on {re.escape(client.server.url)} yet: no token for ", line)
+    assert client("why", "--json").json["sync"]["pending"] > 0
+    end_senders(client.exp.home)
+    client("sync")
+    assert client.server.url not in client("why").stderr
+    assert client("why", "--json").json["sync"]["pending"] == 0
 
 
 def test_a_resume_elsewhere_gets_the_records_first(client: Client) -> None:

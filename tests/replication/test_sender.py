@@ -21,7 +21,7 @@ from support.patience import eventually
 from nemorun_cli.replication.sender import outbox_files, work
 from nemorun_cli.system import locks
 from nemorun_cli.tracking.access import reader
-from nemorun_cli.tracking.outbox import markers
+from nemorun_cli.tracking.outbox import markers, notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +157,7 @@ def test_one_sender_ships_for_all(
 ) -> None:
     """Of two senders of an outbox one ends at once; if the other is killed, the next one delivers."""
     first = senders()
-    eventually(lambda: outbox_files.read_state(local.outbox).get("pid") == first.pid)
+    eventually(lambda: notes.read_state(local.outbox).get("pid") == first.pid)
     second = senders()
     assert second.wait(20) == 0
     assert first.poll() is None
@@ -309,6 +309,31 @@ def test_a_clock_that_differs_is_noted_and_does_no_harm(
     sender = local.deliver()
     assert sender.to_json()["skew"] == pytest.approx(ahead, abs=60)
     assert [row["step"] for row in there(local).data().metrics(None).read()] == list(range(5))
+
+
+def test_a_clock_that_steps_back_keeps_the_order(
+    local: LocalRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are logged after the clock went back an hour arrive after those before, and nothing waits."""
+    now, now_ns = time.time, time.time_ns
+    with (record := local.open()).run:
+        local.mark(record)
+        for step in range(5):
+            record.metrics.log(step=step)
+        sender = local.deliver()
+        monkeypatch.setattr(time, "time", lambda: now() - 3600)
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns() - 3600 * 10**9)
+        for step in range(5, 10):
+            record.metrics.log(step=step)
+        local.deliver(sender)
+        assert there(local).status == "RUNNING"
+        assert [row["step"] for row in there(local).data().metrics(None).read()] == list(range(10))
+    sender._disconnect()
+    local.deliver(sender)
+    assert local.differences() == []
+    assert local.pending == []
+    assert there(local).status == "COMPLETED"
+    assert sender.to_json()["skew"] == pytest.approx(3600, abs=60)
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,7 @@ def command(
         *doctor_report.of_tools(),
         doctor_report.of_machine(),
         doctor_report.of_session(),
-        *outbox_checks.of_outboxes(
-            [str(targets.root(None, home=home)), *known_roots.known()], str(home.directory)
-        ),
+        *outbox_checks.of_outboxes(roots, str(home.directory)),
         *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
         *([problem] if problem is not None else []),
     ]

@@ -86,7 +86,7 @@ def command(
     roots = [root] if dash_root else [root, str(Path(targets.LOCAL).absolute()), *known_roots.known()]
     chosen = [
         outbox
-        for outbox in delivery.outboxes(roots, str(home.directory))
+        for outbox in delivery.every_outbox(roots, str(home.directory))
         if server is None or outbox.url == server
     ]
     if status:

@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nemorun_cli.errors import ExpError
 from nemorun_cli.replication import protocol
 from nemorun_cli.replication.client import file_address
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteError, RemoteFault
-from nemorun_cli.replication.sender.outbox_files import Known
 from nemorun_cli.replication.shapes import FileKind
+from nemorun_cli.tracking.outbox.notes import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +25,10 @@ COMPARED: Final = 4096  # bytes at the end of the server's file that are compare
 PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
 NAMING: Final = 1 << 14  # bytes of rows of saved files that are read to see which content is next
 SMALLEST_PIECE: Final = 1 << 16  # bytes
+TORN: Final = 5.0  # seconds without a change after which labels whose last line is torn are sent so
+MOST_BREAKS: Final = 3  # faults of the server at one file, while it takes others, until it is left alone
+MOST_BROKEN: Final = 3  # such files of a record until all of it is left alone
+UNREADABLE: Final = "unreadable"  # the code of a problem of the files here
 
 
 class SyncProblem(NamedTuple):
@@ -41,6 +46,7 @@ class Pace:
     batch: int = protocol.LARGEST_BATCH
     piece: int = protocol.LARGEST_BATCH
     largest: int = protocol.LARGEST_BATCH
+    taken: int = 0  # requests that stored something
 
     def sent(self, size: int, seconds: float) -> None:
         """Adapt the pieces of contents to the speed of the last one."""
@@ -60,6 +66,14 @@ class Pace:
         self.largest = max(SMALLEST_BATCH, size // 2)
         self.batch, self.piece = min(self.batch, self.largest), min(self.piece, self.largest)
         return True
+
+
+@dataclass(slots=True)
+class _Breaks:
+    """How often the server had a fault at a file, and how much it had taken at the first one."""
+
+    taken: int
+    count: int = 0
 
 
 @dataclass(slots=True)
@@ -86,6 +100,11 @@ class Outgoing:
     _compared: set[str] = field(default_factory=set)  # files that the server has the beginning of
     _tried: dict[str, float] = field(default_factory=dict)  # monotonic: when a problem occurred
     _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
+    _address: str | None = None  # of which `on_server` holds; None for that of an earlier sender
+    _torn: dict[str, tuple[int, int, float]] = field(
+        default_factory=dict
+    )  # size, time, since when (monotonic)
+    _breaks: dict[str, _Breaks] = field(default_factory=dict)
 
     def look(self) -> None:
         """Read the sizes of the files here; of what is refused as a whole keep nothing: it may be much."""
@@ -126,6 +145,11 @@ class Outgoing:
         return "" in self.problems
 
     @property
+    def is_suspect(self) -> bool:
+        """Whether the server had a fault at a file of it: others come first."""
+        return bool(self._breaks)
+
+    @property
     def known(self) -> Known:
         """What the server has, for a later sender."""
         return Known(self.on_server or {}, self._put)
@@ -137,10 +161,11 @@ class Outgoing:
     def confirm(self, client: Client) -> bool:
         """Whether the server has all, by its own word, since the last byte was sent."""
         if not self._is_confirmed:
-            self.on_server = client.sizes(self.source.address) or {}
-            self._is_confirmed = True
+            if not self._ask_sizes(client, again=True):
+                return False
+            there: Mapping[str, int] = self.on_server or {}
             for file in self._files:
-                if file.kind is FileKind.WHOLE and self.on_server.get(file.path) != file.size:
+                if file.kind is FileKind.WHOLE and there.get(file.path) != file.size:
                     self._put.pop(file.path, None)
         return not self.pending_files
 
@@ -153,7 +178,7 @@ class Outgoing:
         if not self._ask_sizes(client):
             return False
         sent = False
-        for file in self._files:
+        for file in sorted(self._files, key=lambda file: file.path in self._breaks):
             if file.kind is not FileKind.CONTENT and self._may_go(file):
                 send = self._put_whole if file.kind is FileKind.WHOLE else self._append
                 sent = self._guarded(file, lambda send=send, file=file: send(client, file)) or sent  # type: ignore[misc] # bound now
@@ -175,7 +200,8 @@ class Outgoing:
             file.path: file for file in self._files if file.kind is FileKind.CONTENT and self._may_go(file)
         }
         sent, end = False, time.monotonic() + limit
-        for path in dict.fromkeys([*self._named(), *contents]) if contents else ():
+        paths = dict.fromkeys([*self._named(), *contents]) if contents else ()
+        for path in sorted(paths, key=lambda path: path in self._breaks):
             file = contents.get(path)
             while file is not None and self._may_go(file):
                 if not self._guarded(file, lambda file=file: self._append_content(client, file)):  # type: ignore[misc] # bound now
@@ -185,18 +211,27 @@ class Outgoing:
                     return True
         return sent
 
-    def _ask_sizes(self, client: Client) -> bool:
+    def _ask_sizes(self, client: Client, *, again: bool = False) -> bool:
         if self.is_stuck:
             return False
-        if self.on_server is None:
-            try:
-                self.on_server = client.sizes(self.source.address) or {}
-            except RemoteError as error:
-                if error.fault in OF_ALL:
-                    raise
-                self._stop("", error.fault, error.message)
-                return False
-            self._is_confirmed = True
+        try:
+            address = self.source.address
+            if self._address not in {None, address}:  # the token is another user's now
+                self.on_server, self._is_confirmed = None, False
+                self._put.clear()
+                self._compared.clear()
+            self._address = address
+            if again or self.on_server is None:
+                self.on_server = client.sizes(address) or {}
+                self._is_confirmed = True
+        except RemoteError as error:
+            if error.fault in OF_ALL:
+                raise
+            self._stop("", error.fault, error.message)
+            return False
+        except (ExpError, OSError) as error:
+            self._stop("", UNREADABLE, str(error))
+            return False
         return True
 
     def _is_pending(self, file: LocalFile) -> bool:
@@ -211,7 +246,7 @@ class Outgoing:
         return max(0, file.size - (self.on_server or {}).get(file.path, 0))
 
     def _may_go(self, file: LocalFile) -> bool:
-        if file.path in self.problems:
+        if self.is_stuck or file.path in self.problems:
             return False
         have = (self.on_server or {}).get(file.path, 0)
         if file.kind is FileKind.GROWING and have > file.size:
@@ -228,20 +263,50 @@ class Outgoing:
             return False  # it was removed; the next look shows that
         except OSError as error:
             text = f"{file.path} cannot be read: {error.strerror or error}"
-            self._stop(file.path, "unreadable", text)
+            self._stop(file.path, UNREADABLE, text)
             return False
         except RemoteError as error:
-            if error.fault in OF_ALL:
-                raise
-            if error.fault is RemoteFault.CONFLICT and error.offset is not None:
-                self._set(file.path, error.offset)
-                self._compared.discard(file.path)
-                return True
-            path = "" if error.fault is RemoteFault.FORBIDDEN else file.path
-            self._stop(path, error.fault, f"{file.path}: {error.message}" if path else error.message)
+            return self._faulted(file, error)
+        except ExpError as error:
+            self._stop(file.path, UNREADABLE, str(error))
             return False
 
+    def _faulted(self, file: LocalFile, error: RemoteError) -> bool:
+        """Keep a fault as the problem of a file, or adopt the server's offset; raise what concerns all."""
+        if error.fault is RemoteFault.BROKEN and self._is_of_file(file.path):
+            broken = sum(each.fault == RemoteFault.BROKEN for each in self.problems.values())
+            self._stop(
+                file.path if broken < MOST_BROKEN else "", error.fault, f"{file.path}: {error.message}"
+            )
+            return False
+        if error.fault in OF_ALL:
+            raise error
+        if error.fault is RemoteFault.CONFLICT and error.offset is not None:
+            self._set(file.path, error.offset)
+            self._compared.discard(file.path)
+            return True
+        is_large = file.kind is FileKind.CONTENT  # then the quota may still have space for rows
+        is_of_record = error.fault is RemoteFault.FORBIDDEN or (
+            error.fault is RemoteFault.QUOTA and not is_large
+        )
+        path = "" if is_of_record else file.path
+        self._stop(path, error.fault, f"{file.path}: {error.message}" if path else error.message)
+        return False
+
+    def _is_of_file(self, path: str) -> bool:
+        """Whether a fault of the server is one of this file: it occurs again, and others are taken."""
+        before = self._refused.get(path)
+        if before is not None and before.fault == RemoteFault.BROKEN:
+            return True
+        breaks = self._breaks.setdefault(path, _Breaks(self.pace.taken))
+        breaks.count += 1
+        return breaks.count >= MOST_BREAKS and self.pace.taken > breaks.taken
+
     def _stop(self, path: str, fault: str, message: str) -> None:
+        if path:
+            self._breaks.pop(path, None)
+        else:
+            self._breaks.clear()
         before = self._refused.pop(path, None)
         since = before.since if before is not None and before.fault == fault else time.time()
         self.problems[path] = SyncProblem(str(fault), message, since)
@@ -252,19 +317,31 @@ class Outgoing:
             self.on_server = {}
         self.on_server[path] = size
 
-    def _has_sent(self) -> None:
+    def _has_sent(self, path: str) -> None:
         self._is_confirmed = False
+        self._breaks.pop(path, None)
+        self._refused.pop(path, None)
+        self.pace.taken += 1
 
     def _put_whole(self, client: Client, file: LocalFile) -> bool:
         data = self.source.read(file.path, 0, file.size + 1)
-        if file.path.startswith("labels/") and not data.endswith(b"\n"):
+        if file.path.startswith("labels/") and not data.endswith(b"\n") and not self._is_torn(file):
             return False  # it is being written
         client.put(file_address(self.source.address, file.path), data)
         if len(data) == file.size:  # otherwise it has changed since the look
             self._put[file.path] = file.size, file.mtime_ns
         self._set(file.path, len(data))
-        self._has_sent()
+        self._has_sent(file.path)
         return True
+
+    def _is_torn(self, file: LocalFile) -> bool:
+        """Whether nobody completes the last line of a file: its writer was killed."""
+        now = time.monotonic()
+        size, mtime_ns, since = self._torn.get(file.path, (0, 0, now))
+        if (size, mtime_ns) != (file.size, file.mtime_ns):
+            self._torn[file.path] = file.size, file.mtime_ns, now
+            return False
+        return now - since >= TORN
 
     def _append(self, client: Client, file: LocalFile) -> bool:
         offset = (self.on_server or {}).get(file.path, 0)
@@ -289,7 +366,7 @@ class Outgoing:
             if error.fault is not RemoteFault.TOO_LARGE or not self.pace.refused(len(data)):
                 raise
             return True
-        self._has_sent()
+        self._has_sent(file.path)
         return True
 
     def _append_content(self, client: Client, file: LocalFile) -> bool:
@@ -314,7 +391,7 @@ class Outgoing:
                 raise
             return True
         self.pace.sent(len(data), time.monotonic() - begin)
-        self._has_sent()
+        self._has_sent(file.path)
         return True
 
     def _without_missing(self, rows: bytes) -> bytes:
@@ -333,7 +410,10 @@ class Outgoing:
         for file in self._files:
             if file.path.startswith("files/") and self._is_pending(file):
                 offset = (self.on_server or {}).get(file.path, 0)
-                rows = self.source.read(file.path, offset, min(NAMING, file.size - offset))
+                try:
+                    rows = self.source.read(file.path, offset, min(NAMING, file.size - offset))
+                except OSError:  # it was removed, or its turn as a file of rows reports it
+                    continue
                 paths += [path for line in rows.splitlines() for path in _contents_of(line)]
         return paths
 
