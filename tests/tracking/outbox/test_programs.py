@@ -585,7 +585,7 @@ print(threading.active_count(), *sys.modules)
     slow = HEAVY - ({"urllib"} if url else set()) | {"http", "urllib.request", "urllib3"}
     assert (set(loaded) - set(bare)) & slow == set()
     shipping_parts = {name for name in loaded if name.startswith("nemorun_cli.tracking.outbox.")}
-    assert len(shipping_parts) <= (0 if url is None else 6)
+    assert len(shipping_parts) <= (0 if url is None else 8)
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:
