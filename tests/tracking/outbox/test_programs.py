@@ -382,15 +382,16 @@ def test_a_program_killed_while_it_opens_its_record_is_known(
 def test_an_opening_without_a_marker_is_shown_as_not_sent(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where no marker could be written, the address in the opening shows what has not arrived."""
+    """Where no marker could be written, the opening shows what has not arrived, and `exp sync` sends it."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setenv("EXP_DRAIN", "0")
-    monkeypatch.setattr(markers, "mark", refuse)
-    with Experiment("alice/unmarked/a", dash_root=root, dash_url=True).run as experiment:
-        pass
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(markers, "mark", refuse)
+        with Experiment("alice/unmarked/a", dash_root=root, dash_url=True).run as experiment:
+            pass
     shown = delivery.of_record(experiment.place)
     assert shown is not None
     assert (shown.url, shown.is_complete, shown.pending > 0) == (alice.url, False, True)
@@ -399,6 +400,9 @@ def test_an_opening_without_a_marker_is_shown_as_not_sent(
     copied = tmp_path / "copied"
     shutil.copytree(root, copied)
     assert delivery.of_record(Place(str(copied), "alice/unmarked/a")) is None
+    command = [sys.executable, "-m", "nemorun_cli", "sync", "--dash-root", str(root)]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert differences(Path(experiment.place.record), replica(alice, "alice/unmarked/a")) == ""
 
 
 def test_a_server_that_refuses_is_not_waited_for(
