@@ -239,6 +239,26 @@ def test_a_server_that_hangs_changes_nothing(client: Client, silent: str) -> Non
     assert run.directory.is_dir()
 
 
+def test_what_is_restored_is_sent(client: Client, silent: str) -> None:
+    """An experiment that was removed before it had arrived is sent when it is restored, with its records."""
+    spec = client.exp.spec(f"tracking: {{dash_url: true}}\nprefix: {USER}/x\ntasks:\n" + _task("one", ":"))
+    client("run", spec, EXP_DASH_URL=silent)
+    run = client.latest
+    client("rm", run.id, "--records", "--force", "--yes")
+    end_senders(client.exp.home)
+
+    def markers() -> list[Path]:
+        outboxes = (client.exp.home / "outbox", client.exp.home / "dash" / ".outbox")
+        return [path for folder in outboxes for path in folder.glob("*/pending/*.json")]
+
+    for path in markers():  # nothing is there, so that a sender concludes that nothing is left
+        path.unlink()
+    client("rm", "--restore", run.id)
+    marked = [json.loads(path.read_bytes()) for path in markers()]
+    assert [each["experiment"] for each in marked if "experiment" in each] == [str(run.directory)]
+    assert {each["prefix"] for each in marked if "prefix" in each} == {f"{USER}/x"}
+
+
 def test_what_goes_where_is_printed_once(client: Client) -> None:
     """The first run that sends from a home prints it to stderr; after that only obstacles are printed."""
     spec = client.exp.spec(f"tracking: {{dash_url: true}}\nprefix: {USER}/said\ntasks:\n" + _task("one", ":"))

@@ -18,7 +18,7 @@ from support.cutting_proxy import Faults, answer
 from support.extent import amount
 from support.patience import eventually
 
-from nemorun_cli.replication.sender import outbox_files
+from nemorun_cli.replication.sender import outbox_files, work
 from nemorun_cli.system import locks
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.outbox import markers, notes
@@ -425,6 +425,21 @@ def test_a_removed_record_is_forgotten(local: LocalRecords) -> None:
     markers.mark(local.outbox, "gone", prefix=f"{local.prefix}/none")
     local.deliver()
     assert local.pending == []
+
+
+def test_changes_are_awaited_until_the_next_look(local: LocalRecords) -> None:
+    """Changes that get their name after the files were listed keep their marker until they are listed."""
+    with (record := local.open()).run:
+        local.mark(record)
+    [marker] = outbox_files.markers(local.outbox).values()
+    path = Path(f"{record.place.environment}/{marker.opening}.diff.part")
+    path.write_bytes(b"all")
+    watched = work.RecordWatched(record.place)
+    watched.look()
+    path.rename(path.with_suffix(""))
+    assert not watched.is_over(marker)
+    watched.look()
+    assert watched.is_over(marker)
 
 
 def test_changes_that_are_still_written_are_waited_for(local: LocalRecords) -> None:

@@ -76,6 +76,7 @@ def command(
       exp sync alice/p/old --url https://exp.example.org    send a record that was written without a server
     """
     from nemorun_cli.replication.sender import delivery, known_roots  # noqa: PLC0415 - not needed to complete words
+    from nemorun_cli.tracking.outbox import changes  # noqa: PLC0415 - the same
 
     choice = delivery.SyncChoice(which or ())
     root = str(targets.root(dash_root))
@@ -84,6 +85,9 @@ def command(
         _mark(root, server, choice)
     home = Home.from_environment()
     roots = [root] if dash_root else [root, str(Path(targets.LOCAL).absolute()), *known_roots.known()]
+    if not status:
+        for folder in dict.fromkeys(roots):
+            changes.mark_missed(folder)
     chosen = [
         outbox
         for outbox in delivery.every_outbox(roots, str(home.directory))

@@ -18,6 +18,8 @@ from nemorun_cli.tracking.outbox import notes
 from nemorun_cli.tracking.store.record_paths import check_prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nemorun_cli.replication.client import Client
     from nemorun_cli.replication.record_files import Source
     from nemorun_cli.replication.sender.outbox_files import Marker
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.notes import Known
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
+CHANGING: Final = ".diff.part"  # ends the name of uncommitted changes that are being written
 LONGEST_CHANGES: Final = 30.0  # seconds without progress after which uncommitted changes will not come
 RETRY: Final = 600.0  # seconds after which what was refused is tried again
 
@@ -141,15 +144,25 @@ class RecordWatched(Openings):
 
     def is_over(self, marker: Marker) -> bool:
         """Whether the opening of a marker has ended; a change without an opening ends at once."""
-        return marker.opening not in self.unended and not self._takes_changes(marker.opening)
+        return marker.opening not in self.unended and marker.opening not in self._changing
 
-    def _takes_changes(self, opening: str | None) -> bool:
-        """Whether the uncommitted changes of a short program are still being written in the background."""
-        try:
-            changed = os.stat(f"{self._place.environment}/{opening}.diff.part").st_mtime
-        except OSError:
-            return False
-        return time.time() - changed < LONGEST_CHANGES
+    _changing: frozenset[str] = frozenset()  # openings whose uncommitted changes are still being written
+
+    def look(self) -> None:
+        """Look at uncommitted changes first: those of a short program are written in the background.
+
+        What has its name by then is among the files that are looked at next.
+        """
+        self._changing = frozenset(self._written())
+        super().look()
+
+    def _written(self) -> Iterator[str]:
+        with contextlib.suppress(OSError), os.scandir(self._place.environment) as entries:
+            for entry in entries:
+                if entry.name.endswith(CHANGING):
+                    with contextlib.suppress(FileNotFoundError):
+                        if time.time() - entry.stat(follow_symlinks=False).st_mtime < LONGEST_CHANGES:
+                            yield entry.name.removesuffix(CHANGING)
 
 
 def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | None:

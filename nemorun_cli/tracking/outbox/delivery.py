@@ -151,13 +151,20 @@ class Outboxes:
                 pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix))
                 error = state(outbox, place.prefix).error
             found.append(Delivery(outbox.url, pending, is_marked, self._last[outbox], error))
-        if not found and (url := _unmarked_server(place)) is not None:
+        if not found and (url := self.missed(place)) is not None:
             return Delivery(url, pending_bytes(sizes(place), {}), is_marked=False, last=None, error=None)
         return max(found, key=lambda each: (each.is_marked, each.pending), default=None)
 
+    def missed(self, place: Place) -> str | None:
+        """The server that a record names, if it never had a marker, as on a full disk; or None."""
+        for outbox, prefixes in self._marked:
+            if place.prefix in prefixes or os.path.exists(acknowledged_file(outbox, place.prefix)):
+                return None
+        return _unmarked_server(place)
+
 
 def _unmarked_server(place: Place) -> str | None:
-    """The server that openings of this machine name, as where a full disk had no space for their markers."""
+    """The server that openings name that were written here."""
     from nemorun_cli.errors import LedgerError  # noqa: PLC0415 - only for records without a marker
     from nemorun_cli.tracking.store import sessions  # noqa: PLC0415 - the same
 

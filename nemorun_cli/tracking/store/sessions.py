@@ -138,8 +138,7 @@ class OpenSession:
             locked = _lock(descriptor)
             first = {**event, "prefix": place.prefix, "locked": locked, **about, **process}
             if about.get("dash_url") is not None:  # then there may be copies, on this machine, too
-                status = os.fstat(descriptor)
-                first["file"] = [status.st_dev, status.st_ino]
+                first["file"] = _identity(descriptor)
             if announces is not None:
                 announces(opening)
             _write(descriptor, first)
@@ -355,16 +354,27 @@ def is_copy(path: str, first: Row) -> bool:
         first: its first line.
     """
     original = first.get("file")
-    if not isinstance(original, list) or len(original) != 2:  # noqa: PLR2004 - device and inode
+    if not isinstance(original, list) or len(original) not in {2, 3}:  # the older ones have no file system
         return False
     try:
-        status = os.stat(path)
+        device, number, *systems = _identity(path)
     except OSError:
         return False
-    if status.st_ino != original[1]:
+    if number != original[1]:
         return True
-    # the number of a device holds until the machine restarts
-    return process_info.is_this_machine(first) and status.st_dev != original[0]
+    # The number of a device changes when it is mounted again, and always when the machine restarts; some file
+    # systems have a lasting identity, and those that have none, as on a network, all have the same.
+    is_there = device == original[0] or bool(systems and systems == original[2:])
+    return process_info.is_this_machine(first) and not is_there
+
+
+def _identity(file: str | int) -> list[int | str]:
+    """What an open file, or the file of a path, is known by: its device, its inode, and its file system."""
+    status = os.stat(file)
+    try:
+        return [status.st_dev, status.st_ino, f"{os.statvfs(file).f_fsid:x}"]
+    except OSError:
+        return [status.st_dev, status.st_ino]
 
 
 def read_verdict(place: Place, opening: str) -> Row | None:
