@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 PROTOCOLS: Final = ("1.0",)
+BATCHES: Final = "batches"  # among the extensions of a server that takes several small files in one request
+MOST_PARTS: Final = 128  # files in such a request
 OFFSET: Final = "Upload-Offset"
 LENGTH: Final = "Upload-Length"
 COMPLETE: Final = "Upload-Complete"
