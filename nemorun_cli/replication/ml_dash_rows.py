@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import InvalidValueError
-from nemorun_cli.replication.protocol import LARGEST_ROW
 from nemorun_cli.tracking.logs import LEVELS
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.store import json_values
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     Encode = Callable[[Any], bytes]
 
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_LARGEST_ROW: Final = 1 << 20  # bytes
 _LEVELS: Final = {**{level: level for level in LEVELS}, "warning": "warn", "critical": "fatal"}
 
 
@@ -148,14 +148,14 @@ def _fast_line(moment: float, fields: Mapping[str, Any]) -> bytes | None:
 
 def _line(moment: float, fields: Mapping[str, Any], *, is_metric: bool = False) -> bytes:
     line = _fast_line(moment, fields)
-    if line is not None and len(line) <= LARGEST_ROW:
+    if line is not None and len(line) <= _LARGEST_ROW:
         return line
     try:
         line = encode_row(moment, fields, is_metric=is_metric)
     except (TypeError, ValueError, RecursionError) as error:
         raise RefusedRowError(str(error)) from None
-    if len(line) > LARGEST_ROW:
-        raise RefusedRowError(f"it has {len(line):,} bytes, and a row at most {LARGEST_ROW:,}")
+    if len(line) > _LARGEST_ROW:
+        raise RefusedRowError(f"it has {len(line):,} bytes, and a row at most {_LARGEST_ROW:,}")
     return line
 
 

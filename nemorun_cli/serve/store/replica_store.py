@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LARGEST_WHOLE: Final = 256 << 20  # bytes of a file that is sent at once, and that readers read at once
 _SYNCED_TOGETHER: Final = 32  # files, whose descriptors are open meanwhile, with those of their folders
+_LONG: Final = 1 << 16  # bytes of an incomplete row that are not read back with each append
+_MOST_TORN: Final = 1000  # files whose incomplete rows are known
 LARGEST_LEDGER_ROW: Final = 64 << 20  # bytes of a line of an experiment's files, which no user writes
 
 
@@ -117,6 +119,7 @@ class ReplicaStore:
         self._locks = PathLocks(site.own / LOCKS)
         self._quotas = quotas.quotas_of(site.root, site.quota)
         self._digests = RunningDigests()
+        self._torn: dict[tuple[int, int], tuple[int, int]] = {}
         self.staging = Staging(site.own / INCOMING)
         self.root = site.root
 
@@ -174,8 +177,19 @@ class ReplicaStore:
 
     def _flaw(self, file: ReplicaFile, descriptor: int, data: bytes, size: int) -> row_bodies.RowFlaw | None:
         longest = LARGEST_ROW if file.replica.is_record else LARGEST_LEDGER_ROW
-        carried = row_bodies.carried(descriptor, size, most=longest)
-        return row_bodies.flaw(data, carried=carried, longest=longest)
+        key = identity(descriptor)
+        known = self._torn.pop(key, None)
+        if known is not None and known[0] == size:
+            carried = known[1]
+        else:
+            carried = row_bodies.carried(descriptor, size, most=longest)
+        flaw = row_bodies.flaw(data, carried=carried, longest=longest)
+        end = data.rfind(b"\n") + 1
+        if (torn := len(data) - end if end else carried + len(data)) > _LONG:
+            if len(self._torn) >= _MOST_TORN:
+                self._torn.clear()
+            self._torn[key] = size + len(data), torn
+        return flaw
 
     # Contents
 
