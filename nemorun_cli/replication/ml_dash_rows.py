@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import InvalidValueError
-from nemorun_cli.replication.protocol import LARGEST_ROW
 from nemorun_cli.tracking.logs import LEVELS
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.store import json_values
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     EncodePlain = Callable[[list[Any]], list[bytes] | None]
 
 _encoder: Final = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"))
+_LARGEST_ROW: Final = 1 << 20  # bytes
 _LEVELS: Final = {**{level: level for level in LEVELS}, "warning": "warn", "critical": "fatal"}
 
 
@@ -72,7 +72,7 @@ def plain_metric_lines(points: list[Any]) -> list[bytes] | None:
     except (TypeError, ValueError, LookupError, RecursionError):
         return None
     is_flat = text.count("{") == len(rows) and text.count("[") == 1
-    if not is_flat or '"":' in text or len(text) > LARGEST_ROW or _has_spelled(text):
+    if not is_flat or '"":' in text or len(text) > _LARGEST_ROW or _has_spelled(text):
         return None
     for row in rows:
         moment = row["_ts"]
@@ -186,7 +186,7 @@ def _fast_line(row: Mapping[str, Any]) -> bytes | None:
         _has_spelled(text)
         or text.count("[") + text.count("{") > MAX_DEPTH
         or "" in row
-        or len(text) >= LARGEST_ROW
+        or len(text) >= _LARGEST_ROW
     ):
         return None
     return f"{text}\n".encode("ascii")
@@ -200,14 +200,14 @@ def _has_spelled(text: str) -> bool:
 
 def _line(moment: float, fields: Mapping[str, Any], *, is_metric: bool = False) -> bytes:
     line = None if "_ts" in fields else _fast_line({"_ts": moment, **fields})
-    if line is not None:
+    if line is not None and len(line) <= _LARGEST_ROW:
         return line
     try:
         line = encode_row(moment, fields, is_metric=is_metric)
     except (TypeError, ValueError, RecursionError) as error:
         raise RefusedRowError(str(error)) from None
-    if len(line) > LARGEST_ROW:
-        raise RefusedRowError(f"it has {len(line):,} bytes, and a row at most {LARGEST_ROW:,}")
+    if len(line) > _LARGEST_ROW:
+        raise RefusedRowError(f"it has {len(line):,} bytes, and a row at most {_LARGEST_ROW:,}")
     return line
 
 
