@@ -7,6 +7,8 @@ from typing import Final
 from nemorun_cli.tracking.outbox import addresses
 
 PROTOCOLS: Final = ("1.0",)
+BATCHES: Final = "batches"  # among the extensions of a server that takes several small files in one request
+MOST_PARTS: Final = 128  # files in such a request
 OFFSET: Final = "Upload-Offset"
 LENGTH: Final = "Upload-Length"
 COMPLETE: Final = "Upload-Complete"

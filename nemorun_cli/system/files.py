@@ -12,10 +12,18 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
+
+    class KnownFolders(Protocol):
+        """Devices and inodes of what is on disk, such as a set of them."""
+
+        def __contains__(self, key: tuple[int, int], /) -> bool: ...
+        def add(self, key: tuple[int, int], /) -> None:
+            """Something is on disk."""
+
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -199,7 +207,8 @@ def entered(
     *,
     inside: str | Path,
     creates: bool = False,
-    durable: set[tuple[int, int]] | None = None,
+    durable: KnownFolders | None = None,
+    syncs: Callable[[int], None] | None = None,
 ) -> Iterator[int]:
     """A descriptor of a folder, for paths relative to it, that no symbolic link below `inside` leads to.
 
@@ -209,6 +218,7 @@ def entered(
         creates: whether missing folders below `inside` are created.
         durable: devices and inodes of folders that are known to survive a power failure; the others on the
             way are synced, and added.
+        syncs: is called with the descriptor of a folder to sync it; default `sync_entries`.
 
     Raises:
         RefusedFileError: a part of its path below `inside` is a link.
@@ -221,7 +231,7 @@ def entered(
             below = _entered(part, descriptor, text, creates=creates)
             try:
                 if durable is not None and (key := identity(below)) not in durable:
-                    sync_entries(descriptor)
+                    (syncs or sync_entries)(descriptor)
                     durable.add(key)
             except BaseException:
                 os.close(below)
