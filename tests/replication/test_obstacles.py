@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -291,6 +292,9 @@ def test_an_outbox_that_cannot_be_read_for_a_moment_ends_no_sender(
     assert not sender.turn()
     assert "Too many open files" in Path(local.outbox.log).read_text(encoding="utf-8")
     assert sender._next_look > time.monotonic()
+    with monkeypatch.context() as context:
+        context.setattr(os, "stat", fails)
+        assert sender._has_outbox()
     monkeypatch.setattr(outbox_files, "markers", listing)
     local.deliver(sender)
     assert local.differences() == []

@@ -360,6 +360,17 @@ def test_another_major_version_is_refused(
     assert {request.path for request in proxy.seen} == {"/v1/hello"}
 
 
+def test_a_long_row_arrives(local: LocalRecords) -> None:
+    """A row that is longer than one append, such as 30,000 params, arrives, and is read there."""
+    with (record := local.open()).run:
+        local.mark(record)
+        record.params.set({f"layer{number}.weight": "x" * 30 for number in range(30_000)})
+        record.metrics.log(loss=1)
+    local.deliver()
+    assert local.differences() == []
+    assert len(there(local).data().params.get()) == 30_000
+
+
 def largest_resident(pid: int) -> int:
     """The most KiB that a process had in memory; `ru_maxrss` counts those of the process that forked it."""
     with contextlib.suppress(OSError):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.replication import protocol
-from nemorun_cli.replication.client import file_address
+from nemorun_cli.replication.client import BatchPart, file_address
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteError, RemoteFault
 from nemorun_cli.replication.shapes import FileKind
 from nemorun_cli.tracking.outbox.notes import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nemorun_cli.replication.client import Client
     from nemorun_cli.replication.record_files import LocalFile, Source
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SMALLEST_BATCH: Final = 1 << 10  # bytes: what is refused as too large even so is left alone
 COMPARED: Final = 4096  # bytes at the end of the server's file that are compared before the first append
 PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
+LARGEST_PART: Final = 1 << 16  # bytes of a file that is sent together with others
+MOST_LISTED: Final = 64  # files of something whose sizes are asked for with its last batch
 NAMING: Final = 1 << 14  # bytes of rows of saved files that are read to see which content is next
 SMALLEST_PIECE: Final = 1 << 16  # bytes
 TORN: Final = 5.0  # seconds without a change after which labels whose last line is torn are sent so
@@ -99,6 +102,7 @@ class Outgoing:
     _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
     _compared: set[str] = field(default_factory=set)  # files that the server has the beginning of
     _tried: dict[str, float] = field(default_factory=dict)  # monotonic: when a problem occurred
+    _is_single: bool = False  # whether each file is sent by itself
     _refused: dict[str, SyncProblem] = field(default_factory=dict)  # the problems of what is tried again
     _address: str | None = None  # of which `on_server` holds; None for that of an earlier sender
     _torn: dict[str, tuple[int, int, float]] = field(
@@ -163,26 +167,121 @@ class Outgoing:
         if not self._is_confirmed:
             if not self._ask_sizes(client, again=True):
                 return False
-            there: Mapping[str, int] = self.on_server or {}
-            for file in self._files:
-                if file.kind is FileKind.WHOLE and there.get(file.path) != file.size:
-                    self._put.pop(file.path, None)
+            self._note_missing(self.on_server or {})
         return not self.pending_files
 
-    def send_rows(self, client: Client) -> bool:
+    def _take_sizes(self, sizes: dict[str, int]) -> None:
+        self.on_server = sizes
+        self._is_confirmed = True
+        self._note_missing(sizes)
+
+    def _note_missing(self, sizes: Mapping[str, int]) -> None:
+        """Send whole files again that the server has not, or with another size."""
+        for file in self._files:
+            if file.kind is FileKind.WHOLE and sizes.get(file.path) != file.size:
+                self._put.pop(file.path, None)
+
+    def send_rows(self, client: Client, *, in_batches: bool = False) -> bool:
         """Send one batch of each file that is no content; returns whether anything was sent.
+
+        Args:
+            client: of the server.
+            in_batches: whether several small files are sent in one request.
 
         Raises:
             RemoteError: of the server or of the way to it; what concerns a file is kept as a problem.
         """
+        if in_batches and not self._is_single:
+            return self._has_address() and self._send_in_batches(client)
         if not self._ask_sizes(client):
             return False
+        return self._send_singly(client, self._files)
+
+    def _send_singly(self, client: Client, files: Iterable[LocalFile]) -> bool:
         sent = False
-        for file in sorted(self._files, key=lambda file: file.path in self._breaks):
+        for file in sorted(files, key=lambda file: file.path in self._breaks):
             if file.kind is not FileKind.CONTENT and self._may_go(file):
                 send = self._put_whole if file.kind is FileKind.WHOLE else self._append
                 sent = self._guarded(file, lambda send=send, file=file: send(client, file)) or sent  # type: ignore[misc] # bound now
         return sent
+
+    def _send_in_batches(self, client: Client) -> bool:
+        """Send what is small together, in the order of the files, and the others singly."""
+        parts: list[tuple[LocalFile, BatchPart]] = []
+        sent, size = False, 0
+        going = [file for file in self._files if file.kind is not FileKind.CONTENT and self._may_go(file)]
+        for file in going:
+            part = self._part(file)
+            more = 0 if part is None else len(part.data)
+            is_full = size + more > self.pace.batch * 3 // 4 or len(parts) >= protocol.MOST_PARTS
+            if parts and (part is None or is_full):
+                sent = self._send_parts(client, parts) or sent
+                parts, size = [], 0
+            if part is not None:
+                parts.append((file, part))
+                size += more
+            elif not self.is_stuck and self._ask_sizes(client):
+                sent = self._send_singly(client, [file]) or sent
+        if parts:
+            sent = self._send_parts(client, parts, is_last=True) or sent
+        elif self.on_server is None:
+            self._ask_sizes(client)
+        return sent
+
+    def _part(self, file: LocalFile) -> BatchPart | None:
+        """A small file for a batch; None if it is sent singly."""
+        offset = None if file.kind is FileKind.WHOLE else (self.on_server or {}).get(file.path, 0)
+        if file.size - (offset or 0) > LARGEST_PART or (offset and file.path not in self._compared):
+            return None
+        if not file.path.isascii() or file.path.startswith(("files/", "labels/")):
+            return None
+        try:
+            data = self.source.read(file.path, offset or 0, LARGEST_PART + 1)
+        except OSError:
+            return None
+        if offset is None:
+            return BatchPart(file.path, data, None) if len(data) == file.size else None
+        return BatchPart(file.path, data[: file.size - offset], offset)
+
+    def _send_parts(
+        self, client: Client, parts: Sequence[tuple[LocalFile, BatchPart]], *, is_last: bool = False
+    ) -> bool:
+        if self.is_stuck or (len(parts) < 2 and self.on_server is not None):  # noqa: PLR2004 - several
+            return not self.is_stuck and self._send_singly(client, [file for file, _ in parts])
+        asks_sizes = self.on_server is None or (is_last and len(self._files) <= MOST_LISTED)
+        try:
+            answer = client.write(self.source.address, [part for _, part in parts], asks_sizes=asks_sizes)
+        except RemoteError as error:
+            if error.fault in OF_ALL:
+                self._is_single = error.fault is RemoteFault.BROKEN  # to see at which file
+                raise
+            if error.fault is RemoteFault.FORBIDDEN:
+                self._stop("", error.fault, error.message)
+                return False
+            if error.fault is not RemoteFault.TOO_LARGE or not self.pace.refused(
+                sum(len(part.data) for _, part in parts)
+            ):
+                self._is_single = True  # each file has its own answer then
+            return True
+        self._is_confirmed = False
+        if answer.sizes is not None:
+            self._take_sizes(answer.sizes)
+        sent = False
+        for (file, part), outcome in zip(parts, answer.outcomes, strict=True):
+            sent = self._guarded(file, partial(self._take, file, part, outcome)) or sent
+        return sent
+
+    def _take(self, file: LocalFile, part: BatchPart, outcome: int | RemoteError) -> bool:
+        """Note what the server did with a file of a batch."""
+        if isinstance(outcome, RemoteError):
+            raise outcome
+        if part.offset is None:
+            self._put[file.path] = file.size, file.mtime_ns
+        self._was_taken(file.path)
+        self._compared.add(file.path)
+        if outcome > (self.on_server or {}).get(file.path, 0) or part.offset is None:
+            self._set(file.path, outcome)
+        return True
 
     def send_contents(self, client: Client, *, limit: float) -> bool:
         """Send pieces of contents, one content after the other; returns whether anything was sent.
@@ -212,18 +311,25 @@ class Outgoing:
         return sent
 
     def _ask_sizes(self, client: Client, *, again: bool = False) -> bool:
+        if not self._has_address():
+            return False
+        try:
+            if again or self.on_server is None:
+                self.on_server = client.sizes(self.source.address) or {}
+                self._is_confirmed = True
+        except RemoteError as error:
+            if error.fault in OF_ALL:
+                raise
+            self._stop("", error.fault, error.message)
+            return False
+        return True
+
+    def _has_address(self) -> bool:
+        """Whether it can be sent; what the server has is forgotten if it goes to another address now."""
         if self.is_stuck:
             return False
         try:
             address = self.source.address
-            if self._address not in {None, address}:  # the token is another user's now
-                self.on_server, self._is_confirmed = None, False
-                self._put.clear()
-                self._compared.clear()
-            self._address = address
-            if again or self.on_server is None:
-                self.on_server = client.sizes(address) or {}
-                self._is_confirmed = True
         except RemoteError as error:
             if error.fault in OF_ALL:
                 raise
@@ -232,6 +338,11 @@ class Outgoing:
         except (ExpError, OSError) as error:
             self._stop("", UNREADABLE, str(error))
             return False
+        if self._address not in {None, address}:  # the token is another user's now
+            self.on_server, self._is_confirmed = None, False
+            self._put.clear()
+            self._compared.clear()
+        self._address = address
         return True
 
     def _is_pending(self, file: LocalFile) -> bool:
@@ -319,6 +430,9 @@ class Outgoing:
 
     def _has_sent(self, path: str) -> None:
         self._is_confirmed = False
+        self._was_taken(path)
+
+    def _was_taken(self, path: str) -> None:
         self._breaks.pop(path, None)
         self._refused.pop(path, None)
         self.pace.taken += 1

@@ -19,7 +19,7 @@ from nemorun_cli.tracking.outbox import notes
 from nemorun_cli.tracking.process import process_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from nemorun_cli.replication.sender.outbox_files import Marker, SenderLog
     from nemorun_cli.replication.sender.work import Work
@@ -31,6 +31,7 @@ GLANCE: Final = 0.1  # seconds between looks at whether there are new markers
 HEARD: Final = 15.0  # seconds between reports of what is alive
 MOST_HEARD: Final = 1000  # openings in a report
 MOST_BEHIND: Final = 16  # records that are on their way at the same time
+BACKLOG: Final = 32  # files on their way from which on several are sent in one request
 MOST_RECENT: Final = (
     64  # records without markers that are still looked at: forked processes may write to them
 )
@@ -82,6 +83,7 @@ class OutboxSender:
         self._works: dict[str, Work] = {}
         self._next_look = self._next_heard = self._state_at = 0.0  # monotonic
         self._state: dict[str, Any] = {}
+        self._takes_batches = False
         self._is_unreachable = False
         self._next_probe = 0.0  # monotonic
         self._woken = self._wake()
@@ -102,7 +104,7 @@ class OutboxSender:
         `exp sync` or supervisor starts another sender.
         """
         self._log.write(f"started for {self.outbox.url}")
-        while os.path.isdir(self.outbox.pending):
+        while self._has_outbox():
             is_moving = self.turn()
             if self._idle_since is not None and time.monotonic() - self._idle_since >= linger:
                 break
@@ -113,6 +115,16 @@ class OutboxSender:
             if not is_moving:
                 self._pause()
         self._log.write("ended: nothing is left to do")
+
+    def _has_outbox(self) -> bool:
+        """Whether the outbox was not removed; also while its disk does not answer."""
+        try:
+            os.stat(self.outbox.pending)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def _gives_up(self) -> bool:
         """Whether to leave what is here to the next sender."""
@@ -289,8 +301,9 @@ class OutboxSender:
         self._report(client)
         sent = False
         works = sorted(self._works.values(), key=lambda each: each.outgoing.is_suspect)
+        in_batches = self._takes_batches and self._has_backlog(works)
         for each in works:
-            sent = each.outgoing.send_rows(client) or sent
+            sent = each.outgoing.send_rows(client, in_batches=in_batches) or sent
         self._turns += 1
         for index in range(len(works)):
             if works[(index + self._turns) % len(works)].outgoing.send_contents(client, limit=LOOK):
@@ -308,6 +321,10 @@ class OutboxSender:
         self._retry.succeeded()
         return sent
 
+    def _has_backlog(self, works: Iterable[Work]) -> bool:
+        """Whether so many files are on their way that one request for each would take long."""
+        return bool(self._waiting) or sum(len(each.outgoing.pending_files) for each in works) >= BACKLOG
+
     def _connected(self) -> Client:
         """The connection, on which the server has identified itself."""
         if self._client is None:
@@ -321,6 +338,7 @@ class OutboxSender:
                 raise RemoteError(RemoteFault.NO_TOKEN, str(error), hint=hint) from error
             before = time.time()
             hello = client.hello()
+            self._takes_batches = hello.takes_batches
             self._pace.largest = hello.largest_batch
             self._pace.batch = min(self._pace.batch, hello.largest_batch)
             self._pace.piece = min(self._pace.piece, hello.largest_batch)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.index.cache_file import is_storable, storable
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
 from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
 from nemorun_cli.storage import creation_mark, spec_copies
@@ -223,22 +224,32 @@ class ExperimentIndex:
             return None
         if summary is None:
             return None
-        entry = {**summary.to_json(), "owner": place.owner, "home": place.home}
-        return _ExperimentRow(
-            place=place,
-            name=summary.name,
-            title=summary.title or "",
-            created=summary.created or "",
-            ended=summary.ended or "",
-            searched="\n".join([place.id, summary.title or "", *summary.tags]).lower(),
-            tags=marked(summary.tags) if summary.tags else SEPARATOR,
-            known=_Known(
-                sign,
-                str(summary.status or UNREADABLE),
-                "" if self._site.root is not None or files is None else _dash_root(home, files),
-            ),
-            entry=json.dumps(entry),
-        )
+        root = "" if self._site.root is not None or files is None else _dash_root(home, files)
+        try:
+            return _of_summary(place, summary, sign, root)
+        except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
+            problem = f"cannot be read: {type(error).__name__}: {error}"
+            return _of_summary(place, listing.unreadable(place.id, name, problem), sign, root)
+
+
+def _of_summary(place: ExperimentPlace, summary: listing.Summary, sign: str, root: str) -> _ExperimentRow:
+    """What the cache keeps of an experiment.
+
+    Raises:
+        ValueError: a number is none in JSON.
+    """
+    entry = {**summary.to_json(), "owner": place.owner, "home": place.home}
+    return _ExperimentRow(
+        place=place,
+        name=summary.name,
+        title=summary.title or "",
+        created=summary.created or "",
+        ended=summary.ended or "",
+        searched="\n".join([place.id, summary.title or "", *summary.tags]).lower(),
+        tags=marked(summary.tags) if summary.tags else SEPARATOR,
+        known=_Known(sign, str(summary.status or UNREADABLE), root),
+        entry=json.dumps(entry, allow_nan=False),
+    )
 
 
 class _ExperimentRow(NamedTuple):
@@ -258,12 +269,7 @@ class _ExperimentRow(NamedTuple):
         return (
             *self.place,
             self.name,
-            self.title,
-            known.status,
-            self.created,
-            self.ended,
-            self.searched,
-            self.tags,
+            *map(storable, (self.title, known.status, self.created, self.ended, self.searched, self.tags)),
             known.signature,
             known.dash_root,
             self.entry,
@@ -294,6 +300,7 @@ def _dash_root(home: Home, files: ExperimentFiles) -> str:
         path = spec["tracking"].get("dash_root")
         if not path or not creation_mark.is_own(home, files, spec_copies.read_spec(files), None):
             return ""
-        return os.path.abspath(Path(spec["folder"], path))  # noqa: PTH100 - as tracking does it
+        root = os.path.abspath(Path(spec["folder"], path))  # noqa: PTH100 - as tracking does it
     except (ExpError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return ""
+    return root if is_storable(root) else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment.records import record_documents, targets
 from nemorun_cli.replication.protocol import RESERVED
+from nemorun_cli.serve.index.cache_file import storable
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store.json_values import dump
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.serve.index.cache_file import CacheFile
+    from nemorun_cli.tracking import Record
 
 INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
 LEAST_REST: Final = 5.0  # times as long as the last look took is the least time until the next one
@@ -171,7 +173,7 @@ class _RecordRow(NamedTuple):
     def values(self) -> tuple[Any, ...]:
         root, prefix = self.key
         owner = prefix.partition("/")[0]
-        return (root, prefix, owner, self.status, self.opened, self.ended, *self[4:8])
+        return (root, prefix, owner, *map(storable, (self.status, self.opened, self.ended, *self[4:8])))
 
 
 def _row(root: str, prefix: str) -> _RecordRow | None:
@@ -179,26 +181,33 @@ def _row(root: str, prefix: str) -> _RecordRow | None:
     before = signature(root, prefix)
     try:
         record = reader.record(root, prefix)
-        if record is None:
-            return None
-        entry = record_documents.of_record(targets.under(record))
-        if (entry["sync"] or {}).get("pending"):
-            before = ""  # what is to be sent changes without a change of the record
+        return None if record is None else _readable((root, prefix), record, before)
     except (ExpError, OSError) as error:
-        text = error.message if isinstance(error, ExpError) else str(error)
-        entry = {"prefix": prefix, "dash_root": root, "problem": text}
-        return _RecordRow((root, prefix), UNREADABLE, "", "", prefix.lower(), SEPARATOR, before, dump(entry))
+        problem = error.message if isinstance(error, ExpError) else str(error)
+    except Exception as error:  # noqa: BLE001 - what one record contains must not hide all others
+        problem = f"cannot be read: {type(error).__name__}: {error}"
+    entry = {"prefix": prefix, "dash_root": root, "problem": problem}
+    return _RecordRow((root, prefix), UNREADABLE, "", "", prefix.lower(), SEPARATOR, before, dump(entry))
+
+
+def _readable(key: tuple[str, str], record: Record, before: str) -> _RecordRow:
+    """What the cache keeps of a record that can be read."""
+    entry = record_documents.of_record(targets.under(record))
+    if (entry["sync"] or {}).get("pending"):
+        before = ""  # what is to be sent changes without a change of the record
     return _RecordRow(
-        key=(root, prefix),
+        key=key,
         status=str(record.status),
         opened=record.opened,
         ended=record.ended or "",
-        searched="\n".join([prefix, record.description or "", *record.tags]).lower(),
+        searched="\n".join([key[1], record.description or "", *record.tags]).lower(),
         tags=marked(record.tags),
         signature=before,
         entry=dump(entry),
         experiments=frozenset(
-            str(opening.facts["exp_id"]) for opening in record.openings if opening.facts.get("exp_id")
+            storable(str(opening.facts["exp_id"]))
+            for opening in record.openings
+            if opening.facts.get("exp_id")
         ),
     )
 
