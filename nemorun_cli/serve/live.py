@@ -97,7 +97,7 @@ class TabStream:
             self.wake.set()
 
     def end(self, reason: str) -> None:
-        """End the stream, and tell why."""
+        """End the stream, with the reason as its last event."""
         self.end_reason = reason
         self.wake.set()
 

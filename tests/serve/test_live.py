@@ -378,11 +378,11 @@ def test_no_topic_delays_or_ends_what_others_watch(tmp_path: Path, monkeypatch: 
     state.index.close()
 
 
-def test_a_problem_is_told_once(server: Served) -> None:
-    """A tab is told of a topic that does not exist once, and not again with each event."""
-    sent = Sent(server, "alice/told/a")
-    tab = Tab(server, ["record:alice/told/none", "record:alice/told/a"])
-    assert tab.next("problem")["topic"] == "record:alice/told/none"
+def test_a_problem_is_sent_once(server: Served) -> None:
+    """A tab has one event about a topic that does not exist, and not one with each change."""
+    sent = Sent(server, "alice/once/a")
+    tab = Tab(server, ["record:alice/once/none", "record:alice/once/a"])
+    assert tab.next("problem")["topic"] == "record:alice/once/none"
     for number in range(3):
         sent.log(number, number + 1)
         tab.next("change")
