@@ -18,14 +18,16 @@ from starlette.responses import Response
 
 from nemorun_cli.errors import ExpError, NotFoundError, UsageError
 from nemorun_cli.serve import live_topics
+from nemorun_cli.serve.answers import json_answer
 from nemorun_cli.serve.bounded_threads import BoundedThreads
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
+from nemorun_cli.serve.json_bodies import json_object
 from nemorun_cli.serve.live_topics import ListTopic
 from nemorun_cli.serve.record_access import judge_of, may_read
-from nemorun_cli.serve.refusals import AsciiJson, refusal
+from nemorun_cli.serve.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -269,10 +271,10 @@ async def _change(request: Request) -> Response:
     if stream is None or stream.caller != request.state.caller:
         raise NotFoundError("there is no such stream", hint="open one: GET /v1/live?topics=…")
     try:
-        body = json.loads(await request.body())
+        body = await json_object(request)
         removed, added = (_texts(body.get(name, [])) for name in ("unsubscribe", "subscribe"))
         positions = body.get("positions", {})
-    except (ValueError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"the body is not {{subscribe: […], unsubscribe: […]}}: {error}") from error
     for text in removed:
         stream.remove(text)
@@ -281,7 +283,7 @@ async def _change(request: Request) -> Response:
     _subscribe(request, stream, added)
     stream.wake.set()
     hub.look_now()
-    return AsciiJson(stream.to_json())
+    return json_answer(request, stream.to_json())
 
 
 def _texts(value: Any) -> list[str]:

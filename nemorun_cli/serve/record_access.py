@@ -42,13 +42,17 @@ def may_read(request: Request, prefix: str) -> bool:
     return bool(request.app.state.access.may_read(request.state.caller, prefix))
 
 
-def prefix_of(request: Request) -> str:
+def prefix_of(request: Request, *, after: str = VIEWS) -> str:
     """The prefix in the path of a request.
+
+    Args:
+        request: of which the path is.
+        after: the beginning of the path.
 
     Raises:
         NotFoundError: the path names no record.
     """
-    found = parts(request.scope, after=VIEWS)
+    found = parts(request.scope, after=after)
     if found is None or RECORD not in found:
         raise NotFoundError("there is no record at this path")
     return "/".join(found[: found.index(RECORD)])
@@ -89,13 +93,19 @@ def record_at(index: Index, prefix: str, root: str | None = None) -> Record:
     raise no_record(prefix)
 
 
-def whole_record(request: Request, index: Index, root: str | None) -> TargetRecord:
+def whole_record(request: Request, index: Index, root: str | None, *, after: str = VIEWS) -> TargetRecord:
     """The record that a request names; for it alone, nothing else is looked at.
+
+    Args:
+        request: names the record in its path.
+        index: the index.
+        root: the word for its folder of records; None for the first one that has such a record.
+        after: the beginning of the path.
 
     Raises:
         NotFoundError: it does not exist, or the caller may not read it.
     """
-    prefix = prefix_of(request)
+    prefix = prefix_of(request, after=after)
     if not may_read(request, prefix):
         raise no_record(prefix)
     try:

@@ -140,6 +140,8 @@ def test_topics_are_changed_on_an_open_stream(server: Served) -> None:
     tab.next("change", lambda data: data["topic"] == "record:alice/topics/a")
     body = json.dumps({"unsubscribe": ["record:alice/topics/a"], "subscribe": ["records"]})
     assert server.ask("POST", path, token=server.token, body=body).json["topics"] == ["records"]
+    odd = json.dumps({"subscribe": ["curve:alice/topics/a?key=\ud800"]})  # not Unicode
+    assert server.ask("POST", path, token=server.token, body=odd).status == 400
     many = json.dumps({"subscribe": [f"record:alice/r{number}" for number in range(MOST_TOPICS)]})
     assert server.ask("POST", path, token=server.token, body=many).status == 400
     for wrong in ("[]", "x", '{"subscribe": 1}', '{"subscribe": ["nothing"]}'):

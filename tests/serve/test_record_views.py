@@ -404,7 +404,7 @@ def test_a_link_reads_one_content_without_a_token(alice: Reader) -> None:
         (href[:-1], 403),
         (path, 401),
     ):
-        answer = alice._client.get(address)
+        answer = alice.client.get(address)
         assert answer.status_code == code, address
 
 
