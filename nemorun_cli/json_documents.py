@@ -201,6 +201,14 @@ class CompareDocument(TypedDict):
     group_ties: NotRequired[list[ComparedGroupFields]]
 
 
+class ControlDocument(TypedDict):
+    """What `POST /v1/control/…` answers with 202 if an action takes longer than 30 seconds."""
+
+    schema: Literal["exp.control/1"]
+    action: Literal["cancel", "resume", "rerun", "tag", "note"]
+    state: Literal["running"]
+
+
 class CurveCurveFields(TypedDict):
     """One curve; its columns have an entry for each point."""
 
@@ -1507,6 +1515,7 @@ class WhoamiDocument(TypedDict):
     scopes: list[Literal["read", "write", "control"]]
     prefixes: list[str]
     expires: str | None
+    controls: NotRequired[bool]
 
 
 class WhyFailureFields(TypedDict):

@@ -84,20 +84,26 @@ def site(
     dash_roots: Sequence[str],
     *,
     allows_control: bool,
+    is_local: bool,
     is_private: bool,
     largest_file: int | None,
     quota: int | None,
 ) -> Site:
-    """What is served, by the options.
+    """What is served, by the options; `is_local`: whether only this machine reaches it.
 
     Raises:
-        UsageError: `--dash-root` is given with `--root`, or the home cannot be used.
+        UsageError: `--dash-root` or `--control` is given with `--root`, or the home cannot be used.
     """
     home = Home.configured()  # whether it is trusted is checked later
     collected = path_if_given(root)
     if collected is not None and dash_roots:
         raise UsageError(
             "--dash-root and --root exclude each other", hint="with --root, records are below it"
+        )
+    if collected is not None and allows_control:
+        raise UsageError(
+            "--control and --root exclude each other",
+            hint="nobody acts on replicas: serve the home of the machine that runs them with --control",
         )
     usual = os.environ.get("EXP_DASH_ROOT")
     roots = dict.fromkeys(
@@ -108,7 +114,7 @@ def site(
         home=home.directory,
         dash_roots=() if collected is not None else tuple(roots),
         own=own_folder(collected, home.directory),
-        allows_control=allows_control,
+        allows_control=allows_control or (collected is None and is_local),
         is_private=is_private,
         largest_file=protocol.LARGEST_FILE if largest_file is None else largest_file,
         quota=quota,

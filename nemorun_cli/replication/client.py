@@ -36,13 +36,15 @@ _BY_CODE: Final = {
     "exists": RemoteFault.EXISTS,
     "checksum": RemoteFault.CHECKSUM,
     "not_an_exp_server": RemoteFault.NOT_EXP,
+    "quota": RemoteFault.QUOTA,
 }
 _HINTS: Final = {
     RemoteFault.TOKEN: "exp login {url}",
     RemoteFault.FORBIDDEN: "use a prefix that begins with your name there, or log in as its owner",
     RemoteFault.NOT_EXP: "check the address, and whether a proxy or a login page is in between",
     RemoteFault.AWAY: "check the address and the network; what is logged is kept here until it arrives",
-    RemoteFault.FULL: "free space on the server, or raise the quota",
+    RemoteFault.FULL: "free space on the server",
+    RemoteFault.QUOTA: "delete records there and empty the trash, or have the quota raised",
 }
 _CERTIFICATE: Final = (
     f"if an authority of your own has issued its certificate, name that one's in {connection.CA_FILE}"

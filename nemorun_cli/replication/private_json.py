@@ -15,7 +15,7 @@ from nemorun_cli.system import locks, owners
 from nemorun_cli.system.files import RefusedFileError, at_most, make_folder, open_to_read, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -137,9 +137,9 @@ class PrivateJson:
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # `os` is None when Python ends
         if (descriptor := getattr(self, "_descriptor", None)) is not None:
-            os.close(descriptor)
+            close(descriptor)
 
 
 def _require_own(folder: Path) -> None:

@@ -11,16 +11,25 @@ class ApiSummary(NamedTuple):
     Attributes:
         sentence: what the request does.
         schema: the name of the published schema of the answer; None for others.
+        others: those of answers that have another form.
     """
 
     sentence: str
     schema: str | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*([] if self.schema is None else [self.schema]), *self.others)
 
 
 _RECORD: Final = "/v1/records/{prefix:path}/.record"
 _EXPERIMENT: Final = "/v1/experiments/{owner}/{home}/{experiment_id}"
 _VIEW: Final = "/v1/views/records/{prefix:path}/.record"
 _EXPERIMENT_VIEW: Final = "/v1/views/experiments/{owner}/{home}/{id}"
+_CONTROL: Final = "/v1/control/experiments/{owner}/{home}/{id}"
+_RECORD_CONTROL: Final = "/v1/control/records/{prefix:path}/.record"
 SUMMARIES: Final = {
     "GET:/": ApiSummary("The page with the lists."),
     "GET:/device": ApiSummary("The page on which a login is approved."),
@@ -82,6 +91,21 @@ SUMMARIES: Final = {
     f"GET:{_EXPERIMENT_VIEW}/diff": ApiSummary("The differences between two experiments.", "diff"),
     f"GET:{_EXPERIMENT_VIEW}/spec": ApiSummary("The spec of an experiment, where it was sent.", "spec"),
     f"GET:{_EXPERIMENT_VIEW}/log": ApiSummary("The log of an attempt, or a range of it."),
+    f"POST:{_CONTROL}/cancel": ApiSummary(
+        "Cancel an experiment of this machine, or some of its tasks.", "cancel", ("control",)
+    ),
+    f"POST:{_CONTROL}/resume": ApiSummary(
+        "Continue an experiment of this machine, or say what that would do.", "run", ("resume", "control")
+    ),
+    f"POST:{_CONTROL}/rerun": ApiSummary(
+        "Start an experiment from the spec of an earlier one, or say what that would do.",
+        "run",
+        ("plan", "control"),
+    ),
+    f"POST:{_CONTROL}/tag": ApiSummary("Add and remove tags of an experiment.", "tag", ("control",)),
+    f"POST:{_CONTROL}/note": ApiSummary("Add a note to an experiment.", "note", ("control",)),
+    f"POST:{_RECORD_CONTROL}/tag": ApiSummary("Add and remove tags of a record.", "tag", ("control",)),
+    f"POST:{_RECORD_CONTROL}/note": ApiSummary("Add a note to a record.", "note", ("control",)),
     "POST:/graphql": ApiSummary("ML-Dash: one of its fixed queries."),
     "GET:/api/search/files": ApiSummary("ML-Dash: files of an experiment by name."),
     "POST:/api/namespaces/{namespace}/nodes": ApiSummary("ML-Dash: create a project, folder or file."),

@@ -12,8 +12,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.routing import Route
 
-from nemorun_cli.errors import ExpError
+from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.serve import (
+    control,
     experiment_views,
     heard,
     hello_endpoints,
@@ -28,7 +29,7 @@ from nemorun_cli.serve.access import Access
 from nemorun_cli.serve.changes import Changes
 from nemorun_cli.serve.gate import Gate
 from nemorun_cli.serve.mldash import endpoints as mldash_endpoints
-from nemorun_cli.serve.refusals import of_error, refusal
+from nemorun_cli.serve.refusals import of_error, out_of_order, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,6 +50,7 @@ MODULES: Final = (
     experiment_views,
     live,
     heard,
+    control,
     mldash_endpoints,
 )
 """The modules of endpoints, in the order in which a path is looked up."""
@@ -104,6 +106,8 @@ async def _of_status(request: Request, error: Exception) -> Response:
 
 async def _of_error(request: Request, error: Exception) -> Response:
     """The answer for an error of `exp` that a handler raised."""
-    del request
     assert isinstance(error, ExpError)  # noqa: S101 - it is registered for this class
+    own = str(request.app.state.site.own)
+    if isinstance(error, LedgerError) and own in f"{error.message} {error.hint}":
+        return out_of_order(error)
     return of_error(error)

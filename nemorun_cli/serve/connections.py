@@ -5,7 +5,10 @@ uvicorn bounds none of these: it waits for headers, and for a client that reads 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -14,6 +17,8 @@ from nemorun_cli.serve import limits
 if TYPE_CHECKING:
     import asyncio
     from typing import Any
+
+_CREDENTIALS: Final = struct.Struct("3i")  # `struct ucred`: process, user, group
 
 
 class BoundedConnection(H11Protocol):
@@ -36,6 +41,9 @@ class BoundedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Count the connection and wait for its first request."""
         super().connection_made(transport)
+        if _is_of_another_user(transport):
+            transport.abort()
+            return
         self._waiting[self] = None
         self._expect_headers()
         if len(self.connections) > self.most:
@@ -86,3 +94,13 @@ class BoundedConnection(H11Protocol):
         super().resume_writing()
         self._stop(self._reading_end)
         self._reading_end = None
+
+
+def _is_of_another_user(transport: asyncio.Transport) -> bool:
+    """Whether the client of a unix socket is neither this user nor root, whatever the socket's mode."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.family != socket.AF_UNIX:
+        return False
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(credentials)
+    return user not in {0, os.geteuid()}

@@ -31,13 +31,17 @@ class Found(NamedTuple):
     files: ExperimentFiles
 
 
-def place_of(request: Request) -> ExperimentPlace:
+def place_of(request: Request, *, after: str = VIEWS) -> ExperimentPlace:
     """The experiment in the path of a request.
+
+    Args:
+        request: of which the path is.
+        after: the beginning of the path.
 
     Raises:
         NotFoundError: the path names no experiment.
     """
-    found = parts(request.scope, after=VIEWS)
+    found = parts(request.scope, after=after)
     if found is None or len(found) < 3:  # noqa: PLR2004 - owner, home, id
         raise NotFoundError("there is no experiment at this path")
     return ExperimentPlace(*found[:3])

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse
 
+from nemorun_cli.serve.api_inputs import BODIES, PARAMETERS
 from nemorun_cli.serve.api_summaries import SUMMARIES
+from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.refusals import FORMAT as ERROR_FORMAT
+from nemorun_cli.serve.remembered_actions import HEADER, LONGEST_KEY
 from nemorun_cli.spec.schema import walk
 from nemorun_cli.system import files
 from nemorun_cli.version import __version__
@@ -63,7 +66,7 @@ def document(table: Iterable[Endpoint]) -> dict[str, Any]:
         described = paths.setdefault(_PARAMETER.sub(r"{\1}", endpoint.path), {})
         for method in endpoint.methods:
             described[method.lower()] = _operation(endpoint, method)
-    names = sorted({each.schema for each in SUMMARIES.values() if each.schema is not None})
+    names = sorted({name for each in SUMMARIES.values() for name in each.schemas})
     return {
         "openapi": "3.1.0",
         "info": {"title": "exp", "version": __version__},
@@ -78,8 +81,9 @@ def document(table: Iterable[Endpoint]) -> dict[str, Any]:
 def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
     summary = SUMMARIES[f"{'GET' if method == 'HEAD' else method}:{endpoint.path}"]
     success: dict[str, Any] = {"description": "as asked for"}
-    if summary.schema is not None and method != "HEAD":
-        success["content"] = {"application/json": {"schema": _reference(summary.schema)}}
+    if (references := [_reference(name) for name in summary.schemas]) and method != "HEAD":
+        schema = references[0] if len(references) == 1 else {"anyOf": references}
+        success["content"] = {"application/json": {"schema": schema}}
     refused = {"application/json": {"schema": _reference("error")}} if method != "HEAD" else {}
     operation: dict[str, Any] = {
         "summary": summary.sentence,
@@ -94,16 +98,37 @@ def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
         "x-scope": None if endpoint.needs is None else endpoint.needs.value,
         "x-largest-body": endpoint.largest_body,
     }
-    if parameters := _PARAMETER.findall(endpoint.path):
-        operation["parameters"] = [
-            {"name": each, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-            for each in parameters
-        ]
-    if method in _WITH_BODY:
+    if parameters := [*_path_parameters(endpoint), *_query_parameters(endpoint), *_header(endpoint)]:
+        operation["parameters"] = parameters
+    if endpoint.path in BODIES:
+        operation["requestBody"] = {"content": {"application/json": {"schema": BODIES[endpoint.path]}}}
+    elif method in _WITH_BODY:
         operation["requestBody"] = {
             "content": {"application/json": {"schema": {}}, "application/octet-stream": {"schema": {}}}
         }
     return operation
+
+
+def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in _PARAMETER.findall(endpoint.path)
+    ]
+
+
+def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in PARAMETERS.get(endpoint.path, {}).items()
+    ]
+
+
+def _header(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """The header of actions, by which a double click is one of them."""
+    if endpoint.needs is not Scope.CONTROL:
+        return []
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
+    return [{"name": HEADER, "in": "header", "required": False, "schema": schema}]
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import LedgerError, NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication.protocol import RESERVED
+from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import Index, root_id
 from nemorun_cli.serve.index.pages import Conditions
@@ -41,13 +42,17 @@ def may_read(request: Request, prefix: str) -> bool:
     return bool(request.app.state.access.may_read(request.state.caller, prefix))
 
 
-def prefix_of(request: Request) -> str:
+def prefix_of(request: Request, *, after: str = VIEWS) -> str:
     """The prefix in the path of a request.
+
+    Args:
+        request: of which the path is.
+        after: the beginning of the path.
 
     Raises:
         NotFoundError: the path names no record.
     """
-    found = parts(request.scope, after=VIEWS)
+    found = parts(request.scope, after=after)
     if found is None or RECORD not in found:
         raise NotFoundError("there is no record at this path")
     return "/".join(found[: found.index(RECORD)])
@@ -88,17 +93,24 @@ def record_at(index: Index, prefix: str, root: str | None = None) -> Record:
     raise no_record(prefix)
 
 
-def whole_record(request: Request, index: Index, root: str | None) -> TargetRecord:
+def whole_record(request: Request, index: Index, root: str | None, *, after: str = VIEWS) -> TargetRecord:
     """The record that a request names; for it alone, nothing else is looked at.
+
+    Args:
+        request: names the record in its path.
+        index: the index.
+        root: the word for its folder of records; None for the first one that has such a record.
+        after: the beginning of the path.
 
     Raises:
         NotFoundError: it does not exist, or the caller may not read it.
     """
-    prefix = prefix_of(request)
+    prefix = prefix_of(request, after=after)
     if not may_read(request, prefix):
         raise no_record(prefix)
     try:
-        return targets.under(record_at(index, prefix, root))
+        with forged_content.reading(prefix):
+            return targets.under(record_at(index, prefix, root))
     except (NotFoundError, CacheLostError):
         if index.site.root is not None:
             raise
@@ -182,7 +194,8 @@ def runs_at(places: Sequence[tuple[str, str]], report: Callable[[str], None]) ->
     by_root: dict[str, list[Any]] = {}
     for root, prefix in places:
         try:
-            record = reader.record(root, prefix)
+            with forged_content.reading(prefix):
+                record = reader.record(root, prefix)
         except (LedgerError, UsageError, OSError) as error:
             report(f"{prefix}: {error}")
             continue

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError, UsageError
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: Final = "exp.error/1"
+log = logging.getLogger("nemorun_cli.serve")
 
 
 def refusal(
@@ -21,7 +24,7 @@ def refusal(
     *,
     hint: str | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
     """An answer `exp.error/1`.
 
     Args:
@@ -32,10 +35,11 @@ def refusal(
         headers: more headers, such as `Retry-After`.
     """
     document = {"format": FORMAT, "code": code, "message": message, "hint": hint}
-    return JSONResponse(document, status_code=status, headers=headers)
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")  # names of files may be no UTF-8
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
-def unauthorized() -> JSONResponse:
+def unauthorized() -> Response:
     """The same answer for a token that is missing, wrong, expired or revoked, and on every path."""
     return refusal(
         401,
@@ -46,7 +50,19 @@ def unauthorized() -> JSONResponse:
     )
 
 
-def of_error(error: ExpError) -> JSONResponse:
+def out_of_order(error: ExpError) -> Response:
+    """The answer if the server's own files cannot be used: only its log names them."""
+    log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
+    return refusal(
+        503,
+        "out_of_order",
+        "the server cannot use its own files",
+        hint="its log has the reason",
+        headers={"Retry-After": "60"},
+    )
+
+
+def of_error(error: ExpError) -> Response:
     """The answer for an error that the commands would report with an exit code."""
     if isinstance(error, NotFoundError):
         status, code = 404, "not_found"

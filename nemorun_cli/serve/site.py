@@ -39,6 +39,11 @@ class Site:
     largest_file: int = protocol.LARGEST_FILE
     quota: int | None = None
 
+    @property
+    def acts(self) -> bool:
+        """Whether anybody may act on its experiments: nobody acts on replicas."""
+        return self.root is None and self.allows_control
+
 
 def own_folder(root: Path | None, home: Path) -> Path:
     """The folder of the server's own files.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMMANDS: Final = ("exp", "__main__.py")  # whose first argument is a word of the command line
+_ASKED_BY: list[str] = []  # the user of a server for whom this process acts; empty for none
 
 
 def name() -> str:
@@ -28,9 +29,16 @@ def name() -> str:
 def author() -> str:
     """The author of what this process requests or adds, as files keep it: user, host, pid and command.
 
-    Of a program only its name: its arguments may be secret.
+    Of a program only its name: its arguments may be secret. In a process of a server, the user who asked for
+    it comes first.
     """
-    return f"{name()}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
+    process = f"{name()}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
+    return " via ".join([*_ASKED_BY, process])
+
+
+def act_for(asking: str) -> None:
+    """Name a user of a server as the author of all that this process does from now on."""
+    _ASKED_BY[:] = [asking]
 
 
 def _command(argv: Sequence[str]) -> str:

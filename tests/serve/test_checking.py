@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import replica_sites
 from support.formats import checked
+from support.workspace import Exp
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.serve.store.checking import check
@@ -75,6 +76,24 @@ def test_each_kind_of_damage_is_found(root: Path) -> None:
     assert f"rm {content}" in damaged.remedy
     assert "exp sync alice/p/x --url ADDRESS" in damaged.remedy
     assert json.dumps(checked(report.to_json()))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["rm", "{}", "--force"], ["tag", "{}", "+x"], ["note", "{}", "text"], ["close", "{}"]],
+    ids=lambda command: command[0],
+)
+def test_a_record_that_a_server_collects_is_only_read(root: Path, tmp_path: Path, command: list[str]) -> None:
+    """Nothing is removed from, or added to, the copy of a record."""
+    opening = next((root / "alice/p/x/.record/openings").iterdir())
+    opening.write_bytes(opening.read_bytes().splitlines(keepends=True)[0])
+    before = sorted(root.rglob("*"))
+    refused = Exp(home=tmp_path / "home", folder=tmp_path)(
+        *(word.format("alice/p/x") for word in command), "--dash-root", root, code=2
+    )
+    assert "alice/p/x is a server's copy" in refused.stderr
+    assert "hint: do this on the machine that wrote it" in refused.stderr
+    assert sorted(root.rglob("*")) == before
 
 
 def test_a_folder_that_others_could_change_is_refused(root: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import random
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -122,6 +123,23 @@ def test_a_large_file_takes_little_memory(server: ReplicaServer) -> None:
     received.request("GET", path, headers={"Authorization": "Bearer alice", "Range": f"bytes={size - 5}-"})
     assert received.getresponse().read() == block(count - 1)[-5:]
     received.close()
+
+
+def test_the_folders_of_a_running_server_may_be_removed(tmp_path: Path) -> None:
+    """Locks, incomplete files and the trash may be removed while a server runs: what is sent is kept."""
+    root = tmp_path / "root"
+    client = replica_sites.client(replica_sites.site(root))
+    for part in (root_folder.LOCKS, root_folder.INCOMING, root_folder.TRASH):
+        shutil.rmtree(root / root_folder.OWN / part)
+    opening = f"{RECORD}/openings/0001-a.jsonl"
+    rows, whole = b'{"event":"opened"}\n', b"{}"
+    content = content_path(hashlib.sha256(whole).hexdigest())
+    assert client.patch(opening, content=rows, headers={"Upload-Offset": "0"}).is_success
+    assert client.patch(
+        content, content=whole, headers={"Upload-Offset": "0", "Upload-Length": "2"}
+    ).is_success
+    assert client.put(f"{RECORD}/openings/0001-a.verdict.json", content=whole).is_success
+    assert client.delete(RECORD).is_success
 
 
 def test_staged_contents_are_removed_after_a_day(tmp_path: Path) -> None:

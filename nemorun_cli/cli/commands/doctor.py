@@ -52,6 +52,7 @@ def command(
     """
     home = Home.configured()
     snapshot, problem = _look(which, home, others=observe) if which is not None else (None, None)
+    roots = [str(targets.root(None, home=home)), *known_roots.known()]
     checks = [
         *(doctor_report.of_engines() if snapshot is None else _of_engines(snapshot, home, others=observe)),
         *doctor_report.of_home(home),
@@ -59,7 +60,7 @@ def command(
         *doctor_report.of_tools(),
         doctor_report.of_machine(),
         doctor_report.of_session(),
-        *outbox_checks.of_outboxes([str(targets.root(None)), *known_roots.known()], str(home.directory)),
+        *outbox_checks.of_outboxes(roots, str(home.directory)),
         *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
         *([problem] if problem is not None else []),
     ]

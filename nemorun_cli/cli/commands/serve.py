@@ -65,7 +65,11 @@ def command(
     ] = None,
     allows_control: Annotated[
         bool,
-        typer.Option("--control", help="Accept the scope `control`; no request needs it in this version."),
+        typer.Option(
+            "--control",
+            help="Let tokens with the scope `control` cancel, resume, rerun, tag and note what is here; "
+            "allowed anyway on loopback and with --uds.",
+        ),
     ] = False,
     is_private: Annotated[
         bool, typer.Option("--private", help="Users read only what is below their own prefixes.")
@@ -119,7 +123,8 @@ def command(
     site = serving.site(
         root,
         dash_roots or (),
-        allows_control=allows_control or (root is None and where.is_local),
+        allows_control=allows_control,
+        is_local=where.is_local,
         is_private=is_private,
         largest_file=serving.size("--max-file", largest_file),
         quota=serving.size("--quota", quota),

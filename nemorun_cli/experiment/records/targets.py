@@ -314,10 +314,13 @@ def several(prefix: str, dash_root: str | None) -> Iterator[Record]:
     return records(root(dash_root), prefix.strip("/"))
 
 
-def root(given: str | None) -> Path:
-    """The folder of records: the given one, that of the enclosing experiment, or that of the home."""
+def root(given: str | None, *, home: Home | None = None) -> Path:
+    """The folder of records: the given one, that of the enclosing experiment, or that of the home.
+
+    Without a `home`, that of the environment is used, which is checked.
+    """
     folder = given or os.environ.get("EXP_DASH_ROOT")
-    return expanded(folder).absolute() if folder else Home.from_environment().dash
+    return expanded(folder).absolute() if folder else (home or Home.from_environment()).dash
 
 
 def prefixes(folder: Path, pattern: str) -> Iterator[str]:

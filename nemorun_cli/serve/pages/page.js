@@ -68,6 +68,47 @@ async function signIn(body, token) {
   localStorage.setItem(SESSION, session.token);
 }
 
+async function userOf(token) {
+  try {
+    return (await ask("/v1/whoami", { token })).user;
+  } catch (error) {
+    if (error instanceof RefusedError && error.status === 401) return null;
+    throw error;
+  }
+}
+
+// The address may come from anybody: it never replaces the session of another user without a question.
+async function signInOnce(once) {
+  const present = localStorage.getItem(SESSION) && await userOf(localStorage.getItem(SESSION));
+  let session;
+  try {
+    session = await ask("/v1/session", { method: "POST", body: { once }, token: null });
+  } catch (error) {
+    if (!present || error.status !== 401) throw error;
+    return "This address does not sign in any more.";
+  }
+  const coming = await userOf(session.token);
+  if (present && present !== coming) offer(present, coming, session.token);
+  else localStorage.setItem(SESSION, session.token);
+  return "";
+}
+
+function offer(present, coming, token) {
+  const box = byId("other");
+  box.querySelector("span").textContent = `You are signed in as ${present}. This address signs in as ${coming}.`;
+  byId("replace").textContent = `Sign in as ${coming} instead`;
+  byId("keep").textContent = `Stay ${present}`;
+  byId("replace").onclick = () => {
+    localStorage.setItem(SESSION, token);
+    location.reload();
+  };
+  byId("keep").onclick = () => {
+    box.hidden = true;
+    attempt(() => ask("/v1/logout", { method: "POST", body: {}, token }));
+  };
+  box.hidden = false;
+}
+
 async function signOut() {
   try {
     await ask("/v1/logout", { method: "POST", body: {} });
@@ -176,9 +217,10 @@ function begin() {
   if (document.body.dataset.page === "device") prepareDevice();
   const once = fragment.get("t");
   attempt(async () => {
-    if (once) await signIn({ once }, null);
+    const problem = once ? await signInOnce(once) : "";
     if (localStorage.getItem(SESSION)) await show();
     else showSignIn();
+    if (problem) say(problem, true);
   });
 }
 

@@ -32,7 +32,7 @@ class DurableFiles:
     """
 
     def __init__(self) -> None:
-        self._durable: set[tuple[int, int]] = set()
+        self._durable: set[tuple[int, int, int]] = set()  # devices, inodes and hashes of paths
 
     @contextlib.contextmanager
     def unsynced(self) -> Iterator[UnsyncedFiles]:
@@ -64,22 +64,24 @@ class DurableFiles:
             descriptor = descriptor_to_change(file.full, creates=creates, folder=folder)
             try:
                 if later is None:
-                    self._confirm(descriptor, folder)
-                elif identity(descriptor) not in later:
+                    self._confirm(file, descriptor, folder)
+                elif key_of(file, descriptor) not in later or not os.fstat(descriptor).st_size:
                     later.note_folder(folder)
                 yield descriptor
             finally:
                 os.close(descriptor)
 
-    def _confirm(self, descriptor: int, folder: int) -> None:
-        if (key := identity(descriptor)) not in self._durable:
+    def _confirm(self, file: ReplicaFile, descriptor: int, folder: int) -> None:
+        """Sync a file and its entry, unless that was done; an empty one may be new, with a used inode."""
+        key = key_of(file, descriptor)
+        if key not in self._durable or not os.fstat(descriptor).st_size:
             os.fsync(descriptor)
             sync_entries(folder)
             self._durable.add(key)
 
-    def note(self, descriptor: int) -> None:
+    def note(self, file: ReplicaFile, descriptor: int) -> None:
         """A file is on disk, with its entry in its folder."""
-        self._durable.add(identity(descriptor))
+        self._durable.add(key_of(file, descriptor))
 
     def confirm(self, file: ReplicaFile, status: os.stat_result | None = None) -> None:
         """Make sure that what a file has is on disk, unless this process has done so.
@@ -91,11 +93,11 @@ class DurableFiles:
         Raises:
             OSError: it cannot be opened, or is not a regular file.
         """
-        if status is None or (status.st_dev, status.st_ino) not in self._durable:
+        if status is None or (status.st_dev, status.st_ino, hash(file.full)) not in self._durable:
             with self.entered(file, creates=False) as folder:
                 descriptor = descriptor_to_read(file.full, inside=file.replica.root)
                 try:
-                    self._confirm(descriptor, folder)
+                    self._confirm(file, descriptor, folder)
                 finally:
                     os.close(descriptor)
 
@@ -115,6 +117,11 @@ class DurableFiles:
             syncs=None if later is None else later.note_folder,
         ) as descriptor:
             yield descriptor
+
+
+def key_of(file: ReplicaFile, descriptor: int) -> tuple[int, int, int]:
+    """What tells a file on disk from others, also from an earlier one with its inode."""
+    return (*identity(descriptor), hash(file.full))
 
 
 def append(descriptor: int, data: bytes | memoryview, *, size: int, syncs: bool = True) -> None:

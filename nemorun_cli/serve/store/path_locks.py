@@ -12,6 +12,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.serve.store import root_folder
 from nemorun_cli.system.files import descriptor_to_change
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class PathLocks:
     """The locks in a folder.
 
     Args:
-        folder: of the lock files, which exists.
+        folder: of the lock files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +41,8 @@ class PathLocks:
             kind: files of different kinds never wait for each other.
         """
         number = zlib.crc32(path.encode()) % _COUNT
-        descriptor = descriptor_to_change(self._folder / f"{kind}-{number:02x}")
+        lock = self._folder / f"{kind}-{number:02x}"
+        descriptor = root_folder.used(self._folder, lambda: descriptor_to_change(lock))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

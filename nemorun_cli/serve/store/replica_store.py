@@ -23,6 +23,7 @@ from nemorun_cli.serve.store import (
     running_digests,
     store_refusal,
     unsynced_files,
+    whole_files,
 )
 from nemorun_cli.serve.store.durable_files import DurableFiles
 from nemorun_cli.serve.store.path_locks import PathLocks
@@ -93,9 +94,9 @@ class ReplicaPart(NamedTuple):
 
 
 class _Grown(NamedTuple):
-    """A file that was appended to: its device and inode, and its size before and after."""
+    """A file that was appended to: what it is on disk, and its size before and after."""
 
-    key: tuple[int, int]
+    key: tuple[int, int, int]
     before: int
     after: int
 
@@ -141,6 +142,7 @@ class ReplicaStore:
 
     @contextlib.contextmanager
     def _open_rows(self, file: ReplicaFile, offset: int, later: UnsyncedFiles | None) -> Iterator[int]:
+        self._quotas.prepare(file.replica.owner)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._locks.held(file.full, kind="rows"))
             try:
@@ -212,6 +214,7 @@ class ReplicaStore:
             OSError: the disk is full or faulty; then the content is as it was.
         """
         self._require_size(file, offset + len(block), total)
+        self._quotas.prepare(file.replica.owner)
         path = self.staging.content(file)
         with self._locks.held(path, kind="contents"):
             if self._is_complete(file, block, offset=offset):
@@ -258,7 +261,7 @@ class ReplicaStore:
                 with self._files.entered(file, creates=True) as folder:
                     os.rename(path, file.checksum, dst_dir_fd=folder)
                     sync_entries(folder)
-                self._files.note(descriptor)
+                self._files.note(file, descriptor)
                 return ContentState(size, is_complete=True)
 
     def _is_complete(self, file: ReplicaFile, block: bytes | memoryview, *, offset: int) -> bool:
@@ -334,7 +337,7 @@ class ReplicaStore:
             Whether something was written.
 
         Raises:
-            StoreRefusal: another content is stored there, and stays.
+            StoreRefusal: another content is stored there, and stays; of two verdicts the later one.
             OSError: the disk is full or faulty.
         """
         os.fsync(staged.descriptor)
@@ -352,7 +355,7 @@ class ReplicaStore:
                 if durable_files.are_equal(staged.descriptor, present):
                     os.fsync(present)
                     return False
-                if not _is_replaced(file):
+                if not _is_replaced(file) or whole_files.is_older(file, staged.descriptor, than=present):
                     raise _diverged(file, os.fstat(present).st_size)
                 is_new = False
             self._quotas.take(file.replica.owner, 0, is_new=is_new)  # its bytes were counted as they came
@@ -360,10 +363,10 @@ class ReplicaStore:
                 os.rename(staged.path, file.path.rpartition("/")[2], dst_dir_fd=folder)
                 if later is None:
                     sync_entries(folder)
-                    self._files.note(staged.descriptor)
+                    self._files.note(file, staged.descriptor)
                 else:
                     later.note_folder(folder)
-                    later.add(identity(staged.descriptor))
+                    later.add(durable_files.key_of(file, staged.descriptor))
         return True
 
     # Several small files at once
@@ -436,7 +439,9 @@ class ReplicaStore:
                 return self._append(part.file, descriptor, part.data, offset=offset, syncs=False)
             finally:
                 after = os.fstat(descriptor).st_size
-                grown[index] = _Grown(later.note_file(descriptor), before, after)
+                key = durable_files.key_of(part.file, descriptor)
+                later.note_file(key, descriptor)
+                grown[index] = _Grown(key, before, after)
 
     # Reading
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.system import owners
 from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 OWN: Final = ".server"
 INCOMING: Final = "incoming"  # contents and files that are not complete yet
 LOCKS: Final = "locks"
 TRASH: Final = "trash"
+_Used = TypeVar("_Used")
 
 
 def prepare(root: Path) -> None:
@@ -38,6 +40,15 @@ def prepare(root: Path) -> None:
             require_private(folder)
     except OSError as error:
         raise UsageError(f"{root} cannot hold replicas: {error.strerror}") from error
+
+
+def used(folder: Path, use: Callable[[], _Used]) -> _Used:
+    """What `use` returns in a folder of the server; one that was removed while it runs is created again."""
+    try:
+        return use()
+    except FileNotFoundError:
+        make_folder(folder)
+        return use()
 
 
 def require_private(folder: Path) -> None:

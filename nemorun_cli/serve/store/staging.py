@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.serve.store import root_folder
 from nemorun_cli.system import trees
 from nemorun_cli.system.files import FILE_MODE, make_folder
 
@@ -28,7 +29,7 @@ class Staging:
     """The folder of incomplete files.
 
     Args:
-        folder: which exists, on the file system of the replicas.
+        folder: on the file system of the replicas.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +49,11 @@ class Staging:
     def new(self) -> Iterator[tuple[int, str]]:
         """A new file and its path, for a file that is renamed in the block; else it is removed afterwards."""
         path = f"{self._folder}/.whole-{os.urandom(12).hex()}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+
+        def create() -> int:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+
+        descriptor = root_folder.used(self._folder, create)
         try:
             yield descriptor, path
         finally:

@@ -22,19 +22,20 @@ class UnsyncedFiles:
     """What is on its way to the disk.
 
     Args:
-        durable: devices and inodes of what is known to be on disk; what is synced here is added.
+        durable: devices, inodes and hashes of the paths of what is known to be on disk; what is synced here
+            is added.
     """
 
-    def __init__(self, durable: set[tuple[int, int]]) -> None:
+    def __init__(self, durable: set[tuple[int, int, int]]) -> None:
         self._durable = durable
-        self._added: set[tuple[int, int]] = set()
+        self._added: set[tuple[int, int, int]] = set()
         self._folders: dict[tuple[int, int], int] = {}
-        self._files: dict[tuple[int, int], int] = {}
+        self._files: dict[tuple[int, int, int], int] = {}
 
-    def __contains__(self, key: tuple[int, int]) -> bool:
+    def __contains__(self, key: tuple[int, int, int]) -> bool:
         return key in self._durable or key in self._added
 
-    def add(self, key: tuple[int, int]) -> None:
+    def add(self, key: tuple[int, int, int]) -> None:
         """Something is on disk as soon as the noted folders are synced."""
         self._added.add(key)
 
@@ -43,13 +44,12 @@ class UnsyncedFiles:
         if (key := identity(descriptor)) not in self._folders:
             self._folders[key] = os.dup(descriptor)
 
-    def note_file(self, descriptor: int) -> tuple[int, int]:
-        """A file has grown, or what it had is to be confirmed; returns its device and inode."""
-        if (key := identity(descriptor)) not in self._files:
+    def note_file(self, key: tuple[int, int, int], descriptor: int) -> None:
+        """A file has grown, or what it had is to be confirmed."""
+        if key not in self._files:
             self._files[key] = os.dup(descriptor)
-        return key
 
-    def sync(self) -> dict[tuple[int, int], OSError]:
+    def sync(self) -> dict[tuple[int, int, int], OSError]:
         """Sync all files, and then all folders; returns the files that could not be.
 
         Raises:
@@ -63,7 +63,7 @@ class UnsyncedFiles:
         self._durable |= self._added | (self._files.keys() - failed.keys())
         return failed
 
-    def cut(self, key: tuple[int, int], *, before: int, after: int) -> None:
+    def cut(self, key: tuple[int, int, int], *, before: int, after: int) -> None:
         """Give a file that could not be synced its old size, unless it has been continued.
 
         The caller holds its lock. What stays otherwise are the first of the right bytes.

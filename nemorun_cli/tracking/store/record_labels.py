@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.model import clock, labels
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.tracking.store.record_paths import Place
+
+SERVER: Final = ".server"  # what a server has of its own in the folder where it collects records
+RECEIVED: Final = "incoming"  # of this, the part that receives files
 
 
 def declared_tags(openings: Iterable[sessions.Session]) -> list[str]:
@@ -62,12 +65,30 @@ def note(place: Place, text: str, *, by: str) -> None:
     _append(place, {"noted": text}, by=by)
 
 
+def require_original(place: Place) -> None:
+    """Refuse to change a record in the folder of a server, which has the files of its machine and no others.
+
+    Raises:
+        UsageError: it is a server's copy.
+    """
+    folder = place.record
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        if os.path.isdir(f"{folder}/{SERVER}/{RECEIVED}"):
+            raise UsageError(
+                f"{place.prefix} is a server's copy, in {folder}, of a record of another machine, which is"
+                " only read here",
+                hint="do this on the machine that wrote it",
+            )
+
+
 def require_own(place: Place) -> None:
     """Refuse to add a file to a record of another user, who could not read it, nor the record then.
 
     Raises:
-        UsageError: the record belongs to another user.
+        UsageError: the record belongs to another user, or is a server's copy.
     """
+    require_original(place)
     try:
         is_own = owners.is_own(place.record)
     except FileNotFoundError:

@@ -17,6 +17,8 @@ import pytest
 from conftest import eventually
 from support.served import served
 
+from nemorun_cli.serve.access import Access
+from nemorun_cli.serve.site import Site
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
@@ -123,6 +125,27 @@ def test_a_token_signs_in_and_out(server: Served, page: Page) -> None:
     assert page.evaluate(SESSION) is None
     assert server.ask("GET", "/v1/whoami", token=session).status == 401
     assert server.ask("GET", "/v1/whoami", token=token).status == 200
+
+
+@pytest.mark.parametrize("choice", ["keep", "replace"])
+def test_another_user_replaces_no_session_unasked(server: Served, page: Page, choice: str) -> None:
+    """An address that signs in another user asks first, whoever sent it; a used one signs nobody out."""
+    signed_in(server, page)
+    mine = page.evaluate(SESSION)
+    access = Access(Site(root=server.own.parent, home=server.own, dash_roots=(), own=server.own))
+    address = f"{server.url}/#t={access.printed_token('mallory')}"
+    page.goto(address)
+    page.get_by_text("You are signed in as alice. This address signs in as mallory.").wait_for()
+    page.locator("#content").wait_for()
+    assert page.evaluate(SESSION) == mine
+    page.locator(f"#{choice}").click()
+    page.locator("#other").wait_for(state="hidden")
+    user = "alice" if choice == "keep" else "mallory"
+    page.locator("#user").get_by_text(user).wait_for()
+    assert (page.evaluate(SESSION) == mine) is (choice == "keep")
+    page.goto(address)
+    page.get_by_text("does not sign in any more").wait_for()
+    page.locator("#user").get_by_text(user).wait_for()
 
 
 @pytest.mark.parametrize("decision", ["approve", "deny"])

@@ -110,6 +110,7 @@ def test_a_second_server_is_refused(server: Served, exp: Exp) -> None:
         (("--tls-cert", "missing.pem"), "missing.pem"),
         (("--quota", "many"), "--quota"),
         (("--dash-root", "x", "--root", "y"), "exclude"),
+        (("--control", "--root", "y"), "replicas"),
         (("tokens",), "exp serve token add"),
     ],
     ids=" ".join,
@@ -151,7 +152,7 @@ def test_tls_encrypts(tmp_path: Path) -> None:
 
 
 def test_a_unix_socket_is_of_its_user_alone(other_users: tuple[OtherUser, OtherUser], tmp_path: Path) -> None:
-    """A socket is 0600 from the start, a stale one is replaced, and another user cannot connect."""
+    """A socket is 0600 from the start, a stale one is replaced, and another user never gets an answer."""
     _, stranger = other_users
     folder = stranger.top / "sockets"
     folder.mkdir()
@@ -170,6 +171,14 @@ def test_a_unix_socket_is_of_its_user_alone(other_users: tuple[OtherUser, OtherU
             sys.executable, "-c", f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
         )
         assert "PermissionError" in refused.stderr
+        path.chmod(0o666)  # as on a file system without modes
+        asking = (
+            f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(path)!r})\n"
+            "try: s.sendall(b'GET /v1/hello HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'); print(s.recv(99))\n"
+            "except ConnectionError: print(b'')"
+        )
+        ignored = stranger.run(sys.executable, "-c", asking)
+        assert (ignored.stdout.strip(), ignored.stderr) == ("b''", "")
     assert not path.exists()
 
 

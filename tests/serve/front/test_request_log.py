@@ -20,7 +20,7 @@ CODE = "a-code-that-nobody-may-read"
 
 
 def test_a_fault_is_logged_without_what_the_request_contains(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault gives 500 and a traceback in the log; no token, query, `Referer` or body is in either."""
     site = Site(root=tmp_path, home=tmp_path / "home", dash_roots=(), own=tmp_path / ".server")
@@ -29,7 +29,7 @@ def test_a_fault_is_logged_without_what_the_request_contains(
     headers = {"authorization": f"Bearer {token}", "referer": f"http://127.0.0.1:8300/#t={CODE}"}
     with caplog.at_level(logging.INFO, logger="nemorun_cli.serve"):
         served = asyncio.run(ask(app, "GET", f"/v1/views/records?text={CODE}", headers=headers))
-        (site.own / "tokens.json").write_text('{"format": "exp.tokens/1", "tokens": [{"id": 7}]}')
+        monkeypatch.setattr(app.state.access, "caller", None)  # to call it is a fault
         failed = asyncio.run(ask(app, "POST", f"/v1/link?code={CODE}", headers=headers, body=CODE.encode()))
     assert served.status in {200, 400}
     assert failed.status == 500

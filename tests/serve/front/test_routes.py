@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from support.asgi import Reply, ask
 
 from nemorun_cli.serve.app import endpoints, make_app
 from nemorun_cli.serve.caller import Scope
+from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.serve.site import Site
 
 if TYPE_CHECKING:
@@ -35,6 +37,13 @@ anybody  POST           /api/device/poll
 anybody  POST           /api/device/start
 anybody  POST           /v1/logout
 anybody  POST           /v1/session
+control  POST           /v1/control/experiments/{owner}/{home}/{id}/cancel
+control  POST           /v1/control/experiments/{owner}/{home}/{id}/note
+control  POST           /v1/control/experiments/{owner}/{home}/{id}/rerun
+control  POST           /v1/control/experiments/{owner}/{home}/{id}/resume
+control  POST           /v1/control/experiments/{owner}/{home}/{id}/tag
+control  POST           /v1/control/records/{prefix:path}/.record/note
+control  POST           /v1/control/records/{prefix:path}/.record/tag
 read     GET            /api/experiments/{rest:path}
 read     GET            /api/nodes/{id}
 read     GET            /api/nodes/{id}/download
@@ -200,7 +209,8 @@ def test_a_scope_is_needed(app: Starlette) -> None:
     tokens = app.state.access.tokens
     reader = tokens.add("alice", scopes={Scope.READ}).secret
     writer = tokens.add("alice", scopes={Scope.WRITE}).secret
-    for needs, token in (("write", reader), ("read", writer)):
+    everything = tokens.add("alice", scopes={Scope.READ, Scope.WRITE}).secret
+    for needs, token in (("write", reader), ("read", writer), ("control", everything)):
         requests = [
             (method, sample(path), token)
             for kind, methods, path in rows()
@@ -210,6 +220,27 @@ def test_a_scope_is_needed(app: Starlette) -> None:
         replies = asked(app, requests)
         assert {reply.status for reply in replies} == {403}
         assert {reply.json["message"] for reply in replies} == {f"the token lacks the scope {needs}"}
+
+
+def test_damaged_tokens_are_named_in_the_log_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With a damaged file of tokens, requests that need one get 503, and no answer names the file."""
+    damaged = make_app(site(tmp_path), hosts=())
+    path = tmp_path / ".server" / "tokens.json"
+    path.write_text("{")
+    path.chmod(0o600)
+    requests = [(next(iter(methods)), sample(route), "exp_x") for _, methods, route in rows()]
+    refused = [reply for reply in asked(damaged, requests) if reply.status >= 500]
+    with_token = sum(needs != "anybody" for needs, _, _ in rows())
+    assert len(refused) >= with_token
+    assert {reply.status for reply in refused} == {503}
+    assert all(reply.json["code"] == "out_of_order" for reply in refused)
+    assert not any(str(tmp_path).encode() in reply.body for reply in asked(damaged, requests))
+    assert str(path) in caplog.text
+
+
+def test_any_text_can_be_in_an_error() -> None:
+    """A message may have the name of a file that is no UTF-8."""
+    assert json.loads(bytes(refusal(400, "usage", "no \udcff").body))["message"] == "no \udcff"
 
 
 def test_with_a_token_unknown_paths_and_methods_are_named(app: Starlette) -> None:
