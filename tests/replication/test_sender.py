@@ -360,7 +360,6 @@ def test_another_major_version_is_refused(
     assert {request.path for request in proxy.seen} == {"/v1/hello"}
 
 
-<<<<<<< HEAD
 def test_a_long_row_arrives(local: LocalRecords) -> None:
     """A row that is longer than one append, such as 30,000 params, arrives, and is read there."""
     with (record := local.open()).run:
@@ -372,8 +371,6 @@ def test_a_long_row_arrives(local: LocalRecords) -> None:
     assert len(there(local).data().params.get()) == 30_000
 
 
-=======
->>>>>>> sender
 def largest_resident(pid: int) -> int:
     """The most KiB that a process had in memory; `ru_maxrss` counts those of the process that forked it."""
     with contextlib.suppress(OSError):
