@@ -78,6 +78,26 @@ def test_each_kind_of_damage_is_found(root: Path) -> None:
     assert json.dumps(checked(report.to_json()))
 
 
+def test_a_missing_content_is_damage_once_its_opening_has_ended(root: Path, tmp_path: Path) -> None:
+    """What rows name and what is not there is a note while more may arrive, and then a problem; once each."""
+    record = root / "alice/p/x/.record"
+    (content,) = record.glob("blobs/*/*")
+    content.unlink()
+    (index,) = (record / "files").iterdir()
+    index.write_bytes(index.read_bytes() * 2)
+    (problem,) = check(root).problems
+    assert (problem.kind, root / problem.path) == ("missing", content)
+    assert "on its machine: exp sync alice/p/x --url ADDRESS --dash-root FOLDER" in problem.remedy
+    (opening,) = (record / "openings").iterdir()
+    opening.write_bytes(opening.read_bytes().splitlines(keepends=True)[0])
+    report = check(root)
+    assert (report.exit_code, report.problems) == (0, [])
+    assert [(note.kind, note.path) for note in report.notes] == [("missing", problem.path)]
+    checked(report.to_json())
+    said = Exp(home=tmp_path / "home", folder=tmp_path)("serve", "check", "--root", root)
+    assert "no problems, 1 not here yet, or lost" in said.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [["rm", "{}", "--force"], ["tag", "{}", "+x"], ["note", "{}", "text"], ["close", "{}"]],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.model import clock, labels
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.tracking.store.record_paths import Place
-
-SERVER: Final = ".server"  # what a server has of its own in the folder where it collects records
-RECEIVED: Final = "incoming"  # of this, the part that receives files
 
 
 def declared_tags(openings: Iterable[sessions.Session]) -> list[str]:
@@ -74,7 +71,7 @@ def require_original(place: Place) -> None:
     folder = place.record
     while (above := os.path.dirname(folder)) != folder:
         folder = above
-        if os.path.isdir(f"{folder}/{SERVER}/{RECEIVED}"):
+        if sessions.is_collected(folder):
             raise UsageError(
                 f"{place.prefix} is a server's copy, in {folder}, of a record of another machine, which is"
                 " only read here",
