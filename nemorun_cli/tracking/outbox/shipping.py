@@ -6,6 +6,7 @@ Nothing here fails or delays a training loop: the sender is a process of its own
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -46,7 +47,6 @@ class Shipping:
         self.is_default = is_default
         self.is_new = False  # whether the prefix was made for this record, so that no server can have it
         self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
-        # A wrong value is an error now, and not when the training has ended.
         self._patience = DRAIN if is_default and addresses.in_task() else drain()
 
     def check(self, prefix: str) -> str | None:
@@ -295,11 +295,7 @@ def of_experiment(dash_url: str | bool | None) -> Shipping | None:  # noqa: FBT0
 
 
 def drain() -> float:
-    """The seconds of `$EXP_DRAIN`.
-
-    Raises:
-        InvalidValueError: it is no number of seconds.
-    """
+    """The seconds of `$EXP_DRAIN`; the default if it is no number of seconds, which is reported once."""
     text = os.environ.get(DRAIN_VARIABLE)
     if not text:
         return DRAIN
@@ -307,11 +303,16 @@ def drain() -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise InvalidValueError(
-            f"{DRAIN_VARIABLE} is {shown(text)}", hint="it is a number of seconds, and 0 does not wait"
-        )
-    return seconds
+    if 0 <= seconds < float("inf"):
+        return seconds
+    _tell_wrong_drain(text)
+    return DRAIN
+
+
+@functools.lru_cache(maxsize=1)
+def _tell_wrong_drain(text: str) -> None:
+    line = f"tracking: {DRAIN_VARIABLE} is {shown(text)}, and no number of seconds: it counts as {DRAIN:g}"
+    console.show(sys.stderr, lambda: line)
 
 
 def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:

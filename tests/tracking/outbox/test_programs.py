@@ -598,3 +598,17 @@ def test_sync_needs_a_server_and_a_record(root: Path) -> None:
         Experiment("alice/p/n", dash_root=root).sync()
     with pytest.raises(NotFoundError, match="no record"):
         Experiment("alice/p/n", dash_root=root, dash_url="https://exp.example.org").sync(1)
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "nan", "inf"])
+def test_a_wrong_drain_ends_no_training(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An EXP_DRAIN that is no number of seconds is reported once, and the default holds."""
+    shipping._tell_wrong_drain.cache_clear()
+    monkeypatch.setenv("EXP_DRAIN", text)
+    ships = [shipping.Shipping("http://127.0.0.1:9", is_default=False) for _ in range(2)]
+    assert {each._patience for each in ships} == {shipping.DRAIN}
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"EXP_DRAIN is {text!r}" in told
