@@ -232,8 +232,10 @@ class Shipping:
         self.fetch(place, timeout=None if end is None else max(0.0, end - time.monotonic()))
         return is_delivered
 
-    def fetch(self, place: Place, *, timeout: float | None) -> None:
-        """Get what the server has of a record and this machine has not, if it answers; in a task nothing.
+    def fetch(self, place: Place, *, timeout: float | None) -> Pull | None:
+        """Get what the server has of a record and this machine has not, if it answers.
+
+        Returns how that ended; None if the server was not asked, as in a task.
 
         Args:
             place: the record.
@@ -244,7 +246,29 @@ class Shipping:
 
             with contextlib.suppress(OSError):  # the outbox cannot be written
                 markers.prepare(self.outbox(place))
-                pulling.pull(self.outbox(place), place.prefix, limit=timeout)
+                return pulling.pull(self.outbox(place), place.prefix, limit=timeout)
+        return None
+
+    def absent(self, place: Place, pulled: Pull | None) -> NotFoundError:
+        """The error for a record that is not here, nor came from the server.
+
+        Args:
+            place: the record.
+            pulled: how asking the server ended, if it was asked.
+        """
+        here = f"there is no record at {place.prefix!r} in {place.root}"
+        if pulled is None:
+            return NotFoundError(f"{here}, and {self.url} was not asked for it")
+        if pulled.result is type(pulled.result).NO_RECORD:
+            return NotFoundError(
+                f"{here}, nor on {self.url}, or your token may not read it there",
+                hint=f"check the prefix; what the token allows: exp whoami {self.url}",
+            )
+        reason = f" ({pulled.message})" if pulled.message else ""
+        return NotFoundError(
+            f"{here}, and {self.url} does not say whether it has it{reason}",
+            hint=f"try again when it can be reached, or log in: exp login {self.url}",
+        )
 
     def _wait(self, outbox: Outbox, place: Place, names: tuple[str, str], *, patience: float) -> bool:
         """Whether the server has all of an opening, within so many seconds; its markers have these names."""
