@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,7 +119,45 @@ def test_a_record_that_was_written_without_a_server_can_be_sent(local: LocalReco
     assert local.differences() == []
     code, _, err = exp(local, "sync", "--dash-root", str(local.root), "a/b/c", "--url", local.outbox.url)
     assert code == 3
-    assert "a/b/c" in err or "no record" in err
+    assert "a/b/c" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nosuch/record"],
+        ["nosuch/*"],
+        ["latest"],
+        ["nosuch"],
+        ["--dash-root", "/nope"],
+        ["--url", "http://127.0.0.1:1"],
+        ["{prefix}", "nosuch/record"],
+    ],
+)
+def test_what_does_not_exist_is_not_delivered(local: LocalRecords, words: list[str]) -> None:
+    """A name, folder or server that nothing here belongs to is exit 3, with and without `--status`."""
+    logged(local)
+    root = [] if "--dash-root" in words else ["--dash-root", str(local.root)]
+    for more in ([], ["--status"]):
+        code, out, err = exp(
+            local, "sync", *root, *(word.format(prefix=local.prefix) for word in words), *more
+        )
+        assert (code, out) == (3, ""), err
+        assert err.startswith("exp: ")
+
+
+def test_sync_with_a_url_looks_in_the_local_folder(local: LocalRecords) -> None:
+    """A record in `.dash` of this folder, or in a folder that a sender noted, is found without an option."""
+    logged(local)
+    Path(local.root.parent, ".dash").symlink_to(local.root)
+    code, _, err = in_process.run(
+        ["sync", local.prefix, "--url", local.outbox.url],
+        program="exp",
+        folder=local.root.parent,
+        env=dict(os.environ),
+    )
+    assert (code, err.strip()) == (0, f"all has arrived at {local.outbox.url}")
+    assert local.differences() == []
 
 
 def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
@@ -134,6 +173,26 @@ def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
     finally:
         sender.kill()
         sender.wait()
+
+
+@pytest.mark.parametrize("has_sender", [False, True])
+def test_what_the_server_lost_is_sent_again(local: LocalRecords, *, has_sender: bool) -> None:
+    """With `--url` the server itself is asked, also by a sender that knows what it had."""
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    logged(local)
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_SENDER_LINGER": "60"}) if has_sender else None
+    try:
+        if sender is not None:
+            eventually(lambda: locks.is_held(Path(local.outbox.lock)))
+        assert sync(local)[0] == 0
+        for lost in ("metrics", ""):
+            shutil.rmtree(local.replica / local.prefix / ".record" / lost)
+            assert sync(local, local.prefix, "--url", local.outbox.url)[0] == 0
+            assert local.differences() == []
+    finally:
+        if sender is not None:
+            sender.kill()
+            sender.wait()
 
 
 @pytest.mark.parametrize("has_sender", [False, True])
@@ -246,6 +305,7 @@ def test_the_text_is_for_people(local: LocalRecords) -> None:
     code, out, err = exp(local, "sync", "--dash-root", str(local.root))
     assert (code, out) == (0, "")
     assert err.strip() == f"all has arrived at {local.outbox.url}"
+    (local.root / "none").mkdir()
     code, out, err = exp(local, "sync", "--dash-root", str(local.root / "none"))
     assert (code, out, err.strip()) == (0, "", "nothing here is sent to a server")
 

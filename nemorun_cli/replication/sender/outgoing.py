@@ -100,6 +100,8 @@ class Outgoing:
     _files: list[LocalFile] = field(default_factory=list)
     _put: dict[str, tuple[int, int]] = field(default_factory=dict)  # sizes and times of whole files as sent
     _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
+    _is_seen: bool = False  # whether all files were looked at since a refusal was dropped
+    _must_ask: bool = False  # whether the server is asked what it has before anything is sent
     _compared: set[str] = field(default_factory=set)  # files that the server has the beginning of
     _tried: dict[str, float] = field(default_factory=dict)  # monotonic: when a problem occurred
     _is_single: bool = False  # whether each file is sent by itself
@@ -113,6 +115,7 @@ class Outgoing:
     def look(self) -> None:
         """Read the sizes of the files here; of what is refused as a whole keep nothing: it may be much."""
         self._files = [] if self.is_stuck else self.source.files()
+        self._is_seen = not self.is_stuck
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -132,6 +135,7 @@ class Outgoing:
             if now - tried >= age:
                 del self._tried[path]
                 self._refused[path] = self.problems.pop(path)
+                self._is_seen = self._is_confirmed = False
 
     @property
     def pending_files(self) -> list[LocalFile]:
@@ -162,13 +166,26 @@ class Outgoing:
         """Use what an earlier sender knew; the server corrects what is wrong."""
         self.on_server, self._put = dict(known.sizes), dict(known.whole)
 
+    def forget(self) -> None:
+        """Believe nothing that is known about the server, and ask it: it may have lost files."""
+        self.on_server, self._is_confirmed, self._must_ask = None, False, True
+        self._put.clear()
+        self._compared.clear()
+
     def confirm(self, client: Client) -> bool:
-        """Whether the server has all, by its own word, since the last byte was sent."""
+        """Whether the server has all, by its own word.
+
+        It was asked after the last byte was sent, and after the last look at the files here, of which none
+        was left out because of a refusal.
+        """
+        if not self._is_seen or self.problems:
+            return False
         if not self._is_confirmed:
             if not self._ask_sizes(client, again=True):
                 return False
             self._note_missing(self.on_server or {})
-        return not self.pending_files
+        sizes = self.on_server or {}
+        return not self.pending_files and all(sizes.get(file.path, -1) >= file.size for file in self._files)
 
     def _take_sizes(self, sizes: dict[str, int]) -> None:
         self.on_server = sizes
@@ -191,6 +208,10 @@ class Outgoing:
         Raises:
             RemoteError: of the server or of the way to it; what concerns a file is kept as a problem.
         """
+        if self._must_ask:
+            if not self._ask_sizes(client, again=True):
+                return False
+            self._must_ask = False
         if in_batches and not self._is_single:
             return self._has_address() and self._send_in_batches(client)
         if not self._ask_sizes(client):
