@@ -77,7 +77,36 @@ class CancelDocument(TypedDict):
 class CheckProblemFields(TypedDict):
     """One problem."""
 
-    kind: Literal["content", "row", "ledger", "document", "foreign", "link", "shared", "unreadable"]
+    kind: Literal[
+        "content",
+        "missing",
+        "row",
+        "ledger",
+        "document",
+        "foreign",
+        "link",
+        "shared",
+        "unreadable",
+    ]
+    path: str
+    message: str
+    remedy: str
+
+
+class CheckNoteFields(TypedDict):
+    """One note."""
+
+    kind: Literal[
+        "content",
+        "missing",
+        "row",
+        "ledger",
+        "document",
+        "foreign",
+        "link",
+        "shared",
+        "unreadable",
+    ]
     path: str
     message: str
     remedy: str
@@ -94,6 +123,7 @@ class CheckDocument(TypedDict):
     files: int
     bytes: int
     problems: list[CheckProblemFields]
+    notes: list[CheckNoteFields]
 
 
 class CloseRecordFields(TypedDict):

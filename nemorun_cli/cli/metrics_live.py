@@ -151,9 +151,8 @@ class WatchedTarget:
 
     def _is_over(self, snapshot: Snapshot) -> bool:
         if snapshot.status is ExperimentStatus.INTERRUPTED:
-            terminal.warn(
-                f"{snapshot.files.id} is INTERRUPTED; continue with: exp resume {snapshot.files.id}"
-            )
+            then = "" if snapshot.is_replica else f"; continue with: exp resume {snapshot.files.id}"
+            terminal.warn(f"{snapshot.files.id} is INTERRUPTED{then}")
             self.code = snapshot.exit_code
             return True
         task = self._target.task

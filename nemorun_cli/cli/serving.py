@@ -105,6 +105,9 @@ def site(
             "--control and --root exclude each other",
             hint="nobody acts on replicas: serve the home of the machine that runs them with --control",
         )
+    for given in map(path, dash_roots):
+        if not given.is_dir():
+            terminal.warn(f"--dash-root {given}: there is no such folder yet")
     usual = os.environ.get("EXP_DASH_ROOT")
     roots = dict.fromkeys(
         [home.dash, *([expanded(usual).absolute()] if usual else []), *map(path, dash_roots)]

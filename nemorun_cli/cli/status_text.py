@@ -188,12 +188,14 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
 def next_commands(snapshot: Snapshot) -> str:
     """The commands that are useful next."""
     which = snapshot.files.id
+    failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
+    why = f"exp why {which} {failed} · " if failed else ""
+    if snapshot.is_replica:  # nothing acts on it
+        return f"{why}exp logs {which} · exp events {which}"
     if snapshot.not_observed:
         return f"exp status {which} --observe · exp logs {which}"
     if snapshot.status is ExperimentStatus.RUNNING:
         return f"exp attach {which} · exp logs {which} -f · exp cancel {which}"
     if snapshot.status is ExperimentStatus.COMPLETED:
         return f"exp logs {which} · exp show {which}"
-    failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
-    why = f"exp why {which} {failed} · " if failed else ""
     return f"{why}exp logs {which} · exp resume {which}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 import json
 import os
 import stat
@@ -15,7 +16,7 @@ from nemorun_cli.system import locks, owners
 from nemorun_cli.system.files import RefusedFileError, at_most, make_folder, open_to_read, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -100,10 +101,15 @@ class PrivateJson:
         return LedgerDamagedError(f"{self.path} is not used: {reason}", hint=hint)
 
     @contextlib.contextmanager
-    def changed(self, *, is_durable: bool = True) -> Iterator[dict[str, Any]]:
+    def changed(self, *, is_durable: bool = True, blanked: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
         """A copy of the content, which replaces the file when the block ends, unless it is unchanged.
 
         Other writers wait until then.
+
+        Args:
+            is_durable: whether the change must survive a power failure once the block has ended.
+            blanked: ASCII texts in the file, looked at after the block. If the disk is full, all of them are
+                overwritten with zeros where they are, instead of the change.
 
         Raises:
             LockHeldError: another process keeps the lock.
@@ -125,7 +131,13 @@ class PrivateJson:
                 content = {"format": self._form, **content}
                 data = json.dumps(content, indent=1).encode() + b"\n"
                 with self._writing():
-                    write_whole(self.path, data, is_durable=is_durable)
+                    try:
+                        write_whole(self.path, data, is_durable=is_durable)
+                    except OSError as error:
+                        texts = list(blanked)
+                        if not texts or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                            raise
+                        _blank(self.path, texts)
         finally:
             os.close(descriptor)
 
@@ -140,6 +152,19 @@ class PrivateJson:
     def __del__(self, close: Callable[[int], None] = os.close) -> None:  # `os` is None when Python ends
         if (descriptor := getattr(self, "_descriptor", None)) is not None:
             close(descriptor)
+
+
+def _blank(path: Path, texts: Iterable[str]) -> None:
+    """Overwrite texts in a file with zeros, each with one write, so that the file is never half changed."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        data = os.pread(descriptor, LARGEST, 0)
+        for text in texts:
+            if (at := data.find(text.encode("ascii"))) >= 0:
+                os.pwrite(descriptor, b"0" * len(text), at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _require_own(folder: Path) -> None:

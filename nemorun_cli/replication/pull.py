@@ -71,7 +71,7 @@ class Pulled(NamedTuple):
     reason: str | None
 
 
-class Watchdog:
+class AnswerWatchdog:
     """Ends this process, by SIGALRM, if a server that answers slowly holds it, also in a library.
 
     Args:
@@ -107,7 +107,7 @@ def pull(
     *,
     kind_of: Callable[[str], FileKind | None] = shapes.of_record,
     inside: str,
-    watchdog: Watchdog | None = None,
+    watchdog: AnswerWatchdog | None = None,
     listed: Callable[[], object] = bool,
 ) -> Pulled:
     """Get the files that do not exist here, and the rest of those that are a beginning of the server's.
@@ -130,7 +130,7 @@ def pull(
         RemoteError: the server is away or refuses.
         OSError: a file cannot be written, as with a full disk.
     """
-    watchdog = watchdog or Watchdog()
+    watchdog = watchdog or AnswerWatchdog()
     with watchdog:
         client.hello()
         sizes = client.sizes(address)
@@ -180,7 +180,7 @@ class _Wanted(NamedTuple):
     size: int
 
 
-def _pull_file(client: Client, wanted: _Wanted, *, inside: str, watchdog: Watchdog) -> bool:
+def _pull_file(client: Client, wanted: _Wanted, *, inside: str, watchdog: AnswerWatchdog) -> bool:
     """Pull one file; returns whether it is new or longer here.
 
     What has arrived of a content stays when the pull ends, also by a signal; the next one continues it.
@@ -223,9 +223,8 @@ def _stage(folder: int, name: str, *, largest: int) -> tuple[int, str]:
         RefusedFileError: another process receives this file now.
     """
     staged = f"{STAGED}{short_name(name)}"
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     for _ in range(TRIES):
-        descriptor = os.open(staged, flags, FILE_MODE, dir_fd=folder)
+        descriptor = descriptor_to_change(staged, folder=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -234,6 +233,7 @@ def _stage(folder: int, name: str, *, largest: int) -> tuple[int, str]:
         except OSError:  # no locks on this file system
             os.close(descriptor)
             staged = f"{staged}-{os.getpid()}-{os.urandom(4).hex()}"
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             return os.open(staged, flags | os.O_EXCL, FILE_MODE, dir_fd=folder), staged
         status = os.fstat(descriptor)
         with contextlib.suppress(FileNotFoundError):
@@ -271,7 +271,7 @@ def _is_written_here(path: str) -> bool:
     return False
 
 
-def _fetch(client: Client, address: str, stream: BinaryIO, size: int, watchdog: Watchdog) -> None:
+def _fetch(client: Client, address: str, stream: BinaryIO, size: int, watchdog: AnswerWatchdog) -> None:
     """Append what is missing of the first `size` bytes that the server has of a file."""
     begin = stream.seek(0, os.SEEK_END)
     missing = size - begin
@@ -321,7 +321,7 @@ def pull_record(
     prefix: str,
     *,
     limit: float | None = None,
-    watchdog: Watchdog | None = None,
+    watchdog: AnswerWatchdog | None = None,
     listed: Callable[[], object] = bool,
 ) -> Pulled:
     """Pull a record into a folder of records.
@@ -355,7 +355,7 @@ def create_record(outbox: Outbox, prefix: str, *, limit: float | None = None) ->
     was_asked = _is_recent(note)
     client = Client(outbox.url, tokens.required(outbox.url), limit=limit)
     try:
-        with Watchdog(limit):
+        with AnswerWatchdog(limit):
             client.hello()
             with contextlib.suppress(OSError):
                 make_folder(os.path.dirname(note))
@@ -408,7 +408,9 @@ def main(arguments: list[str]) -> int:
         if options.create:
             return DONE if create_record(outbox, options.prefix, limit=limit) else EXISTS
         root = outbox_files.root_of(outbox)
-        pull_record(outbox.url, root, options.prefix, limit=limit, watchdog=Watchdog(limit), listed=listed)
+        pull_record(
+            outbox.url, root, options.prefix, limit=limit, watchdog=AnswerWatchdog(limit), listed=listed
+        )
     except NotFoundError as error:
         sys.stderr.write(f"{error.message}\n")
         return NO_RECORD

@@ -14,10 +14,11 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from nemorun_cli.errors import ExpError, NotFoundError, UsageError
 from nemorun_cli.serve import live_topics
+from nemorun_cli.serve.answers import json_answer
 from nemorun_cli.serve.bounded_threads import BoundedThreads
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
@@ -97,7 +98,7 @@ class TabStream:
             self.wake.set()
 
     def end(self, reason: str) -> None:
-        """End the stream, and tell why."""
+        """End the stream, with the reason as its last event."""
         self.end_reason = reason
         self.wake.set()
 
@@ -282,7 +283,7 @@ async def _change(request: Request) -> Response:
     _subscribe(request, stream, added)
     stream.wake.set()
     hub.look_now()
-    return JSONResponse(stream.to_json())
+    return json_answer(request, stream.to_json())
 
 
 def _texts(value: Any) -> list[str]:

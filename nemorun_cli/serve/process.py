@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import resource
+import shlex
 import signal
 import socket
 import sys
@@ -23,9 +24,12 @@ from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.connections import BoundedConnection
 from nemorun_cli.system import locks, owners, process_limits, user
 from nemorun_cli.system.files import make_folder
+from nemorun_cli.tracking.outbox import markers
+from nemorun_cli.tracking.store import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import FrameType
 
     from starlette.applications import Starlette
@@ -111,14 +115,20 @@ def run(site: Site, where: Listening, *, logs_requests: bool, on_ready: Callable
         on_ready: is called once the server listens.
 
     Raises:
-        UsageError: the address cannot be used, another server serves the same, or files belong to others.
+        UsageError: the address or the folder cannot be used, another server serves the same, or files belong
+            to others.
     """
     require_own(site)
+    if site.root is not None:
+        require_usable_root(site.root)
     where.require_safe()
     process_limits.allow_many_files()
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     BoundedConnection.most = min(limits.MOST_CONNECTIONS, max(files - OWN_FILES, 1))
-    make_folder(site.own)
+    try:
+        make_folder(site.own)
+    except OSError as error:
+        raise UsageError(f"{site.own} cannot be created: {error.strerror}") from error
     with _locked(site), contextlib.closing(listening.bound(where)) as bound:
         port = None if where.uds is not None else int(bound.getsockname()[1])
         app = make_app(site, hosts=where.hosts)
@@ -156,6 +166,28 @@ def require_own(site: Site) -> None:
             )
         if distrust := owners.distrust(folder):
             raise UsageError(distrust.message, hint=distrust.remedy)
+
+
+def require_usable_root(root: Path) -> None:
+    """Refuse a folder in which a server would spoil, or be spoilt by, what is there already.
+
+    Raises:
+        UsageError: it is no folder, or in the folder of another server, or programs of this machine write
+            records there and send them.
+    """
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"--root {root} is not a folder", hint="name a folder; a missing one is created")
+    for above in root.parents:
+        if sessions.is_collected(str(above)):
+            raise UsageError(
+                f"--root {root} is in {above}, the folder of another server",
+                hint=f"serve that folder: exp serve --root {shlex.quote(str(above))}; or choose another one",
+            )
+    if (root / markers.FOLDER).is_dir():
+        raise UsageError(
+            f"--root {root} has records that programs of this machine send to a server",
+            hint=f"to show them: exp serve --dash-root {shlex.quote(str(root))}; to collect: another folder",
+        )
 
 
 def _config(app: Starlette, where: Listening) -> uvicorn.Config:

@@ -49,6 +49,7 @@ BATCH_FORMAT: Final = "exp.batch/1"
 _RECORDS: Final = "/v1/records/"
 _EXPERIMENTS: Final = "/v1/experiments/"
 _MOST_AT_ONCE: Final = 8  # threads, each with the body of one request in memory
+_MOST_BATCHES: Final = 2  # requests with several files at once: each has many descriptors open
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
 _GZIP: Final = "gzip"
@@ -86,6 +87,7 @@ class _Replicas:
         self._root = site.root
         self._store = ReplicaStore(site) if site.root is not None else None
         self._limiter: CapacityLimiter | None = None
+        self._batches: CapacityLimiter | None = None
 
     @property
     def store(self) -> ReplicaStore:
@@ -139,6 +141,13 @@ class _Replicas:
                 return call
         raise store_refusal.not_found("such address")
 
+    @property
+    def batches(self) -> CapacityLimiter:
+        """Held while several files are written together."""
+        if self._batches is None:
+            self._batches = CapacityLimiter(_MOST_BATCHES)
+        return self._batches
+
     async def run(self, function: Callable[[], T]) -> T:
         """Run what works on files in a thread."""
         if self._limiter is None:
@@ -159,6 +168,11 @@ class _Call:
     def store(self) -> ReplicaStore:
         """The store of all replicas."""
         return self._replicas.store
+
+    @property
+    def batches(self) -> CapacityLimiter:
+        """Held while several files are written together."""
+        return self._replicas.batches
 
     @property
     def file(self) -> ReplicaFile:
@@ -246,7 +260,8 @@ async def _sizes(call: _Call) -> Response:
 async def _write(call: _Call) -> Response:
     """Take several small files of a replica, each as `_patch` or `_put` would."""
     body = await _body(call)
-    paths, outcomes = await call.run(_written, call, body)
+    async with call.batches:
+        paths, outcomes = await call.run(_written, call, body)
     for path, outcome in zip(paths, outcomes, strict=True):
         if not isinstance(outcome, StoreRefusal):
             call.has_changed(path)

@@ -35,6 +35,7 @@ BYTES: Final = 32  # random bytes of a token
 LONGEST_NAME: Final = 100  # characters
 USE_STEP: Final = 60.0  # seconds between two notes about the use of one token
 DEFAULT_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
+REVOKED: Final = "0" * 64  # the digest of a token that was revoked while the disk was full
 ANY_PARTS: Final = "**"
 _WILD: Final = frozenset("*?")
 _MANY: Final = 10_000  # tokens of a server
@@ -156,6 +157,7 @@ class Tokens:
         known, index = self._indexed
         if content is not known:
             index = {token.digest: token for token in map(self._token, content.get("tokens", []))}
+            index.pop(REVOKED, None)
             self._indexed = content, index
         return index
 
@@ -251,7 +253,7 @@ class Tokens:
         return NewToken(token, secret)
 
     def revoke(self, which: Sequence[str]) -> list[Token]:
-        """Remove tokens at once, with those whose logins they approved, and return them.
+        """Remove tokens at once, with those whose logins they approved, and return them; also on a full disk.
 
         Args:
             which: ids, or names of users, which stand for all their tokens.
@@ -260,7 +262,8 @@ class Tokens:
             NotFoundError: one of these is unknown; then none is removed.
             LedgerError: the file cannot be read or written.
         """
-        with self._file.changed() as content:
+        blanked: list[str] = []
+        with self._file.changed(blanked=blanked) as content:
             tokens = [self._token(entry) for entry in content.get("tokens", [])]
             known = {name for token in tokens for name in (token.id, token.user)}
             if unknown := [name for name in which if name not in known]:
@@ -273,6 +276,7 @@ class Tokens:
                 tokens, {token.id for token in tokens if {token.id, token.user} & set(which)}
             )
             content["tokens"] = [token.entry() for token in tokens if token.id not in removed]
+            blanked += [token.digest for token in tokens if token.id in removed]
         return [token for token in tokens if token.id in removed]
 
     def log_out(self, token_id: str) -> None:

@@ -117,7 +117,12 @@ def _key_paths(home: Home) -> tuple[Path, Path]:
 
 
 def _key(home: Home) -> bytes | None:
-    """The key under which this user's experiments are marked, made if it is missing; None if it cannot be."""
+    """The key under which this user's experiments are marked, made if it is missing; None if it cannot be.
+
+    A server's copies have none: no experiment is created there.
+    """
+    if home.is_replica:
+        return None
     for path in _key_paths(home):
         with contextlib.suppress(PermissionError):
             if (key := _read_key(path)) is not None:

@@ -560,6 +560,19 @@ class Home:
         """
         return self.directory.parent.parent.name == EXPERIMENTS_OF_SERVER
 
+    def require_original(self) -> None:
+        """Refuse a home of copies that a server received.
+
+        Raises:
+            UsageError: it is one.
+        """
+        if self.is_replica:
+            raise UsageError(
+                f"{self.directory} is a server's copy of the experiments of another machine, which is only"
+                " read here",
+                hint="do this on the machine where they ran",
+            )
+
     @property
     def root_of_replicas(self) -> Path:
         """The root of the server that has these copies, where the records of the experiments are."""

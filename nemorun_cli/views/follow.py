@@ -114,6 +114,7 @@ class Watch:
             torn=0,
             seen=time.time(),
             stall=self._look_for_stall(holder) if state == "alive" else None,
+            is_replica=self.files.is_replica,
         )
         if state not in ("alive", "ended") or snapshot.stall:
             snapshot = observe.look(self.files, home=self.home.directory, others=self.others)

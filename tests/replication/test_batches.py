@@ -62,3 +62,33 @@ def test_a_server_that_knows_no_batches_gets_single_files(local: LocalRecords, p
     local.deliver()
     assert [local.differences(prefix) for prefix in prefixes] == [[]] * COUNT
     assert not any(request.method == "PATCH" and ".record/" not in request.path for request in proxy.seen)
+
+
+def test_a_batch_at_which_the_server_fails_is_sent_as_single_files(
+    local: LocalRecords, proxy: CuttingProxy
+) -> None:
+    """After a request with several files that is answered with 500, each file has a request of its own."""
+    proxy.faults.answers = lambda request: (
+        answer("500 Oops", body=b"{}", Content_Type="application/json")
+        if request.method == "PATCH" and ".record/" not in request.path
+        else None
+    )
+    prefixes = many(local)
+    sender = local.deliver()
+    assert [local.differences(prefix) for prefix in prefixes] == [[]] * COUNT
+    assert sender.failures <= COUNT
+
+
+def test_a_file_of_a_batch_that_is_refused_is_left_alone(local: LocalRecords, proxy: CuttingProxy) -> None:
+    """A file that the server refuses as a part of a batch is a problem of its own, and the others arrive."""
+    prefixes = many(local)
+    for prefix in prefixes[:-1]:
+        folder = local.replica / prefix / ".record" / "params"
+        folder.mkdir(parents=True)
+        (folder / next((local.root / prefix / ".record" / "params").iterdir()).name).mkdir()
+    sender = local.deliver()
+    assert local.differences(prefixes[-1]) == []
+    for prefix in prefixes[:-1]:
+        problems = sender._works[prefix].outgoing.problems
+        assert [path.partition("/")[0] for path in problems] == ["params"]
+    assert any(request.method == "PATCH" and ".record/" not in request.path for request in proxy.seen)

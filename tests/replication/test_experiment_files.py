@@ -152,7 +152,7 @@ def test_logs_that_are_not_shipped_are_said_to_be(replica: Exp, original: Path, 
     "command",
     [
         *(["resume"], ["rerun"], ["cancel"], ["tag", "{id}", "+x"], ["note", "{id}", "text"]),
-        *(["fsck", "{id}", "--repair"],),
+        *(["fsck", "{id}", "--repair"], ["rm", "{id}"], ["gc", "--older", "0s", "--trash", "0s"]),
     ],
     ids=lambda command: command[0],
 )
@@ -163,6 +163,30 @@ def test_a_copy_never_acts(replica: Exp, original: Path, command: list[str]) -> 
     refused = replica(*words, *([original.name] if len(words) == 1 else []), code=2)
     assert "server's copy" in refused.stderr
     assert {path: path.stat().st_mtime_ns for path in replica.home.rglob("*")} == before
+
+
+def test_hints_at_a_copy_name_only_commands_that_read(replica: Exp) -> None:
+    """What is suggested next is possible there: neither a resume nor a cancellation."""
+    for command in (["status"], ["show"], ["wait"], ["attach"]):
+        said = replica(*command, code=None)
+        assert "resume" not in said.stdout + said.stderr
+        assert "cancel " not in said.stdout + said.stderr
+    assert "hint: exp why shipped" in replica("status", code=None).stderr
+
+
+def test_reading_a_copy_writes_nothing_there(replica: Exp) -> None:
+    """No command that reads leaves a file among those that the server received, also not a key."""
+    before = sorted(replica.home.rglob("*"))
+    for command in (
+        ["logs", "latest", "first"],
+        ["why", "latest"],
+        ["metrics"],
+        ["list"],
+        ["events"],
+        ["doctor"],
+    ):
+        replica(*command, code=None)
+    assert sorted(replica.home.rglob("*")) == before
 
 
 def test_a_copy_that_was_copied_does_not_run_either(replica: Exp, original: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support import small_disks
 
 from nemorun_cli.errors import (
     InvalidValueError,
@@ -251,6 +252,27 @@ def test_revoke_refuses_what_it_does_not_know(site: Site, access: Access) -> Non
     assert len(Tokens(site.own).all()) == 3
     access.tokens.revoke(["alice"])
     assert [token.id for token in Tokens(site.own).all()] == [other.id]
+
+
+def test_a_token_is_revoked_on_a_full_disk(tmp_path: Path) -> None:
+    """Tokens and the logins that they approved end at once, also where nothing can be written."""
+    with small_disks.mounted(tmp_path / "disk", 256):
+        access = Access(Site(root=tmp_path, home=tmp_path, dash_roots=(), own=tmp_path / "disk/.server"))
+        lost, kept = access.tokens.add("alice"), access.tokens.add("bob")
+        approved = access.tokens.add("alice", made_by=lost.token.id)
+        session = access.sessions.begin(lost.token.id)
+        assert access.caller(bearer(session.secret))  # and the files that were replaced are closed
+        with small_disks.full(tmp_path / "disk"):
+            with pytest.raises(LedgerError, match="No space left"):
+                access.tokens.add("carol")
+            ended = Tokens(tmp_path / "disk/.server").revoke([lost.token.id])
+            assert [token.id for token in ended] == [lost.token.id, approved.token.id]
+            for secret in (lost.secret, approved.secret, session.secret):
+                assert access.caller(bearer(secret)) is None
+            assert access.caller(bearer(kept.secret))
+            assert [token.id for token in access.tokens.all()] == [kept.token.id]
+        access.tokens.add("carol")
+        assert [token.user for token in access.tokens.all()] == ["bob", "carol"]
 
 
 def test_the_last_use_of_a_token_is_noted(site: Site, access: Access) -> None:

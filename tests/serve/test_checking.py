@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import replica_sites
 from support.formats import checked
+from support.workspace import Exp
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.serve.store.checking import check
@@ -75,6 +76,44 @@ def test_each_kind_of_damage_is_found(root: Path) -> None:
     assert f"rm {content}" in damaged.remedy
     assert "exp sync alice/p/x --url ADDRESS" in damaged.remedy
     assert json.dumps(checked(report.to_json()))
+
+
+def test_a_missing_content_is_damage_once_its_opening_has_ended(root: Path, tmp_path: Path) -> None:
+    """What rows name and what is not there is a note while more may arrive, and then a problem; once each."""
+    record = root / "alice/p/x/.record"
+    (content,) = record.glob("blobs/*/*")
+    content.unlink()
+    (index,) = (record / "files").iterdir()
+    index.write_bytes(index.read_bytes() * 2)
+    (problem,) = check(root).problems
+    assert (problem.kind, root / problem.path) == ("missing", content)
+    assert "on its machine: exp sync alice/p/x --url ADDRESS --dash-root FOLDER" in problem.remedy
+    (opening,) = (record / "openings").iterdir()
+    opening.write_bytes(opening.read_bytes().splitlines(keepends=True)[0])
+    report = check(root)
+    assert (report.exit_code, report.problems) == (0, [])
+    assert [(note.kind, note.path) for note in report.notes] == [("missing", problem.path)]
+    checked(report.to_json())
+    said = Exp(home=tmp_path / "home", folder=tmp_path)("serve", "check", "--root", root)
+    assert "no problems, 1 not here yet, or lost" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["rm", "{}", "--force"], ["tag", "{}", "+x"], ["note", "{}", "text"], ["close", "{}"]],
+    ids=lambda command: command[0],
+)
+def test_a_record_that_a_server_collects_is_only_read(root: Path, tmp_path: Path, command: list[str]) -> None:
+    """Nothing is removed from, or added to, the copy of a record."""
+    opening = next((root / "alice/p/x/.record/openings").iterdir())
+    opening.write_bytes(opening.read_bytes().splitlines(keepends=True)[0])
+    before = sorted(root.rglob("*"))
+    refused = Exp(home=tmp_path / "home", folder=tmp_path)(
+        *(word.format("alice/p/x") for word in command), "--dash-root", root, code=2
+    )
+    assert "alice/p/x is a server's copy" in refused.stderr
+    assert "hint: do this on the machine that wrote it" in refused.stderr
+    assert sorted(root.rglob("*")) == before
 
 
 def test_a_folder_that_others_could_change_is_refused(root: Path, tmp_path: Path) -> None:

@@ -207,6 +207,27 @@ def test_records_of_all_folders_that_experiments_name_are_shown(exp: Exp) -> Non
         assert alice.json("/v1/views/records")["total"] == 0
 
 
+def test_tasks_without_a_supervisor_show_the_ends_they_recorded(exp: Exp) -> None:
+    """A local server shows the ends that orphaned tasks recorded, as the command does, and writes nothing."""
+    exp(
+        "run",
+        exp.spec("name: orphan\ntasks: {one: {inline: 'exit 3'}, two: {inline: ':'}}\n"),
+        "-q",
+        code=None,
+    )
+    files = find("orphan", home=Home(exp.home)).files
+    files.ledger.write_bytes(batch([json.dumps(event) for event in interrupted(events_of(files))]))
+    before = files.ledger.read_bytes()
+    with reading(local(exp.home)) as (alice,):
+        (entry,) = alice.json(EXPERIMENTS)["experiments"]
+        tasks = alice.json(places(alice)[0])["tasks"]
+    assert files.ledger.read_bytes() == before
+    command = exp("status", files.id, "--json").json
+    shown = {task["id"]: (task["status"], task["exit_code"]) for task in tasks}
+    assert shown == {task["id"]: (task["status"], task["exit_code"]) for task in command["tasks"]}
+    assert entry["counts"]["FAILED"] == 1
+
+
 @pytest.fixture
 def collected(made: Exp, tmp_path: Path) -> Path:
     """The root of a collector with a copy of an experiment that seems to run on another machine."""

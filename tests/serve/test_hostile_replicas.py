@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -148,3 +149,28 @@ def test_text_that_is_not_unicode_is_listed_and_announced(tmp_path: Path, part: 
         shutil.rmtree(tmp_path / "alice/p/more")
         for path in (tmp_path / ".server").glob("cache.sqlite*"):
             path.unlink()
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\r\nX-Injected: 1", "\u202e", "\x00", "🙂" * 200])
+def test_no_name_of_a_file_breaks_an_answer(tmp_path: Path, name: str) -> None:
+    """A content has its headers, and the error where it is missing its message, for any name and type."""
+    checksum = hashlib.sha256(b"x").hexdigest()
+    saved = {**SAVED["saved"], "filename": name, "contentType": name, "checksum": checksum}
+    write(tmp_path, "alice/p/named", "files/0001-x-1.jsonl", dumped({**SAVED, "saved": saved}))
+    path = f"{RECORDS}/alice/p/named/.record/contents/{checksum}"
+    with reading(collector(tmp_path)) as (bob,):
+        missing = bob.get(path, code=None)
+        assert missing.status_code in {400, 409}
+        blob = tmp_path / "alice/p/named/.record/blobs" / checksum[:2] / checksum
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(b"x")
+        answer = bob.get(path, code=200 if missing.status_code == 409 else 400)
+        assert "x-injected" not in answer.headers
+        assert answer.headers["content-type"] in {"application/octet-stream", "application/json"}
+
+
+def test_a_filter_need_not_be_unicode(tmp_path: Path) -> None:
+    """A list whose filters are no text finds nothing, and is no fault of the server."""
+    with reading(collector(tmp_path)) as (bob,):
+        assert bob.get(f"{RECORDS}?text=%ED%A0%80&tag=%FF&sort=%ED%A0%80", code=400).json()["code"] == "usage"
+        assert bob.get(f"{RECORDS}?text=%ED%A0%80&tag=%FF&owner=%00&prefix=%FF*").json()["total"] == 0

@@ -20,7 +20,7 @@ from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
 from nemorun_cli.serve import record_documents
-from nemorun_cli.serve.index import background, cache_file, record_index
+from nemorun_cli.serve.index import background, cache_file, experiment_index, folder_cache, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
 if TYPE_CHECKING:
@@ -268,6 +268,37 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
         (tmp_path / "alice/a/.record").rename(tmp_path / ".server/a")
         alice.app.state.changes.record("alice/a")
         assert [entry["prefix"] for entry in alice.json(RECORDS)["records"]] == ["bob/b"]
+
+
+def test_no_request_waits_for_a_look_at_all_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a collector looks again at all folders, requests are answered; then what it found is listed."""
+    ready, names = threading.Event(), folder_cache.FolderCache.names
+    replica(tmp_path, "alice/a")
+    (tmp_path / ".experiments/alice/far-0a1b2c3d/experiments").mkdir(parents=True)
+    with reading(collector(tmp_path)) as (alice,):
+        assert alice.json(RECORDS)["total"] == 1
+
+        def slow(own: folder_cache.FolderCache, folder: str) -> tuple[str, ...]:
+            is_look = threading.current_thread().name == "exp-look"
+            assert is_look or not folder.startswith(str(tmp_path / "alice")), (
+                "a request looked at the folders"
+            )
+            assert not is_look or ready.wait(60)
+            return names(own, folder)
+
+        monkeypatch.setattr(folder_cache.FolderCache, "names", slow)
+        for module in (record_index, experiment_index):
+            monkeypatch.setattr(module, "COLLECTOR_INTERVAL", 0.0)
+            monkeypatch.setattr(module, "LEAST_REST", 0.0)
+        replica(tmp_path, "alice/b")
+        try:
+            assert alice.json(RECORDS)["total"] == 1
+            replica(tmp_path, "alice/c")
+            alice.app.state.changes.record("alice/c", "openings/0001-x-1.jsonl")
+            assert alice.json(RECORDS)["total"] == 2
+        finally:
+            ready.set()
+        assert eventually(lambda: alice.json(RECORDS)["total"] == 3)
 
 
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:

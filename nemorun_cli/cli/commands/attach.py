@@ -35,7 +35,8 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False, quiet:
     except KeyboardInterrupt:
         if not quiet:
             terminal.warn(f"{run.id} continues")
-        terminal.suggest(f"exp attach {run.id} · exp cancel {run.id}", is_wanted=not (quiet or is_json))
+        then = "" if run.files.is_replica else f" · exp cancel {run.id}"
+        terminal.suggest(f"exp attach {run.id}{then}", is_wanted=not (quiet or is_json))
         raise
     if is_json:
         terminal.write_json(document_of(snapshot, ()))  # no spec was read

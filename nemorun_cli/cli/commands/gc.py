@@ -60,6 +60,7 @@ def command(
       exp gc --trash 0s               empty the trash of `exp rm`
     """
     home = Home.from_environment()
+    home.require_original()
     age = None if older is None else _seconds(older, option="--older")
     since_removal = _seconds(trash, option="--trash")
     done = _Collection(home, is_dry=dry_run)

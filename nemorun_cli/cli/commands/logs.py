@@ -118,7 +118,8 @@ def _follow(run: Run, feed: LogFeed, show: Callable[[LogLine], None]) -> int:
                 show(line)
             terminal.flush()
             if snapshot.status is ExperimentStatus.INTERRUPTED:
-                terminal.warn(f"{run.id} is INTERRUPTED; continue with: exp resume {run.id}")
+                then = "" if snapshot.is_replica else f"; continue with: exp resume {run.id}"
+                terminal.warn(f"{run.id} is INTERRUPTED{then}")
                 return snapshot.exit_code
             if _is_all(snapshot, feed):
                 return 0

@@ -77,6 +77,7 @@ def command(
       exp rm --restore 'sweep_*'               all that was removed
     """
     home = Home.from_environment()
+    home.require_original()
     words = list(dict.fromkeys(which or ()))
     if restores:
         if records or yes or dry_run or force:

@@ -23,7 +23,8 @@ def command(
 ) -> int:
     """Check every replica against its checksums.
 
-    Reads all files and changes nothing; the server may run. Prints each problem with its remedy.
+    Reads all files and changes nothing; the server may run. Prints each problem with its remedy. What a
+    record names and lacks is a problem once it has ended; before, it may still arrive.
 
     Examples:
       exp serve check --root /srv/exp
@@ -32,11 +33,12 @@ def command(
     if is_json:
         terminal.write_json(report.to_json())
         return report.exit_code
-    for problem in report.problems:
-        terminal.write_lines([f"{problem.kind}  {problem.path}: {problem.message}", f"  -> {problem.remedy}"])
+    for found in (*report.problems, *report.notes):
+        terminal.write_lines([f"{found.kind}  {found.path}: {found.message}", f"  -> {found.remedy}"])
     count = len(report.problems)
     terminal.say(
         f"checked {report.files} files of {report.records} records and {report.experiments} experiments: "
         f"{count or 'no'} problem{'' if count == 1 else 's'}"
+        + (f", {len(report.notes)} not here yet, or lost" if report.notes else "")
     )
     return report.exit_code

@@ -76,7 +76,8 @@ def command(
       exp sync alice/p/old --url https://exp.example.org    send a record that was written without a server
     """
     from nemorun_cli.replication.sender import delivery, known_roots  # noqa: PLC0415 - not needed to complete words
-    from nemorun_cli.tracking.outbox import changes, notes  # noqa: PLC0415 - the same
+    from nemorun_cli.tracking.access import missed_records  # noqa: PLC0415 - the same
+    from nemorun_cli.tracking.outbox import notes  # noqa: PLC0415 - the same
 
     root = str(targets.root(dash_root))
     server = None if url is None else address.normalized(url, what="--url")
@@ -92,8 +93,8 @@ def command(
         if server is not None and not status:
             _mark(named, home, server)
     if not status:
-        for folder in dict.fromkeys(roots):
-            changes.mark_missed(folder)
+        for folder in roots:
+            missed_records.mark(folder)
     chosen = [
         outbox
         for outbox in delivery.every_outbox(roots, str(home.directory))

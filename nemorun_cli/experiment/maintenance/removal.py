@@ -30,7 +30,7 @@ from nemorun_cli.system import crashpoints, owners, user
 from nemorun_cli.system.files import make_folder, sync
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.outbox.delivery import of_record
-from nemorun_cli.tracking.store import presence, record_paths
+from nemorun_cli.tracking.store import presence, record_labels, record_paths
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -83,9 +83,11 @@ def plan_experiment(
     Raises:
         NotOverError: it runs, or may run; another experiment waits for it; a record is being written; or not
             all of it has arrived on its server.
-        UsageError: its folder is behind a symbolic link; or it, or a record, belongs to another user.
+        UsageError: its folder is behind a symbolic link; it, or a record, belongs to another user; or it is a
+            server's copy.
         LedgerError: it, or a record, cannot be read.
     """
+    files.require_original()
     refuse_link(files.directory, inside=home.directory)
     _require_own(files.directory)
     snapshot = observe.look(files, home=home.directory)
@@ -121,7 +123,7 @@ def plan_record(home: Home, record: Record, *, is_forced: bool = False) -> Remov
     Raises:
         NotOverError: it is being written, or RUNNING for all that is known; or not all of it has arrived on
             its server.
-        UsageError: its folder is behind a symbolic link, or belongs to another user.
+        UsageError: its folder is behind a symbolic link, or belongs to another user; it is a server's copy.
     """
     delivery = of_record(record.place)
     copies = (delivery.url,) if delivery is not None and delivery.is_complete else ()
@@ -129,6 +131,7 @@ def plan_record(home: Home, record: Record, *, is_forced: bool = False) -> Remov
 
 
 def _record_item(record: Record, home: Home, *, is_forced: bool) -> TrashItem:
+    record_labels.require_original(record.place)
     _refuse_open(record, home)
     delivery = None if is_forced else of_record(record.place)
     if delivery is not None and not delivery.is_complete:

@@ -233,6 +233,7 @@ def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
     """Turn until the server has all, or refuses, or has not answered a few times."""
     failures = 0
     next_show = 0.0
+    has_looked_again = False
     while True:
         before = sender.failures
         is_moving = sender.turn()
@@ -252,7 +253,10 @@ def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
         elif is_moving:
             failures = 0
         if sender.error is None and sender.is_done:
-            return
+            if has_looked_again:
+                return
+            has_looked_again = True  # a verdict that it wrote itself at its first look has a marker
+            sender.look_soon()
         if not is_moving:
             time.sleep(PAUSE)
 

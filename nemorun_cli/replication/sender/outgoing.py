@@ -183,17 +183,13 @@ class Outgoing:
         if not self._is_confirmed:
             if not self._ask_sizes(client, again=True):
                 return False
-            self._note_missing(self.on_server or {})
+            self._take_sizes(self.on_server or {})
         sizes = self.on_server or {}
         return not self.pending_files and all(sizes.get(file.path, -1) >= file.size for file in self._files)
 
     def _take_sizes(self, sizes: dict[str, int]) -> None:
         self.on_server = sizes
         self._is_confirmed = True
-        self._note_missing(sizes)
-
-    def _note_missing(self, sizes: Mapping[str, int]) -> None:
-        """Send whole files again that the server has not, or with another size."""
         for file in self._files:
             if file.kind is FileKind.WHOLE and sizes.get(file.path) != file.size:
                 self._put.pop(file.path, None)
@@ -212,8 +208,8 @@ class Outgoing:
             if not self._ask_sizes(client, again=True):
                 return False
             self._must_ask = False
-        if in_batches and not self._is_single:
-            return self._has_address() and self._send_in_batches(client)
+        if in_batches and not self.is_stuck and not self._is_single:
+            return self._send_in_batches(client)
         if not self._ask_sizes(client):
             return False
         return self._send_singly(client, self._files)
@@ -228,10 +224,12 @@ class Outgoing:
 
     def _send_in_batches(self, client: Client) -> bool:
         """Send what is small together, in the order of the files, and the others singly."""
+        if not self._has_address():
+            return False
         parts: list[tuple[LocalFile, BatchPart]] = []
         sent, size = False, 0
         going = [file for file in self._files if file.kind is not FileKind.CONTENT and self._may_go(file)]
-        for file in going:
+        for file in sorted(going, key=lambda file: file.path in self._breaks):
             part = self._part(file)
             more = 0 if part is None else len(part.data)
             is_full = size + more > self.pace.batch * 3 // 4 or len(parts) >= protocol.MOST_PARTS
@@ -254,7 +252,11 @@ class Outgoing:
         offset = None if file.kind is FileKind.WHOLE else (self.on_server or {}).get(file.path, 0)
         if file.size - (offset or 0) > LARGEST_PART or (offset and file.path not in self._compared):
             return None
-        if not file.path.isascii() or file.path.startswith(("files/", "labels/")):
+        if (
+            not file.path.isascii()
+            or file.path.startswith(("files/", "labels/"))
+            or file.path in self._breaks
+        ):
             return None
         try:
             data = self.source.read(file.path, offset or 0, LARGEST_PART + 1)
@@ -274,7 +276,7 @@ class Outgoing:
             answer = client.write(self.source.address, [part for _, part in parts], asks_sizes=asks_sizes)
         except RemoteError as error:
             if error.fault in OF_ALL:
-                self._is_single = error.fault is RemoteFault.BROKEN  # to see at which file
+                self._is_single |= error.fault is RemoteFault.BROKEN  # it may be because of one of them
                 raise
             if error.fault is RemoteFault.FORBIDDEN:
                 self._stop("", error.fault, error.message)
@@ -296,9 +298,9 @@ class Outgoing:
         """Note what the server did with a file of a batch."""
         if isinstance(outcome, RemoteError):
             raise outcome
+        self._was_taken(file.path)
         if part.offset is None:
             self._put[file.path] = file.size, file.mtime_ns
-        self._was_taken(file.path)
         self._compared.add(file.path)
         if outcome > (self.on_server or {}).get(file.path, 0) or part.offset is None:
             self._set(file.path, outcome)
@@ -334,28 +336,25 @@ class Outgoing:
     def _ask_sizes(self, client: Client, *, again: bool = False) -> bool:
         if not self._has_address():
             return False
-        try:
-            if again or self.on_server is None:
+        if again or self.on_server is None:
+            try:
                 self.on_server = client.sizes(self.source.address) or {}
-                self._is_confirmed = True
-        except RemoteError as error:
-            if error.fault in OF_ALL:
-                raise
-            self._stop("", error.fault, error.message)
-            return False
+            except RemoteError as error:
+                if error.fault in OF_ALL:
+                    raise
+                self._stop("", error.fault, error.message)
+                return False
+            self._is_confirmed = True
         return True
 
     def _has_address(self) -> bool:
-        """Whether it can be sent; what the server has is forgotten if it goes to another address now."""
+        """Whether its place on the server is known; with another one all begins from zero."""
         if self.is_stuck:
             return False
         try:
             address = self.source.address
-        except RemoteError as error:
-            if error.fault in OF_ALL:
-                raise
-            self._stop("", error.fault, error.message)
-            return False
+        except RemoteError:
+            raise
         except (ExpError, OSError) as error:
             self._stop("", UNREADABLE, str(error))
             return False

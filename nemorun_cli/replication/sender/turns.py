@@ -197,6 +197,10 @@ class OutboxSender:
         """Whether something that can be sent was not, or was not looked at yet."""
         return bool(self._waiting) or any(each.is_behind for each in self._works.values())
 
+    def look_soon(self) -> None:
+        """Look at the markers and the files with the next turn."""
+        self._next_look = 0.0
+
     def close(self) -> None:
         """Write the last state, and close the connection."""
         self._note(is_last=True)

@@ -206,7 +206,7 @@ class CacheFile:
 
 
 def _is_of_query(error: sqlite3.Error) -> bool:
-    """Whether an error is that of the query, such as one that is too deep: it says nothing about the file."""
+    """Whether an error is that of the query, such as one that is too deep, and not of the file."""
     if isinstance(error, sqlite3.OperationalError):
         is_of_file = error.sqlite_errorcode != sqlite3.SQLITE_ERROR or str(error).startswith("no such ")
         return not is_of_file

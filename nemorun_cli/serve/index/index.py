@@ -45,7 +45,7 @@ class Index:
         self.site = site
         self.cache = CacheFile(site.own / CACHE)
         self.digests: dict[tuple[str, str], tuple[str, str]] = {}
-        self.records = RecordIndex(self.cache, is_collector=site.root is not None)
+        self.records = RecordIndex(self.cache, is_announced=site.root is not None)
         self.experiments = ExperimentIndex(self.cache, site)
         self.series = SeriesIndex(self.cache)
         self._generation = self.cache.generation
@@ -57,6 +57,8 @@ class Index:
         """Listen to no more changes, and close the cache."""
         self._end()
         self._background.close()
+        self.records.close()
+        self.experiments.close()
         self.cache.close()
 
     def _changed(self, change: Change) -> None:

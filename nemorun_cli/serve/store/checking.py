@@ -6,12 +6,12 @@ import hashlib
 import json
 import shlex
 import stat
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError, NotFoundError
-from nemorun_cli.serve.store import replica_addresses, root_folder
+from nemorun_cli.serve.store import missing_contents, replica_addresses, root_folder
 from nemorun_cli.serve.store.replica_addresses import EXPERIMENTS, kind_of
 from nemorun_cli.serve.store.store_refusal import StoreRefusal
 from nemorun_cli.storage import ledger
@@ -43,6 +43,7 @@ _KINDS: Final[dict[str, Kind | None]] = {
 _SEND_AGAIN: Final = (
     "remove it ({remove}), and send it again from its own machine: exp sync {what} --url ADDRESS"
 )
+_SEND: Final = "on its machine: exp sync {what} --url ADDRESS --dash-root FOLDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ReplicaProblem:
     """One file that is not as it should be.
 
     Attributes:
-        kind: a word for scripts: content, row, ledger, document, foreign, link, shared or unreadable.
+        kind: a word for scripts: content, missing, row, ledger, document, foreign, link, shared, unreadable.
         path: the file, below the folder of the replicas.
         message: what is wrong.
         remedy: what to do.
@@ -73,6 +74,7 @@ class CheckReport:
         files: the number of their files.
         size: the bytes of their files.
         problems: those found, in the order of the paths.
+        notes: what may still arrive, in the same order.
     """
 
     root: Path
@@ -81,6 +83,7 @@ class CheckReport:
     files: int = 0
     size: int = 0
     problems: list[ReplicaProblem] = field(default_factory=list)
+    notes: list[ReplicaProblem] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +101,7 @@ class CheckReport:
             "files": self.files,
             "bytes": self.size,
             "problems": [asdict(problem) for problem in self.problems],
+            "notes": [asdict(note) for note in self.notes],
         }
 
 
@@ -123,8 +127,10 @@ def check(root: Path) -> CheckReport:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 _count(report, path)
+                _look_for_missing(report, path)
             report.problems += _problems(report, path, entry)
     report.problems.sort(key=lambda problem: problem.path)
+    report.notes.sort(key=lambda note: note.path)
     return report
 
 
@@ -134,6 +140,24 @@ def _count(report: CheckReport, path: str) -> None:
         report.experiments += len(parts) == _DEPTH + 1
     else:
         report.records += parts[-1] == RECORD
+
+
+def _look_for_missing(report: CheckReport, path: str) -> None:
+    """What a record names and lacks: damage once it has ended, a note as long as more may arrive."""
+    if (prefix := missing_contents.prefix_of(path)) is None:
+        return
+    remedy = _SEND.format(what=shlex.quote(prefix))
+    try:
+        for lost in missing_contents.missing(report.root, prefix):
+            message = f"{lost.named_by} names it, and it is not here"
+            problem = ReplicaProblem("missing", f"{path}/{lost.path}", message, remedy)
+            if lost.has_ended:
+                report.problems.append(problem)
+            else:
+                message = f"{message} yet, or is lost"
+                report.notes.append(replace(problem, message=message))
+    except (ExpError, OSError):  # a link, or what cannot be read: that file is reported itself
+        return
 
 
 def _problems(report: CheckReport, path: str, entry: os.DirEntry[str]) -> Iterator[ReplicaProblem]:

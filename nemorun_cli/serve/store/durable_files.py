@@ -120,7 +120,7 @@ class DurableFiles:
 
 
 def key_of(file: ReplicaFile, descriptor: int) -> tuple[int, int, int]:
-    """What tells a file on disk from others, also from an earlier one with its inode."""
+    """What distinguishes a file on disk from others, also from an earlier one with its inode."""
     return (*identity(descriptor), hash(file.full))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from nemorun_cli.errors import LedgerError, UsageError
+from nemorun_cli.errors import LedgerError
 from nemorun_cli.tracking.outbox import addresses, markers, sender_process
 from nemorun_cli.tracking.store import record_paths, sessions
 
@@ -31,18 +31,3 @@ def changed(place: Place, *, starts_sender: bool = True) -> None:
             markers.mark(outbox, f"change-{record_paths.unique()}", prefix=place.prefix)
             if starts_sender and not addresses.in_task():
                 sender_process.ensure(outbox)
-
-
-def mark_missed(root: str) -> None:
-    """Mark the records of a folder that name a server, and could not be marked when they were opened."""
-    from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - it needs this module
-    from nemorun_cli.tracking.outbox import delivery  # noqa: PLC0415 - few programs send a folder
-
-    if not os.path.isdir(f"{root}/{markers.FOLDER}"):
-        return
-    boxes = delivery.Outboxes(root)
-    with contextlib.suppress(OSError, UsageError):  # the folder cannot be read
-        for prefix in reader.prefixes(root):
-            if (url := boxes.missed(record_paths.Place(root, prefix))) is not None:
-                outbox = markers.of_records(root, url)
-                markers.mark(outbox, f"sync-{record_paths.unique()}", prefix=prefix)

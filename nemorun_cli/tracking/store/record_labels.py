@@ -62,12 +62,30 @@ def note(place: Place, text: str, *, by: str) -> None:
     _append(place, {"noted": text}, by=by)
 
 
+def require_original(place: Place) -> None:
+    """Refuse to change a record in the folder of a server, which has the files of its machine and no others.
+
+    Raises:
+        UsageError: it is a server's copy.
+    """
+    folder = place.record
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        if sessions.is_collected(folder):
+            raise UsageError(
+                f"{place.prefix} is a server's copy, in {folder}, of a record of another machine, which is"
+                " only read here",
+                hint="do this on the machine that wrote it",
+            )
+
+
 def require_own(place: Place) -> None:
     """Refuse to add a file to a record of another user, who could not read it, nor the record then.
 
     Raises:
-        UsageError: the record belongs to another user.
+        UsageError: the record belongs to another user, or is a server's copy.
     """
+    require_original(place)
     try:
         is_own = owners.is_own(place.record)
     except FileNotFoundError:

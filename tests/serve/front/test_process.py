@@ -112,6 +112,8 @@ def test_a_second_server_is_refused(server: Served, exp: Exp) -> None:
         (("--dash-root", "x", "--root", "y"), "exclude"),
         (("--control", "--root", "y"), "replicas"),
         (("tokens",), "exp serve token add"),
+        (("--root", "/etc/passwd"), "is not a folder"),
+        (("--root", "/proc/none"), "cannot be created"),
     ],
     ids=" ".join,
 )
@@ -120,6 +122,24 @@ def test_what_cannot_be_served_is_refused(exp: Exp, options: tuple[str, ...], wo
     done = exp("serve", *options, code=USAGE)
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def test_a_folder_in_use_for_something_else_is_refused(exp: Exp) -> None:
+    """A server collects neither in the folder of another one, nor where programs keep what they send."""
+    for folder in ("outer/.server", "sent/.outbox"):
+        (exp.folder / folder).mkdir(parents=True, mode=0o700)
+    inner = exp("serve", "--root", "outer/alice", code=USAGE)
+    assert f"is in {exp.folder / 'outer'}, the folder of another server" in inner.stderr
+    sent = exp("serve", "--root", "sent", code=USAGE)
+    assert "programs of this machine send" in sent.stderr
+    assert f"exp serve --dash-root {exp.folder / 'sent'}" in sent.stderr
+    assert not [path for path in exp.folder.rglob(".server") if path.parent.name != "outer"]
+
+
+def test_a_folder_of_records_that_is_not_there_is_named(exp: Exp) -> None:
+    """A mistyped `--dash-root` is warned of: the server would just show nothing."""
+    done = exp("serve", "--dash-root", "mistyped", "--tls-key", "key.pem", code=USAGE)
+    assert f"--dash-root {exp.folder / 'mistyped'}: there is no such folder yet" in done.stderr
 
 
 def test_loopback_is_recognized_by_address() -> None:
