@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -234,12 +234,12 @@ def _show(reports: list[OutboxReport], *, is_status: bool) -> None:
             problem = entry.error or report.error
             rows.append(
                 [
-                    entry.label,
-                    size_text(entry.bytes),
+                    Path(entry.label).name if entry.label.startswith("/") else entry.label,
+                    size_text(entry.bytes) if entry.bytes or entry.files else "unconfirmed",
                     str(entry.files),
                     report.outbox.url,
                     times.brief(report.last),
-                    problem["message"] if problem else ("being sent" if report.is_sending else ""),
+                    _reason(problem, report),
                 ]
             )
     if rows:
@@ -252,4 +252,23 @@ def _show(reports: list[OutboxReport], *, is_status: bool) -> None:
         failed = next((report.error for report in reports if report.error), None)
         terminal.say(failed["message"] if failed else f"all has arrived at {servers}")
     elif is_status:
-        terminal.say("hint: deliver it now: exp sync")
+        for hint in dict.fromkeys(_hint(report) for report in reports if report.entries):
+            terminal.say(f"hint: {hint}")
+
+
+def _reason(problem: dict[str, Any] | None, report: OutboxReport) -> str:
+    """Why something is left, without the address, which has a column."""
+    if problem is None:
+        return "being sent" if report.is_sending else ""
+    text = str(problem["message"]).removeprefix(f"{report.outbox.url} ")
+    for noise in (f" for {report.outbox.url}", "Failed to establish a new connection: "):
+        text = text.replace(noise, "")
+    return text
+
+
+def _hint(report: OutboxReport) -> str:
+    """What to do about what is left: another delivery does not help against everything."""
+    from nemorun_cli.replication import outbox_checks  # noqa: PLC0415 - rarely needed
+
+    remedy = outbox_checks.remedy(report)
+    return "deliver it now: exp sync" if remedy.startswith(("exp sync", "nothing")) else remedy
