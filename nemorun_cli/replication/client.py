@@ -338,6 +338,8 @@ class Client:
             fault = RemoteFault.CONFLICT if status == 409 else RemoteFault.REFUSED  # noqa: PLR2004 - conflict
         message = str(document.get("message") or f"{self.url} answers {status}")[:1000]
         hint = document.get("hint") if isinstance(document.get("hint"), str) else None
+        if hint == "exp login ADDRESS":  # a server does not know by which address it is reached
+            hint = None
         return RemoteError(
             fault,
             message,

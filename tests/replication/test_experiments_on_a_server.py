@@ -155,6 +155,18 @@ def test_a_copy_is_equal_in_every_byte(client: Client) -> None:
     assert not differences(Path(run.home.dash, run.status().history.created["prefix"]), client.records(run))
 
 
+def test_an_experiment_that_the_server_lost_is_sent_again(client: Client) -> None:
+    """`exp sync ID --url` asks the server and sends all; to a server that the spec does not name, nothing."""
+    run = client.start(_task("one", "true"))
+    run.wait(timeout=60)
+    eventually(client.has_all)
+    for which in (run.id, "latest"):
+        shutil.rmtree(client.replica(run))
+        assert "all has arrived" in client("sync", which, "--url", client.server.url).stderr
+        assert client.has_ledger(run)
+    assert "as its spec says" in client("sync", run.id, "--url", "http://127.0.0.1:1", code=2).stderr
+
+
 def test_variables_are_nowhere_on_the_server(client: Client) -> None:
     """Without `tracking.spec`, no byte that the server keeps of an experiment has a value of `env`."""
     (client.exp.folder / "go").touch()

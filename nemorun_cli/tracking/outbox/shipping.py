@@ -203,7 +203,7 @@ class Shipping:
         state = delivery.state(outbox, place.prefix, since=self._opened)
         _gave_up[outbox.folder] = state.last
         if patience or state.error:
-            _tell_left(outbox, place, state)
+            _tell_left(outbox, place, state, opened=self._opened)
 
     def sync(self, place: Place, *, timeout: float | None) -> bool:
         """Wait until the server has all that is written now, and get what it has of other machines.
@@ -279,12 +279,15 @@ class Shipping:
             now = time.monotonic()
             if now >= next_check:
                 next_check = now + CHECK
-                wanted = {
-                    path: size for path, size in delivery.sizes(place).items() if f"/{names[0]}" in path
-                }
-                if wanted and _has(outbox, place.prefix, wanted):
-                    return True
+                sizes = delivery.sizes(place)
+                wanted = {path: size for path, size in sizes.items() if f"/{names[0]}" in path}
+                contents = {path: size for path, size in sizes.items() if path.startswith("blobs/")}
                 state = delivery.state(outbox, place.prefix, since=self._opened)
+                if wanted and _has(outbox, place.prefix, wanted):
+                    if _has(outbox, place.prefix, contents):
+                        return True
+                    if state.is_refused:
+                        return False
                 in_vain = outbox.folder in _gave_up and _gave_up[outbox.folder] == state.last
                 if state.is_final or in_vain or not sender_process.ensure(outbox):
                     return False
@@ -345,20 +348,22 @@ def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:
     return all(remote.get(path, -1) >= size for path, size in wanted.items())
 
 
-def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState) -> None:
+def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState, *, opened: float) -> None:
     import shlex  # noqa: PLC0415 - only for this line
 
-    from nemorun_cli.model import units  # noqa: PLC0415 - the same
+    from nemorun_cli.model import clock, units  # noqa: PLC0415 - the same
 
     left = delivery.pending_bytes(delivery.sizes(place), delivery.acknowledged(outbox, place.prefix))
     size = units.size_text(left) if left else "the end"
-    reason = f" ({state.error})" if state.error else ""
+    is_moving = state.last is not None and clock.unix(state.last) >= opened
+    reason = f" ({state.error})" if state.error else "" if is_moving else " (no answer)"
     is_in_home = place.root == markers.in_home(logins.home(), outbox.url)
     where = "" if is_in_home else f" --dash-root {shlex.quote(place.root)}"
-    _tell(
-        f"tracking: {size} of {place.prefix} has not arrived on {outbox.url} yet{reason};"
-        f" it is sent in the background, or by: exp sync{where}"
-    )
+    text = f"tracking: {size} of {place.prefix} has not arrived on {outbox.url} yet{reason}"
+    if state.is_refused:
+        _tell(f"{text}; it stays here: exp sync --status{where}")
+    else:
+        _tell(f"{text}; it is sent in the background, or by: exp sync{where}")
 
 
 def _tell(text: str) -> None:
