@@ -73,7 +73,7 @@ def supervisor(snapshot: Snapshot) -> str:
     """The state of the supervisor, and the remedy if it has terminated."""
     process = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
     if snapshot.is_replica and not snapshot.is_over:
-        ended = "terminated" if snapshot.supervisor == "gone" else "on another host"
+        ended = "terminated" if snapshot.supervisor == "gone" else "runs on its own machine"
         return f"{ended} ({process}); as of the last report to this server"
     if snapshot.supervisor == "gone":
         state = "not observed" if snapshot.not_observed else "still running"
