@@ -191,7 +191,10 @@ def next_commands(snapshot: Snapshot) -> str:
     failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
     why = f"exp why {which} {failed} · " if failed else ""
     if snapshot.is_replica:  # nothing acts on it
-        return f"{why}exp logs {which} · exp events {which}"
+        from nemorun_cli.views import log_reader  # noqa: PLC0415 - only for a copy
+
+        logs = f"exp logs {which} · " if log_reader.are_shipped(snapshot) else ""
+        return f"{why}{logs}exp events {which}"
     if snapshot.not_observed:
         return f"exp status {which} --observe · exp logs {which}"
     if snapshot.status is ExperimentStatus.RUNNING:

@@ -171,6 +171,7 @@ def test_hints_at_a_copy_name_only_commands_that_read(replica: Exp) -> None:
         said = replica(*command, code=None)
         assert "resume" not in said.stdout + said.stderr
         assert "cancel " not in said.stdout + said.stderr
+        assert "exp logs" not in said.stderr  # they were not sent
     assert "hint: exp why shipped" in replica("status", code=None).stderr
 
 
