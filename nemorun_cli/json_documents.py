@@ -633,6 +633,7 @@ class HelloDocument(TypedDict):
     server: Literal["exp"]
     version: str
     protocols: list[str]
+    extensions: NotRequired[list[str]]
     time: str
     limits: HelloLimitsFields
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 SCRIPT: Final = ROOT / ".ci" / "release.py"
 CHANGELOG: Final = "# Changelog\n\n## HEADING\n\n### Added\n\n- A thing.\n\n## 1.2.2, 2026-01-01\n\n- Old.\n"
+PAGES_OF_SERVER: Final = ["device.html", "icon.svg", "index.html", "page.css", "page.js"]
+"""All files that `exp serve` gives to browsers: they are in the package, and load nothing from elsewhere."""
 TODAY: Final = "2026-02-28"  # not that of the clock, which may reach midnight during a test
 IDENTITY: Final = ("-c", "user.name=n", "-c", "user.email=n@localhost", "-c", "commit.gpgsign=false")
 
@@ -130,7 +132,10 @@ def test_the_packages_have_everything(release: ModuleType, tmp_path: Path) -> No
     wheel, sdist = release.build(ROOT, tmp_path / "dist")
     release.check_contents(ROOT, wheel, sdist)
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if not name.endswith(("status.schema.json", "py.typed"))]
+        present = archive.namelist()
+    names = [name for name in present if not name.endswith(("status.schema.json", "py.typed"))]
+    pages = sorted(name for name in present if name.startswith("nemorun_cli/serve/pages/"))
+    assert [name.rpartition("/")[2] for name in pages] == PAGES_OF_SERVER
     assert release.missing_in_wheel(ROOT, [*names, "tests/test_release.py"], release.version_of(ROOT)) == [
         "nemorun_cli/py.typed is missing",
         "nemorun_cli/schemas/status.schema.json is missing",

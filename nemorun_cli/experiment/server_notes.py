@@ -44,18 +44,26 @@ def line(files: ExperimentFiles, spec: Spec) -> str | None:
     parts = SentParts.of(spec.tracking)
     if not _is_first(files, spec.server, parts):
         return None if reason is None else f"{spec.server}: {reason}"
-    sent = ["records", "ledger", "graph", "ends", "outputs"]
+    sent = ["the records", "ledger", "graph", "ends", "outputs"]
     kept: list[str] = []
-    for name, is_sent in (("logs", parts.logs), ("spec", parts.spec), ("code", parts.code)):
+    keys: list[str] = []
+    for key, name, is_sent in (
+        ("logs", "logs", parts.logs),
+        ("spec", "env values", parts.spec),
+        ("code", "code", parts.code),
+    ):
         (sent if is_sent else kept).append(name)
-    names = {"spec": "env values (spec)"}
-    without = (
-        f", not {', '.join(names.get(name, name) for name in kept)} (tracking: {{NAME: true}})"
-        if kept
-        else ""
-    )
+        if not is_sent:
+            keys.append(f"{key}: true")
+    pronoun = "it" if kept == ["code"] else "them"
+    without = f"; not {_joined(kept, 'or')} (tracking: {{{', '.join(keys)}}} adds {pronoun})" if kept else ""
     obstacle = "" if reason is None else f"; {reason}"
-    return f"to {spec.server} go {', '.join(sent)}{without}{obstacle}"
+    return f"{spec.server} gets {_joined(sent, 'and')}{without}{obstacle}"
+
+
+def _joined(names: list[str], word: str) -> str:
+    """Names as a part of a sentence."""
+    return f" {word} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _obstacle(server: str, prefix: str) -> str | None:

@@ -28,6 +28,7 @@ from nemorun_cli.errors import (
     UsageError,
 )
 from nemorun_cli.model.clock import unix
+from nemorun_cli.storage import announcement
 from nemorun_cli.storage.paths import TRASH_OF_RECORDS, ExperimentFiles, TrashFiles, skip
 from nemorun_cli.system import trees
 from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes, sync, write_whole
@@ -308,6 +309,8 @@ def restore(home: Home, removal: Removal) -> list[TrashItem]:
             move(item.trash, item.path)
             if item.prefix is not None and item.root is not None:
                 changes.changed(record_paths.Place(item.root, item.prefix))
+            else:
+                announcement.changed(ExperimentFiles(Path(item.path)))  # it may have been removed unsent
         except OSError as error:
             raise LedgerError(f"cannot move {item.trash} to {item.path}: {error.strerror}") from error
     for item in away:

@@ -13,7 +13,7 @@ from nemorun_cli.replication import connection, protocol
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from urllib3 import BaseHTTPResponse
 
@@ -36,13 +36,15 @@ _BY_CODE: Final = {
     "exists": RemoteFault.EXISTS,
     "checksum": RemoteFault.CHECKSUM,
     "not_an_exp_server": RemoteFault.NOT_EXP,
+    "quota": RemoteFault.QUOTA,
 }
 _HINTS: Final = {
     RemoteFault.TOKEN: "exp login {url}",
     RemoteFault.FORBIDDEN: "use a prefix that begins with your name there, or log in as its owner",
     RemoteFault.NOT_EXP: "check the address, and whether a proxy or a login page is in between",
     RemoteFault.AWAY: "check the address and the network; what is logged is kept here until it arrives",
-    RemoteFault.FULL: "free space on the server, or raise the quota",
+    RemoteFault.FULL: "free space on the server",
+    RemoteFault.QUOTA: "delete records there and empty the trash, or have the quota raised",
 }
 _CERTIFICATE: Final = (
     f"if an authority of your own has issued its certificate, name that one's in {connection.CA_FILE}"
@@ -57,6 +59,25 @@ class Hello(NamedTuple):
     time: str
     largest_batch: int
     largest_file: int
+    takes_batches: bool
+
+
+class BatchPart(NamedTuple):
+    """Bytes of one of several files: at the offset of a growing one, or a whole one without an offset."""
+
+    path: str
+    data: bytes
+    offset: int | None
+
+
+class BatchAnswer(NamedTuple):
+    """What the server did with each file, in the order of the request: its size there, or why it is refused.
+
+    `sizes` are those of all files of the replica after it, if they were asked for.
+    """
+
+    outcomes: list[int | RemoteError]
+    sizes: dict[str, int] | None
 
 
 class RemoteContent(NamedTuple):
@@ -120,6 +141,7 @@ class Client:
             time=str(document.get("time")),
             largest_batch=_size(limits.get("batch"), protocol.LARGEST_BATCH),
             largest_file=_size(limits.get("file"), protocol.LARGEST_FILE),
+            takes_batches=protocol.BATCHES in _words(document.get("extensions")),
         )
 
     def sizes(self, address: str) -> dict[str, int] | None:
@@ -131,7 +153,9 @@ class Client:
             raise
         if answer.status == 404:  # noqa: PLR2004 - not found
             return None
-        files = self._document(answer).get("files")
+        return self._sizes(self._document(answer).get("files"))
+
+    def _sizes(self, files: object) -> dict[str, int]:
         if not isinstance(files, dict):
             raise self._foreign("its list of files has no files")
         return {
@@ -139,6 +163,37 @@ class Client:
             for path, size in files.items()
             if isinstance(path, str) and type(size) is int and size >= 0
         }
+
+    def write(self, address: str, parts: Sequence[BatchPart], *, asks_sizes: bool) -> BatchAnswer:
+        """Write several small files of a record or an experiment, if the server takes batches."""
+        named = [{"path": part.path, "offset": part.offset, "size": len(part.data)} for part in parts]
+        data = b"".join((json.dumps({"files": named}).encode(), b"\n", *(part.data for part in parts)))
+        query, headers = "?sizes=1" if asks_sizes else "", {"Content-Encoding": "gzip"}
+        document = self._document(
+            self._ask("PATCH", f"{address}{query}", data=_packed(data), headers=headers)
+        )
+        answers = document.get("answers")
+        if not isinstance(answers, list) or len(answers) != len(parts):
+            raise self._foreign("it does not answer for each file")
+        files = document.get("files")
+        return BatchAnswer(
+            [self._outcome(each if isinstance(each, dict) else {}) for each in answers],
+            None if files is None else self._sizes(files),
+        )
+
+    def _outcome(self, answer: dict[str, Any]) -> int | RemoteError:
+        status, size = answer.get("status"), answer.get("size")
+        if type(status) is not int or not (size is None or (type(size) is int and size >= 0)):
+            raise self._foreign("it does not answer for each file")
+        if status == 200:  # noqa: PLR2004 - the file was written
+            return size or 0
+        document = {**answer, "format": "exp.error/1", "hint": answer.get("hint")}
+        headers = {"content-type": "application/json"}
+        if size is not None:
+            headers[protocol.OFFSET.lower()] = str(size)
+        from urllib3 import HTTPHeaderDict  # noqa: PLC0415 - see `connection`
+
+        return self._refused(_Answer(status, HTTPHeaderDict(headers), json.dumps(document).encode()))
 
     def append(self, path: str, offset: int, data: bytes) -> int:
         """Append bytes to a growing file; returns the number of bytes that the server has then.
@@ -386,6 +441,10 @@ def _number(text: str | None) -> int | None:
 
 def _size(value: object, default: int) -> int:
     return value if type(value) is int and value > 0 else default
+
+
+def _words(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _major(version: str) -> str:

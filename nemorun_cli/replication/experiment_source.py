@@ -9,9 +9,10 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.errors import LedgerError
+from nemorun_cli.errors import ExpError, LedgerError, UsageError
 from nemorun_cli.replication import client, credentials, experiment_files
 from nemorun_cli.replication.record_files import LocalFile
+from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 from nemorun_cli.storage import creation_mark
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
@@ -113,9 +114,14 @@ class ExperimentWatched:
         return self._is_over
 
     @property
+    def is_written(self) -> bool:
+        """Whether its supervisor, or a task, is alive."""
+        return not self._is_over
+
+    @property
     def supervised(self) -> tuple[str, str, str] | None:
-        """Its place on the server while a supervisor drives it here; None without one."""
-        with contextlib.suppress(OSError):
+        """Its place on the server while a supervisor drives it here, as far as it is known."""
+        with contextlib.suppress(OSError, ExpError):
             if locks.is_held(ExperimentFiles(self._source.directory).supervisor_lock):
                 return self._source.place
         return None
@@ -125,18 +131,30 @@ class ExperimentWatched:
 def owner(url: str) -> str:
     """The user whose experiments are sent to a server with the token that is used for it.
 
+    It stays until `forget_owners`.
+
     Raises:
         UsageError: there is no token.
-        EngineError: the server does not say whose it is.
+        RemoteError: the server does not say whose it is.
     """
     credential = credentials.token_for(url)
     if credential is None:
         raise credentials.missing(url)
     if credential.user is not None:
         return credential.user
-    from nemorun_cli.replication.login_client import LoginClient  # noqa: PLC0415 - with EXP_TOKEN only
+    from nemorun_cli.replication.login_client import LoginClient, LoginServerAwayError  # noqa: PLC0415 - with EXP_TOKEN only
 
-    return LoginClient(url).whoami(credential.token).user
+    try:
+        return LoginClient(url).whoami(credential.token).user
+    except LoginServerAwayError as error:
+        raise RemoteError(RemoteFault.AWAY, error.message, hint=error.hint) from error
+    except UsageError as error:
+        raise RemoteError(RemoteFault.TOKEN, error.message, hint=error.hint) from error
+
+
+def forget_owners() -> None:
+    """Before a token is read again: it may be another user's."""
+    owner.cache_clear()
 
 
 def name_of_home(home: Home) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def of_outboxes(roots: Iterable[str], home: str) -> Iterator[Check]:
     """Whether what is sent from folders of records, and from a home, has arrived; no server is asked."""
-    for outbox in delivery.outboxes(roots, home):
+    for outbox in delivery.every_outbox(roots, home):
         yield _check(delivery.report(outbox, delivery.SyncChoice()))
 
 
@@ -49,8 +49,8 @@ def _remedy(report: OutboxReport) -> str:
         return f"log in as the owner of the prefix, or have the server allow it; then: {sync}"
     if code == RemoteFault.DIVERGED:
         return f"compare the two copies: nothing is overwritten; the log is {report.outbox.log}"
-    if code == RemoteFault.FULL:
-        return f"free space on the server, or raise the quota; then: {sync}"
+    if code in {RemoteFault.FULL, RemoteFault.QUOTA}:
+        return f"free space on the server, or have the quota raised; then: {sync}"
     if report.is_sending:
         return f"nothing, it is tried again; at once: {sync}"
     return sync

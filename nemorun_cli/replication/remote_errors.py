@@ -6,6 +6,7 @@ import enum
 from typing import Final
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.tracking.outbox import notes
 
 
 class RemoteFault(enum.StrEnum):
@@ -14,6 +15,7 @@ class RemoteFault(enum.StrEnum):
     AWAY = "away"  # no answer, or only a part of one
     BUSY = "busy"  # 429, 503
     FULL = "full"  # 507
+    QUOTA = "quota"  # 507: the limit of the owner of this record alone
     BROKEN = "broken"  # any other 5xx
     TOKEN = "unauthorized"  # noqa: S105 - 401: the token is missing, expired or revoked
     NO_TOKEN = "no_token"  # noqa: S105 - this user has no token for the server
@@ -29,18 +31,7 @@ class RemoteFault(enum.StrEnum):
 
 
 # Faults of the server or of the way to it, which concern all that is pending; the others concern one file.
-OF_ALL: Final = frozenset(
-    {
-        RemoteFault.AWAY,
-        RemoteFault.BUSY,
-        RemoteFault.FULL,
-        RemoteFault.BROKEN,
-        RemoteFault.TOKEN,
-        RemoteFault.NO_TOKEN,
-        RemoteFault.NOT_EXP,
-        RemoteFault.VERSION,
-    }
-)
+OF_ALL: Final = frozenset(map(RemoteFault, notes.OF_ALL))
 
 
 class RemoteError(EngineError):

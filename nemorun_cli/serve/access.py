@@ -33,18 +33,24 @@ class Access:
         self.sessions = sessions.Sessions(site.own, self.tokens)
 
     def caller(self, authorization: str | None) -> Caller | None:
-        """Who makes a request with this value of `Authorization`; None without a valid token."""
+        """Who makes a request with this value of `Authorization`; None without a valid token.
+
+        The use of the token is noted in a file, for which this may wait.
+        """
+        caller = self.known(authorization)
+        if caller is not None:
+            self.tokens.note_use(caller.token_id)
+        return caller
+
+    def known(self, authorization: str | None) -> Caller | None:
+        """The same, without a note."""
         secret = secret_of(authorization)
         if secret is None:
             return None
         if secret.startswith(sessions.START):
-            caller = self.sessions.caller(secret)
-        else:
-            token = self.tokens.of(secret)
-            caller = None if token is None else token.caller
-        if caller is not None:
-            self.tokens.note_use(caller.token_id)
-        return caller
+            return self.sessions.caller(secret)
+        token = self.tokens.of(secret)
+        return None if token is None else token.caller
 
     def is_current(self, caller: Caller) -> bool:
         """Whether the token, or session, of a caller is still valid: for answers that take long.

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from nemorun_cli.errors import UnreadableWarning, UsageError
+from nemorun_cli.serve.bounded_threads import BoundedThreads
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
@@ -20,17 +21,34 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 4096  # characters of a parameter
 MOST: Final = 1000  # parameters of one name
+MOST_CONDITIONS: Final = 100  # of these, if each is a condition of its own: SQLite takes 1000 in all
+SLOW_READS: Final = 8  # threads; more would only share the processor
+SLOW_READS_OF_USER: Final = 4  # of these, for one user
 _Result = TypeVar("_Result")
 
 
 async def off_loop(work: Callable[[], _Result]) -> _Result:
-    """What a function returns that reads files, called in a thread; what is damaged is left out silently."""
+    """What a function returns that reads little, called in a thread."""
+    return await run_in_threadpool(_silent(work))
+
+
+async def slowly(request: Request, work: Callable[[], _Result]) -> _Result:
+    """What a function returns that may read much, called in one of a few threads that are kept for that."""
+    state = request.app.state
+    if not hasattr(state, "slow_reads"):
+        state.slow_reads = BoundedThreads(SLOW_READS, SLOW_READS_OF_USER)
+    threads: BoundedThreads = state.slow_reads
+    return await threads.run(request.state.caller.user, _silent(work))
+
+
+def _silent(work: Callable[[], _Result]) -> Callable[[], _Result]:
+    """The function, for which what is damaged is left out silently."""
 
     def call() -> _Result:
         warnings.filterwarnings("ignore", category=UnreadableWarning)
         return work()
 
-    return await run_in_threadpool(call)
+    return call
 
 
 def json_answer(request: Request, document: Mapping[str, Any]) -> Response:
@@ -76,6 +94,12 @@ class QueryParameters:
     def all(self, name: str) -> list[str]:
         """All values."""
         return self._values.get(name, [])
+
+    def few(self, name: str) -> list[str]:
+        """All values, each of which makes a query deeper."""
+        if len(values := self.all(name)) > MOST_CONDITIONS:
+            raise UsageError(f"{name}: given more than {MOST_CONDITIONS} times")
+        return values
 
     def text(self, name: str) -> str | None:
         """The value; None if it is not given."""

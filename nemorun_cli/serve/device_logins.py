@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nemorun_cli.errors import NotFoundError
 from nemorun_cli.serve.tokens import BYTES, digest_of
 
 if TYPE_CHECKING:
@@ -240,14 +241,17 @@ class DeviceLogins:
                 return None  # revoked since
             if login.token_id is not None and tokens.by_id(login.token_id) is not None:
                 tokens.log_out(login.token_id)
-            new = tokens.add(
-                approver.user,
-                scopes=login.scopes & approver.scopes,
-                prefixes=approver.prefixes,
-                expires=approver.expires,
-                name=login.name,
-                made_by=approver.id,
-            )
+            try:
+                new = tokens.add(
+                    approver.user,
+                    scopes=login.scopes & approver.scopes,
+                    prefixes=approver.prefixes,
+                    expires=approver.expires,
+                    name=login.name,
+                    made_by=approver.id,
+                )
+            except NotFoundError:
+                return None  # revoked at this moment
             login.token_id = new.token.id
             return new
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
-from nemorun_cli.serve import attempt_logs
-from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, text_answer
+from nemorun_cli.serve import attempt_logs, forged_content
+from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
@@ -91,9 +91,10 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
         def work() -> Response:
             index = index_of(request)
             found = experiment_at(request, index, place_of(request))
-            return _not_here(index, found) or json_answer(request, make(request, index, found, given))
+            with forged_content.reading(found.files.id):
+                return _not_here(index, found) or json_answer(request, make(request, index, found, given))
 
-        return await off_loop(work)
+        return await slowly(request, work)
 
     handle.__doc__ = make.__doc__
     return handle
@@ -119,9 +120,9 @@ async def _experiments(request: Request) -> Response:
     for column, values in (("status", statuses), ("owner", given.all("owner")), ("home", given.all("home"))):
         if values:
             chosen.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
-    if names := given.all("name"):
+    if names := given.few("name"):
         chosen.add(" OR ".join(["matches(name, ?)"] * len(names)), *names)
-    for tag in given.all("tag"):
+    for tag in given.few("tag"):
         chosen.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
     if text := given.text("text"):
         chosen.add("instr(searched, ?)", text.lower())
@@ -266,7 +267,8 @@ async def _log(request: Request) -> Response:
         found = experiment_at(request, index, place_of(request))
         if (answer := _not_here(index, found)) is not None:
             return answer
-        snapshot = _look(index, found)
+        with forged_content.reading(found.files.id):
+            snapshot = _look(index, found)
         task = given.text("task")
         if task is None or task not in snapshot.history.tasks:
             raise NotFoundError(f"{found.files.id} has no task {task!r}")
@@ -280,4 +282,4 @@ async def _log(request: Request) -> Response:
             secrets=_secrets(index, snapshot),
         )
 
-    return await off_loop(work)
+    return await slowly(request, work)

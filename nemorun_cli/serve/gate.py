@@ -8,14 +8,13 @@ was forgotten.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
@@ -23,11 +22,12 @@ from nemorun_cli.errors import LedgerError
 from nemorun_cli.serve import browser_rules, limits
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.refusals import out_of_order, refusal, unauthorized
-from nemorun_cli.serve.refused_clients import RefusedClients
+from nemorun_cli.serve.refused_clients import RefusedClients, is_of_ml_dash
+from nemorun_cli.serve.request_slots import RequestSlots, TooManyRequestsError
 from nemorun_cli.serve.sessions import PARAMETER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from starlette.responses import Response
     from starlette.routing import Route
@@ -83,7 +83,9 @@ class Gate:
         self._access = access
         self._hosts = hosts
         self._stopping = stopping
-        self._open: Counter[str] = Counter()
+        self._slots = RequestSlots()
+        self._notes: set[asyncio.Future[None]] = set()
+        self._noting: CapacityLimiter | None = None
         self._refused = RefusedClients()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -132,8 +134,14 @@ class Gate:
         answer.user = caller.user if caller else "-"
         answer.is_page = endpoint.needs is None
         body = limits.BoundedBody(receive, largest=endpoint.largest_body, stopping=self._stopping)
-        with self._counted(caller.token_id if caller else f"@{_client(scope)}"):
-            await self._app(scope, body.receive, answer.send)
+        whose = caller.token_id if caller else f"@{_client(scope)}"
+        try:
+            async with self._slots.one(whose, waits=is_of_ml_dash(_path(scope))):
+                await self._app(scope, body.receive, answer.send)
+        except TooManyRequestsError:
+            message = f"more than {limits.MOST_REQUESTS} requests at once"
+            headers = {} if is_of_ml_dash(_path(scope)) else {"Retry-After": "5"}
+            raise NotPassedError(refusal(429, "too_many_requests", message, headers=headers)) from None
         await answer.end()
 
     def _refuse_foreign(self, method: str, headers: Mapping[str, str]) -> None:
@@ -168,7 +176,7 @@ class Gate:
             raise NotPassedError(out_of_order(error)) from None
         except NotPassedError as refused:
             if refused.response.status_code == HTTPStatus.UNAUTHORIZED:
-                await self._refused.wait(_path(scope), self._stopping)
+                await self._refused.wait(_path(scope), _client(scope), self._stopping)
             raise
 
     def _caller(self, scope: AsgiScope, headers: Mapping[str, str], endpoint: Endpoint | None) -> Caller:
@@ -182,24 +190,23 @@ class Gate:
                     message = "the link is older than a minute, or altered"
                     raise NotPassedError(refusal(403, "link_expired", message, hint="reload the page"))
                 return caller
-        caller = self._access.caller(authorization)
+        caller = self._access.known(authorization)
         if caller is None:
             raise NotPassedError(unauthorized())
+        self._note_use(caller)
         return caller
 
-    @contextlib.contextmanager
-    def _counted(self, whose: str) -> Iterator[None]:
-        """Count a request of a token, or of an address without one, while it is answered."""
-        if self._open[whose] >= limits.MOST_REQUESTS:
-            message = f"more than {limits.MOST_REQUESTS} requests at once"
-            raise NotPassedError(refusal(429, "too_many_requests", message, headers={"Retry-After": "5"}))
-        self._open[whose] += 1
-        try:
-            yield
-        finally:
-            self._open[whose] -= 1
-            if not self._open[whose]:
-                del self._open[whose]
+    def _note_use(self, caller: Caller) -> None:
+        """Note the use of a token in a thread: the lock of the file may be held by another process."""
+        if self._access.tokens.is_use_due(caller.token_id):
+            task = asyncio.ensure_future(self._noted(caller.token_id))
+            self._notes.add(task)
+            task.add_done_callback(self._notes.discard)
+
+    async def _noted(self, token_id: str) -> None:
+        if self._noting is None:
+            self._noting = CapacityLimiter(1)  # those that wait for the lock keep no other thread
+        await to_thread.run_sync(self._access.tokens.write_use, token_id, limiter=self._noting)
 
 
 def _unknown(methods: Collection[str]) -> Response:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from nemorun_cli.model import clock
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.serve.json_bodies import parsed_object
 from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.system.files import RefusedFileError, make_folder, read_bytes, write_whole
 
@@ -145,12 +146,20 @@ class Reports:
             return
         for path in paths:
             try:
-                document = json.loads(read_bytes(path, limit=LARGEST, follows_link=False))
+                document = parsed_object(read_bytes(path, limit=LARGEST, follows_link=False), is_strict=False)
                 machine = str(document["machine"])
                 for *subject, when, host, skew in document["heard"]:
                     heard = Heard(float(when), str(host), float(skew))
                     self._by_machine.setdefault(machine, {})[tuple(map(str, subject))] = heard
-            except (OSError, RefusedFileError, ValueError, LookupError, TypeError):
+            except (
+                OSError,
+                RefusedFileError,
+                ValueError,
+                LookupError,
+                TypeError,
+                ArithmeticError,
+                RecursionError,
+            ):
                 continue  # reports that cannot be read are like none
         for known in self._by_machine.values():
             for subject, heard in known.items():
@@ -175,33 +184,36 @@ def reports_of(request: Request) -> Reports:
 async def _heard(request: Request) -> Response:
     """Keep what a sender sees running."""
     now = time.time()
+    data = await request.body()
     try:
-        report = json.loads(await request.body())
-        machine = report["machine"]
-        host, boot = _name(machine["host"]), _name(machine.get("boot") or "unknown")
-        alive = _subjects(report.get("alive", []), 2)
-        supervised = _subjects(report.get("supervised", []), 3)
-        sent = _unix(report["time"])
+        answered = await run_in_threadpool(_kept, request, data, now)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return refusal(400, "malformed", f"the body is not a report of what is running: {error}")
-    skew = sent - now
+    return JSONResponse(answered)
+
+
+def _kept(request: Request, data: bytes, now: float) -> dict[str, Any]:
+    """Keep a report; returns the answer."""
+    report = parsed_object(data)
+    machine = report["machine"]
+    host, boot = _name(machine["host"]), _name(machine.get("boot") or "unknown")
+    alive = _subjects(report.get("alive", []), 2)
+    supervised = _subjects(report.get("supervised", []), 3)
+    skew = _unix(report["time"]) - now
     caller: Caller = request.state.caller
     access: Access = request.app.state.access
     own = [
         *(subject for subject in alive if access.may_write(caller, subject[0])),
         *(subject for subject in supervised if access.may_write(caller, "/".join(subject))),
     ]
-    named = f"{caller.user}\n{host}\n{boot}"
-    await run_in_threadpool(reports_of(request).add, named, host, own, skew=skew)
-    return JSONResponse(
-        {
-            "format": HEARD_FORMAT,
-            "time": clock.stamp(now),
-            "skew": round(skew, 3),
-            "kept": len(own),
-            "refused": len(alive) + len(supervised) - len(own),
-        }
-    )
+    reports_of(request).add(f"{caller.user}\n{host}\n{boot}", host, own, skew=skew)
+    return {
+        "format": HEARD_FORMAT,
+        "time": clock.stamp(now),
+        "skew": round(skew, 3),
+        "kept": len(own),
+        "refused": len(alive) + len(supervised) - len(own),
+    }
 
 
 def _name(value: Any) -> str:

@@ -35,6 +35,7 @@ async def _hello(request: Request) -> JSONResponse:
             "server": "exp",
             "version": __version__,
             "protocols": list(protocol.PROTOCOLS),
+            "extensions": [protocol.BATCHES],
             "time": clock.stamp(),
             "limits": limits,
         }

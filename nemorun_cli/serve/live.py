@@ -1,6 +1,6 @@
 """`GET /v1/live`: one stream of events for all that a tab shows, which continues where it was cut.
 
-All streams are served by one look a second at the topics that anybody watches. An event has as its id the
+Each topic that anybody watches is looked at once a second for all streams. An event has as its id the
 positions of all topics of its stream, so that `Last-Event-ID` is all that is needed to continue, on a
 restarted server too.
 """
@@ -14,21 +14,23 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from nemorun_cli.errors import ExpError, NotFoundError, UsageError
 from nemorun_cli.serve import live_topics
-from nemorun_cli.serve.answers import off_loop
+from nemorun_cli.serve.answers import json_answer
+from nemorun_cli.serve.bounded_threads import BoundedThreads
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import index_of_state
+from nemorun_cli.serve.json_bodies import json_object
 from nemorun_cli.serve.live_topics import ListTopic
 from nemorun_cli.serve.record_access import judge_of, may_read
 from nemorun_cli.serve.refusals import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from starlette.requests import Request
     from starlette.types import Receive, Send
@@ -42,6 +44,9 @@ LIVE_FORMAT: Final = "exp.live/1"
 MOST_TOPICS: Final = 20  # of one stream
 MOST_STREAMS: Final = 32  # of one user
 LOOK: Final = 1.0  # seconds between two looks
+LOOKS: Final = 4  # threads for topics that are looked at quickly
+SLOW_LOOKS: Final = 4  # threads for those of which many files are read
+SLOW_LOOKS_OF_USER: Final = 2  # of these, for one user
 HEARTBEAT: Final = 15.0  # seconds
 PATIENCE: Final = 30.0  # seconds that a client may take nothing
 MOST_LOOKS: Final = 50  # events of one topic in a row, before others have their turn
@@ -66,6 +71,7 @@ class TabStream:
         self.positions = positions
         self.versions: dict[str, str] = {}
         self.errors: dict[str, str] = {}
+        self.reported: dict[str, str] = {}
         self.wake = asyncio.Event()
         self.end_reason: str | None = None
 
@@ -79,6 +85,23 @@ class TabStream:
             raise UsageError(f"a stream has at most {MOST_TOPICS} topics")
         self.topics[topic.text] = topic
 
+    def learn(self, text: str, version: str | ExpError) -> None:
+        """Wake the stream if a topic has another version than before, or another problem."""
+        if isinstance(version, str):
+            self.errors.pop(text, None)
+            self.reported.pop(text, None)
+            if self.versions.get(text) != version:
+                self.versions[text] = version
+                self.wake.set()
+        elif self.errors.get(text) != version.message:
+            self.errors[text] = version.message
+            self.wake.set()
+
+    def end(self, reason: str) -> None:
+        """End the stream, with the reason as its last event."""
+        self.end_reason = reason
+        self.wake.set()
+
     def to_json(self) -> dict[str, Any]:
         """The document `exp.live/1`."""
         return {
@@ -90,16 +113,23 @@ class TabStream:
 
     def remove(self, text: str) -> None:
         """Watch a topic no more."""
-        for known in (self.topics, self.positions, self.versions, self.errors):
+        for known in (self.topics, self.positions, self.versions, self.errors, self.reported):
             known.pop(text, None)
 
 
 class Hub:
-    """The streams of a server, and the one task that looks at their topics."""
+    """The streams of a server, and the tasks that look at their topics and their rights.
+
+    Each topic is looked at in a thread, and none waits for another: one that is slow has its own events late.
+    """
 
     def __init__(self, state: Any) -> None:
         self._state = state
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._looks: dict[Topic, asyncio.Task[None]] = {}
+        self._quick = BoundedThreads(LOOKS, LOOKS)
+        self._slow = BoundedThreads(SLOW_LOOKS, SLOW_LOOKS_OF_USER)
+        self._rights = BoundedThreads(1, 1)
         self._now = asyncio.Event()
         self.streams: dict[str, TabStream] = {}
 
@@ -107,8 +137,10 @@ class Hub:
         """Serve a stream."""
         self.streams[stream.id] = stream
         self._now.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        for name, work in (("topics", self._look_at_topics), ("rights", self._check_rights)):
+            if name not in self._tasks or self._tasks[name].done():
+                self._tasks[name] = asyncio.get_running_loop().create_task(work())
+                self._tasks[name].add_done_callback(self._ended)
 
     def look_now(self) -> None:
         """Look at new topics without waiting for the next turn."""
@@ -119,65 +151,78 @@ class Hub:
         self.streams.pop(stream.id, None)
         self._now.set()
 
-    async def _run(self) -> None:
-        try:
-            while self.streams:
-                await self._turn()
-        finally:
-            for stream in self.streams.values():  # none is left unless this task failed
-                stream.end_reason = "failed"
-                stream.wake.set()
-
-    async def _turn(self) -> None:
-        """Look once, and wait for the next time."""
-        self._now.clear()
-        await self._check_rights()
-        streams = list(self.streams.values())
-        topics = {topic for stream in streams for topic in stream.topics.values()}
-        found = await off_loop(lambda topics=topics: self._versions(topics))  # type: ignore[misc] # bound now
-        for stream in streams:
-            self._announce(stream, found)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._now.wait(), LOOK)
-
-    def _versions(self, topics: Iterable[Topic]) -> dict[Topic, str | ExpError]:
-        index = index_of_state(self._state)
-        found: dict[Topic, str | ExpError] = {}
-        for topic in topics:
-            try:
-                found[topic] = topic.version(index)
-            except ExpError as error:
-                found[topic] = error
-            except (OSError, CacheLostError) as error:
-                found[topic] = NotFoundError(f"{topic.text}: {error}")
+    async def tail(self, stream: TabStream, topic: Topic) -> dict[str, Any] | None:
+        """What was appended to a topic since the position of a stream, which is moved; None for nothing."""
+        position = stream.positions.get(topic.text)
+        found, after = await self._slow.run(stream.caller.user, lambda: self._tail(topic, position))
+        if topic.text in stream.topics:
+            stream.positions[topic.text] = after
         return found
 
-    @staticmethod
-    def _announce(stream: TabStream, found: dict[Topic, str | ExpError]) -> None:
-        """Wake a stream if one of its topics has another version than before."""
-        for text, topic in stream.topics.items():
-            version = found.get(topic)
-            if isinstance(version, str):
-                stream.errors.pop(text, None)
-                if stream.versions.get(text) != version:
-                    stream.versions[text] = version
-                    stream.wake.set()
-            elif version is not None and stream.errors.get(text) != version.message:
-                stream.errors[text] = version.message
-                stream.wake.set()
+    def _tail(self, topic: Topic, position: Any) -> tuple[dict[str, Any] | None, Any]:
+        try:
+            return topic.tail(index_of_state(self._state), position)
+        except (ExpError, OSError, CacheLostError):
+            return None, position
+        except Exception:  # noqa: BLE001 - a position that no server sent, or what no version of exp writes
+            return None, None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """End all streams if a task has failed; otherwise none is left."""
+        if not task.cancelled() and task.exception() is not None:
+            for stream in self.streams.values():
+                stream.end("failed")
+
+    async def _look_at_topics(self) -> None:
+        while self.streams:
+            self._now.clear()
+            wanted = {topic: stream for stream in self.streams.values() for topic in stream.topics.values()}
+            for topic, stream in wanted.items():
+                if topic not in self._looks:
+                    look = self._look(topic, stream.caller.user)
+                    self._looks[topic] = asyncio.get_running_loop().create_task(look)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), LOOK)
+
+    async def _look(self, topic: Topic, user: str) -> None:
+        """Look at a topic once, and wake the streams for which it has changed."""
+        try:
+            threads = self._quick if topic.is_quick else self._slow
+            version = await threads.run(user, lambda: self._version(topic))
+        finally:
+            del self._looks[topic]
+        for stream in self.streams.values():
+            if stream.topics.get(topic.text) == topic:
+                stream.learn(topic.text, version)
+
+    def _version(self, topic: Topic) -> str | ExpError:
+        try:
+            return topic.version(index_of_state(self._state))
+        except ExpError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - one topic must not end the others
+            return NotFoundError(f"{topic.text}: {error}")
 
     async def _check_rights(self) -> None:
         """End the streams whose token was revoked, has expired, or cannot be checked."""
-        access = self._state.access
-        callers = {stream.caller for stream in self.streams.values()}
-        try:
-            current = await off_loop(lambda: {caller: access.is_current(caller) for caller in callers})
-        except (ExpError, OSError):
-            current = dict.fromkeys(callers, False)
-        for stream in self.streams.values():
-            if not current.get(stream.caller, True):
-                stream.end_reason = "unauthorized"
-                stream.wake.set()
+        while self.streams:
+            callers = {stream.caller for stream in self.streams.values()}
+            ended = await self._rights.run("", lambda callers=callers: self._without_rights(callers))  # type: ignore[misc] # bound now
+            for stream in self.streams.values():
+                if stream.caller in ended:
+                    stream.end("unauthorized")
+            await asyncio.sleep(LOOK)
+
+    def _without_rights(self, callers: Collection[Caller]) -> set[Caller]:
+        ended = set()
+        for caller in callers:
+            try:
+                is_current = self._state.access.is_current(caller)
+            except Exception:  # noqa: BLE001 - what cannot be checked is none
+                is_current = False
+            if not is_current:
+                ended.add(caller)
+        return ended
 
 
 def hub_of(request: Request) -> Hub:
@@ -226,10 +271,10 @@ async def _change(request: Request) -> Response:
     if stream is None or stream.caller != request.state.caller:
         raise NotFoundError("there is no such stream", hint="open one: GET /v1/live?topics=…")
     try:
-        body = json.loads(await request.body())
+        body = await json_object(request)
         removed, added = (_texts(body.get(name, [])) for name in ("unsubscribe", "subscribe"))
         positions = body.get("positions", {})
-    except (ValueError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"the body is not {{subscribe: […], unsubscribe: […]}}: {error}") from error
     for text in removed:
         stream.remove(text)
@@ -238,7 +283,7 @@ async def _change(request: Request) -> Response:
     _subscribe(request, stream, added)
     stream.wake.set()
     hub.look_now()
-    return JSONResponse(stream.to_json())
+    return json_answer(request, stream.to_json())
 
 
 def _texts(value: Any) -> list[str]:
@@ -291,6 +336,9 @@ class EventStream(Response):
     async def _send_changes(self, send: Send) -> None:
         stream = self._stream
         for text, message in list(stream.errors.items()):
+            if stream.reported.get(text) == message:
+                continue
+            stream.reported[text] = message
             await _send(send, _event("problem", {"topic": text, "message": message}))
         for text, topic in list(stream.topics.items()):
             version = stream.versions.get(text)
@@ -302,22 +350,12 @@ class EventStream(Response):
                     await self._send(send, "change", {"topic": text, "version": version})
                 continue
             for _ in range(MOST_LOOKS):
-                found = await off_loop(lambda topic=topic, text=text: self._tail(topic, text))  # type: ignore[misc] # bound now
+                found = await self._hub.tail(stream, topic)
                 if found is None:
                     break
                 await self._send(send, "tail", {"topic": text, "version": version, **found})
             else:
                 stream.wake.set()
-
-    def _tail(self, topic: Topic, text: str) -> dict[str, Any] | None:
-        stream = self._stream
-        try:
-            found, position = topic.tail(index_of_state(self._hub._state), stream.positions.get(text))  # noqa: SLF001 - of this module
-        except (ExpError, OSError, CacheLostError):
-            return None
-        if text in stream.topics:
-            stream.positions[text] = position
-        return found
 
     async def _send(self, send: Send, kind: str, data: dict[str, Any]) -> None:
         known = {

@@ -49,6 +49,7 @@ class Topic:
     text: str
     prefix: str | None = None
     has_tail: ClassVar[bool] = False
+    is_quick: ClassVar[bool] = True  # its version needs no look at many files
 
     def version(self, index: Index) -> str:
         """What differs once it has changed.
@@ -102,6 +103,8 @@ _SHOWN: Final = {
 @dataclass(frozen=True, slots=True)
 class RecordTopic(Topic):
     """All that a record contains, without the contents of files."""
+
+    is_quick: ClassVar[bool] = False
 
     def version(self, index: Index) -> str:
         """A digest of the sizes of its files."""
@@ -188,12 +191,13 @@ class CurveTopic(Topic):
 
     key: str = ""
     has_tail: ClassVar[bool] = True
+    is_quick: ClassVar[bool] = False
 
     def version(self, index: Index) -> str:
         """A digest of the sizes of the files of all metrics, and of which openings there are."""
         assert self.prefix is not None  # noqa: S101 - a record has one
-        place = Place(_record_folder(index, self.prefix), "")
-        return _sizes(f"{place.root}/metrics")
+        folder = _record_folder(index, self.prefix)
+        return f"{_sizes(f'{folder}/metrics')}-{_sizes(f'{folder}/openings', has_sizes=False)}"
 
     def tail(self, index: Index, position: Any) -> tuple[dict[str, Any] | None, Any]:
         """The numbers of rows that were not seen yet; `reset` if rows that were seen are superseded now.
@@ -275,8 +279,8 @@ def _files(index: Index, place: ExperimentPlace) -> ExperimentFiles:
     return found[1]
 
 
-def _sizes(folder: str, *, without: str = "") -> str:
-    """A digest of the sizes of all files in a folder."""
+def _sizes(folder: str, *, without: str = "", has_sizes: bool = True) -> str:
+    """A digest of the sizes of all files in a folder, or of their names alone."""
     digest = hashlib.sha256()
     pending = [folder]
     while pending:
@@ -290,10 +294,16 @@ def _sizes(folder: str, *, without: str = "") -> str:
             if is_folder:
                 pending += [entry.path] if name != without else []
             else:
-                digest.update(
-                    f"{entry.path}\0{entry.stat(follow_symlinks=False).st_size}\n".encode(errors="replace")
-                )
+                digest.update(os.fsencode(f"{entry.path}\0{_size(entry) if has_sizes else ''}\n"))
     return digest.hexdigest()[:16]
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """The size of a file; -1 if it was replaced or removed meanwhile."""
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except OSError:
+        return -1
 
 
 def _whole_characters(data: bytes) -> bytes:

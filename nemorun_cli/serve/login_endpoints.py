@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.serve import device_logins, sessions
 from nemorun_cli.serve.access import secret_of
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.device_logins import DeviceLogins, Guess, Login, Poll, TooManyLoginsError
 from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.serve.json_bodies import json_object
 from nemorun_cli.serve.refusals import refusal, unauthorized
 from nemorun_cli.serve.tokens import DEFAULT_SCOPES, LONGEST_NAME, TooManyLoginsOfUserError
 
@@ -193,7 +194,7 @@ def _session(access: Access, once: object, authorization: str | None) -> session
 async def _log_out(request: Request) -> Response:
     """End the session, or the token, with which it was asked."""
     access = _access(request)
-    caller = access.caller(request.headers.get("authorization"))
+    caller = await run_in_threadpool(access.caller, request.headers.get("authorization"))
     if caller is None:
         return unauthorized()
     if caller.session_id is not None:
@@ -206,7 +207,7 @@ async def _log_out(request: Request) -> Response:
 async def _whoami(request: Request) -> Response:
     """Who the caller is, and what the token allows; any valid token may ask."""
     access = _access(request)
-    caller = access.caller(request.headers.get("authorization"))
+    caller = await run_in_threadpool(access.caller, request.headers.get("authorization"))
     token = access.tokens.by_id(caller.token_id) if caller else None
     if caller is None or token is None:
         return unauthorized()
@@ -240,10 +241,9 @@ def _access(request: Request) -> Access:
 async def _body(request: Request) -> dict[str, Any]:
     """The JSON object in the body; empty if it is something else."""
     try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
+        return await json_object(request)
+    except InvalidValueError:
         return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _oauth_error(error: str, description: str | None = None, *, status: int = 400) -> Response:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import LedgerError, NotFoundError, UsageError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication.protocol import RESERVED
+from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.cache_file import CacheLostError
 from nemorun_cli.serve.index.index import Index, root_id
 from nemorun_cli.serve.index.pages import Conditions
@@ -108,7 +109,8 @@ def whole_record(request: Request, index: Index, root: str | None, *, after: str
     if not may_read(request, prefix):
         raise no_record(prefix)
     try:
-        return targets.under(record_at(index, prefix, root))
+        with forged_content.reading(prefix):
+            return targets.under(record_at(index, prefix, root))
     except (NotFoundError, CacheLostError):
         if index.site.root is not None:
             raise
@@ -192,7 +194,8 @@ def runs_at(places: Sequence[tuple[str, str]], report: Callable[[str], None]) ->
     by_root: dict[str, list[Any]] = {}
     for root, prefix in places:
         try:
-            record = reader.record(root, prefix)
+            with forged_content.reading(prefix):
+                record = reader.record(root, prefix)
         except (LedgerError, UsageError, OSError) as error:
             report(f"{prefix}: {error}")
             continue

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import compare, conditions, documents, grouping, record_documents, targets
 from nemorun_cli.model.status import ExperimentStatus, status_named
+from nemorun_cli.serve import forged_content
 from nemorun_cli.serve import record_documents as views
-from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, text_answer
+from nemorun_cli.serve.answers import QueryParameters, has_already, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import experiments_to_compare
@@ -103,9 +104,10 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
         def work() -> Response:
             index = index_of(request)
             chosen = whole_record(request, index, given.text("root"))
-            return json_answer(request, make(request, index, chosen, given))
+            with forged_content.reading(chosen.record.prefix):
+                return json_answer(request, make(request, index, chosen, given))
 
-        return await off_loop(work)
+        return await slowly(request, work)
 
     handle.__doc__ = make.__doc__
     return handle
@@ -125,7 +127,7 @@ async def _records(request: Request) -> Response:
             judge,
             prefix=given.text("prefix"),
             statuses=statuses,
-            tags=given.all("tag"),
+            tags=given.few("tag"),
             owners=given.all("owner"),
             text=given.text("text"),
             root=given.text("root"),
@@ -252,24 +254,24 @@ async def _content(request: Request) -> Response:
             raise NotFoundError("a content is named by the SHA-256 of its bytes")
         index = index_of(request)
         chosen = whole_record(request, index, given.text("root"))
-        file = next(
-            (file for file in reversed(chosen.data.files.versions()) if file["checksum"] == checksum), None
-        )
-        if file is None:
-            raise NotFoundError(f"no file of {chosen.record.prefix} has this content")
+        with forged_content.reading(chosen.record.prefix):
+            versions = reversed(chosen.data.files.versions())
+            file = next((file for file in versions if file["checksum"] == checksum), None)
+            if file is None:
+                raise NotFoundError(f"no file of {chosen.record.prefix} has this content")
+            headers, kind = file_headers(file["filename"], file["contentType"], is_inline=is_inline)
         try:
             stream = row_files.open_rows(chosen.data.files.content_path(file))
         except FileNotFoundError:
             message = f"the content of {file['filename']} is not here yet"
             return refusal(409, "not_here_yet", message, hint="its sender delivers it: exp sync --status")
-        headers, kind = file_headers(file["filename"], file["contentType"], is_inline=is_inline)
         headers["ETag"] = f'"{checksum}"'
         if has_already(request, headers["ETag"]):
             stream.close()
             return Response(status_code=304, headers=headers)
         return ranged(request, stream, headers=headers, media_type=kind)
 
-    return await off_loop(work)
+    return await slowly(request, work)
 
 
 async def _link(request: Request) -> Response:
@@ -334,4 +336,4 @@ async def _compare(request: Request) -> Response:
             "problems": problems,
         }
 
-    return json_answer(request, await off_loop(lambda: index_of(request).fresh(ask)))
+    return json_answer(request, await slowly(request, lambda: index_of(request).fresh(ask)))

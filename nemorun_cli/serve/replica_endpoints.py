@@ -18,9 +18,16 @@ from nemorun_cli.replication.shapes import FileKind
 from nemorun_cli.serve import raw_path, refusals
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
-from nemorun_cli.serve.store import replica_addresses, replica_folders, root_folder, row_bodies, store_refusal
+from nemorun_cli.serve.store import (
+    part_bodies,
+    replica_addresses,
+    replica_folders,
+    root_folder,
+    row_bodies,
+    store_refusal,
+)
 from nemorun_cli.serve.store.durable_files import BLOCK
-from nemorun_cli.serve.store.replica_store import LARGEST_WHOLE, ReplicaStore
+from nemorun_cli.serve.store.replica_store import LARGEST_WHOLE, ReplicaPart, ReplicaStore
 from nemorun_cli.serve.store.store_refusal import StoreRefusal
 
 if TYPE_CHECKING:
@@ -31,15 +38,18 @@ if TYPE_CHECKING:
 
     from nemorun_cli.serve.endpoints import Handler
     from nemorun_cli.serve.site import Site
+    from nemorun_cli.serve.store.part_bodies import BodyPart
     from nemorun_cli.serve.store.replica_addresses import Replica, ReplicaFile
-    from nemorun_cli.serve.store.replica_store import StagedWhole
+    from nemorun_cli.serve.store.replica_store import PartOutcome, StagedWhole
 
     T = TypeVar("T")
 
 REPLICA_FORMAT: Final = "exp.replica/1"
+BATCH_FORMAT: Final = "exp.batch/1"
 _RECORDS: Final = "/v1/records/"
 _EXPERIMENTS: Final = "/v1/experiments/"
 _MOST_AT_ONCE: Final = 8  # threads, each with the body of one request in memory
+_MOST_BATCHES: Final = 2  # requests with several files at once: each has many descriptors open
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
 _GZIP: Final = "gzip"
@@ -59,6 +69,7 @@ def endpoints(site: Site) -> list[Endpoint]:
         whole, file = (f"{base}{place}" for place in places)
         found += [
             Endpoint(whole, ("GET",), replicas.handler(_sizes, is_whole=True), Scope.READ),
+            Endpoint(whole, ("PATCH",), replicas.handler(_write, is_whole=True), Scope.WRITE),
             Endpoint(whole, ("DELETE",), replicas.handler(_discard, is_whole=True), Scope.WRITE),
             Endpoint(file, ("GET", "HEAD"), replicas.handler(_read), Scope.READ),
             Endpoint(file, ("PUT",), replicas.handler(_put), Scope.WRITE, LARGEST_WHOLE),
@@ -76,6 +87,7 @@ class _Replicas:
         self._root = site.root
         self._store = ReplicaStore(site) if site.root is not None else None
         self._limiter: CapacityLimiter | None = None
+        self._batches: CapacityLimiter | None = None
 
     @property
     def store(self) -> ReplicaStore:
@@ -129,6 +141,13 @@ class _Replicas:
                 return call
         raise store_refusal.not_found("such address")
 
+    @property
+    def batches(self) -> CapacityLimiter:
+        """Held while several files are written together."""
+        if self._batches is None:
+            self._batches = CapacityLimiter(_MOST_BATCHES)
+        return self._batches
+
     async def run(self, function: Callable[[], T]) -> T:
         """Run what works on files in a thread."""
         if self._limiter is None:
@@ -149,6 +168,11 @@ class _Call:
     def store(self) -> ReplicaStore:
         """The store of all replicas."""
         return self._replicas.store
+
+    @property
+    def batches(self) -> CapacityLimiter:
+        """Held while several files are written together."""
+        return self._replicas.batches
 
     @property
     def file(self) -> ReplicaFile:
@@ -199,13 +223,13 @@ class _Call:
             )
         return int(value)
 
-    def has_changed(self) -> None:
-        """Report the change to those who look at the replica."""
-        changes = self.request.app.state.changes
+    def has_changed(self, path: str | None = None) -> None:
+        """Report the change of a file, by default that of the request, to those who look at the replica."""
+        changes, path = self.request.app.state.changes, self.path if path is None else path
         if self.replica.is_record:
-            changes.record(self.replica.prefix, self.path)
+            changes.record(self.replica.prefix, path)
         else:
-            changes.experiment(*self.replica.prefix.split("/"), self.path)
+            changes.experiment(*self.replica.prefix.split("/"), path)
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """The body in blocks of about a mebibyte; of one that is cut, what has arrived.
@@ -231,6 +255,58 @@ class _Call:
 async def _sizes(call: _Call) -> Response:
     files = await call.run(call.store.sizes, call.replica)
     return JSONResponse({"format": REPLICA_FORMAT, "files": files})
+
+
+async def _write(call: _Call) -> Response:
+    """Take several small files of a replica, each as `_patch` or `_put` would."""
+    body = await _body(call)
+    async with call.batches:
+        paths, outcomes = await call.run(_written, call, body)
+    for path, outcome in zip(paths, outcomes, strict=True):
+        if not isinstance(outcome, StoreRefusal):
+            call.has_changed(path)
+    files = None
+    if call.request.query_params.get("sizes") == "1" and any(isinstance(each, int) for each in outcomes):
+        files = await call.run(call.store.sizes, call.replica)
+    answers = [_part_answer(outcome) for outcome in outcomes]
+    return JSONResponse({"format": BATCH_FORMAT, "answers": answers, "files": files})
+
+
+def _written(call: _Call, body: bytes) -> tuple[list[str], list[PartOutcome]]:
+    data = row_bodies.decompressed(body) if _is_gzip(call) else body
+    parts = part_bodies.parts(data)
+    outcomes: list[PartOutcome] = []
+    good: list[ReplicaPart] = []
+    places: list[int] = []
+    for index, part in enumerate(parts):
+        try:
+            good.append(ReplicaPart(_file_of(call, part), part.data, part.offset))
+            places.append(index)
+            outcomes.append(0)
+        except StoreRefusal as refusal:
+            outcomes.append(refusal)
+    for index, outcome in zip(places, call.store.write(good), strict=True):
+        outcomes[index] = outcome
+    return [part.path for part in parts], outcomes
+
+
+def _file_of(call: _Call, part: BodyPart) -> ReplicaFile:
+    file = replica_addresses.file_of(call.replica, part.path)
+    if file.kind is not (FileKind.WHOLE if part.offset is None else FileKind.GROWING):
+        raise StoreRefusal(405, "not_in_batches", f"{file.label} is not sent in this way")
+    return file
+
+
+def _part_answer(outcome: PartOutcome) -> dict[str, Any]:
+    if isinstance(outcome, StoreRefusal):
+        return {
+            "status": outcome.status,
+            "code": outcome.code,
+            "message": outcome.message,
+            "hint": outcome.hint,
+            "size": outcome.offset,
+        }
+    return {"status": 200, "size": outcome}
 
 
 async def _create(call: _Call) -> Response:

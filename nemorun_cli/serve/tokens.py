@@ -8,7 +8,7 @@ import hmac
 import os
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from nemorun_cli.errors import (
@@ -214,6 +214,7 @@ class Tokens:
 
         Raises:
             InvalidValueError: the user, a prefix, the name or the time is not possible.
+            NotFoundError: the token that approved the login was revoked meanwhile.
             TooManyLoginsOfUserError: a login was approved that is one too many.
             LedgerError: the file cannot be read or written.
         """
@@ -230,11 +231,13 @@ class Tokens:
                     f"there are {_MANY:,} tokens already", hint="revoke some: exp serve token list"
                 )
             logins = sum(entry.get("user") == user and bool(entry.get("made_by")) for entry in entries)
+            known = {entry.get("id") for entry in entries}
+            if made_by is not None and made_by not in known:
+                raise NotFoundError("the token that approved this login was revoked", hint="log in again")
             if made_by is not None and logins >= MOST_LOGINS:
                 raise TooManyLoginsOfUserError(
                     f"{user} has {MOST_LOGINS} logins already", hint="log out of some: exp logout"
                 )
-            known = {entry.get("id") for entry in entries}
             token = Token(
                 id=_new_id(known),
                 digest=digest_of(secret),
@@ -269,36 +272,39 @@ class Tokens:
                     f"no token has the id, or belongs to the user, {unknown[0]!r} (there are: {listed})",
                     hint="exp serve token list",
                 )
-            removed = {token.id for token in tokens if {token.id, token.user} & set(which)}
-            for token in tokens:  # the oldest first: who approves is older than what is approved
-                if token.made_by in removed:
-                    removed.add(token.id)
+            removed = _with_approved(
+                tokens, {token.id for token in tokens if {token.id, token.user} & set(which)}
+            )
             content["tokens"] = [token.entry() for token in tokens if token.id not in removed]
             blanked += [token.digest for token in tokens if token.id in removed]
         return [token for token in tokens if token.id in removed]
 
     def log_out(self, token_id: str) -> None:
-        """Remove one token; logins that it approved stay, as if its own approver had approved them.
+        """Remove one token, if it is known, with the logins that it approved, and those that they approved.
 
         Raises:
             LedgerError: the file cannot be read or written.
         """
         with self._file.changed() as content:
             tokens = [self._token(entry) for entry in content.get("tokens", [])]
-            ended = next((token for token in tokens if token.id == token_id), None)
-            if ended is not None:
-                content["tokens"] = [
-                    (replace(token, made_by=ended.made_by) if token.made_by == token_id else token).entry()
-                    for token in tokens
-                    if token.id != token_id
-                ]
+            removed = _with_approved(tokens, {token_id})
+            content["tokens"] = [token.entry() for token in tokens if token.id not in removed]
 
     def note_use(self, token_id: str) -> None:
         """Remember that a token was used now; written at most once a minute, and never on a full disk."""
+        if self.is_use_due(token_id):
+            self.write_use(token_id)
+
+    def is_use_due(self, token_id: str) -> bool:
+        """Whether the use of a token is to be written now; true at most once a minute."""
         now = time.monotonic()
         if now - self._seen.get(token_id, -USE_STEP) < USE_STEP:
-            return
+            return False
         self._seen[token_id] = now
+        return True
+
+    def write_use(self, token_id: str) -> None:
+        """Write that a token was used now; this may wait for another process."""
         try:
             known = {token.id for token in self.all()}
             with self._uses.changed(is_durable=False) as content:
@@ -316,6 +322,15 @@ class Tokens:
         except LedgerError:
             return {}
         return {str(token): str(stamp) for token, stamp in uses.items()}
+
+
+def _with_approved(tokens: Sequence[Token], chosen: Collection[str]) -> set[str]:
+    """The ids of these tokens, of the logins that they approved, of those that these approved, and so on."""
+    found = set(chosen)
+    for token in tokens:  # the oldest first: who approves is older than what is approved
+        if token.made_by in found:
+            found.add(token.id)
+    return found
 
 
 def digest_of(secret: str) -> str:

@@ -12,10 +12,18 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
+
+    class KnownFolders(Protocol):
+        """Devices, inodes and hashes of the paths of what is on disk, such as a set of them."""
+
+        def __contains__(self, key: tuple[int, int, int], /) -> bool: ...
+        def add(self, key: tuple[int, int, int], /) -> None:
+            """Something is on disk."""
+
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -209,7 +217,8 @@ def entered(
     *,
     inside: str | Path,
     creates: bool = False,
-    durable: set[tuple[int, int]] | None = None,
+    durable: KnownFolders | None = None,
+    syncs: Callable[[int], None] | None = None,
 ) -> Iterator[int]:
     """A descriptor of a folder, for paths relative to it, that no symbolic link below `inside` leads to.
 
@@ -217,21 +226,26 @@ def entered(
         folder: the folder.
         inside: a folder above it, or itself, which exists.
         creates: whether missing folders below `inside` are created.
-        durable: devices and inodes of folders that are known to survive a power failure; the others on the
-            way are synced, and added.
+        durable: devices, inodes and hashes of the paths of folders that are known to survive a power
+            failure; the others on the way are synced, and added.
+        syncs: is called with the descriptor of a folder to sync it; default `sync_entries`.
 
     Raises:
         RefusedFileError: a part of its path below `inside` is a link.
         OSError: it cannot be opened.
     """
-    text, above = os.fspath(folder), os.fspath(inside)
-    descriptor = os.open(above, _ENTERED)
+    text, path = os.fspath(folder), os.fspath(inside)
+    descriptor = os.open(path, _ENTERED)
     try:
-        for part in filter(None, text[len(above) :].split("/")):
-            below = _entered(part, descriptor, text, creates=creates)
+        for part in filter(None, text[len(path) :].split("/")):
+            path = f"{path}/{part}"
+            below, is_new = _entered(part, descriptor, text, creates=creates)
             try:
-                if durable is not None and (key := identity(below)) not in durable:
-                    sync_entries(descriptor)
+                if durable is not None and (
+                    (key := (*identity(below), hash(path))) not in durable
+                    or is_new  # with a former one's inode
+                ):
+                    (syncs or sync_entries)(descriptor)
                     durable.add(key)
             except BaseException:
                 os.close(below)
@@ -258,12 +272,12 @@ def sync_entries(folder: int) -> None:
         os.close(descriptor)
 
 
-def _entered(part: str, folder: int, path: str, *, creates: bool) -> int:
-    """A descriptor of a folder in another one; of a path, which errors name."""
+def _entered(part: str, folder: int, path: str, *, creates: bool) -> tuple[int, bool]:
+    """A descriptor of a folder in another one, and whether it was made; of a path, which errors name."""
     if part == os.pardir:
         raise RefusedFileError(errno.ELOOP, "its path has '..' in it", path)
     try:
-        return os.open(part, _ENTERED | os.O_NOFOLLOW, dir_fd=folder)
+        return os.open(part, _ENTERED | os.O_NOFOLLOW, dir_fd=folder), False
     except FileNotFoundError as error:
         if not creates:
             raise FileNotFoundError(error.errno, error.strerror, path) from None
@@ -275,7 +289,7 @@ def _entered(part: str, folder: int, path: str, *, creates: bool) -> int:
         raise type(error)(error.errno, error.strerror, path) from None
     with contextlib.suppress(FileExistsError):  # another process made it
         os.mkdir(part, FOLDER_MODE, dir_fd=folder)
-    return _entered(part, folder, path, creates=False)
+    return _entered(part, folder, path, creates=False)[0], True
 
 
 def descriptor_to_append(path: str | Path) -> int:

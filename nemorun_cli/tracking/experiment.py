@@ -442,7 +442,7 @@ class Experiment:
                 hint='name it: Experiment(prefix, dash_url="https://…"), or dash_url=True',
             )
         if not self.run.is_open and not ids(self.place):  # it may be another machine's
-            self._shipping.fetch(self.place)
+            self._shipping.fetch(self.place, timeout=seconds)
             self._require_record()
             return True
         self._require_record()

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError, UsageError
@@ -131,6 +132,7 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
         experiment = self._experiment
         process: dict[str, Any] | None = None
         shipped: dict[str, Any] = {}
+        shipping: Shipping | None = None
         session: OpenSession | DiscardedSession
         if experiment.writer.is_off:
             from nemorun_cli.tracking.store.discarded import DiscardedSession  # noqa: PLC0415 - rarely needed
@@ -140,10 +142,15 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
             process = process_info.of_process(os.environ)
             if experiment.shipping is not None:
                 shipped = experiment.shipping.prepare(experiment.place, experiment.resume)
+            shipping = experiment.shipping if shipped else None
             about = {**experiment.about, **shipped}
             try:
                 session = OpenSession.start(
-                    experiment.place, resume=experiment.resume, about=about, process=process
+                    experiment.place,
+                    resume=experiment.resume,
+                    about=about,
+                    process=process,
+                    announces=None if shipping is None else partial(shipping.announce, experiment.place),
                 )
             except (OSError, StateError) as error:
                 problem = _folder_problem(error, experiment.place.root)
@@ -159,14 +166,14 @@ class Lifecycle(assignments.CheckedAttributes, Generic[Owner]):
         self.last_status = str(session.status)
         experiment.writer.open(session.id, session.presence())
         exit_hooks.watch(self)
+        self._shipping = shipping
+        if shipping is not None:
+            shipping.opened(experiment.place, session.id)
         if isinstance(session, OpenSession) and process is not None:
             _register(session)
             if not process["rank"]:  # rank 0 records it for all ranks
                 _record_environment(session, process)
             experiment.announce()
-            self._shipping = experiment.shipping if shipped else None
-            if self._shipping is not None:
-                self._shipping.opened(experiment.place, session.id)
         return experiment
 
     def complete(self) -> None:

@@ -246,7 +246,7 @@ def _summarize(
         )
         return next((summary for summary in found if summary is not None), None)
     except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
-        return _unreadable(experiment_id, name, f"cannot be read: {type(error).__name__}: {error}")
+        return unreadable(experiment_id, name, f"cannot be read: {type(error).__name__}: {error}")
 
 
 def _summary(
@@ -260,7 +260,7 @@ def _summary(
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
+        return unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
     except LedgerError:
         return _looked(home, experiment_id, name, look)  # reports it, if it is an experiment
     created, finished = _created(head), _finished(tail)
@@ -282,7 +282,7 @@ def _summary(
             title=created.get("title"),
         )
     except (LookupError, TypeError, ValueError):
-        return _unreadable(experiment_id, name, "its ledger has events that no version of exp writes")
+        return unreadable(experiment_id, name, "its ledger has events that no version of exp writes")
 
 
 def _was_changed(head: bytes, path: str) -> bool:
@@ -356,7 +356,7 @@ def _looked(home: Home, experiment_id: str, name: str, look: Look) -> Summary | 
     except NotFoundError:
         return None  # removed meanwhile
     except ExpError as error:
-        return _unreadable(experiment_id, name, error.message)
+        return unreadable(experiment_id, name, error.message)
     finished = snapshot.history.finished
     return Summary(
         id=experiment_id,
@@ -376,7 +376,8 @@ def _looked(home: Home, experiment_id: str, name: str, look: Look) -> Summary | 
     )
 
 
-def _unreadable(experiment_id: str, name: str, problem: str) -> Summary:
+def unreadable(experiment_id: str, name: str, problem: str) -> Summary:
+    """The entry of an experiment that cannot be read, and why."""
     return Summary(
         id=experiment_id,
         name=name,

@@ -34,6 +34,7 @@ def look(
     *,
     home: Path,
     observe: bool = True,
+    uses_records: bool = False,
     others: bool = False,
     patience: float = LOOKERS_PATIENCE,
 ) -> Snapshot:
@@ -43,6 +44,8 @@ def look(
         files: the paths of the experiment.
         home: `$NEMORUN_HOME`.
         observe: whether to look at the tasks themselves if no supervisor is alive, and record the result.
+        uses_records: whether the ends that attempts recorded themselves are used if no supervisor is alive,
+            although nothing is observed.
         others: whether backends are also asked about an experiment that this home did not create.
         patience: seconds to wait while another process observes; after that, only the ledger is used.
 
@@ -57,12 +60,15 @@ def look(
     events, reader = read_settled(files.ledger)
     history.apply_all(events)
     if history.revision > spec.revision:  # a resume changed it just now
-        return look(files, home=home, observe=observe, others=others, patience=patience)
+        return look(
+            files, home=home, observe=observe, uses_records=uses_records, others=others, patience=patience
+        )
     state, holder = supervisor_of(files, history, named)
     is_replica = files.is_replica
     observe = observe and not is_replica
     stall = supervision.stall(files, holder) if state == "alive" else None
-    if stall is not None and observe:
+    is_unrecorded = state == "gone" and uses_records and not observe and not is_replica
+    if is_unrecorded or (stall is not None and observe):
         from nemorun_cli.views import exit_records  # noqa: PLC0415 - only if a supervisor does not respond
 
         exit_records.apply(history, files, spec)

@@ -58,12 +58,12 @@ def of_experiment(files: ExperimentFiles, spec: Spec) -> ExperimentSync | None:
     server = spec.server
     if server is None or files.is_replica:
         return None
-    from nemorun_cli.tracking.outbox import delivery, markers  # noqa: PLC0415 - only for specs with a server
+    from nemorun_cli.tracking.outbox import delivery, markers, notes  # noqa: PLC0415 - only for specs with a server
 
     home = Home(files.home)
     own, pending, is_marked = markers.of_home(str(home.directory), server), 0, False
     states = [delivery.state(own, str(files.directory))]
-    if str(files.directory) in delivery.marked(own, "experiment"):
+    if str(files.directory) in notes.marked(own, "experiment"):
         is_marked, pending = True, _pending(files, delivery.acknowledged(own, str(files.directory)))
     root = os.path.abspath(planning.dash_root(spec, home.directory))  # noqa: PTH100 - as tracking does it
     records = markers.of_records(root, server)
@@ -81,9 +81,9 @@ def of_experiment(files: ExperimentFiles, spec: Spec) -> ExperimentSync | None:
 
 
 def _marked_records(outbox: Outbox, prefix: str) -> list[str]:
-    from nemorun_cli.tracking.outbox import delivery  # noqa: PLC0415 - only for specs with a server
+    from nemorun_cli.tracking.outbox import notes  # noqa: PLC0415 - only for specs with a server
 
-    marked = delivery.marked(outbox, "prefix")
+    marked = notes.marked(outbox, "prefix")
     return sorted(name for name in marked if name == prefix or name.startswith(f"{prefix}/"))
 
 

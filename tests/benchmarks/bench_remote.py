@@ -301,7 +301,11 @@ def _asked_often(server: Server, path: str, name: str) -> float:
 
 
 def curve(folder: Path) -> None:
-    """The curve of a metric with 1,000,000 rows: from its file, after a restart, and again."""
+    """The curve of a metric with 1,000,000 rows: from its file, after a restart, and again.
+
+    Cold is a server that has restarted with its cache. Without any, all rows are parsed once, which takes
+    seconds, and is done in the background as they arrive.
+    """
     rows = 1_000_000
     environment = {**os.environ, "HOME": str(folder), "NEMORUN_HOME": str(folder / "home")}
     argv = [sys.executable, "-c", OURS, str(folder / "replicas"), "", str(rows)]
@@ -317,7 +321,8 @@ def curve(folder: Path) -> None:
     with serving(folder) as server:
         connection = server.connection()
         cold = _seconds(lambda: server.ask(connection, "GET", path))
-        figure("curve of 1,000,000 rows, cold (goal 1 s)", f"{cold * 1000:.0f} ms", is_met=cold <= 1)
+        name = "curve of 1,000,000 rows, restarted with its cache (goal 1 s)"
+        figure(name, f"{cold * 1000:.0f} ms", is_met=cold <= 1)
         warm = _asked_often(server, path, "curve of 1,000,000 rows")
         figure("curve of 1,000,000 rows, warm (goal 100 ms)", f"{warm * 1000:.0f} ms", is_met=warm <= 0.1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 from dataclasses import dataclass
@@ -238,11 +239,35 @@ def test_a_server_that_hangs_changes_nothing(client: Client, silent: str) -> Non
     assert run.directory.is_dir()
 
 
+def test_what_is_restored_is_sent(client: Client, silent: str) -> None:
+    """An experiment that was removed before it had arrived is sent when it is restored, with its records."""
+    spec = client.exp.spec(f"tracking: {{dash_url: true}}\nprefix: {USER}/x\ntasks:\n" + _task("one", ":"))
+    client("run", spec, EXP_DASH_URL=silent)
+    run = client.latest
+    client("rm", run.id, "--records", "--force", "--yes")
+    end_senders(client.exp.home)
+
+    def markers() -> list[Path]:
+        outboxes = (client.exp.home / "outbox", client.exp.home / "dash" / ".outbox")
+        return [path for folder in outboxes for path in folder.glob("*/pending/*.json")]
+
+    for path in markers():  # nothing is there, so that a sender concludes that nothing is left
+        path.unlink()
+    client("rm", "--restore", run.id)
+    marked = [json.loads(path.read_bytes()) for path in markers()]
+    assert [each["experiment"] for each in marked if "experiment" in each] == [str(run.directory)]
+    assert {each["prefix"] for each in marked if "prefix" in each} == {f"{USER}/x"}
+
+
 def test_what_goes_where_is_printed_once(client: Client) -> None:
     """The first run that sends from a home prints it to stderr; after that only obstacles are printed."""
     spec = client.exp.spec(f"tracking: {{dash_url: true}}\nprefix: {USER}/said\ntasks:\n" + _task("one", ":"))
     first = client("run", spec).stderr
-    assert f"to {client.server.url} go records, ledger, graph, ends, outputs, not logs" in first
+    sentence = (
+        f"{client.server.url} gets the records, ledger, graph, ends and outputs; not logs, env values or code"
+        " (tracking: {logs: true, spec: true, code: true} adds them)"
+    )
+    assert sentence in " ".join(first.split())
     run = client.latest
     assert server_notes.line(run.files, run.spec()) == f"{client.server.url}: {_no_token(client)}"
 
@@ -261,6 +286,23 @@ def test_a_missing_token_is_a_warning(client: Client) -> None:
     end_senders(client.exp.home)
     client("sync")
     assert client.has_all()
+
+
+def test_why_tells_what_has_not_arrived(client: Client) -> None:
+    """`exp why` reports what its server has not, and the reason; nothing of it when all has arrived."""
+    spec = client.exp.spec(
+        f"tracking: {{dash_url: true}}\nprefix: {USER}/x\ntasks:\n" + _task("one", "exit 3")
+    )
+    client("run", spec, code=1, EXP_TOKEN="")
+    eventually(lambda: "no token" in client("why").stderr)
+    said = client("why").stderr
+    [line] = [line for line in said.splitlines() if client.server.url in line and " not on " in line]
+    assert re.search(rf"[0-9.]+[KM]? not on {re.escape(client.server.url)} yet: no token for ", line)
+    assert client("why", "--json").json["sync"]["pending"] > 0
+    end_senders(client.exp.home)
+    client("sync")
+    assert client.server.url not in client("why").stderr
+    assert client("why", "--json").json["sync"]["pending"] == 0
 
 
 def test_a_resume_elsewhere_gets_the_records_first(client: Client) -> None:

@@ -9,7 +9,7 @@ from support.cutting_proxy import Faults, answer
 from support.extent import amount
 
 from nemorun_cli.replication.remote_errors import RemoteFault
-from nemorun_cli.replication.sender import outbox_files
+from nemorun_cli.tracking.outbox import notes
 
 if TYPE_CHECKING:
     from support.cutting_proxy import CuttingProxy, SeenRequest
@@ -122,7 +122,7 @@ def test_a_stale_offset_is_corrected_by_the_server(local: LocalRecords) -> None:
             sender = local.deliver()
             known = local.outgoing(sender).outgoing.known
             wrong = {path: max(0, size + (-7 if step % 2 else 7)) for path, size in known.sizes.items()}
-            outbox_files.acknowledge(local.outbox, local.prefix, outbox_files.Known(wrong, {}))
+            notes.acknowledge(local.outbox, local.prefix, notes.Known(wrong, {}))
     local.deliver()
     assert local.differences() == []
 

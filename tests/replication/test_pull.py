@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.cutting_proxy import Faults, answer
 from support.extent import amount
+from support.patience import eventually
 
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.replication import pull
@@ -214,6 +215,64 @@ def test_a_pull_that_is_cut_leaves_nothing_half_done(
     proxy.faults = Faults()
     pull.pull_record(local.outbox.url, str(root), local.prefix)
     assert files(root) == whole
+
+
+def test_a_killed_pull_is_continued(local: LocalRecords, proxy: CuttingProxy, tmp_path: Path) -> None:
+    """What has arrived of a large content is not asked for again by the next pull, and nothing is left."""
+    delivered(local, 1, blob=os.urandom(3 << 20))
+    root = other_machine(local, tmp_path)
+    folder = markers.of_records(str(root), local.outbox.url).folder
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.pull", folder, local.prefix]
+    proxy.faults.rate = 2 << 20
+
+    def received() -> int:
+        return sum(path.stat().st_size for path in root.rglob(f"blobs/*/{pull.STAGED}*"))
+
+    with subprocess.Popen(command, cwd="/") as program:
+        eventually(lambda: received() > 1 << 20)
+        program.kill()
+    begin = received()
+    assert 1 << 20 < begin < 3 << 20
+    proxy.faults = Faults()
+    proxy.seen.clear()
+    pull.pull_record(local.outbox.url, str(root), local.prefix)
+    assert files(root) == files(local.root)
+    assert any(f"bytes={begin}-" in request.head for request in proxy.seen)
+
+
+def test_a_staged_name_of_the_file_itself_is_harmless(local: LocalRecords, tmp_path: Path) -> None:
+    """If a pull is killed when a file has its name and the staged one, the next does not change the file."""
+    delivered(local, 1)
+    root = other_machine(local, tmp_path)
+    pull.pull_record(local.outbox.url, str(root), local.prefix)
+    whole = files(root)
+    [path] = [root / name for name in whole if "/params/" in name]
+    os.link(path, path.with_name(f"{pull.STAGED}{markers.short_name(path.name)}"))
+    kept = path.rename(tmp_path / "kept")
+    pull.pull_record(local.outbox.url, str(root), local.prefix)
+    assert files(root) == whole
+    assert kept.read_bytes() == path.read_bytes()
+    assert kept.stat().st_ino != path.stat().st_ino
+
+
+def test_a_record_whose_creation_was_not_answered_can_be_created(
+    local: LocalRecords, proxy: CuttingProxy
+) -> None:
+    """If the answer to the creation of a record was lost, the next try gets the record, and only that one."""
+    proxy.faults.loses = lambda request: request.method == "POST"
+    with pytest.raises(RemoteError):
+        pull.create_record(local.outbox, local.prefix)
+    proxy.faults = Faults()
+    assert pull.create_record(local.outbox, local.prefix)
+    assert not pull.create_record(local.outbox, local.prefix)
+    proxy.faults.loses = lambda request: request.method == "POST"
+    with pytest.raises(RemoteError):
+        pull.create_record(local.outbox, f"{local.prefix}/used")
+    proxy.faults = Faults()
+    with (record := local.open(f"{local.prefix}/used")).run:
+        local.mark(record)
+    local.deliver()
+    assert not pull.create_record(local.outbox, f"{local.prefix}/used")
 
 
 def test_what_the_server_does_not_have_is_not_found(local: LocalRecords, tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from support.cutting_proxy import Faults, answer
 from support.extent import amount
 from support.patience import eventually
 
-from nemorun_cli.replication.sender import outbox_files
+from nemorun_cli.replication.sender import outbox_files, work
 from nemorun_cli.system import locks
 from nemorun_cli.tracking.access import reader
-from nemorun_cli.tracking.outbox import markers
+from nemorun_cli.tracking.outbox import markers, notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +157,7 @@ def test_one_sender_ships_for_all(
 ) -> None:
     """Of two senders of an outbox one ends at once; if the other is killed, the next one delivers."""
     first = senders()
-    eventually(lambda: outbox_files.read_state(local.outbox).get("pid") == first.pid)
+    eventually(lambda: notes.read_state(local.outbox).get("pid") == first.pid)
     second = senders()
     assert second.wait(20) == 0
     assert first.poll() is None
@@ -311,6 +311,31 @@ def test_a_clock_that_differs_is_noted_and_does_no_harm(
     assert [row["step"] for row in there(local).data().metrics(None).read()] == list(range(5))
 
 
+def test_a_clock_that_steps_back_keeps_the_order(
+    local: LocalRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are logged after the clock went back an hour arrive after those before, and nothing waits."""
+    now, now_ns = time.time, time.time_ns
+    with (record := local.open()).run:
+        local.mark(record)
+        for step in range(5):
+            record.metrics.log(step=step)
+        sender = local.deliver()
+        monkeypatch.setattr(time, "time", lambda: now() - 3600)
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns() - 3600 * 10**9)
+        for step in range(5, 10):
+            record.metrics.log(step=step)
+        local.deliver(sender)
+        assert there(local).status == "RUNNING"
+        assert [row["step"] for row in there(local).data().metrics(None).read()] == list(range(10))
+    sender._disconnect()
+    local.deliver(sender)
+    assert local.differences() == []
+    assert local.pending == []
+    assert there(local).status == "COMPLETED"
+    assert sender.to_json()["skew"] == pytest.approx(3600, abs=60)
+
+
 @pytest.mark.parametrize(
     ("hello", "code"),
     [
@@ -333,6 +358,17 @@ def test_another_major_version_is_refused(
     assert sender.error is not None
     assert sender.error.fault == code
     assert {request.path for request in proxy.seen} == {"/v1/hello"}
+
+
+def test_a_long_row_arrives(local: LocalRecords) -> None:
+    """A row that is longer than one append, such as 30,000 params, arrives, and is read there."""
+    with (record := local.open()).run:
+        local.mark(record)
+        record.params.set({f"layer{number}.weight": "x" * 30 for number in range(30_000)})
+        record.metrics.log(loss=1)
+    local.deliver()
+    assert local.differences() == []
+    assert len(there(local).data().params.get()) == 30_000
 
 
 def largest_resident(pid: int) -> int:
@@ -400,6 +436,21 @@ def test_a_removed_record_is_forgotten(local: LocalRecords) -> None:
     markers.mark(local.outbox, "gone", prefix=f"{local.prefix}/none")
     local.deliver()
     assert local.pending == []
+
+
+def test_changes_are_awaited_until_the_next_look(local: LocalRecords) -> None:
+    """Changes that get their name after the files were listed keep their marker until they are listed."""
+    with (record := local.open()).run:
+        local.mark(record)
+    [marker] = outbox_files.markers(local.outbox).values()
+    path = Path(f"{record.place.environment}/{marker.opening}.diff.part")
+    path.write_bytes(b"all")
+    watched = work.RecordWatched(record.place)
+    watched.look()
+    path.rename(path.with_suffix(""))
+    assert not watched.is_over(marker)
+    watched.look()
+    assert watched.is_over(marker)
 
 
 def test_changes_that_are_still_written_are_waited_for(local: LocalRecords) -> None:

@@ -95,6 +95,21 @@ def test_sync_exits_with_4_if_something_is_refused(local: LocalRecords) -> None:
     assert local.differences() == []
 
 
+def test_sync_leaves_nothing_of_its_own_verdicts(local: LocalRecords) -> None:
+    """The marker of a verdict that `exp sync` writes for a dead program goes with the same call."""
+    record = local.open()
+    record.run.start()
+    local.mark(record)
+    [path] = Path(record.place.openings).glob("*.jsonl")
+    first = json.loads(path.read_text(encoding="ascii"))
+    first |= {"boot": "0" * len(first["boot"]), "dash_url": local.outbox.url}
+    path.write_text(json.dumps(first) + "\n", encoding="ascii")
+    assert sync(local)[0] == 0
+    assert local.pending == []
+    assert local.differences() == []
+    record.run.complete()
+
+
 def test_sync_takes_names(local: LocalRecords) -> None:
     """Only the records that are named are delivered; a name without any is all there is."""
     others = [f"{local.prefix}/{index}" for index in range(3)]

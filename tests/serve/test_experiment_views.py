@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support.access_log import accesses
 from support.elsewhere import events_of, interrupted, pretend
-from support.hostile_values import batch
+from support.extent import amount
+from support.hostile_values import MARK, RAW, VALUES, batch, dumped, pointers, replaced
 from support.view_sites import Reader, collector, local, reading
 
 from nemorun_cli.experiment.run import find
@@ -205,6 +207,27 @@ def test_records_of_all_folders_that_experiments_name_are_shown(exp: Exp) -> Non
         assert alice.json("/v1/views/records")["total"] == 0
 
 
+def test_tasks_without_a_supervisor_show_the_ends_they_recorded(exp: Exp) -> None:
+    """A local server shows the ends that orphaned tasks recorded, as the command does, and writes nothing."""
+    exp(
+        "run",
+        exp.spec("name: orphan\ntasks: {one: {inline: 'exit 3'}, two: {inline: ':'}}\n"),
+        "-q",
+        code=None,
+    )
+    files = find("orphan", home=Home(exp.home)).files
+    files.ledger.write_bytes(batch([json.dumps(event) for event in interrupted(events_of(files))]))
+    before = files.ledger.read_bytes()
+    with reading(local(exp.home)) as (alice,):
+        (entry,) = alice.json(EXPERIMENTS)["experiments"]
+        tasks = alice.json(places(alice)[0])["tasks"]
+    assert files.ledger.read_bytes() == before
+    command = exp("status", files.id, "--json").json
+    shown = {task["id"]: (task["status"], task["exit_code"]) for task in tasks}
+    assert shown == {task["id"]: (task["status"], task["exit_code"]) for task in command["tasks"]}
+    assert entry["counts"]["FAILED"] == 1
+
+
 @pytest.fixture
 def collected(made: Exp, tmp_path: Path) -> Path:
     """The root of a collector with a copy of an experiment that seems to run on another machine."""
@@ -289,3 +312,42 @@ def test_no_address_leaves_the_home(alice: Reader, part: str) -> None:
         with accesses() as log:
             alice.get(f"{EXPERIMENTS}/{path}/show", code=404)
         assert not [path for path in log.files if path.endswith(("/passwd", "resolved.json"))]
+
+
+FORGED: Final = ("ledger", "resolved")
+
+
+@pytest.mark.parametrize("which", FORGED)
+def test_no_experiment_breaks_a_list_or_its_own_views(collected: Path, which: str) -> None:
+    """With any value in any field of a ledger or a spec, the list has the others, and no view fails."""
+    above = collected / ".experiments/alice"
+    (first,) = above.iterdir()
+    (folder,) = (first / "experiments/viewed").iterdir()
+    events = events_of(ExperimentFiles(folder))
+    events += [{**events[0], "event": "finished", "status": "FAILED", "active": 1.0, "counts": {"FAILED": 1}}]
+    document: Any = events if which == "ledger" else json.loads((folder / "resolved.json").read_text())
+    choice = random.Random(which)  # noqa: S311 - repeatable
+    spots = [spot for spot in pointers(document) if spot]
+    count = amount(30, long=3000)
+    for number in range(count):
+        copy = shutil.copytree(first, above / f"far-{number:08x}") / "experiments/viewed" / folder.name
+        raw = choice.choice([None, None, None, *RAW])
+        value = choice.choice(VALUES) if raw is None else MARK
+        changed = replaced(document, choice.choice(spots), value)
+        if which == "ledger":
+            (copy / "ledger.jsonl").write_bytes(batch([dumped(event, raw) for event in changed]))
+        else:
+            (copy / "resolved.json").write_text(dumped(changed, raw))
+    with reading(collector(collected)) as (bob,):
+        listed = bob.get(f"{EXPERIMENTS}?limit=10000").text
+        entries = json.loads(listed, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))[
+            "experiments"
+        ]
+        assert first.name in {entry["home"] for entry in entries}
+        bob.get(f"{EXPERIMENTS}?text=x&tag=nightly&sort=-ended")
+        for entry in entries:
+            for part in ("", "/graph", "/show", "/events", "/why", "/spec", "/log?task=never"):
+                path = f"{EXPERIMENTS}/{entry['owner']}/{entry['home']}/{entry['id']}{part}"
+                answer = bob.get(path, code=None)
+                assert answer.status_code < 500, f"{path}: {answer.text[:300]}"
+                json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))

@@ -6,23 +6,26 @@ import asyncio
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from starlette.requests import ClientDisconnect
 from support.event_streams import Tab
 from support.extent import amount
 from support.served import Served, served
-from support.view_sites import TIME, collector
+from support.view_sites import TIME, collector, replica
 
-from nemorun_cli.serve import live
+from nemorun_cli.serve import live, live_topics
 from nemorun_cli.serve.app import make_app
+from nemorun_cli.serve.index.index import Index
 from nemorun_cli.serve.live import MOST_STREAMS, MOST_TOPICS
+from nemorun_cli.serve.live_topics import ListTopic, RecordTopic, Topic
 from nemorun_cli.serve.tokens import Tokens
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 OPENING = "0001-x-1"
@@ -137,6 +140,8 @@ def test_topics_are_changed_on_an_open_stream(server: Served) -> None:
     tab.next("change", lambda data: data["topic"] == "record:alice/topics/a")
     body = json.dumps({"unsubscribe": ["record:alice/topics/a"], "subscribe": ["records"]})
     assert server.ask("POST", path, token=server.token, body=body).json["topics"] == ["records"]
+    odd = json.dumps({"subscribe": ["curve:alice/topics/a?key=\ud800"]})  # not Unicode
+    assert server.ask("POST", path, token=server.token, body=odd).status == 400
     many = json.dumps({"subscribe": [f"record:alice/r{number}" for number in range(MOST_TOPICS)]})
     assert server.ask("POST", path, token=server.token, body=many).status == 400
     for wrong in ("[]", "x", '{"subscribe": 1}', '{"subscribe": ["nothing"]}'):
@@ -297,3 +302,103 @@ def test_a_log_is_followed_without_gaps(tmp_path: Path) -> None:
             tab.close()
             assert expected.startswith(text)
         thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class SlowTopic(Topic):
+    """A topic at which nobody can look before an event."""
+
+    ready: threading.Event = field(default_factory=threading.Event)
+    is_quick: ClassVar[bool] = False
+
+    def version(self, index: Any) -> str:
+        """The version."""
+        del index
+        assert self.ready.wait(60)
+        return "1"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenTopic(Topic):
+    """A topic with an error that nobody expects."""
+
+    def version(self, index: Any) -> str:
+        """The version."""
+        del index
+        raise ZeroDivisionError("of the test")
+
+    def tail(self, index: Any, position: Any) -> tuple[dict[str, Any] | None, Any]:
+        """What was appended."""
+        del index
+        raise ValueError(position)
+
+
+def test_no_topic_delays_or_ends_what_others_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While topics of a user are slow, and one is broken, others have their events, revoked streams end."""
+    monkeypatch.setattr(live, "LOOK", 0.02)
+    state = make_app(collector(tmp_path), hosts=["testserver"]).state
+    replica(tmp_path, "bob/a")
+    ready = threading.Event()
+    streams = {
+        name: live.TabStream(state.access.tokens.add(name).token.caller, {})
+        for name in ("alice", "bob", "carol")
+    }
+    for number in range(MOST_TOPICS):
+        streams["alice"].add(SlowTopic(f"slow{number}", ready=ready))
+    for topic in (ListTopic("records"), RecordTopic("record:bob/a", "bob/a"), BrokenTopic("broken")):
+        streams["bob"].add(topic)
+    streams["carol"].add(SlowTopic("slow0", ready=ready))
+
+    async def until(condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():  # noqa: ASYNC110 - conditions of several kinds
+                await asyncio.sleep(0.01)
+
+    async def watch() -> None:
+        hub = live.Hub(state)
+        for stream in streams.values():
+            hub.add(stream)
+        bob = streams["bob"]
+        await until(lambda: bob.versions.keys() == {"records", "record:bob/a"} and "broken" in bob.errors)
+        before = dict(bob.versions)
+        replica(tmp_path, "bob/a", end="FAILED", opening="0002-x-1")
+        state.changes.record("bob/a", "openings/0002-x-1.jsonl")
+        await until(lambda: not before.items() & bob.versions.items())
+        state.access.tokens.revoke(["carol"])
+        await until(lambda: streams["carol"].end_reason == "unauthorized")
+        assert await hub.tail(bob, BrokenTopic("broken")) is None
+        assert (bob.end_reason, streams["alice"].versions) == (None, {})
+        ready.set()
+        await until(lambda: len(streams["alice"].versions) == MOST_TOPICS)
+        for stream in streams.values():
+            hub.remove(stream)
+
+    try:
+        asyncio.run(watch())
+    finally:
+        ready.set()
+    state.index.close()
+
+
+def test_a_problem_is_sent_once(server: Served) -> None:
+    """A tab has one event about a topic that does not exist, and not one with each change."""
+    sent = Sent(server, "alice/once/a")
+    tab = Tab(server, ["record:alice/once/none", "record:alice/once/a"])
+    assert tab.next("problem")["topic"] == "record:alice/once/none"
+    for number in range(3):
+        sent.log(number, number + 1)
+        tab.next("change")
+    assert tab.kinds.count("problem") == 1
+    tab.close()
+
+
+def test_a_curve_has_another_version_with_another_opening(tmp_path: Path) -> None:
+    """An opening without rows yet can supersede others: it changes the version of a curve."""
+    replica(tmp_path, "alice/a", rows={"m": [{"loss": 1.0}]})
+    index = Index(collector(tmp_path))
+    topic = live_topics.parse("curve:alice/a?key=m/loss")
+    before = topic.version(index)
+    assert topic.version(index) == before
+    replica(tmp_path, "alice/a", opening="0002-x-1")
+    assert topic.version(index) != before
+    index.close()

@@ -246,9 +246,11 @@ def test_a_page_gets_a_session_for_a_token(client: TestClient, access: Access) -
 
 
 def test_logging_out_ends_what_was_used(client: TestClient, access: Access) -> None:
-    """With a session, the session ends; with a token, it does with its sessions, and no other token."""
+    """With a session, the session ends; with a token, it does with its sessions and what it approved."""
     token, secret = access.tokens.add("alice")
-    approved = access.tokens.add("alice", made_by=token.id).secret
+    approved = access.tokens.add("alice", made_by=token.id)
+    below = access.tokens.add("alice", made_by=approved.token.id).secret
+    other = access.tokens.add("alice").secret
     first, second = (client.post("/v1/session", headers=bearer(secret)).json()["token"] for _ in range(2))
     assert client.post("/v1/logout", headers=bearer(first)).status_code == 200
     assert [client.get("/v1/whoami", headers=bearer(each)).status_code for each in (first, second)] == [
@@ -258,7 +260,24 @@ def test_logging_out_ends_what_was_used(client: TestClient, access: Access) -> N
     assert client.post("/v1/logout", headers=bearer(secret)).status_code == 200
     assert client.get("/v1/whoami", headers=bearer(second)).status_code == 401
     assert client.post("/v1/logout", headers=bearer(secret)).status_code == 401
-    assert client.get("/v1/whoami", headers=bearer(approved)).status_code == 200
+    ended = [client.get("/v1/whoami", headers=bearer(each)).status_code for each in (approved.secret, below)]
+    assert ended == [401, 401]
+    assert client.get("/v1/whoami", headers=bearer(other)).status_code == 200
+
+
+def test_a_stolen_token_leaves_nothing_behind(
+    access: Access, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a token approved never outlives its logout, also not what is exchanged at that moment."""
+    approver, secret = access.tokens.add("alice")
+    started = start(client)
+    code = {"user_code": started["user_code"]}
+    assert client.post("/v1/device/approve", json=code, headers=bearer(secret)).status_code == 200
+    late = poll(client, started)["access_token"]
+    assert client.post("/v1/logout", headers=bearer(secret)).status_code == 200
+    monkeypatch.setattr(Tokens, "by_id", lambda _, token_id: approver if token_id == approver.id else None)
+    assert client.post("/api/auth/exchange", headers=bearer(late)).status_code == 401
+    assert access.tokens.all() == []
 
 
 def test_any_token_may_ask_who_it_is(client: TestClient, access: Access) -> None:

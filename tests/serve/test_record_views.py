@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sqlite3
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -16,7 +19,8 @@ from support.patience import eventually
 from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
-from nemorun_cli.serve.index import background, record_index
+from nemorun_cli.serve import record_documents
+from nemorun_cli.serve.index import background, cache_file, experiment_index, folder_cache, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
 if TYPE_CHECKING:
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
 
     from support.workspace import Exp
 
+    from nemorun_cli.experiment.records.targets import TargetRecord
+
 RECORDS = "/v1/views/records"
+ODD = base64.urlsafe_b64encode(b'["-opened", "\\ud800", "", ""]').decode()  # a cursor that is not Unicode
 SPEC = """
 name: swept
 tasks:
@@ -263,6 +270,37 @@ def test_an_announced_record_is_read_again(tmp_path: Path) -> None:
         assert [entry["prefix"] for entry in alice.json(RECORDS)["records"]] == ["bob/b"]
 
 
+def test_no_request_waits_for_a_look_at_all_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a collector looks again at all folders, requests are answered; then what it found is listed."""
+    ready, names = threading.Event(), folder_cache.FolderCache.names
+    replica(tmp_path, "alice/a")
+    (tmp_path / ".experiments/alice/far-0a1b2c3d/experiments").mkdir(parents=True)
+    with reading(collector(tmp_path)) as (alice,):
+        assert alice.json(RECORDS)["total"] == 1
+
+        def slow(own: folder_cache.FolderCache, folder: str) -> tuple[str, ...]:
+            is_look = threading.current_thread().name == "exp-look"
+            assert is_look or not folder.startswith(str(tmp_path / "alice")), (
+                "a request looked at the folders"
+            )
+            assert not is_look or ready.wait(60)
+            return names(own, folder)
+
+        monkeypatch.setattr(folder_cache.FolderCache, "names", slow)
+        for module in (record_index, experiment_index):
+            monkeypatch.setattr(module, "COLLECTOR_INTERVAL", 0.0)
+            monkeypatch.setattr(module, "LEAST_REST", 0.0)
+        replica(tmp_path, "alice/b")
+        try:
+            assert alice.json(RECORDS)["total"] == 1
+            replica(tmp_path, "alice/c")
+            alice.app.state.changes.record("alice/c", "openings/0001-x-1.jsonl")
+            assert alice.json(RECORDS)["total"] == 2
+        finally:
+            ready.set()
+        assert eventually(lambda: alice.json(RECORDS)["total"] == 3)
+
+
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
     """A record that cannot be read is named next to the list, and its views are errors with a reason."""
     replica(tmp_path, "alice/good")
@@ -366,7 +404,7 @@ def test_a_link_reads_one_content_without_a_token(alice: Reader) -> None:
         (href[:-1], 403),
         (path, 401),
     ):
-        answer = alice._client.get(address)
+        answer = alice.client.get(address)
         assert answer.status_code == code, address
 
 
@@ -451,6 +489,53 @@ def test_a_cache_that_is_damaged_while_it_is_used_is_made_anew(tmp_path: Path) -
         assert alice.json(RECORDS)["total"] == 51
 
 
+def test_no_query_costs_the_cache(tmp_path: Path) -> None:
+    """A query that SQLite refuses, or that asks too much, leaves the file of the cache as it is."""
+    replica(tmp_path, "alice/a", tags=["t"])
+    with reading(collector(tmp_path)) as (alice,):
+        tags = "&".join(["tag=t"] * 100)
+        assert alice.json(f"{RECORDS}?{tags}&text=a&owner=alice&prefix=alice/*")["total"] == 1
+        names = "&".join(f"name=n{number}" for number in range(100))
+        assert alice.json(f"/v1/views/experiments?{names}&{tags}")["total"] == 0
+        for path in (
+            f"{RECORDS}?{tags}&tag=t",
+            f"/v1/views/experiments?{names}&name=n",
+            f"{RECORDS}?cursor={ODD}",
+        ):
+            assert alice.get(path, code=400).json()["code"] == "usage"
+        cache = alice.app.state.index.cache
+        depth = " AND ".join(["instr(tags, 'x')"] * 1200)
+        for query in (f"SELECT 1 FROM records WHERE {depth}", "SELECT ?", "SELEC"):  # noqa: S608 - of the test
+            with pytest.raises(sqlite3.Error):
+                cache.read(query)
+        assert (cache.is_in_memory, cache.generation) == (False, 0)
+
+
+def test_a_locked_cache_is_used_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that another process held for longer than the patience is used again, and has all records."""
+    for name, value in {"PATIENCE": 0.01, "RETRY": 0.05}.items():
+        monkeypatch.setattr(cache_file, name, value)
+    site = collector(tmp_path)
+    with reading(site) as (alice,):
+        alice.json(RECORDS)
+        other = sqlite3.connect(site.own / CACHE)
+        other.execute("BEGIN IMMEDIATE")
+        rows = [{"loss": float(number)} for number in range(4000)]
+        replica(tmp_path, "alice/a", rows={"m": rows})
+        alice.app.state.changes.record("alice/a", "openings/x")
+        assert alice.json(RECORDS)["total"] == 1
+        index = alice.app.state.index
+        assert index.cache.is_in_memory
+        assert alice.json(view("alice/a", "/curve"))["curves"][0]["total"] == 4000
+        other.close()
+        assert eventually(lambda: alice.json(RECORDS)["total"] == 1 and not index.cache.is_in_memory)
+        replica(tmp_path, "alice/a", rows={"m": rows})
+        assert alice.json(view("alice/a", "/curve"))["curves"][0]["total"] == 8000
+    with reading(site) as (alice,):
+        curve = alice.json(view("alice/a", "/curve?points=8000"))["curves"][0]
+        assert curve["last"] == [*range(4000), *range(4000)]
+
+
 def test_reads_work_on_a_full_disk(tmp_path: Path) -> None:
     """With not one byte left, lists, curves and contents are read; the cache is in memory then."""
     disk = tmp_path / "disk"
@@ -492,6 +577,30 @@ def test_an_indexed_list_reads_no_file(tmp_path: Path) -> None:
         with accesses() as log:
             assert alice.json(f"{RECORDS}?limit=10&text=r1")["total"] == 11
         assert not [path for path in log.files if ".record" in path]
+
+
+def test_slow_reads_of_one_user_hold_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a user has more slow reads open than there are threads, others read records, and all lists."""
+    ready, begun = threading.Event(), threading.Semaphore(0)
+    whole = record_documents.record
+
+    def slow(chosen: TargetRecord, reports: Any) -> Any:
+        begun.release()
+        assert not chosen.record.prefix.startswith("alice/") or ready.wait(60)
+        return whole(chosen, reports)
+
+    monkeypatch.setattr(record_documents, "record", slow)
+    for user in ("alice", "bob"):
+        replica(tmp_path, f"{user}/a")
+    with reading(collector(tmp_path), "alice", "bob") as (alice, bob), ThreadPoolExecutor(60) as pool:
+        try:
+            asked = [pool.submit(alice.get, view("alice/a")) for _ in range(60)]
+            assert begun.acquire(timeout=60)
+            assert bob.json(RECORDS)["total"] == alice.json(RECORDS)["total"] == 2
+            assert bob.json(view("bob/a"))["record"]["prefix"] == "bob/a"
+        finally:
+            ready.set()
+        assert {each.result().status_code for each in asked} == {200}
 
 
 def quickest(reader: Reader, path: str) -> float:

@@ -159,6 +159,24 @@ def test_a_whole_file_is_written_once(client: TestClient) -> None:
     assert client.get(verdict).content == b'{"status": "COMPLETED"}'
 
 
+def test_the_later_of_two_verdicts_stays(client: TestClient) -> None:
+    """A verdict that arrives after a later one is refused as `diverged`; any other one replaces."""
+    path = f"{RECORD}/openings/0002-a.verdict.json"
+
+    def put(content: str) -> int:
+        return client.put(path, content=content.encode()).status_code
+
+    old = '{"status": "FAILED", "time": "2026-01-01T00:00:00.000Z"}'
+    late = '{"status": "COMPLETED", "time": "2026-01-01T00:00:00.001Z"}'
+    same = late.replace("COMPLETED", "CANCELLED")
+    damaged = ["{", '{"time": 5}', '{"time": "soon"}', '{"time": null, "status": "FAILED"}', "[]", "[" * 5000]
+    assert [put(text) for text in (damaged[0], old, late, old, late)] == [201, 201, 201, 409, 200]
+    assert [put(text) for text in damaged] == [409] * len(damaged)
+    assert client.put(path, content=old.encode()).json()["code"] == "diverged"
+    assert client.get(path).text == late
+    assert put(same) == 201
+
+
 def test_a_new_record_is_created_once(client: TestClient) -> None:
     """POST creates the folder of a record; for the second caller it exists."""
     assert client.post(RECORD).status_code == 201

@@ -17,7 +17,7 @@ from support import replica_sites
 from support.extent import IS_LONG, amount
 
 from nemorun_cli.serve.store import replica_addresses, root_folder
-from nemorun_cli.serve.store.replica_store import ReplicaStore
+from nemorun_cli.serve.store.replica_store import ReplicaPart, ReplicaStore
 from nemorun_cli.serve.store.store_refusal import StoreRefusal
 
 if TYPE_CHECKING:
@@ -89,6 +89,18 @@ class Interleavings(RuleBasedStateMachine):
         else:
             assert end == offset + len(data) <= len(self.copy())
             self.acknowledged = max(self.acknowledged, end)
+
+    @rule(which=st.integers(0, 1), numbers=st.lists(st.integers(0, 100), max_size=5))
+    def deliver_together(self, which: int, numbers: list[int]) -> None:
+        """Some of the requests arrive as one, each answered by itself."""
+        chosen = [self.requests[number % len(self.requests)] for number in numbers if self.requests]
+        parts = [ReplicaPart(self.rows, data, offset) for offset, data in chosen]
+        for (offset, data), end in zip(chosen, self.servers[which].write(parts), strict=True):
+            if isinstance(end, int):
+                assert end == offset + len(data) <= len(self.copy())
+                self.acknowledged = max(self.acknowledged, end)
+            else:
+                assert (end.status, end.code) == (409, "offset")
 
     @rule(which=st.integers(0, 1), offset=st.integers(0, len(CONTENT)), size=st.integers(1, 2000))
     def receive(self, which: int, offset: int, size: int) -> None:

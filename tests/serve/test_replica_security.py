@@ -8,6 +8,7 @@ import itertools
 import os
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -15,11 +16,10 @@ import anyio
 import pytest
 from support import replica_sites
 
-from nemorun_cli.replication.protocol import LARGEST_BATCH, LARGEST_DECOMPRESSED, LARGEST_ROW
+from nemorun_cli.replication.protocol import LARGEST_BATCH, LARGEST_DECOMPRESSED
+from nemorun_cli.serve.store import replica_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.testclient import TestClient
 
 RECORD = "/v1/records/alice/p/x/.record"
@@ -224,18 +224,48 @@ def test_a_gzip_bomb_is_refused_while_it_is_decompressed(client: TestClient) -> 
     assert client.get(ROWS).content == ROW
 
 
-def test_an_append_has_a_largest_size(client: TestClient) -> None:
-    """A body beyond 1 MiB is refused with 413; a row beyond it with 422, also if it is sent in parts."""
+def test_an_append_has_a_largest_size(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body beyond 1 MiB is refused with 413; a row beyond its limit with 422, also if sent in parts."""
+    monkeypatch.setattr(replica_store, "LARGEST_ROW", LARGEST_BATCH)
     headers = {"Upload-Offset": "0"}
     assert (
         client.patch(ROWS, content=ROW * (LARGEST_BATCH // len(ROW) + 1), headers=headers).status_code == 413
     )
-    begin = b'{"_ts": 1.0, "text": "' + b"x" * (LARGEST_ROW - 100)
+    begin = b'{"_ts": 1.0, "text": "' + b"x" * (LARGEST_BATCH - 100)
     assert client.patch(ROWS, content=begin, headers=headers).status_code == 200
     headers = {"Upload-Offset": str(len(begin))}
     answer = client.patch(ROWS, content=b"y" * 200, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "row_too_long")
     assert client.patch(ROWS, content=b'"}\n' + ROW, headers=headers).status_code == 200
+
+
+def test_a_long_row_arrives_in_pieces(root: Path) -> None:
+    """A row of many appends is taken, in little memory, and what has arrived of it is read back only once."""
+    served = replica_sites.site(root)
+    client, piece, count = replica_sites.client(served), b"x" * LARGEST_BATCH, 30
+    client.patch(ROWS, content=b'{"_ts": 1.0, "text": "', headers={"Upload-Offset": "0"})
+    sent, reads = 22, 0
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            if number == count // 2:  # the server starts again
+                client = replica_sites.client(served)
+            before = _bytes_read()
+            answer = client.patch(ROWS, content=piece, headers={"Upload-Offset": str(sent)})
+            reads += _bytes_read() - before
+            assert answer.status_code == 200, answer.text
+            sent += len(piece)
+        assert tracemalloc.get_traced_memory()[1] < 8 * LARGEST_BATCH
+    finally:
+        tracemalloc.stop()
+    assert reads < 2 * sent
+    assert client.patch(ROWS, content=b'"}\n', headers={"Upload-Offset": str(sent)}).status_code == 200
+    assert len(client.get(ROWS).content) == sent + 3
+
+
+def _bytes_read() -> int:
+    """What this process has read so far."""
+    return int(Path("/proc/self/io").read_text(encoding="ascii").split()[1])
 
 
 def test_what_precedes_a_refused_line_is_kept(client: TestClient) -> None:

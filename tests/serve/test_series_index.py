@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.extent import amount
+from support.patience import eventually
 
 from nemorun_cli.experiment.records import compare, targets
 from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.serve.index import background, row_cache
 from nemorun_cli.serve.index.cache_file import CacheFile
 from nemorun_cli.serve.index.curves import Window, curve
-from nemorun_cli.serve.index.row_cache import SMALLEST
+from nemorun_cli.serve.index.row_cache import CHUNK, SMALLEST, RowCache
 from nemorun_cli.serve.index.series_index import SeriesIndex, drawn_by_rows
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store.json_values import dump, encode_row
@@ -214,3 +216,68 @@ def test_readers_of_a_growing_series_see_whole_rows(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_replaced_file_is_kept_as_it_is_now(tmp_path: Path) -> None:
+    """Of a file that another, larger one has replaced, the cache has the numbers of the new one alone."""
+    cache = CacheFile(tmp_path / "cache.sqlite")
+    path, staged = tmp_path / "m.jsonl", tmp_path / "staged"
+    rows, counts = RowCache(cache), (CHUNK + 10, CHUNK + CHUNK // 3)
+    for value, count in zip((1.0, 2.0), counts, strict=True):
+        staged.write_bytes(b"".join(encode_row(float(row), {"loss": value}) for row in range(count)))
+        staged.replace(path)
+        with rows.reading([str(path)]) as columns:
+            assert list(columns[str(path)].columns["loss"].values) == [value] * count
+    again = RowCache(cache)
+    with again.reading([str(path)]) as columns:
+        assert list(columns[str(path)].columns["loss"].values) == [2.0] * counts[1]
+    assert again.parsed == 0
+    cache.close()
+
+
+def test_nothing_is_kept_of_files_that_are_read_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many files are read one after the other, little is remembered of them."""
+    monkeypatch.setattr(row_cache, "MOST_STORED", 2)
+    monkeypatch.setattr(row_cache, "SMALLEST", 1)
+    cache = CacheFile(tmp_path / "cache.sqlite")
+    rows = RowCache(cache)
+    for number in range(5):
+        path = tmp_path / f"{number}.jsonl"
+        for count in (3, 30):
+            path.write_bytes(b"".join(encode_row(float(row), {"loss": float(row)}) for row in range(count)))
+            with rows.reading([str(path)]) as columns:
+                assert columns[str(path)].rows == count
+    assert len(rows._stored) == 2
+    assert len(rows._locks) == 0
+    for number in range(5):
+        with RowCache(cache).reading([str(tmp_path / f"{number}.jsonl")]) as columns:
+            (found,) = columns.values()
+            assert list(found.columns["loss"].values) == [*range(30)]
+    cache.close()
+
+
+def test_a_fault_does_not_end_reading_ahead(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file at which reading ahead fails in any way is logged, and the next ones are read."""
+    monkeypatch.setattr(background, "DELAY", 0.01)
+    read: list[str] = []
+
+    class Rows(RowCache):
+        def __init__(self) -> None:
+            pass
+
+        def read_ahead(self, path: str, *, least: int) -> None:
+            read.append(path)
+            if path == "bad":
+                raise ZeroDivisionError(least)
+
+    ahead = background.BackgroundReader(Rows())
+    ahead.changed("bad")
+    assert eventually(lambda: read == ["bad"])
+    ahead.changed("good")
+    assert eventually(lambda: read == ["bad", "good"])
+    ahead.close()
+    assert "bad cannot be read ahead" in caplog.text

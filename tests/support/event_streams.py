@@ -34,6 +34,7 @@ class Tab:
         self.answer = self._connection.getresponse()
         self.last = last
         self.count = 0  # of changes so far
+        self.kinds: list[str] = []  # of all events so far
         self._events: queue.Queue[tuple[str, Any] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self.id = ""
@@ -66,6 +67,7 @@ class Tab:
             found, data, identity = event  # type: ignore[misc]
             self.last = identity or self.last
             self.count += found == "change"
+            self.kinds.append(found)
             if found == kind and accept(data):
                 return data
 

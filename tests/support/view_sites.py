@@ -42,7 +42,7 @@ class Reader:
     def __init__(self, client: TestClient, user: str) -> None:
         self.app: Any = client.app
         self.token = self.app.state.access.tokens.add(user)
-        self._client = client
+        self.client = client
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None, code: int | None = 200) -> Response:
         """The answer to a request, with this status unless it is None."""
@@ -59,7 +59,7 @@ class Reader:
     ) -> Response:
         """The answer to a request of any method."""
         sent = {"Authorization": f"Bearer {self.token.secret}", **(headers or {})}
-        answer = self._client.request(method, path, headers=sent, json=body)
+        answer = self.client.request(method, path, headers=sent, json=body)
         assert code is None or answer.status_code == code, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.extent import amount
+from support.light_imports import HEAVY
 
 from nemorun_cli import tracking
 from nemorun_cli.errors import UsageError
@@ -17,32 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.programs import Program
-
-# What may not be loaded by the import: each is slow, or reaches out of the process.
-HEAVY = {
-    *(
-        "asyncio",
-        "concurrent.futures",
-        "dataclasses",
-        "hashlib",
-        "importlib.metadata",
-        "inspect",
-        "logging",
-        "numpy",
-    ),
-    *(
-        "pathlib",
-        "pydantic",
-        "shutil",
-        "socket",
-        "ssl",
-        "subprocess",
-        "tempfile",
-        "torch",
-        "traceback",
-        "urllib",
-    ),
-}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -387,6 +388,19 @@ def test_verdict_is_about_the_attempt_it_names(program: Program, root: Path) -> 
     assert (second.status, second.reason, second.message) == ("CANCELLED", "timeout", "took too long")
     assert [second.id] == closed == _record(root, prefix).ids(exp_id="sweep_1", attempt=2)
     assert (second.facts["exp_id"], second.facts["attempt"]) == ("sweep_1", 2)
+
+
+def test_a_later_verdict_has_a_later_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a verdict that replaces another one is later, also if the clock was set back meanwhile."""
+    experiment = Experiment("a", dash_root=root)
+    experiment.run.start()
+    times = []
+    for step, status in enumerate(["FAILED", "COMPLETED", "CANCELLED"]):
+        monkeypatch.setattr("time.time", partial(float, 1_800_000_000 - 3600 * step))
+        close_openings(root, "a", exp_id=None, status=status)
+        (opening,) = _record(root, "a").openings
+        times.append(opening.verdict["time"])
+    assert times == sorted(set(times))
 
 
 def test_verdict_is_an_end(root: Path) -> None:

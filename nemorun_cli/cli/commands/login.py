@@ -97,14 +97,13 @@ def command(
 
 
 def _hurry_senders(server: str) -> None:
-    """Have senders that wait for a token of this server use the new one; those elsewhere look each minute."""
-    from nemorun_cli.replication.sender import delivery  # noqa: PLC0415 - after the login only
+    """Have what waits for a token of this server sent with the new one."""
+    from nemorun_cli.replication.sender import delivery, known_roots  # noqa: PLC0415 - after the login only
 
     home = str(Home.from_environment().directory)
-    for outbox in delivery.outboxes([str(targets.root(None))], home):
+    for outbox in delivery.every_outbox([str(targets.root(None)), *known_roots.known()], home):
         if outbox.url == server:
-            with contextlib.suppress(OSError):
-                delivery.hurry(outbox)
+            delivery.hurry(outbox)
 
 
 def _given() -> str:

@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Log out of a server.
 
-    Revokes the token on the server, then removes it from the keyring or the file. What has not been delivered
-    stays here, and `exp sync` delivers it after another login.
+    Revokes the token on the server, with the logins that it approved, then removes it from the keyring or the
+    file. What has not been delivered stays here, and `exp sync` delivers it after another login.
 
     Examples:
       exp logout

@@ -76,6 +76,7 @@ def command(
       exp sync alice/p/old --url https://exp.example.org    send a record that was written without a server
     """
     from nemorun_cli.replication.sender import delivery, known_roots  # noqa: PLC0415 - not needed to complete words
+    from nemorun_cli.tracking.access import missed_records  # noqa: PLC0415 - the same
 
     choice = delivery.SyncChoice(which or ())
     root = str(targets.root(dash_root))
@@ -84,9 +85,12 @@ def command(
         _mark(root, server, choice)
     home = Home.from_environment()
     roots = [root] if dash_root else [root, str(Path(targets.LOCAL).absolute()), *known_roots.known()]
+    if not status:
+        for folder in dict.fromkeys(roots):
+            missed_records.mark(folder)
     chosen = [
         outbox
-        for outbox in delivery.outboxes(roots, str(home.directory))
+        for outbox in delivery.every_outbox(roots, str(home.directory))
         if server is None or outbox.url == server
     ]
     if status:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import LedgerError, NotOverError
 from nemorun_cli.system import trees
 from nemorun_cli.tracking.access import reader
-from nemorun_cli.tracking.outbox import delivery, markers
+from nemorun_cli.tracking.outbox import delivery, markers, notes
 from nemorun_cli.tracking.store import presence, record_paths, sessions
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ def unsent_experiments(home: Home) -> dict[str, str]:
     """The server of each experiment that has not arrived there completely, by the experiment's folder."""
     return {
         folder: outbox.url
-        for outbox in delivery.outboxes_of_home(str(home.directory))
-        for folder in delivery.marked(outbox, "experiment")
+        for outbox in notes.outboxes_of_home(str(home.directory))
+        for folder in notes.marked(outbox, "experiment")
     }
 
 
 def delivered(home: Home) -> Iterator[tuple[Place, int]]:
     """The records with `dash_root=None` that have ended and are on their server, with their bytes."""
     for root in _roots(home):
-        boxes = [(outbox, delivery.marked(outbox, "prefix")) for outbox in delivery.outboxes(root)]
+        boxes = [(outbox, notes.marked(outbox, "prefix")) for outbox in notes.outboxes(root)]
         with contextlib.suppress(LedgerError, OSError):
             for prefix in list(reader.prefixes(root)):
                 place = record_paths.Place(root, prefix)
@@ -86,8 +86,8 @@ def remove_delivered(home: Home, folder: Path) -> str | None:
     except BlockingIOError:
         return "it is being opened"
     try:
-        outbox = next((outbox for outbox in delivery.outboxes(root) if _is_delivered(place, outbox)), None)
-        if outbox is None or place.prefix in delivery.marked(outbox, "prefix"):
+        outbox = next((outbox for outbox in notes.outboxes(root) if _is_delivered(place, outbox)), None)
+        if outbox is None or place.prefix in notes.marked(outbox, "prefix"):
             return None if not os.path.exists(path) else "it has changed"  # noqa: PTH110 - it is text
         removed = f"{outbox.folder}/{REMOVED}{record_paths.unique()}"
         os.rename(path, removed)  # noqa: PTH104 - it is text

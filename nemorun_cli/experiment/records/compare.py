@@ -194,10 +194,11 @@ def _reporting(record: TargetRecord, report: Callable[[str], None]) -> Iterator[
     """Report that a record cannot be read, or raise the error if nothing is tolerated."""
     try:
         yield
-    except LedgerError as error:
+    except Exception as error:  # what one record contains must not hide all others
         if report is _refuse:
             raise
-        report(f"{record.record.prefix}: {error.message}")
+        problem = error.message if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
+        report(f"{record.record.prefix}: {problem}")
 
 
 def _row(

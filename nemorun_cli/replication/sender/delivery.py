@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import fnmatch
+import itertools
 import os
 import time
 from pathlib import Path
@@ -15,11 +16,9 @@ from nemorun_cli.model import clock
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteFault
 from nemorun_cli.replication.sender import known_roots, outbox_files, work
 from nemorun_cli.replication.sender.outgoing import Pace
-from nemorun_cli.replication.sender.turns import WAKE, OutboxSender
+from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import write_whole
-from nemorun_cli.tracking.outbox import addresses, sender_process
-from nemorun_cli.tracking.outbox import markers as written
+from nemorun_cli.tracking.outbox import addresses, markers, notes, sender_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 TRIES: Final = 3  # with a server that does not answer, or is busy
 PAUSE: Final = 0.1  # seconds between looks at another sender
+LONGEST_WAIT: Final = 10.0  # seconds that a busy server is waited for; one that asks for more is asked later
 SETTLED: Final = 2.0  # seconds within which another sender notices that it is to hurry
 REFUSALS: Final = frozenset({RemoteFault.TOKEN, RemoteFault.NO_TOKEN})
 
@@ -103,23 +103,15 @@ class SyncChoice:
         return any(name == label or fnmatch.fnmatchcase(label, name) for name in self._names)
 
 
-def outboxes(roots: Iterable[str], home: str) -> Iterator[Outbox]:
-    """The outboxes of folders of records and of a home, each once."""
-    folders = [f"{root}/{written.FOLDER}" for root in roots]
-    folders.append(f"{home}/{written.HOME_FOLDER}")
-    folders += [f"{server}/records/{written.FOLDER}" for server in _folders(folders[-1])]
-    for folder in dict.fromkeys(folders):
-        for path in _folders(folder):
-            if (outbox := outbox_files.outbox_at(path)) is not None:
-                yield outbox
-
-
-def _folders(folder: str) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:  # it does not exist, or is another user's
-        return []
+def every_outbox(roots: Iterable[str], home: str) -> Iterator[Outbox]:
+    """The outboxes of folders of records and of a home, with those of the records in it, each once."""
+    seen: set[str] = set()
+    for outbox in itertools.chain(
+        *map(notes.outboxes, [*roots, *notes.roots_in_home(home)]), notes.outboxes_of_home(home)
+    ):
+        if outbox.folder not in seen:
+            seen.add(outbox.folder)
+            yield outbox
 
 
 Sizes = dict[str, dict[str, int]]
@@ -150,7 +142,7 @@ def report(outbox: Outbox, choice: SyncChoice, *, wanted: Sizes | None = None) -
         wanted: what counts; default all that is written now.
     """
     marked = [marker for marker in outbox_files.markers(outbox).values() if choice(marker)]
-    state = outbox_files.read_state(outbox)
+    state = notes.read_state(outbox)
     problems = state.get("records")
     problems = problems if isinstance(problems, dict) else {}
     root = outbox_files.root_of(outbox)
@@ -195,8 +187,10 @@ def _is_old(marker: Marker, state: dict[str, Any]) -> bool:
 
 
 def hurry(outbox: Outbox) -> None:
-    """Have the sender of an outbox, if one is at work, read its token again and try at once."""
-    write_whole(f"{outbox.folder}/{WAKE}", b"")
+    """Have what waits in an outbox sent at once: its sender reads its token again, or another one starts."""
+    markers.wake(outbox)
+    if outbox_files.markers(outbox) and not addresses.in_task():
+        sender_process.ensure(outbox)
 
 
 def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport], None]) -> OutboxReport:
@@ -238,6 +232,7 @@ def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
     """Turn until the server has all, or refuses, or has not answered a few times."""
     failures = 0
     next_show = 0.0
+    has_looked_again = False
     while True:
         before = sender.failures
         is_moving = sender.turn()
@@ -252,14 +247,21 @@ def _send_all(sender: OutboxSender, show: Callable[[], None]) -> None:
                 RemoteFault.NOT_EXP,
                 RemoteFault.VERSION,
             }
-            if failures >= TRIES or is_final:
+            if failures >= TRIES or is_final or (_is_busy(sender) and sender.retry_in > LONGEST_WAIT):
                 return
         elif is_moving:
             failures = 0
         if sender.error is None and sender.is_done:
-            return
+            if has_looked_again:
+                return
+            has_looked_again = True  # a verdict that it wrote itself at its first look has a marker
+            sender.look_soon()
         if not is_moving:
             time.sleep(PAUSE)
+
+
+def _is_busy(sender: OutboxSender) -> bool:
+    return sender.error is not None and sender.error.fault == RemoteFault.BUSY
 
 
 def _is_stopped(seen: OutboxReport) -> bool:
@@ -270,7 +272,7 @@ def _is_stopped(seen: OutboxReport) -> bool:
 
 def _is_since(outbox: Outbox, seconds: float) -> bool:
     try:
-        return clock.unix(str(outbox_files.read_state(outbox).get("time"))) >= seconds
+        return clock.unix(str(notes.read_state(outbox).get("time"))) >= seconds
     except ValueError:
         return False
 

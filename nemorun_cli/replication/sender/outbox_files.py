@@ -1,27 +1,23 @@
-"""The files of an outbox as the sender uses them: markers, acknowledged sizes, state, log."""
+"""The files of an outbox as the sender alone uses them: its log, and the markers as they were read."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.model import clock
-from nemorun_cli.system.files import descriptor_to_append, make_folder, read_bytes, write_whole
-from nemorun_cli.tracking.outbox.markers import FORMAT, Outbox
+from nemorun_cli.system.files import descriptor_to_append
+from nemorun_cli.tracking.outbox import notes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Container, Mapping
+
+    from nemorun_cli.tracking.outbox.markers import Outbox
 
 SUFFIX: Final = ".json"
-LARGEST_MARKER: Final = 1 << 16  # bytes
 MOST_MARKERS: Final = 20_000  # that are known at a time; the others follow when these are removed
-LARGEST_HINT: Final = 1 << 26  # bytes of the sizes of one record
-LARGEST_STATE: Final = 1 << 24  # bytes
 LARGEST_LOG: Final = 1 << 20  # bytes of the log, and of the one before it
 TAKEN: Final = ".taken-"  # begins the name of a marker that is being removed
 
@@ -41,35 +37,29 @@ class Marker(NamedTuple):
     experiment: str | None
 
 
-def outbox_at(folder: str | Path) -> Outbox | None:
-    """The outbox in a folder; None if it has none."""
-    text = os.fspath(folder).rstrip("/")
-    try:
-        values = json.loads(read_bytes(f"{text}/server.json", limit=LARGEST_MARKER, follows_link=False))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if (
-        not isinstance(values, dict)
-        or values.get("format") != FORMAT
-        or not isinstance(values.get("url"), str)
-    ):
-        return None
-    return Outbox(text, values["url"])
-
-
 def root_of(outbox: Outbox) -> str:
     """The folder of records, or the home, that an outbox belongs to."""
     return os.path.dirname(os.path.dirname(outbox.folder))
 
 
-def markers(outbox: Outbox, known: Mapping[str, Marker] | None = None) -> dict[str, Marker]:
-    """All markers by name; those that are `known` and have not changed are not read again."""
+def markers(
+    outbox: Outbox, known: Mapping[str, Marker] | None = None, *, stuck: Container[str] = ()
+) -> dict[str, Marker]:
+    """All markers by name, or as many as are known at a time.
+
+    Args:
+        outbox: whose they are.
+        known: those of the last look: what has not changed is not read again.
+        stuck: names of those that the others come before, if there are too many.
+    """
     found: dict[str, Marker] = {}
     try:
         with os.scandir(outbox.pending) as entries:
             listed = [entry for entry in entries if entry.name.endswith(SUFFIX)]
     except FileNotFoundError:
         return found
+    if len(listed) > MOST_MARKERS:
+        listed.sort(key=lambda entry: entry.name in stuck)
     for entry in listed[:MOST_MARKERS]:
         if entry.name.startswith(".") and not entry.name.startswith(TAKEN):
             continue  # it is being written
@@ -79,25 +69,16 @@ def markers(outbox: Outbox, known: Mapping[str, Marker] | None = None) -> dict[s
             before = (known or {}).get(name)
             if before is not None and (before.inode, before.mtime_ns) == (status.st_ino, status.st_mtime_ns):
                 found[name] = before
-            elif (marker := _read(name, entry.path, status)) is not None:
-                found[name] = marker
+            else:
+                found[name] = _read(name, entry.path, status)
         except OSError:
             continue  # it was replaced meanwhile, or is no file
     return found
 
 
-def _read(name: str, path: str, status: os.stat_result) -> Marker | None:
-    data = read_bytes(path, limit=LARGEST_MARKER, follows_link=False)
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(values, dict):
-        return None
-    named = (values.get(key) for key in ("prefix", "opening", "experiment"))
-    return Marker(
-        name, status.st_ino, status.st_mtime_ns, *(text if isinstance(text, str) else None for text in named)
-    )
+def _read(name: str, path: str, status: os.stat_result) -> Marker:
+    fields = notes.marker_fields(path)
+    return Marker(name, status.st_ino, status.st_mtime_ns, *fields)
 
 
 def remove(outbox: Outbox, marker: Marker) -> None:
@@ -111,56 +92,6 @@ def remove(outbox: Outbox, marker: Marker) -> None:
             with contextlib.suppress(FileExistsError):  # it was written once more
                 os.link(taken, path, follow_symlinks=False)
         os.unlink(taken)
-
-
-def _hint(outbox: Outbox, label: str) -> str:
-    digest = hashlib.sha256(label.encode(errors="surrogatepass")).hexdigest()[:32]
-    return f"{outbox.acknowledged}/{digest}{SUFFIX}"
-
-
-class Known(NamedTuple):
-    """What a server has of a record or an experiment: a hint that saves requests, never the truth.
-
-    `sizes` are in bytes; `whole` are the sizes and times of files that were sent whole, as they were here.
-    """
-
-    sizes: dict[str, int]
-    whole: dict[str, tuple[int, int]]
-
-
-def acknowledged(outbox: Outbox, label: str) -> Known | None:
-    """What an earlier sender noted; None if there is no note that can be read."""
-    try:
-        values = json.loads(read_bytes(_hint(outbox, label), limit=LARGEST_HINT, follows_link=False))
-        if values["prefix"] != label:
-            return None
-        return Known(
-            {str(path): int(size) for path, size in values["files"].items()},
-            {str(path): (int(size), int(time)) for path, (size, time) in values["whole"].items()},
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def acknowledge(outbox: Outbox, label: str, known: Known) -> None:
-    """Note what the server has; the note stays, so that a later change costs little."""
-    make_folder(outbox.acknowledged)
-    document = {"prefix": label, "files": known.sizes, "whole": known.whole}
-    write_whole(_hint(outbox, label), json.dumps(document, separators=(",", ":")).encode())
-
-
-def write_state(outbox: Outbox, document: Mapping[str, Any]) -> None:
-    """Write the state for those who ask about the sender."""
-    write_whole(outbox.state, json.dumps(document).encode())
-
-
-def read_state(outbox: Outbox) -> dict[str, Any]:
-    """The latest state of the sender; empty if it has not written any."""
-    try:
-        document = json.loads(read_bytes(outbox.state, limit=LARGEST_STATE, follows_link=False))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 class SenderLog:

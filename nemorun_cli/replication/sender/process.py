@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.replication.sender import known_roots, outbox_files
 from nemorun_cli.replication.sender.turns import OutboxSender
 from nemorun_cli.system import locks
-from nemorun_cli.tracking.outbox import sender_process
+from nemorun_cli.tracking.outbox import notes, sender_process
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
@@ -27,7 +27,7 @@ NICENESS: Final = 10
 
 def main(arguments: list[str]) -> int:
     """Ship until nothing is left to do; returns the exit code."""
-    if len(arguments) != 1 or (outbox := outbox_files.outbox_at(os.path.abspath(arguments[0]))) is None:
+    if len(arguments) != 1 or (outbox := notes.outbox_at(os.path.abspath(arguments[0]))) is None:
         sys.stderr.write("usage: python -P -m nemorun_cli.replication.sender OUTBOX_FOLDER\n")
         return 2
     _detach()
@@ -50,15 +50,13 @@ def ship(outbox: Outbox, *, linger: float) -> None:
         known_roots.note(outbox)
         sender_process.settled()
         sender = OutboxSender(outbox, outbox_files.SenderLog(outbox))
-        stuck: set[str] = set()
         try:
             sender.run(linger=linger)
-            stuck = {name for each in sender.left for name in each.markers}
         finally:
             sender.close()
             os.close(descriptor)
         left = outbox_files.markers(outbox).keys()
-        if left <= stuck:
+        if left <= sender.markers:
             if not left:
                 known_roots.forget(outbox)
             return

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import clock
-from nemorun_cli.replication import connection
+from nemorun_cli.replication import connection, experiment_source
 from nemorun_cli.replication.client import Client
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 from nemorun_cli.replication.sender import outbox_files, tokens, work
 from nemorun_cli.replication.sender.outgoing import Pace, SyncProblem
 from nemorun_cli.replication.sender.waits import RetryTime
+from nemorun_cli.tracking.outbox import notes
 from nemorun_cli.tracking.process import process_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from nemorun_cli.replication.sender.outbox_files import Marker, SenderLog
     from nemorun_cli.replication.sender.work import Work
@@ -30,6 +31,7 @@ GLANCE: Final = 0.1  # seconds between looks at whether there are new markers
 HEARD: Final = 15.0  # seconds between reports of what is alive
 MOST_HEARD: Final = 1000  # openings in a report
 MOST_BEHIND: Final = 16  # records that are on their way at the same time
+BACKLOG: Final = 32  # files on their way from which on several are sent in one request
 MOST_RECENT: Final = (
     64  # records without markers that are still looked at: forked processes may write to them
 )
@@ -41,7 +43,9 @@ MOST_LISTED: Final = 100  # records with a problem in the state
 PROBE: Final = 5.0  # seconds between tries to connect to a server that could not be reached
 PROBE_LIMIT: Final = 1.0  # seconds for one
 PROBE_JITTER: Final = 2.0  # seconds within which senders return to a server that is reachable again
-WAKE: Final = "wake"  # a file in the outbox: when it is touched, the sender tries again at once
+PATIENCE: Final = 3600.0  # seconds without an acknowledgement after which it ends, if nothing is written here
+WRITTEN_LOOK: Final = 60.0  # seconds between looks at whether something is, after that
+LOOK_FAILED: Final = 5.0  # seconds after a look that failed, as without a free descriptor
 
 
 class OutboxSender:
@@ -79,43 +83,96 @@ class OutboxSender:
         self._works: dict[str, Work] = {}
         self._next_look = self._next_heard = self._state_at = 0.0  # monotonic
         self._state: dict[str, Any] = {}
+        self._takes_batches = False
         self._is_unreachable = False
         self._next_probe = 0.0  # monotonic
         self._woken = self._wake()
         self._idle_since: float | None = None  # monotonic
         self._turns = 0
         self._started = clock.stamp()
-        before = outbox_files.read_state(outbox).get("last")
+        self._gives_up_at = time.monotonic() + PATIENCE
+        self._stuck: dict[str, float] = {}  # markers of what the server does not take, since when (monotonic)
+        before = notes.read_state(outbox).get("last")
         if isinstance(before, str):
             with contextlib.suppress(ValueError):
                 self.last = clock.unix(before)
 
     def run(self, *, linger: float) -> None:
-        """Ship until nothing was left to do for `linger` seconds, or until the outbox is removed."""
+        """Ship until nothing was left to do for `linger` seconds, or until the outbox is removed.
+
+        It also ends after an hour in which nothing arrived and nothing was written here: the next opening,
+        `exp sync` or supervisor starts another sender.
+        """
         self._log.write(f"started for {self.outbox.url}")
-        while os.path.isdir(self.outbox.pending):
+        while self._has_outbox():
             is_moving = self.turn()
             if self._idle_since is not None and time.monotonic() - self._idle_since >= linger:
                 break
+            if self._gives_up():
+                reason = "" if self.error is None else f": {self.error.message}"
+                self._log.write(f"ended: nothing has arrived for long, and nothing is written here{reason}")
+                return
             if not is_moving:
                 self._pause()
         self._log.write("ended: nothing is left to do")
 
+    def _has_outbox(self) -> bool:
+        """Whether the outbox was not removed; also while its disk does not answer."""
+        try:
+            os.stat(self.outbox.pending)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _gives_up(self) -> bool:
+        """Whether to leave what is here to the next sender."""
+        if time.monotonic() < self._gives_up_at:
+            return False
+        if any(each.watched.is_written for each in self.left) or self._waits_for_writers():
+            self._gives_up_at = time.monotonic() + WRITTEN_LOOK
+            return False
+        return True
+
+    def _waits_for_writers(self) -> bool:
+        """Whether something is written that nothing was sent of yet."""
+        for marked in self._waiting.values():
+            waiting = work.work_of(next(iter(marked.values())), self._root, self.outbox, self._pace)
+            with contextlib.suppress(ExpError, OSError):
+                if waiting is not None:
+                    waiting.watched.look()
+                    if waiting.watched.is_written:
+                        return True
+        return False
+
     def turn(self) -> bool:
         """Do a little of everything; returns whether more can be done at once."""
-        self._look()
-        self._begin()
+        try:
+            self._look()
+            self._begin()
+        except OSError as error:  # a stale file handle, or no free descriptor: it may pass
+            self._log.write(f"{self.outbox.folder} cannot be read: {error}")
+            self._next_look = time.monotonic() + LOOK_FAILED
         is_moving = False
         if self._has_reason() and self._may_try():
             try:
                 is_moving = self._ship()
             except RemoteError as error:
                 self._failed(error)
-            except (ExpError, OSError) as error:  # as the file of tokens, which cannot be read
-                message = error.message if isinstance(error, ExpError) else str(error)
-                self._failed(RemoteError(RemoteFault.NO_TOKEN, message, hint=getattr(error, "hint", None)))
         self._note()
         return is_moving
+
+    @property
+    def markers(self) -> frozenset[str]:
+        """The names of the markers that it knows, and of which not all has arrived."""
+        known = [*(each.markers for each in self.left), *self._waiting.values()]
+        return frozenset(name for marked in known for name in marked)
+
+    @property
+    def retry_in(self) -> float:
+        """The seconds until it tries again."""
+        return max(0.0, self._retry.at - time.monotonic())
 
     @property
     def left(self) -> list[Work]:
@@ -140,6 +197,10 @@ class OutboxSender:
         """Whether something that can be sent was not, or was not looked at yet."""
         return bool(self._waiting) or any(each.is_behind for each in self._works.values())
 
+    def look_soon(self) -> None:
+        """Look at the markers and the files with the next turn."""
+        self._next_look = 0.0
+
     def close(self) -> None:
         """Write the last state, and close the connection."""
         self._note(is_last=True)
@@ -151,7 +212,8 @@ class OutboxSender:
         begin = time.monotonic()
         if begin < self._next_look:
             return
-        self._markers = outbox_files.markers(self.outbox, self._markers)
+        self._note_stuck(begin)
+        self._markers = outbox_files.markers(self.outbox, self._markers, stuck=self._stuck)
         if self._chooses is not None:
             self._markers = {name: each for name, each in self._markers.items() if self._chooses(each)}
         self._concluded = 0
@@ -160,6 +222,14 @@ class OutboxSender:
             each.look()
         now = time.monotonic()
         self._next_look = now + max(LOOK, (now - begin) * LOOK_SHARE)
+
+    def _note_stuck(self, now: float) -> None:
+        """With too many markers, leave out those of what is refused for a while, so that others are sent."""
+        if len(self._markers) >= outbox_files.MOST_MARKERS:
+            for each in self.left:
+                if each.worst is not None:
+                    self._stuck |= {name: now for name in each.markers if name not in self._stuck}
+        self._stuck = {name: since for name, since in self._stuck.items() if now - since < work.RETRY}
 
     def _assign(self) -> None:
         """Give the markers to the works; those of others wait."""
@@ -219,6 +289,7 @@ class OutboxSender:
     def _may_try(self) -> bool:
         """Whether it is time to try, or somebody asked for it, or the server can be reached again."""
         if self._is_woken():
+            self._disconnect()  # the token may be another one now
             self._retry.hurry()
             for each in self._works.values():
                 each.outgoing.retry()
@@ -233,9 +304,10 @@ class OutboxSender:
         client = self._connected()
         self._report(client)
         sent = False
-        works = list(self._works.values())
+        works = sorted(self._works.values(), key=lambda each: each.outgoing.is_suspect)
+        in_batches = self._takes_batches and self._has_backlog(works)
         for each in works:
-            sent = each.outgoing.send_rows(client) or sent
+            sent = each.outgoing.send_rows(client, in_batches=in_batches) or sent
         self._turns += 1
         for index in range(len(works)):
             if works[(index + self._turns) % len(works)].outgoing.send_contents(client, limit=LOOK):
@@ -246,18 +318,31 @@ class OutboxSender:
                 self._concluded += each.conclude(client, self.outbox)
         if sent:
             self.last = time.time()
+            self._gives_up_at = time.monotonic() + PATIENCE
         if self.error is not None:
             self._log.write("the server takes what is sent again")
         self.error = None
         self._retry.succeeded()
         return sent
 
+    def _has_backlog(self, works: Iterable[Work]) -> bool:
+        """Whether so many files are on their way that one request for each would take long."""
+        return bool(self._waiting) or sum(len(each.outgoing.pending_files) for each in works) >= BACKLOG
+
     def _connected(self) -> Client:
         """The connection, on which the server has identified itself."""
         if self._client is None:
-            client = Client(self.outbox.url, tokens.required(self.outbox.url))
+            experiment_source.forget_owners()
+            try:
+                client = Client(self.outbox.url, tokens.required(self.outbox.url))
+            except RemoteError:
+                raise
+            except (ExpError, OSError) as error:  # as the file of tokens, which cannot be read
+                hint = getattr(error, "hint", None)
+                raise RemoteError(RemoteFault.NO_TOKEN, str(error), hint=hint) from error
             before = time.time()
             hello = client.hello()
+            self._takes_batches = hello.takes_batches
             self._pace.largest = hello.largest_batch
             self._pace.batch = min(self._pace.batch, hello.largest_batch)
             self._pace.piece = min(self._pace.piece, hello.largest_batch)
@@ -303,15 +388,21 @@ class OutboxSender:
             self.error.since if self.error is not None and self.error.fault == error.fault else time.time()
         )
         hint = f" ({error.hint})" if error.hint else ""
+        if error.retry_after:
+            hint += f"; it asks to wait {error.retry_after:.0f} s"
         self.error = SyncProblem(error.fault, f"{error.message}{hint}", since)
         self.failures += 1
         self._log.write(f"{error.fault}: {error.message}")
         self._retry.failed(error)
         self._is_unreachable = error.is_unreachable
         self._next_probe = time.monotonic() + PROBE
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Have the next try ask who is there, and read the token again."""
         if self._client is not None:
             self._client.close()
-            self._client = None  # the next try asks who is there, and reads the token again
+            self._client = None
 
     def _is_woken(self) -> bool:
         """Whether somebody asked to try again at once since the last question."""
@@ -320,7 +411,7 @@ class OutboxSender:
 
     def _wake(self) -> tuple[int, int]:
         try:
-            status = os.stat(f"{self.outbox.folder}/{WAKE}")
+            status = os.stat(self.outbox.waking)
         except OSError:
             return 0, 0
         return status.st_mtime_ns, status.st_ino
@@ -352,7 +443,7 @@ class OutboxSender:
             self._state, self._state_at = state, now
             document = {**state, "pid": None if is_last else os.getpid(), "time": clock.stamp()}
             with contextlib.suppress(OSError):  # a full disk
-                outbox_files.write_state(self.outbox, document)
+                notes.write_state(self.outbox, document)
 
     def to_json(self) -> dict[str, Any]:
         """What is pending, and why."""

@@ -30,6 +30,7 @@ class RetryTime:
         self._pauses = Backoff(first=FIRST, longest=LONGEST)
         self._random = random.Random()  # noqa: S311 - jitter is no secret
         self.at = 0.0
+        self._floor = 0.0  # monotonic: the server asked not to be asked before
 
     @property
     def is_due(self) -> bool:
@@ -39,7 +40,7 @@ class RetryTime:
     def succeeded(self) -> None:
         """Begin with short pauses again."""
         self._pauses.reset()
-        self.at = 0.0
+        self.at = self._floor = 0.0
 
     def failed(self, error: RemoteError) -> None:
         """Wait as the fault demands."""
@@ -48,8 +49,9 @@ class RetryTime:
         else:
             pause = max(SHORTEST, self._random.uniform(0, self._pauses.next()))
             pause = max(pause, error.retry_after or 0.0)
-        self.at = time.monotonic() + pause
+        now = time.monotonic()
+        self.at, self._floor = now + pause, now + (error.retry_after or 0.0)
 
     def hurry(self, *, within: float = 0.0) -> None:
-        """Try at once, or at a random time within so many seconds."""
-        self.at = min(self.at, time.monotonic() + self._random.uniform(0, within))
+        """Try at once, or at a random time within so many seconds, but not before the server allows it."""
+        self.at = max(self._floor, min(self.at, time.monotonic() + self._random.uniform(0, within)))

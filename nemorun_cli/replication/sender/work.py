@@ -13,17 +13,22 @@ from nemorun_cli.replication.experiment_source import ExperimentSource, Experime
 from nemorun_cli.replication.record_files import RecordSource
 from nemorun_cli.replication.sender import outbox_files
 from nemorun_cli.replication.sender.openings import Openings
-from nemorun_cli.replication.sender.outgoing import Outgoing, SyncProblem
+from nemorun_cli.replication.sender.outgoing import UNREADABLE, Outgoing, SyncProblem
+from nemorun_cli.tracking.outbox import notes
 from nemorun_cli.tracking.store.record_paths import check_prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nemorun_cli.replication.client import Client
     from nemorun_cli.replication.record_files import Source
-    from nemorun_cli.replication.sender.outbox_files import Known, Marker
+    from nemorun_cli.replication.sender.outbox_files import Marker
     from nemorun_cli.replication.sender.outgoing import Pace
     from nemorun_cli.tracking.outbox.markers import Outbox
+    from nemorun_cli.tracking.outbox.notes import Known
 
 NOTE_SHARE: Final = 50  # a note of what the server has takes at most one part in so many of the time
+CHANGING: Final = ".diff.part"  # ends the name of uncommitted changes that are being written
 LONGEST_CHANGES: Final = 30.0  # seconds without progress after which uncommitted changes will not come
 RETRY: Final = 600.0  # seconds after which what was refused is tried again
 
@@ -39,6 +44,10 @@ class Watched(Protocol):
 
     def is_over(self, marker: Marker) -> bool:
         """Whether what a marker stands for writes nothing more."""
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a process of this machine writes to it, as far as the last look has shown."""
 
 
 class Work:
@@ -69,10 +78,13 @@ class Work:
             self.outgoing.retry(age=RETRY)
             self.outgoing.look()
         except (ExpError, OSError) as error:
-            if self.problem is None or self.problem.message != str(error):
-                self.problem = SyncProblem("unreadable", str(error), time.time())
+            self._fails(error)
         else:
             self.problem = None
+
+    def _fails(self, error: Exception) -> None:
+        if self.problem is None or self.problem.message != str(error):
+            self.problem = SyncProblem(UNREADABLE, str(error), time.time())
 
     @property
     def is_behind(self) -> bool:
@@ -91,7 +103,7 @@ class Work:
         """Remove the markers of all that has ended, if the server has all; returns how many.
 
         Raises:
-            RemoteError: the server does not answer.
+            RemoteError: of the server or of the way to it.
         """
         over = [marker for marker in self.markers.values() if self.watched.is_over(marker)]
         if not over or self.worst is not None or self.outgoing.pending_files:
@@ -99,10 +111,15 @@ class Work:
         if not self.outgoing.confirm(client):
             return 0
         self.note(outbox, is_final=True)
-        for marker in over:
-            outbox_files.remove(outbox, marker)
-            del self.markers[marker.name]
-        return len(over)
+        removed = 0
+        try:
+            for marker in over:
+                outbox_files.remove(outbox, marker)
+                del self.markers[marker.name]
+                removed += 1
+        except OSError as error:
+            self._fails(error)
+        return removed
 
     def note(self, outbox: Outbox, *, is_final: bool = False) -> None:
         """Note what the server has, for programs that wait for it and for a later sender."""
@@ -111,8 +128,8 @@ class Work:
         if known == self._noted or not (is_final or begin >= self._next_note):
             return
         with contextlib.suppress(OSError):  # a full disk: it is a hint
-            outbox_files.acknowledge(outbox, self.label, known)
-            self._noted = outbox_files.Known(dict(known.sizes), dict(known.whole))
+            notes.acknowledge(outbox, self.label, known)
+            self._noted = notes.Known(dict(known.sizes), dict(known.whole))
         now = time.monotonic()
         self._next_note = now + (now - begin) * NOTE_SHARE
 
@@ -120,17 +137,32 @@ class Work:
 class RecordWatched(Openings):
     """The openings of a record, as what can still change."""
 
+    @property
+    def is_written(self) -> bool:
+        """Whether one of its processes is alive."""
+        return bool(self.alive)
+
     def is_over(self, marker: Marker) -> bool:
         """Whether the opening of a marker has ended; a change without an opening ends at once."""
-        return marker.opening not in self.unended and not self._takes_changes(marker.opening)
+        return marker.opening not in self.unended and marker.opening not in self._changing
 
-    def _takes_changes(self, opening: str | None) -> bool:
-        """Whether the uncommitted changes of a short program are still being written in the background."""
-        try:
-            changed = os.stat(f"{self._place.environment}/{opening}.diff.part").st_mtime
-        except OSError:
-            return False
-        return time.time() - changed < LONGEST_CHANGES
+    _changing: frozenset[str] = frozenset()  # openings whose uncommitted changes are still being written
+
+    def look(self) -> None:
+        """Look at uncommitted changes first: those of a short program are written in the background.
+
+        What has its name by then is among the files that are looked at next.
+        """
+        self._changing = frozenset(self._written())
+        super().look()
+
+    def _written(self) -> Iterator[str]:
+        with contextlib.suppress(OSError), os.scandir(self._place.environment) as entries:
+            for entry in entries:
+                if entry.name.endswith(CHANGING):
+                    with contextlib.suppress(FileNotFoundError):
+                        if time.time() - entry.stat(follow_symlinks=False).st_mtime < LONGEST_CHANGES:
+                            yield entry.name.removesuffix(CHANGING)
 
 
 def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | None:
@@ -144,7 +176,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
     """
     if marker.experiment is not None and marker.prefix is None:
         experiment = ExperimentSource(_in_home(root, marker.experiment), outbox.url)
-        known = outbox_files.acknowledged(outbox, experiment.label)
+        known = notes.acknowledged(outbox, experiment.label)
         return Work(experiment.label, experiment, ExperimentWatched(experiment), pace, known)
     if marker.prefix is None:
         return None
@@ -152,7 +184,7 @@ def work_of(marker: Marker, root: str, outbox: Outbox, pace: Pace) -> Work | Non
         source = RecordSource(root, check_prefix(marker.prefix))
     except ExpError:
         return None
-    known = outbox_files.acknowledged(outbox, source.label)
+    known = notes.acknowledged(outbox, source.label)
     return Work(source.label, source, RecordWatched(source.place), pace, known)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,8 @@ from nemorun_cli.errors import ExpError
 
 if TYPE_CHECKING:
     from nemorun_cli.serve.index.row_cache import RowCache
+
+log = logging.getLogger("nemorun_cli.serve")
 
 DELAY: Final = 2.0  # seconds after a change: many small appends are read at once
 SHARE: Final = 0.2  # of the time that is spent on it, so that appends are not slowed
@@ -54,4 +57,7 @@ class BackgroundReader:
                     self._rows.read_ahead(path, least=SMALLEST)
                 except (ExpError, OSError):
                     continue  # a request for it gets the error
+                except Exception:
+                    log.exception("the metrics in %s cannot be read ahead", path)
+                    continue
                 self._over.wait((time.thread_time() - begin) * (1 / SHARE - 1))

@@ -1,12 +1,14 @@
-"""The file of the cache: an SQLite database that is replaced whenever it cannot be used."""
+"""The file of the cache: an SQLite database that is replaced when it is damaged, or cannot be written."""
 
 from __future__ import annotations
 
 import contextlib
 import fnmatch
+import math
 import os
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.system.files import descriptor_to_append, make_folder
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1  # of the tables; a file with another one is deleted
 PATIENCE: Final = 1.0  # seconds that a statement waits for another process
+RETRY: Final = 30.0  # seconds until a file that could not be used is tried again; doubled each time
+LONGEST_RETRY: Final = 3600.0  # seconds
 LARGEST_JOURNAL: Final = 1 << 24  # bytes of the journal that stay after a checkpoint
 
 TABLES: Final = """
@@ -47,20 +51,34 @@ CREATE TABLE chunks (
 """
 
 
+def storable(text: str) -> str:
+    """The text as SQLite takes it: lone surrogates, which are not Unicode, are written as escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def is_storable(text: str) -> bool:
+    """Whether SQLite takes a text as it is."""
+    return storable(text) == text
+
+
 class CacheLostError(Exception):
     """The file could not be used, and an empty one has taken its place: its content is read again."""
 
 
 class CacheFile:
-    """One connection to the cache, for all threads; without a usable file the cache is in memory.
+    """One connection to the cache, for all threads; without a usable file the cache is in memory for a while.
 
     Attributes:
-        is_in_memory: whether there is no file, such as on a full disk.
+        is_in_memory: whether the file is not used, such as on a full disk.
+        generation: how often another cache has taken the place of this one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_in_memory = False
+        self.generation = 0
+        self._retry = RETRY
+        self._retried = -math.inf  # when the file was opened, or tried, last
         self._judge: Callable[[str], bool] | None = None
         self._lock = threading.RLock()
         self._connection = self._opened()
@@ -100,23 +118,44 @@ class CacheFile:
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if self.is_in_memory and time.monotonic() - self._retried > self._retry:
+                self._try_again()
             try:
                 yield self._connection
             except sqlite3.Error as error:
+                if _is_of_query(error):
+                    raise
                 self._replace(error)
                 raise CacheLostError(str(error)) from error
+
+    def _try_again(self) -> None:
+        """Use the file again if it can be opened.
+
+        Raises:
+            CacheLostError: it can, and has another content.
+        """
+        former, self._retry = self._connection, min(2 * self._retry, LONGEST_RETRY)
+        self._connection = self._opened()
+        former.close()
+        self.generation += 1
+        raise CacheLostError("the file of the cache is used again")
 
     def _replace(self, error: sqlite3.Error) -> None:
         """Continue with an empty cache: in the file if it was damaged, in memory if it cannot be written."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+        self.generation += 1
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only
+            if time.monotonic() - self._retried > LONGEST_RETRY:
+                self._retry = RETRY
+            self._retried = time.monotonic()
             self._connection = self._in_memory()
         else:
             self._delete()
             self._connection = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
+        self._retried, self.is_in_memory = time.monotonic(), False
         for _ in range(2):
             try:
                 make_folder(self.path.parent)
@@ -164,6 +203,14 @@ class CacheFile:
         for ending in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 self.path.with_name(f"{self.path.name}{ending}").unlink()
+
+
+def _is_of_query(error: sqlite3.Error) -> bool:
+    """Whether an error is that of the query, such as one that is too deep, and not of the file."""
+    if isinstance(error, sqlite3.OperationalError):
+        is_of_file = error.sqlite_errorcode != sqlite3.SQLITE_ERROR or str(error).startswith("no such ")
+        return not is_of_file
+    return isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError))
 
 
 class _OtherVersionError(Exception):

@@ -144,7 +144,8 @@ class FileColumns:
         columns: the numbers by field.
         others: the fields that also have values that are no numbers: the last row with one, and the value
             as JSON.
-        is_odd: whether it has numbers that are no floats: what is computed from columns would be wrong.
+        is_odd: whether it has numbers that are no floats, or rows without a time: what is computed from
+            columns would be wrong.
         lines: how many there are, with those that are no rows.
         tail: the last bytes that were read, by which a file that was replaced is recognized.
         torn: bytes of an incomplete last line.
@@ -182,6 +183,8 @@ class FileColumns:
             for name, values in by_name.items():
                 self._add(name, values, rows)
         self.rows += len(rows)
+        time = self.columns.get(TIME)
+        self.is_odd |= time is None or len(time.values) != self.rows
 
     def _add(self, name: str, values: Sequence[Any], rows: Sequence[Row]) -> None:
         kinds = set(map(type, values))
@@ -216,7 +219,9 @@ class FileColumns:
 
     def latest(self, row: int) -> float:
         """The latest time up to a row."""
-        column = self.columns[TIME]
+        column = self.columns.get(TIME)
+        if column is None or column.rows is not None or row >= len(column.values):
+            return -math.inf  # a row has no time
         if column.is_sorted:
             return column.values[row]
         if len(self._latest) != len(column.values):

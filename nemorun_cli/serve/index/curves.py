@@ -102,8 +102,7 @@ def curve(view: SeriesView, name: str, window: Window) -> SampledCurve:
         positions, is_sorted = _positions(piece, column, window.axis)
         if positions is None:
             is_numbered = True
-            numbered = range(column.row(len(column.values) - 1) + 1) if column.rows is None else column.rows
-            positions, is_sorted = [rows_before + row for row in numbered], True
+            positions, is_sorted = _numbers(column, rows_before), True
         rows_before += piece.columns.rows
         if spans := _inside(positions, piece.spans(column), low, high, is_sorted=is_sorted):
             parts.append(_Part(piece, column, positions, is_sorted, spans))
@@ -112,6 +111,13 @@ def curve(view: SeriesView, name: str, window: Window) -> SampledCurve:
     found.total, found.is_numbered = total, is_numbered
     found.x = [value - shift for value in found.x] if shift else found.x
     return found
+
+
+def _numbers(column: NumberColumn, before: int) -> Sequence[float]:
+    """The number of the row of each number, for a million rows without an object for each."""
+    if column.rows is None:
+        return range(before, before + len(column.values))
+    return [before + row for row in column.rows] if before else column.rows
 
 
 def _positions(piece: Piece, column: NumberColumn, axis: str) -> tuple[Sequence[float] | None, bool]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.index.cache_file import is_storable, storable
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
+from nemorun_cli.serve.index.later_look import AT_ONCE, LaterLook
 from nemorun_cli.serve.index.record_index import LEAST_REST, SEPARATOR, UNREADABLE, marked
 from nemorun_cli.storage import creation_mark, spec_copies
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
@@ -20,7 +22,7 @@ from nemorun_cli.system.files import read_bytes
 from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from nemorun_cli.serve.index.cache_file import CacheFile
     from nemorun_cli.serve.site import Site
@@ -66,6 +68,7 @@ class ExperimentIndex:
         self._lock = threading.Lock()
         self._looked: float | None = None  # when the last look ended
         self._duration = 0.0  # of the last look
+        self._later = LaterLook()
         self.version = 0
 
     def changed(self, place: ExperimentPlace) -> None:
@@ -115,13 +118,15 @@ class ExperimentIndex:
     def look(self, home: Home, files: ExperimentFiles) -> Snapshot:
         """A snapshot, for which nothing is asked over a network, run or written.
 
-        A copy on a collector shows what its ledger records: whether its supervisor lives is not known here.
+        Without a supervisor, the ends that attempts of this machine recorded themselves are shown. A copy on
+        a collector shows what its ledger records: whether its supervisor lives is not known here.
 
         Raises:
             LedgerError: its files cannot be read.
             NotFoundError: it does not exist any more.
         """
-        snapshot = observe.look(files, home=home.directory, observe=False)
+        is_local = self._site.root is None
+        snapshot = observe.look(files, home=home.directory, observe=False, uses_records=is_local)
         if self._site.root is not None and snapshot.supervisor in {"alive", "gone"}:
             return replace(snapshot, supervisor="elsewhere", stall=None, problem=None, waiting=None)
         return snapshot
@@ -137,6 +142,9 @@ class ExperimentIndex:
             interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = {self._dirty.pop() for _ in range(len(self._dirty))}
+            if is_due and self._site.root is not None and self._looked is not None:
+                self._later.begin(self._look_meanwhile)  # what is not announced was changed by hand
+                is_due = False
             try:
                 if is_due:
                     begin = time.monotonic()
@@ -149,8 +157,29 @@ class ExperimentIndex:
                 self._dirty.update(dirty)
                 raise
 
+    def close(self) -> None:
+        """Wait for the end of a look."""
+        self._later.close()
+
+    def _look_meanwhile(self) -> None:
+        """Look while requests are answered; they wait only while a few experiments are read."""
+        begin = time.monotonic()
+        with self._lock:
+            known = dict(self._load())
+        changed = self._changed(known)
+        for first in range(0, len(changed), AT_ONCE):
+            with self._lock:
+                self._update(changed[first : first + AT_ONCE])
+        with self._lock:
+            if self._looked is not None:  # the cache was not lost meanwhile
+                self._looked = time.monotonic()
+                self._duration = self._looked - begin
+
     def _look(self) -> None:
-        known = self._load()
+        self._update(self._changed(self._load()))
+
+    def _changed(self, known: Mapping[ExperimentPlace, _Known]) -> list[ExperimentPlace]:
+        """The experiments that are new, have changed, have not ended, or no longer exist."""
         found = {}
         for owner, home, folder in self.homes():
             for root in Home(folder).roots:
@@ -167,7 +196,7 @@ class ExperimentIndex:
             or former.status not in OVER
             or former.signature != _signature(directory)
         ]
-        self._update([*changed, *(known.keys() - found.keys())])
+        return [*changed, *(known.keys() - found.keys())]
 
     def _load(self) -> dict[ExperimentPlace, _Known]:
         if self._known is None:
@@ -223,22 +252,32 @@ class ExperimentIndex:
             return None
         if summary is None:
             return None
-        entry = {**summary.to_json(), "owner": place.owner, "home": place.home}
-        return _ExperimentRow(
-            place=place,
-            name=summary.name,
-            title=summary.title or "",
-            created=summary.created or "",
-            ended=summary.ended or "",
-            searched="\n".join([place.id, summary.title or "", *summary.tags]).lower(),
-            tags=marked(summary.tags) if summary.tags else SEPARATOR,
-            known=_Known(
-                sign,
-                str(summary.status or UNREADABLE),
-                "" if self._site.root is not None or files is None else _dash_root(home, files),
-            ),
-            entry=json.dumps(entry),
-        )
+        root = "" if self._site.root is not None or files is None else _dash_root(home, files)
+        try:
+            return _of_summary(place, summary, sign, root)
+        except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
+            problem = f"cannot be read: {type(error).__name__}: {error}"
+            return _of_summary(place, listing.unreadable(place.id, name, problem), sign, root)
+
+
+def _of_summary(place: ExperimentPlace, summary: listing.Summary, sign: str, root: str) -> _ExperimentRow:
+    """What the cache keeps of an experiment.
+
+    Raises:
+        ValueError: a number is none in JSON.
+    """
+    entry = {**summary.to_json(), "owner": place.owner, "home": place.home}
+    return _ExperimentRow(
+        place=place,
+        name=summary.name,
+        title=summary.title or "",
+        created=summary.created or "",
+        ended=summary.ended or "",
+        searched="\n".join([place.id, summary.title or "", *summary.tags]).lower(),
+        tags=marked(summary.tags) if summary.tags else SEPARATOR,
+        known=_Known(sign, str(summary.status or UNREADABLE), root),
+        entry=json.dumps(entry, allow_nan=False),
+    )
 
 
 class _ExperimentRow(NamedTuple):
@@ -258,12 +297,7 @@ class _ExperimentRow(NamedTuple):
         return (
             *self.place,
             self.name,
-            self.title,
-            known.status,
-            self.created,
-            self.ended,
-            self.searched,
-            self.tags,
+            *map(storable, (self.title, known.status, self.created, self.ended, self.searched, self.tags)),
             known.signature,
             known.dash_root,
             self.entry,
@@ -294,6 +328,7 @@ def _dash_root(home: Home, files: ExperimentFiles) -> str:
         path = spec["tracking"].get("dash_root")
         if not path or not creation_mark.is_own(home, files, spec_copies.read_spec(files), None):
             return ""
-        return os.path.abspath(Path(spec["folder"], path))  # noqa: PTH100 - as tracking does it
+        root = os.path.abspath(Path(spec["folder"], path))  # noqa: PTH100 - as tracking does it
     except (ExpError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return ""
+    return root if is_storable(root) else ""

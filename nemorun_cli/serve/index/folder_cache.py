@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nemorun_cli.serve.index.cache_file import is_storable
 from nemorun_cli.tracking.store.record_paths import MAX_PREFIX, RECORD
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class FolderCache:
             del self._listings[folder]
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """The names of the folders in a folder; links are not followed."""
+        """The names, if they are Unicode, of the folders in a folder; links are not followed."""
         known = self._listings.get(folder)
         try:
             changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - as text, of ten thousand folders
@@ -58,7 +59,9 @@ class FolderCache:
                 return known.names
             with os.scandir(folder) as entries:
                 names = tuple(
-                    entry.name for entry in entries if entry.is_dir(follow_symlinks=entry.name == RECORD)
+                    entry.name
+                    for entry in entries
+                    if is_storable(entry.name) and entry.is_dir(follow_symlinks=entry.name == RECORD)
                 )
         except OSError:
             self._listings.pop(folder, None)

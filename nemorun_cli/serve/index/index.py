@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nemorun_cli.serve.changes import Change, RecordChange
 from nemorun_cli.serve.index.background import BackgroundReader
-from nemorun_cli.serve.index.cache_file import CacheFile, CacheLostError
+from nemorun_cli.serve.index.cache_file import CacheFile, CacheLostError, is_storable
 from nemorun_cli.serve.index.experiment_index import ExperimentIndex, ExperimentPlace
 from nemorun_cli.serve.index.record_index import RecordIndex
 from nemorun_cli.serve.index.series_index import SeriesIndex
@@ -45,9 +45,11 @@ class Index:
         self.site = site
         self.cache = CacheFile(site.own / CACHE)
         self.digests: dict[tuple[str, str], tuple[str, str]] = {}
-        self.records = RecordIndex(self.cache, is_collector=site.root is not None)
+        self.records = RecordIndex(self.cache, is_announced=site.root is not None)
         self.experiments = ExperimentIndex(self.cache, site)
         self.series = SeriesIndex(self.cache)
+        self._generation = self.cache.generation
+        self._lock = threading.Lock()
         self._background = BackgroundReader(self.series.rows)
         self._end = changes.listen(self._changed) if changes is not None else lambda: None
 
@@ -55,6 +57,8 @@ class Index:
         """Listen to no more changes, and close the cache."""
         self._end()
         self._background.close()
+        self.records.close()
+        self.experiments.close()
         self.cache.close()
 
     def _changed(self, change: Change) -> None:
@@ -67,25 +71,38 @@ class Index:
             self.experiments.changed(ExperimentPlace(change.owner, change.home, change.id))
 
     def roots(self) -> list[str]:
-        """The folders of records: that of a collector, or all that are known on this machine."""
+        """The folders of records: that of a collector, or all that are known on this machine.
+
+        Those whose path is not Unicode are left out.
+        """
         if self.site.root is not None:
             return [str(self.site.root)]
         known = [*map(str, self.site.dash_roots), *self.experiments.dash_roots()]
-        return list(dict.fromkeys(known))
+        return [root for root in dict.fromkeys(known) if is_storable(root)]
 
     def fresh(self, ask: Callable[[Index], _Result]) -> _Result:
         """What a function returns once all changes are read; it is called again if the cache is lost."""
         for left in reversed(range(TRIES)):
+            generation = self.cache.generation
+            self._forget_lost(generation)
             try:
                 self.experiments.refresh()
                 self.records.refresh(self.roots())
-                return ask(self)
+                found = ask(self)
+                if self.cache.generation == generation:
+                    return found
             except CacheLostError:
-                self.experiments.forget()
-                self.records.forget()
                 if not left:
                     raise
-        raise AssertionError  # the last try returns or raises
+        raise CacheLostError("the cache was lost again and again")
+
+    def _forget_lost(self, generation: int) -> None:
+        """Forget what is known of the content of a cache whose place another one has taken, for anyone."""
+        with self._lock:
+            if self._generation != generation:
+                self.experiments.forget()
+                self.records.forget()
+                self._generation = generation
 
 
 def root_id(root: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.serve.index.cache_file import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,9 +123,11 @@ def _encoded(sort: str, values: Sequence[Any]) -> str:
 def _decoded(cursor: str, sort: str, count: int) -> list[str]:
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):
         values = None
-    is_one = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    is_one = isinstance(values, list) and all(
+        isinstance(value, str) and is_storable(value) for value in values
+    )
     if not is_one or values[0] != sort or len(values) != count + 1:
         raise UsageError("cursor: it is not the `next` of a page of this list")
     return list(values[1:])

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment.records import record_documents, targets
 from nemorun_cli.replication.protocol import RESERVED
+from nemorun_cli.serve.index.cache_file import storable
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
+from nemorun_cli.serve.index.later_look import AT_ONCE, LaterLook
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store import sessions
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.serve.index.cache_file import CacheFile
+    from nemorun_cli.tracking import Record
 
 INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
 LEAST_REST: Final = 5.0  # times as long as the last look took is the least time until the next one
@@ -38,12 +42,12 @@ class RecordIndex:
 
     Args:
         cache: where they are kept.
-        is_collector: whether all changes are announced by `changed`.
+        is_announced: whether all changes are announced by `changed`.
     """
 
-    def __init__(self, cache: CacheFile, *, is_collector: bool) -> None:
+    def __init__(self, cache: CacheFile, *, is_announced: bool) -> None:
         self._cache = cache
-        self._is_collector = is_collector
+        self._is_announced = is_announced
         self._folders = FolderCache()
         self._known: dict[tuple[str, str], _Known] | None = None
         self._dirty: set[str] = set()
@@ -51,6 +55,8 @@ class RecordIndex:
         self._looked: float | None = None  # when the last look ended
         self._duration = 0.0  # of the last look
         self._roots: tuple[str, ...] = ()
+        self._later = LaterLook()
+        self._walking = threading.Lock()
         self.version = 0
 
     def changed(self, prefix: str) -> None:
@@ -69,12 +75,16 @@ class RecordIndex:
             CacheLostError: the cache is empty now.
         """
         with self._lock:
-            interval = COLLECTOR_INTERVAL if self._is_collector else INTERVAL
+            interval = COLLECTOR_INTERVAL if self._is_announced else INTERVAL
             interval = max(interval, LEAST_REST * self._duration)
             is_due = self._looked is None or time.monotonic() - self._looked > interval
             dirty = [self._dirty.pop() for _ in range(len(self._dirty))]
+            is_first = self._looked is None or tuple(roots) != self._roots
+            if is_due and self._is_announced and not is_first:  # what is not announced was changed by hand
+                self._later.begin(lambda: self._look_meanwhile(roots))
+                is_due = False
             try:
-                if is_due or tuple(roots) != self._roots:
+                if is_due or is_first:
                     begin = time.monotonic()
                     self._look(roots)
                     self._roots, self._looked = tuple(roots), time.monotonic()
@@ -85,13 +95,37 @@ class RecordIndex:
                 self._dirty.update(dirty)
                 raise
 
+    def close(self) -> None:
+        """Wait for the end of a look."""
+        self._later.close()
+
+    def _look_meanwhile(self, roots: Sequence[str]) -> None:
+        """Look while requests are answered; they wait only while a few records are read."""
+        begin = time.monotonic()
+        with self._lock:
+            known = dict(self._load())
+        changed = self._changed(roots, known)
+        for first in range(0, len(changed), AT_ONCE):
+            with self._lock:
+                self._update(changed[first : first + AT_ONCE])
+        with self._lock:
+            if self._looked is not None:  # the cache was not lost meanwhile
+                self._looked = time.monotonic()
+                self._duration = self._looked - begin
+
     def _look(self, roots: Sequence[str]) -> None:
         """Look at all folders, and read the records that are new, have changed, or are running."""
-        known = self._load()
+        self._update(self._changed(roots, self._load()))
+
+    def _changed(
+        self, roots: Sequence[str], known: Mapping[tuple[str, str], _Known]
+    ) -> list[tuple[str, str]]:
+        """The records that are new, have changed, are running, or no longer exist."""
         found = set()
         for root in roots:
-            hidden = RESERVED if self._is_collector else RESERVED[1:]
-            found |= {(root, prefix) for prefix in self._folders.prefixes(root, hidden=hidden)}
+            hidden = RESERVED if sessions.is_collected(root) else RESERVED[1:]
+            with self._walking:
+                found |= {(root, prefix) for prefix in self._folders.prefixes(root, hidden=hidden)}
         changed = [
             key
             for key in found
@@ -99,7 +133,7 @@ class RecordIndex:
             or former.status == RUNNING
             or former.signature != signature(*key)
         ]
-        self._update([*changed, *(known.keys() - found)])
+        return [*changed, *(known.keys() - found)]
 
     def _load(self) -> dict[tuple[str, str], _Known]:
         if self._known is None:
@@ -171,7 +205,7 @@ class _RecordRow(NamedTuple):
     def values(self) -> tuple[Any, ...]:
         root, prefix = self.key
         owner = prefix.partition("/")[0]
-        return (root, prefix, owner, self.status, self.opened, self.ended, *self[4:8])
+        return (root, prefix, owner, *map(storable, (self.status, self.opened, self.ended, *self[4:8])))
 
 
 def _row(root: str, prefix: str) -> _RecordRow | None:
@@ -179,26 +213,33 @@ def _row(root: str, prefix: str) -> _RecordRow | None:
     before = signature(root, prefix)
     try:
         record = reader.record(root, prefix)
-        if record is None:
-            return None
-        entry = record_documents.of_record(targets.under(record))
-        if (entry["sync"] or {}).get("pending"):
-            before = ""  # what is to be sent changes without a change of the record
+        return None if record is None else _readable((root, prefix), record, before)
     except (ExpError, OSError) as error:
-        text = error.message if isinstance(error, ExpError) else str(error)
-        entry = {"prefix": prefix, "dash_root": root, "problem": text}
-        return _RecordRow((root, prefix), UNREADABLE, "", "", prefix.lower(), SEPARATOR, before, dump(entry))
+        problem = error.message if isinstance(error, ExpError) else str(error)
+    except Exception as error:  # noqa: BLE001 - what one record contains must not hide all others
+        problem = f"cannot be read: {type(error).__name__}: {error}"
+    entry = {"prefix": prefix, "dash_root": root, "problem": problem}
+    return _RecordRow((root, prefix), UNREADABLE, "", "", prefix.lower(), SEPARATOR, before, dump(entry))
+
+
+def _readable(key: tuple[str, str], record: Record, before: str) -> _RecordRow:
+    """What the cache keeps of a record that can be read."""
+    entry = record_documents.of_record(targets.under(record))
+    if (entry["sync"] or {}).get("pending"):
+        before = ""  # what is to be sent changes without a change of the record
     return _RecordRow(
-        key=(root, prefix),
+        key=key,
         status=str(record.status),
         opened=record.opened,
         ended=record.ended or "",
-        searched="\n".join([prefix, record.description or "", *record.tags]).lower(),
+        searched="\n".join([key[1], record.description or "", *record.tags]).lower(),
         tags=marked(record.tags),
         signature=before,
         entry=dump(entry),
         experiments=frozenset(
-            str(opening.facts["exp_id"]) for opening in record.openings if opening.facts.get("exp_id")
+            storable(str(opening.facts["exp_id"]))
+            for opening in record.openings
+            if opening.facts.get("exp_id")
         ),
     )
 

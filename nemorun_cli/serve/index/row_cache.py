@@ -7,9 +7,10 @@ import json
 import os
 import threading
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
-from nemorun_cli.serve.index.cache_file import CacheLostError
+from nemorun_cli.serve.index.cache_file import CacheLostError, is_storable
 from nemorun_cli.serve.index.columns import BLOCK, TAIL, FileColumns, NumberColumn
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.row_files import DamagedRow
@@ -24,7 +25,24 @@ if TYPE_CHECKING:
 READ: Final = 1 << 22  # bytes that are parsed at a time
 LARGEST: Final = 1 << 27  # bytes of columns in memory
 SMALLEST: Final = 1 << 16  # bytes of a file that is kept in the cache: smaller ones are read as fast
+MOST_STORED: Final = 10_000  # files of which it is remembered how much the cache has
 CHUNK: Final = BLOCK * 256  # numbers of a field in one row of the cache
+
+
+class _Stored(NamedTuple):
+    """What the cache has of a file: its bytes, and the count of each field."""
+
+    generation: int  # of the cache
+    bytes: int
+    counts: dict[str, int]
+
+    @classmethod
+    def of(cls, columns: FileColumns, generation: int) -> _Stored:
+        counts = {name: len(each.values) for name, each in columns.columns.items()}
+        return cls(generation, columns.offset, counts)
+
+
+_NOTHING: Final = _Stored(0, 0, {})
 
 
 class RowCache:
@@ -34,8 +52,8 @@ class RowCache:
         self._cache = cache
         self._columns: dict[str, FileColumns] = {}  # the one that was asked for last is last
         self._sizes: dict[str, int] = {}
-        self._locks: dict[str, threading.RLock] = {}
-        self._stored: dict[str, tuple[int, dict[str, int]]] = {}  # bytes, and the count of each field
+        self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()  # those in use
+        self._stored: dict[str, _Stored] = {}
         self._lock = threading.Lock()
         self._size = 0
         self.parsed = 0  # bytes
@@ -60,7 +78,7 @@ class RowCache:
         """
         with self._lock:
             known = self._columns.get(path)
-            offset = self._stored.get(path, (0, {}))[0] if known is None else known.offset
+            offset = self._stored.get(path, _NOTHING).bytes if known is None else known.offset
         if os.stat(path).st_size - offset >= least:  # noqa: PTH116 - as text
             with self.reading([path]):
                 pass
@@ -97,6 +115,8 @@ class RowCache:
                 return columns
             if status.st_ino != columns.inode or not _continues(columns, stream):
                 columns = FileColumns(columns.path, inode=status.st_ino)
+                with self._lock:
+                    self._stored.pop(columns.path, None)
             rest = b""
             for data in _blocks(stream, columns.offset):
                 lines, newline, rest = (rest + data).rpartition(b"\n")
@@ -108,6 +128,9 @@ class RowCache:
         return columns
 
     def _load(self, path: str) -> FileColumns:
+        if not is_storable(path):
+            return FileColumns(path)
+        generation = self._cache.generation
         try:
             found = self._cache.read("SELECT bytes, state FROM row_files WHERE path = ?", (path,))
             if not found:
@@ -122,21 +145,24 @@ class RowCache:
             columns = _from_state(path, found[0][0], json.loads(found[0][1]), chunks)
         except (ValueError, LookupError, TypeError):
             return FileColumns(path)
-        self._stored[path] = (
-            columns.offset,
-            {name: len(each.values) for name, each in columns.columns.items()},
-        )
+        self._note(columns, generation)
         return columns
 
     def _store(self, columns: FileColumns) -> None:
         """Keep a file in the cache, if it has grown by an eighth since it was kept."""
-        stored, counts = self._stored.get(columns.path, (0, {}))
-        if stored > columns.offset:
-            stored, counts = 0, {}
+        generation = self._cache.generation
+        known = self._stored.get(columns.path, _NOTHING)
+        if known.generation != generation or known.bytes > columns.offset:
+            known = _NOTHING
+        stored, counts = known.bytes, known.counts
+        if not all(map(is_storable, (columns.path, *columns.columns))):
+            return
         if columns.offset < SMALLEST or columns.offset - stored < columns.offset >> 3:
             return
         try:
             with self._cache.changing() as connection:
+                if self._cache.generation != generation:
+                    return
                 if not stored:
                     connection.execute("DELETE FROM chunks WHERE path = ?", (columns.path,))
                 for name, column in columns.columns.items():
@@ -144,12 +170,16 @@ class RowCache:
                         connection.execute(_INSERT, (columns.path, *row))
                 _write_state(connection, columns)
         except CacheLostError:
-            self._stored.clear()
             return
-        self._stored[columns.path] = (
-            columns.offset,
-            {name: len(each.values) for name, each in columns.columns.items()},
-        )
+        self._note(columns, generation)
+
+    def _note(self, columns: FileColumns, generation: int) -> None:
+        """Remember what the cache has of a file; of very many files, those that were noted last."""
+        with self._lock:
+            self._stored.pop(columns.path, None)
+            self._stored[columns.path] = _Stored.of(columns, generation)
+            if len(self._stored) > MOST_STORED:
+                del self._stored[next(iter(self._stored))]
 
 
 _INSERT: Final = "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_AT_ONCE: Final = (
     16  # threads: requests that wait for one record keep none of the other endpoints waiting
 )
+PATIENCE: Final = 20.0  # seconds for which a request of these clients is held rather than refused
 
 
 class Adapter:
@@ -76,7 +77,7 @@ class Adapter:
             UsageError: this server collects none.
         """
         if self._records is None:
-            self._records = HeldRecords(str(self.root), self._changed)
+            self._records = HeldRecords(str(self.root), self._changed, self.take)
         return self._records
 
     @property
@@ -84,15 +85,27 @@ class Adapter:
         """The folder of bodies that are being received."""
         return self.root / OWN / INCOMING
 
+    def prepare(self, prefix: str) -> None:
+        """Make sure that the files of the owner of a record were counted; its clients have 30 seconds.
+
+        Raises:
+            StoreRefusal: counting them takes long.
+        """
+        self._counted.prepare(prefix.partition("/")[0], patience=PATIENCE)
+
     def take(self, prefix: str, size: int) -> None:
         """Count bytes that are about to be written against the quota of their owner.
 
         Raises:
             StoreRefusal: the owner would have too many.
         """
+        self._counted.take(prefix.partition("/")[0], size, is_new=False)
+
+    @property
+    def _counted(self) -> Quotas:
         if self._quotas is None:
             self._quotas = quotas_of(self.root, self.site.quota)
-        self._quotas.take(prefix.partition("/")[0], size, is_new=False)
+        return self._quotas
 
     def _changed(self, prefix: str, path: str) -> None:
         if self.changes is not None:

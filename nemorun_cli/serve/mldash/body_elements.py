@@ -16,6 +16,7 @@ WORTH_PARSING: Final = 1 << 15  # characters; with fewer, more is read first
 FIRST_BLOCK: Final = 1 << 16  # bytes; a value that does not fit doubles what is read next
 LONGEST_NUMBER: Final = 4_400  # characters of a number that cannot be complete
 _OF_NUMBERS: Final = "+-.0123456789eE"
+_BETWEEN: Final = ("},{", "}, {")  # as the clients' libraries write lists of objects
 _SPACE: Final = " \t\n\r"
 NO_VALUE: Final = object()  # in place of an integer that cannot be read: a row with it is not stored
 
@@ -49,6 +50,15 @@ class JsonBody:
         """The elements of the list, in order.
 
         Raises:
+            InvalidValueError: as `batches`.
+        """
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[Any]]:
+        """The elements of the list, in order, as many at once as are parsed at once.
+
+        Raises:
             InvalidValueError: the body is not a JSON object, or the value of the key is no list.
         """
         try:
@@ -74,13 +84,13 @@ class JsonBody:
         except (ValueError, RecursionError) as error:
             raise _invalid(str(error)) from error
 
-    def _list(self) -> Iterator[Any]:
+    def _list(self) -> Iterator[list[Any]]:
         if self._next() == "]":
             self._position += 1
             return
         while True:
-            yield from self._several()
-            yield self._value()
+            yield self._several()
+            yield [self._value()]
             if self._separator("]"):
                 return
 
@@ -92,7 +102,7 @@ class JsonBody:
         if len(self._text) - self._position < WORTH_PARSING:
             self._block = FIRST_BLOCK
             self._fill()
-        end = self._text.rfind("},{", self._position)
+        end = max(self._text.rfind(between, self._position) for between in _BETWEEN)
         if end < 0:
             return []
         try:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.serve.json_bodies import parsed_object
 from nemorun_cli.serve.mldash import file_nodes, graph_queries, node_ids, nodes, record_requests
 from nemorun_cli.serve.mldash.adapter import Adapter
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.node_ids import NodeKind
 from nemorun_cli.serve.store import store_refusal
 from nemorun_cli.serve.store.store_refusal import StoreRefusal
+from nemorun_cli.tracking.store.json_values import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,7 +58,7 @@ class _Api:
         self._adapter = adapter
 
     async def graphql(self, request: Request) -> Response:
-        body = await _json(request)
+        body = await _object(request)
         self._adapter.attach(request)
         return answer(await self._adapter.run(graph_queries.respond, self._adapter, request, body))
 
@@ -135,21 +136,11 @@ def _raw_rest(request: Request) -> str:
     return f"{path}?{query}" if query else path
 
 
-async def _json(request: Request) -> Any:
+async def _object(request: Request) -> dict[str, Any]:
     size, chunks = 0, []
     async for chunk in request.stream():
         size += len(chunk)
         if size > LARGEST_JSON:
             raise InvalidValueError(f"the body has more than {LARGEST_JSON:,} bytes")
         chunks.append(chunk)
-    try:
-        return json.loads(b"".join(chunks))
-    except (ValueError, RecursionError) as error:
-        raise InvalidValueError(f"the body is not JSON: {error}") from None
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    body = await _json(request)
-    if not isinstance(body, dict):
-        raise InvalidValueError("the body is not a JSON object")
-    return body
+    return parsed_object(b"".join(chunks), deepest=MAX_DEPTH, is_strict=False)

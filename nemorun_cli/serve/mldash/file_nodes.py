@@ -243,10 +243,12 @@ def _store(adapter: Adapter, body: ReceivedFile, who: ApiSender) -> Response:
         **about,
         "uploadedAt": clock.stamp(timestamp),
     }
-    adapter.take(prefix, body.size)
+    adapter.prepare(prefix)
     with adapter.records.locked(prefix) as held:
         index = held.index(who)
         index.require_free([path])
+        if not os.path.exists(Blobs(held.place.blobs).path(body.checksum)):
+            adapter.take(prefix, body.size)
         _keep(body, held.place)
         index.add([entry], timestamp=timestamp)
     return answer({"node": node_json(prefix, entry), "physicalFile": physical_json(entry)}, status=201)

@@ -20,6 +20,7 @@ from nemorun_cli.serve.mldash.node_ids import NodeId, NodeKind
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.experiment import Experiment
 from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.json_values import MAX_DIGITS
 from nemorun_cli.tracking.store.record_paths import MAX_PREFIX, RECORD, decode_name
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def _literal(value: str, variables: Mapping[str, Any]) -> Any:
     if value.startswith('"'):
         return re.sub(r"\\(.)", r"\1", value[1:-1])
     known = {"true": True, "false": False, "null": None}
-    return known[value] if value in known else int(value) if value.lstrip("-").isdigit() else value
+    if value in known:
+        return known[value]
+    return int(value) if len(value) <= MAX_DIGITS and value.lstrip("-").isdigit() else value
 
 
 def _second_field(text: str, position: int) -> str | None:

@@ -93,12 +93,19 @@ class DurableWriter(Writer):
 class HeldRecord:
     """One record, and what this process knows about its openings; use its methods with `lock` held."""
 
-    def __init__(self, place: Place, memory: Memory, changed: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        memory: Memory,
+        changed: Callable[[str, str], None],
+        take: Callable[[str, int], None],
+    ) -> None:
         self.place = place
         self.lock = threading.RLock()
         self.users = 0
         self._memory = memory
         self._changed = changed
+        self._take = take
         self._made: tuple[str, ...] = ()
         self._current: str | None = None
         self._writer = DurableWriter(self._note)
@@ -208,7 +215,12 @@ class HeldRecord:
         sync(place.openings)
 
     def write(self, folder: str, data: bytes, who: ApiSender) -> None:
-        """Append lines to the files of the record; if no client has opened it, it is opened."""
+        """Append lines to the files of the record; if no client has opened it, it is opened.
+
+        Raises:
+            StoreRefusal: the quota of its owner is reached.
+        """
+        self._take(self.place.prefix, len(data))
         for is_last in (False, True):
             self._require_opening(who)
             try:
@@ -237,12 +249,12 @@ class HeldRecord:
             self._index = FileIndex(self.place, self._writer)
         return self._index
 
-    def append_once(self, folder: str, lines: Iterable[bytes], body: bytes, who: ApiSender) -> int:
+    def append_once(self, folder: str, lines: Iterable[list[bytes]], body: bytes, who: ApiSender) -> int:
         """Append the lines of a body that are not stored yet; returns how many were.
 
         Args:
             folder: of the stream.
-            lines: those of the body, in order.
+            lines: those of the body, in order, in batches.
             body: the digest of the body.
             who: sends it.
         """
@@ -280,11 +292,11 @@ class HeldRecord:
         self.write(self.place.logs, json_values.encode_row(time.time(), line), who)
 
 
-def _slices(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _slices(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
     part: list[bytes] = []
-    for line in lines:
-        part.append(line)
-        if len(part) == SLICE:
+    for lines in batches:
+        part += lines
+        if len(part) >= SLICE:
             yield part
             part = []
     if part:
@@ -315,12 +327,28 @@ def _sync_folders(folder: str, last: str) -> None:
         folder = os.path.dirname(folder)
 
 
-class HeldRecords:
-    """The records with requests in progress, and the last ones without."""
+def _take_nothing(prefix: str, size: int) -> None:
+    """Count nothing."""
 
-    def __init__(self, root: str, changed: Callable[[str, str], None]) -> None:
+
+class HeldRecords:
+    """The records with requests in progress, and the last ones without.
+
+    Args:
+        root: the folder of all records.
+        changed: is called with the prefix and the path of each file that was written.
+        take: is called with the prefix and the bytes before rows are written.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        changed: Callable[[str, str], None],
+        take: Callable[[str, int], None] = _take_nothing,
+    ) -> None:
         self._root = root
         self._changed = changed
+        self._take = take
         self._memory = Memory()
         self._lock = threading.Lock()
         self._records: OrderedDict[str, HeldRecord] = OrderedDict()
@@ -339,7 +367,7 @@ class HeldRecords:
         """A record, for one thread."""
         with self._lock:
             held = self._records.pop(prefix, None) or HeldRecord(
-                self.place(prefix), self._memory, self._changed
+                self.place(prefix), self._memory, self._changed, self._take
             )
             self._records[prefix] = held
             held.users += 1

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import InvalidValueError
 from nemorun_cli.replication import ml_dash_rows
 from nemorun_cli.replication.ml_dash_rows import RefusedRowError
+from nemorun_cli.serve.json_bodies import has_at_most
 from nemorun_cli.serve.mldash import addresses, node_ids, record_reads
 from nemorun_cli.serve.mldash.answers import answer, refusal
 from nemorun_cli.serve.mldash.body_elements import JsonBody
 from nemorun_cli.serve.mldash.node_ids import NodeKind
 from nemorun_cli.system.files import make_folder
+from nemorun_cli.tracking.store.json_values import MAX_DEPTH
 from nemorun_cli.tracking.store.record_paths import encode_name
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from nemorun_cli.replication.ml_dash_rows import Encode
+    from nemorun_cli.replication.ml_dash_rows import Encode, EncodePlain
     from nemorun_cli.serve.mldash.adapter import Adapter
     from nemorun_cli.serve.mldash.addresses import Address
     from nemorun_cli.serve.mldash.held_records import ApiSender, HeldRecord
@@ -43,15 +46,16 @@ class Received(NamedTuple):
 
 
 class RowForm(NamedTuple):
-    """The key of a body that has the rows, and how one is encoded."""
+    """The key of a body that has the rows, and how one is encoded, and plain ones are at once."""
 
     key: str
     encode: Encode
+    encode_plain: EncodePlain | None = None
 
 
 _FORMS: Final[Mapping[str, RowForm]] = {
     "logs": RowForm("logs", ml_dash_rows.log_line),
-    "metrics": RowForm("dataPoints", ml_dash_rows.metric_line),
+    "metrics": RowForm("dataPoints", ml_dash_rows.metric_line, ml_dash_rows.plain_metric_lines),
     "tracks": RowForm("entries", ml_dash_rows.track_line),
 }
 
@@ -102,7 +106,7 @@ def _require_size(size: int, largest: int | None) -> None:
 
 
 def _write(adapter: Adapter, prefix: str, address: Address, body: Received, who: ApiSender) -> Response:
-    adapter.take(prefix, body.size)
+    adapter.prepare(prefix)
     match address:
         case ("parameters", None, None):
             return _set_params(adapter, prefix, body, who)
@@ -119,28 +123,37 @@ def _write(adapter: Adapter, prefix: str, address: Address, body: Received, who:
 class _Encoded:
     """The lines of a body, and the rows that cannot be stored."""
 
-    def __init__(self, rows: Iterable[Any], encode: Encode) -> None:
+    def __init__(self, batches: Iterable[list[Any]], form: RowForm) -> None:
         self.reasons: list[dict[str, Any]] = []
         self.count = self.refused = 0
-        self._rows = rows
-        self._encode = encode
+        self._batches = batches
+        self._form = form
 
-    def lines(self) -> Iterator[bytes]:
-        """The lines of the rows that can be stored."""
-        for row in self._rows:
+    def lines(self) -> Iterator[list[bytes]]:
+        """The lines of the rows that can be stored, in batches."""
+        for batch in self._batches:
+            plain = self._form.encode_plain and self._form.encode_plain(batch)
+            if plain is None:
+                yield self._one_by_one(batch)
+            else:
+                self.count += len(batch)
+                yield plain
+
+    def _one_by_one(self, batch: list[Any]) -> list[bytes]:
+        lines = []
+        for row in batch:
             self.count += 1
             try:
-                line = self._encode(row)
+                lines.append(self._form.encode(row))
             except RefusedRowError as error:
-                self.refuse(str(error))
-            else:
-                yield line
+                self.refuse(str(error), self.count - 1)
+        return lines
 
-    def refuse(self, reason: str) -> None:
-        """Note that the last row is not stored."""
+    def refuse(self, reason: str, index: int) -> None:
+        """Note that a row is not stored."""
         self.refused += 1
         if len(self.reasons) < MOST_REASONS:
-            self.reasons.append({"index": self.count - 1, "reason": reason})
+            self.reasons.append({"index": index, "reason": reason})
 
     def store(self, held: HeldRecord, address: Address, body: Received, who: ApiSender) -> int:
         """Append the lines to a record, and report in its log what is not; returns how many are new."""
@@ -148,8 +161,8 @@ class _Encoded:
         if (folder := address.folder(held.place)) is not None:
             stored = held.append_once(folder, self.lines(), body.digest, who)
         else:
-            for _ in self.lines():
-                self.refuse(f"{address.title} has a name that is empty or too long")
+            for index, _ in enumerate(itertools.chain.from_iterable(self.lines())):
+                self.refuse(f"{address.title} has a name that is empty or too long", index)
         if self.refused:
             text = f"the server did not store {self.refused} of {self.count} rows of {address.title}"
             held.report(f"{text}: {self.reasons[0]['reason']}", {"rejected": self.refused}, who)
@@ -172,7 +185,7 @@ def _append(adapter: Adapter, prefix: str, address: Address, body: Received, who
     """
     form = _FORMS[address.kind]
     content = JsonBody(body.stream, form.key)
-    rows = _Encoded(content.elements(), form.encode)
+    rows = _Encoded(content.batches(), form)
     with adapter.records.locked(prefix) as held:
         stored = rows.store(held, address, body, who)
         about = ml_dash_rows.plain_about(
@@ -188,8 +201,9 @@ def _append_one(adapter: Adapter, prefix: str, address: Address, body: Received,
     content = _fields(body)
     row = content.get("data")
     if address.kind == "tracks" and isinstance(row, dict):
-        row = {**flat_fields(row), "timestamp": content.get("timestamp")}
-    rows = _Encoded([row], _FORMS[address.kind].encode)
+        flat = flat_fields(row) if has_at_most(MAX_DEPTH, row) else row  # the latter is refused as a row
+        row = {**flat, "timestamp": content.get("timestamp")}
+    rows = _Encoded([[row]], _FORMS[address.kind])
     with adapter.records.locked(prefix) as held:
         stored = rows.store(held, address, body, who)
     return rows.answer(prefix, stored)
@@ -227,7 +241,8 @@ def _set_params(adapter: Adapter, prefix: str, body: Received, who: ApiSender) -
             text = f"the server did not set {len(refused)} of {len(data)} params: {refused[0]}"
             held.report(text, {"rejected": len(refused)}, who)
     rejected = {"rejected": len(refused), "reasons": refused[:MOST_REASONS]} if refused else {}
-    return answer({"experimentId": addresses.experiment_id(prefix), "data": data, **rejected})
+    shown = data if has_at_most(MAX_DEPTH, data) else {}
+    return answer({"experimentId": addresses.experiment_id(prefix), "data": shown, **rejected})
 
 
 def _declare_track(adapter: Adapter, prefix: str, body: Received) -> Response:

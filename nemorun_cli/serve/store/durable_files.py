@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.serve.store.unsynced_files import UnsyncedFiles
 from nemorun_cli.system.files import (
     descriptor_to_change,
     descriptor_to_read,
@@ -31,29 +32,56 @@ class DurableFiles:
     """
 
     def __init__(self) -> None:
-        self._durable: set[tuple[int, int]] = set()
+        self._durable: set[tuple[int, int, int]] = set()  # devices, inodes and hashes of paths
 
     @contextlib.contextmanager
-    def opened(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:
+    def unsynced(self) -> Iterator[UnsyncedFiles]:
+        """A number of files that are synced together."""
+        if len(self._durable) > _MOST_KNOWN:
+            self._durable = set()
+        files = UnsyncedFiles(self._durable)
+        try:
+            yield files
+        finally:
+            files.close()
+
+    @contextlib.contextmanager
+    def opened(
+        self, file: ReplicaFile, *, creates: bool, later: UnsyncedFiles | None = None
+    ) -> Iterator[int]:
         """A descriptor to read and write a file; behind no symbolic link.
+
+        Args:
+            file: the file.
+            creates: whether a missing one is created.
+            later: what is synced later, with the folders of this file; the file itself is the caller's.
 
         Raises:
             FileNotFoundError: it does not exist, without `creates`.
             OSError: it cannot be opened, or is not a regular file.
         """
-        with self.entered(file, creates=creates) as folder:
+        with self.entered(file, creates=creates, later=later) as folder:
             descriptor = descriptor_to_change(file.full, creates=creates, folder=folder)
             try:
-                self._confirm(descriptor, folder)
+                if later is None:
+                    self._confirm(file, descriptor, folder)
+                elif key_of(file, descriptor) not in later or not os.fstat(descriptor).st_size:
+                    later.note_folder(folder)
                 yield descriptor
             finally:
                 os.close(descriptor)
 
-    def _confirm(self, descriptor: int, folder: int) -> None:
-        if (key := identity(descriptor)) not in self._durable:
+    def _confirm(self, file: ReplicaFile, descriptor: int, folder: int) -> None:
+        """Sync a file and its entry, unless that was done; an empty one may be new, with a used inode."""
+        key = key_of(file, descriptor)
+        if key not in self._durable or not os.fstat(descriptor).st_size:
             os.fsync(descriptor)
             sync_entries(folder)
             self._durable.add(key)
+
+    def note(self, file: ReplicaFile, descriptor: int) -> None:
+        """A file is on disk, with its entry in its folder."""
+        self._durable.add(key_of(file, descriptor))
 
     def confirm(self, file: ReplicaFile, status: os.stat_result | None = None) -> None:
         """Make sure that what a file has is on disk, unless this process has done so.
@@ -65,22 +93,35 @@ class DurableFiles:
         Raises:
             OSError: it cannot be opened, or is not a regular file.
         """
-        if status is None or (status.st_dev, status.st_ino) not in self._durable:
+        if status is None or (status.st_dev, status.st_ino, hash(file.full)) not in self._durable:
             with self.entered(file, creates=False) as folder:
                 descriptor = descriptor_to_read(file.full, inside=file.replica.root)
                 try:
-                    self._confirm(descriptor, folder)
+                    self._confirm(file, descriptor, folder)
                 finally:
                     os.close(descriptor)
 
     @contextlib.contextmanager
-    def entered(self, file: ReplicaFile, *, creates: bool) -> Iterator[int]:
-        """A descriptor of the folder of a file, which is on disk."""
-        if len(self._durable) > _MOST_KNOWN:
+    def entered(
+        self, file: ReplicaFile, *, creates: bool, later: UnsyncedFiles | None = None
+    ) -> Iterator[int]:
+        """A descriptor of the folder of a file, which is on disk, or is `later`."""
+        if later is None and len(self._durable) > _MOST_KNOWN:
             self._durable = set()
         folder = os.path.dirname(file.full)  # noqa: PTH120 - a text
-        with entered(folder, inside=file.replica.root, creates=creates, durable=self._durable) as descriptor:
+        with entered(
+            folder,
+            inside=file.replica.root,
+            creates=creates,
+            durable=self._durable if later is None else later,
+            syncs=None if later is None else later.note_folder,
+        ) as descriptor:
             yield descriptor
+
+
+def key_of(file: ReplicaFile, descriptor: int) -> tuple[int, int, int]:
+    """What distinguishes a file on disk from others, also from an earlier one with its inode."""
+    return (*identity(descriptor), hash(file.full))
 
 
 def append(descriptor: int, data: bytes | memoryview, *, size: int, syncs: bool = True) -> None:

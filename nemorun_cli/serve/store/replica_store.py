@@ -21,6 +21,9 @@ from nemorun_cli.serve.store import (
     replica_folders,
     row_bodies,
     running_digests,
+    store_refusal,
+    unsynced_files,
+    whole_files,
 )
 from nemorun_cli.serve.store.durable_files import DurableFiles
 from nemorun_cli.serve.store.path_locks import PathLocks
@@ -29,15 +32,19 @@ from nemorun_cli.serve.store.running_digests import RunningDigests
 from nemorun_cli.serve.store.staging import Staging
 from nemorun_cli.serve.store.store_refusal import StoreRefusal, not_found
 from nemorun_cli.storage.paths import LEDGER
-from nemorun_cli.system.files import descriptor_to_change, descriptor_to_read, sync_entries
+from nemorun_cli.system.files import descriptor_to_change, descriptor_to_read, identity, sync_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nemorun_cli.serve.site import Site
     from nemorun_cli.serve.store.replica_addresses import Replica, ReplicaFile
+    from nemorun_cli.serve.store.unsynced_files import UnsyncedFiles
 
 LARGEST_WHOLE: Final = 256 << 20  # bytes of a file that is sent at once, and that readers read at once
+_SYNCED_TOGETHER: Final = 32  # files, whose descriptors are open meanwhile, with those of their folders
+_LONG: Final = 1 << 16  # bytes of an incomplete row that are not read back with each append
+_MOST_TORN: Final = 1000  # files whose incomplete rows are known
 LARGEST_LEDGER_ROW: Final = 64 << 20  # bytes of a line of an experiment's files, which no user writes
 
 
@@ -72,6 +79,32 @@ class StagedWhole:
     taken: int = 0
 
 
+class ReplicaPart(NamedTuple):
+    """Bytes of one of several files in a request.
+
+    Attributes:
+        file: a growing file, or a whole one.
+        data: what is appended, or all of it.
+        offset: where a growing file is continued; None for a whole one.
+    """
+
+    file: ReplicaFile
+    data: bytes
+    offset: int | None
+
+
+class _Grown(NamedTuple):
+    """A file that was appended to: what it is on disk, and its size before and after."""
+
+    key: tuple[int, int, int]
+    before: int
+    after: int
+
+
+PartOutcome = int | StoreRefusal
+"""The bytes that are on disk up to the end of a part, or why it is refused."""
+
+
 class ReplicaStore:
     """The replicas below the root of a site.
 
@@ -87,6 +120,7 @@ class ReplicaStore:
         self._locks = PathLocks(site.own / LOCKS)
         self._quotas = quotas.quotas_of(site.root, site.quota)
         self._digests = RunningDigests()
+        self._torn: dict[tuple[int, int], tuple[int, int]] = {}
         self.staging = Staging(site.own / INCOMING)
         self.root = site.root
 
@@ -103,26 +137,36 @@ class ReplicaStore:
                 user is reached.
             OSError: the disk is full or faulty; then the file is as it was.
         """
+        with self._open_rows(file, offset, None) as descriptor:
+            return self._append(file, descriptor, data, offset=offset)
+
+    @contextlib.contextmanager
+    def _open_rows(self, file: ReplicaFile, offset: int, later: UnsyncedFiles | None) -> Iterator[int]:
+        self._quotas.prepare(file.replica.owner)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._locks.held(file.full, kind="rows"))
             try:
-                descriptor = stack.enter_context(self._files.opened(file, creates=offset == 0))
+                opened = self._files.opened(file, creates=offset == 0, later=later)
+                descriptor = stack.enter_context(opened)
             except FileNotFoundError:
                 raise _stale(file, 0) from None
-            return self._append(file, descriptor, data, offset=offset)
+            yield descriptor
 
-    def _append(self, file: ReplicaFile, descriptor: int, data: bytes, *, offset: int) -> int:
+    def _append(
+        self, file: ReplicaFile, descriptor: int, data: bytes, *, offset: int, syncs: bool = True
+    ) -> int:
         size = os.fstat(descriptor).st_size
         if size != offset:
             _require_same(file, descriptor, data, offset=offset, size=size)
-            os.fsync(descriptor)  # the server may have died before it had done this
+            if syncs:
+                os.fsync(descriptor)  # the server may have died before it had done this
             return offset + len(data)
         if size + len(data) > self._largest:
             raise _too_large(file, self._largest)
         flaw = self._flaw(file, descriptor, data, size) if _has_rows(file) else None
         good = data if flaw is None else data[: flaw.good]
         self._quotas.take(file.replica.owner, len(good), is_new=size == 0)
-        durable_files.append(descriptor, good, size=size)
+        durable_files.append(descriptor, good, size=size, syncs=syncs)
         if flaw is not None:
             raise StoreRefusal(
                 422,
@@ -135,8 +179,19 @@ class ReplicaStore:
 
     def _flaw(self, file: ReplicaFile, descriptor: int, data: bytes, size: int) -> row_bodies.RowFlaw | None:
         longest = LARGEST_ROW if file.replica.is_record else LARGEST_LEDGER_ROW
-        carried = row_bodies.carried(descriptor, size, most=longest)
-        return row_bodies.flaw(data, carried=carried, longest=longest)
+        key = identity(descriptor)
+        known = self._torn.pop(key, None)
+        if known is not None and known[0] == size:
+            carried = known[1]
+        else:
+            carried = row_bodies.carried(descriptor, size, most=longest)
+        flaw = row_bodies.flaw(data, carried=carried, longest=longest)
+        end = data.rfind(b"\n") + 1
+        if (torn := len(data) - end if end else carried + len(data)) > _LONG:
+            if len(self._torn) >= _MOST_TORN:
+                self._torn.clear()
+            self._torn[key] = size + len(data), torn
+        return flaw
 
     # Contents
 
@@ -159,6 +214,7 @@ class ReplicaStore:
             OSError: the disk is full or faulty; then the content is as it was.
         """
         self._require_size(file, offset + len(block), total)
+        self._quotas.prepare(file.replica.owner)
         path = self.staging.content(file)
         with self._locks.held(path, kind="contents"):
             if self._is_complete(file, block, offset=offset):
@@ -205,6 +261,7 @@ class ReplicaStore:
                 with self._files.entered(file, creates=True) as folder:
                     os.rename(path, file.checksum, dst_dir_fd=folder)
                     sync_entries(folder)
+                self._files.note(file, descriptor)
                 return ContentState(size, is_complete=True)
 
     def _is_complete(self, file: ReplicaFile, block: bytes | memoryview, *, offset: int) -> bool:
@@ -280,25 +337,111 @@ class ReplicaStore:
             Whether something was written.
 
         Raises:
-            StoreRefusal: another content is stored there, and stays.
+            StoreRefusal: another content is stored there, and stays; of two verdicts the later one.
             OSError: the disk is full or faulty.
         """
-        file = staged.file
         os.fsync(staged.descriptor)
+        return self._place(staged, None)
+
+    def _place(self, staged: StagedWhole, later: UnsyncedFiles | None) -> bool:
+        """Give a staged file, which is on disk, its place; its folder is synced, or is `later`."""
+        file = staged.file
         with self._locks.held(file.full, kind="whole"):
             is_new = True
-            with contextlib.suppress(FileNotFoundError), self._files.opened(file, creates=False) as present:
+            with (
+                contextlib.suppress(FileNotFoundError),
+                self._files.opened(file, creates=False, later=later) as present,
+            ):
                 if durable_files.are_equal(staged.descriptor, present):
                     os.fsync(present)
                     return False
-                if not _is_replaced(file):
+                if not _is_replaced(file) or whole_files.is_older(file, staged.descriptor, than=present):
                     raise _diverged(file, os.fstat(present).st_size)
                 is_new = False
             self._quotas.take(file.replica.owner, 0, is_new=is_new)  # its bytes were counted as they came
-            with self._files.entered(file, creates=True) as folder:
+            with self._files.entered(file, creates=True, later=later) as folder:
                 os.rename(staged.path, file.path.rpartition("/")[2], dst_dir_fd=folder)
-                sync_entries(folder)
+                if later is None:
+                    sync_entries(folder)
+                    self._files.note(file, staged.descriptor)
+                else:
+                    later.note_folder(folder)
+                    later.add(durable_files.key_of(file, staged.descriptor))
         return True
+
+    # Several small files at once
+
+    def write(self, parts: Sequence[ReplicaPart]) -> list[PartOutcome]:
+        """Append to growing files and store whole ones, in their order, and sync all together.
+
+        Returns:
+            For each part what `append` returns, or the size of the whole file; or its refusal.
+        """
+        found: list[PartOutcome] = []
+        for first in range(0, len(parts), _SYNCED_TOGETHER):
+            found += self._write(parts[first : first + _SYNCED_TOGETHER])
+        return found
+
+    def _write(self, parts: Sequence[ReplicaPart]) -> list[PartOutcome]:
+        outcomes: list[PartOutcome] = []
+        grown: dict[int, _Grown] = {}
+        with contextlib.ExitStack() as stack, self._files.unsynced() as later:
+            staged = {
+                index: self._staged_part(part, stack)
+                for index, part in enumerate(parts)
+                if part.offset is None
+            }
+            made = [each for each in staged.values() if isinstance(each, StagedWhole)]
+            errors = unsynced_files.in_parallel(os.fsync, [each.descriptor for each in made])
+            faults = {each.path: error for each, error in zip(made, errors, strict=True) if error is not None}
+            for index, part in enumerate(parts):
+                try:
+                    if part.offset is not None:
+                        outcomes.append(self._append_later(part, later, index, grown))
+                        continue
+                    whole = staged[index]
+                    if isinstance(whole, StoreRefusal):
+                        raise whole
+                    if whole.path in faults:
+                        raise faults[whole.path]
+                    self._place(whole, later)
+                    outcomes.append(len(part.data))
+                except StoreRefusal as refusal:
+                    outcomes.append(refusal)
+                except OSError as error:
+                    outcomes.append(store_refusal.of_error(error, part.file.label))
+            failed = later.sync()
+            for index, (key, before, after) in grown.items():
+                if key in failed:
+                    file = parts[index].file
+                    with self._locks.held(file.full, kind="rows"):
+                        later.cut(key, before=before, after=after)
+                    outcomes[index] = store_refusal.of_error(failed[key], file.label)
+        return outcomes
+
+    def _staged_part(self, part: ReplicaPart, stack: contextlib.ExitStack) -> StagedWhole | StoreRefusal:
+        try:
+            staged = stack.enter_context(self.staged(part.file))
+            self.extend(staged, part.data)
+        except StoreRefusal as refusal:
+            return refusal
+        except OSError as error:
+            return store_refusal.of_error(error, part.file.label)
+        return staged
+
+    def _append_later(
+        self, part: ReplicaPart, later: UnsyncedFiles, index: int, grown: dict[int, _Grown]
+    ) -> int:
+        offset = part.offset or 0
+        with self._open_rows(part.file, offset, later) as descriptor:
+            before = os.fstat(descriptor).st_size
+            try:
+                return self._append(part.file, descriptor, part.data, offset=offset, syncs=False)
+            finally:
+                after = os.fstat(descriptor).st_size
+                key = durable_files.key_of(part.file, descriptor)
+                later.note_file(key, descriptor)
+                grown[index] = _Grown(key, before, after)
 
     # Reading
 

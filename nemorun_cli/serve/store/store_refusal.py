@@ -22,10 +22,18 @@ class StoreRefusal(Exception):  # noqa: N818 - it is an answer, and no fault of 
         message: what is wrong.
         hint: the remedy.
         offset: the bytes that the server has of the file, where the client can continue.
+        retry_after: seconds that the client waits before it asks again.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, hint: str | None = None, offset: int | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        offset: int | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -33,11 +41,13 @@ class StoreRefusal(Exception):  # noqa: N818 - it is an answer, and no fault of 
         self.message = message
         self.hint = hint
         self.offset = offset
+        self.retry_after = retry_after
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of the answer."""
-        return {} if self.offset is None else {protocol.OFFSET: str(self.offset)}
+        named = {protocol.OFFSET: self.offset, "Retry-After": self.retry_after}
+        return {name: str(value) for name, value in named.items() if value is not None}
 
 
 def not_found(what: str) -> StoreRefusal:

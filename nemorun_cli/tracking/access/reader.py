@@ -229,6 +229,17 @@ def environment(
     return packages, diff
 
 
+def _later(than: object) -> str:
+    """The time, but after another one, also if the clock was set back: of two verdicts the later holds."""
+    now = clock.stamp()
+    if not isinstance(than, str) or than < now:
+        return now
+    try:
+        return clock.stamp(clock.unix(than) + 0.0015)  # a stamp is cut to milliseconds
+    except (ValueError, OverflowError):
+        return now
+
+
 def close_openings(
     dash_root: str | os.PathLike[str],
     prefix: str,
@@ -282,7 +293,7 @@ def close_openings(
         if chosen and belongs(opening, exp_id=exp_id, task=task, attempt=attempt):
             current = opening.verdict or {}
             if any(current.get(name) != value for name, value in outcome.items()):
-                verdict = {**outcome, "time": clock.stamp()}
+                verdict = {**outcome, "time": _later(current.get("time"))}
                 write_whole(place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii"))
             closed.append(opening.id)
     if closed:

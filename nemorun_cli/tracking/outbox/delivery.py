@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nemorun_cli.system.files import LARGEST, at_most, open_to_read
-from nemorun_cli.tracking.outbox.markers import FOLDER, HOME_FOLDER, Outbox, acknowledged_file
+from nemorun_cli.tracking.outbox import notes
+from nemorun_cli.tracking.outbox.markers import FOLDER, acknowledged_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from nemorun_cli.tracking.outbox.markers import Outbox
     from nemorun_cli.tracking.store.record_paths import Place
 
 _SERIES: Final = ("metrics", "tracks", "blobs")  # folders of folders
 _FLAT: Final = ("openings", "params", "logs", "files", "environment", "labels")
 _STAGED: Final = "."  # begins the name of a file that is being written
-# Codes of the errors of a sender that are about the server or the way to it; the others are about one record.
-_OF_ALL: Final = frozenset(
-    {"away", "busy", "full", "broken", "unauthorized", "no_token", "not_an_exp_server", "version"}
-)
-_FINAL: Final = frozenset({"unauthorized", "no_token", "forbidden", "not_an_exp_server", "version"})
+_FINAL: Final = frozenset({"unauthorized", "no_token", "forbidden", "quota", "not_an_exp_server", "version"})
 _WITHOUT_TOKEN: Final = frozenset({"unauthorized", "no_token"})
 _AWAY: Final = frozenset({"away", "broken"})
 
@@ -91,9 +85,9 @@ def state(outbox: Outbox, prefix: str, *, since: float = 0.0) -> SenderState:
         is_recent = os.stat(outbox.state).st_mtime >= since
     except OSError:
         is_recent = False
-    content = _read(outbox.state) if is_recent else {}
+    content = notes.read_state(outbox) if is_recent else {}
     last, problem, records = (content.get(name) for name in ("last", "error", "records"))
-    if not isinstance(problem, dict) or problem.get("code") not in _OF_ALL:
+    if not isinstance(problem, dict) or problem.get("code") not in notes.OF_ALL:
         problem = records.get(prefix) if isinstance(records, dict) else None
     texts = [problem.get(name) if isinstance(problem, dict) else None for name in ("message", "code")]
     pid = content.get("pid")
@@ -103,26 +97,8 @@ def state(outbox: Outbox, prefix: str, *, since: float = 0.0) -> SenderState:
 
 def acknowledged(outbox: Outbox, prefix: str) -> dict[str, int]:
     """The sizes of a record's files that the server is known to have, by their paths below `.record/`."""
-    content = _read(acknowledged_file(outbox, prefix))
-    files = content.get("files")
-    if content.get("prefix") != prefix or not isinstance(files, dict):
-        return {}
-    sizes_of = {
-        path: values[0] if isinstance(values, list) and values else values for path, values in files.items()
-    }
-    return {path: size for path, size in sizes_of.items() if isinstance(size, int)}
-
-
-def _read(path: str) -> dict[str, Any]:
-    """A JSON object of the sender; empty if it is absent, or cannot be read: it is only a hint."""
-    with (
-        contextlib.suppress(OSError, ValueError, RecursionError),
-        open_to_read(path, follows_link=False) as stream,
-    ):
-        content = json.loads(at_most(LARGEST, stream, path))
-        if isinstance(content, dict):
-            return content
-    return {}
+    known = notes.acknowledged(outbox, prefix)
+    return {} if known is None else known.sizes
 
 
 def sizes(place: Place) -> dict[str, int]:
@@ -157,7 +133,7 @@ class Outboxes:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._marked = [(outbox, marked(outbox, "prefix")) for outbox in outboxes(root)]
+        self._marked = [(outbox, notes.marked(outbox, "prefix")) for outbox in notes.outboxes(root)]
         self._last = {outbox: state(outbox, "").last for outbox, _ in self._marked}
 
     def delivery(self, place: Place) -> Delivery | None:
@@ -175,40 +151,29 @@ class Outboxes:
                 pending = pending_bytes(sizes(place), acknowledged(outbox, place.prefix))
                 error = state(outbox, place.prefix).error
             found.append(Delivery(outbox.url, pending, is_marked, self._last[outbox], error))
+        if not found and (url := self.missed(place)) is not None:
+            return Delivery(url, pending_bytes(sizes(place), {}), is_marked=False, last=None, error=None)
         return max(found, key=lambda each: (each.is_marked, each.pending), default=None)
 
-
-def outboxes(root: str) -> Iterator[Outbox]:
-    """The outboxes of a folder of records."""
-    yield from _outboxes_in(f"{root}/{FOLDER}")
-
-
-def outboxes_of_home(home: str) -> Iterator[Outbox]:
-    """The outboxes of a home, which are those of its experiments."""
-    yield from _outboxes_in(f"{home}/{HOME_FOLDER}")
+    def missed(self, place: Place) -> str | None:
+        """The server that a record names, if it never had a marker, as on a full disk; or None."""
+        for outbox, prefixes in self._marked:
+            if place.prefix in prefixes or os.path.exists(acknowledged_file(outbox, place.prefix)):
+                return None
+        return _unmarked_server(place)
 
 
-def _outboxes_in(above: str) -> Iterator[Outbox]:
-    try:
-        names = sorted(os.listdir(above))
-    except OSError:
-        return
-    for name in names:
-        folder = f"{above}/{name}"
-        url = _read(Outbox(folder, "").server).get("url")
-        if isinstance(url, str):
-            yield Outbox(folder, url)
+def _unmarked_server(place: Place) -> str | None:
+    """The server that openings name that were written here."""
+    from nemorun_cli.errors import LedgerError  # noqa: PLC0415 - only for records without a marker
+    from nemorun_cli.tracking.store import sessions  # noqa: PLC0415 - the same
 
-
-def marked(outbox: Outbox, kind: str) -> frozenset[str]:
-    """What has a marker: the prefixes (`prefix`) or the folders of experiments (`experiment`)."""
-    found = set()
-    with contextlib.suppress(OSError):
-        for name in os.listdir(outbox.pending):
-            value = _read(f"{outbox.pending}/{name}").get(kind)
-            if isinstance(value, str):
-                found.add(value)
-    return frozenset(found)
+    with contextlib.suppress(OSError, LedgerError):
+        for opening in sessions.read_all(place)[0]:
+            url = opening.facts.get("dash_url")
+            if isinstance(url, str) and not sessions.is_copy(place.opening(opening.id), opening.facts):
+                return url
+    return None
 
 
 def of_record(place: Place) -> Delivery | None:

@@ -19,6 +19,7 @@ from nemorun_cli.tracking.store import record_paths, sessions
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking.outbox.markers import Outbox
+    from nemorun_cli.tracking.outbox.pulling import Pull
     from nemorun_cli.tracking.store.record_paths import Place
 
 DRAIN_VARIABLE: Final = "EXP_DRAIN"
@@ -90,7 +91,7 @@ class Shipping:
             return facts  # an error, without asking anybody
         from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
 
-        outbox, result = self.outbox(place), pulling.PullResult
+        outbox = self.outbox(place)
         try:
             markers.prepare(outbox)
         except OSError as error:  # as where another user has the folder of outboxes
@@ -105,6 +106,16 @@ class Shipping:
             return facts
         rank = process_info.rank(os.environ)
         pulled = pulling.pull(outbox, place.prefix, creates=resume == "never", rank=rank)
+        self._judge(pulled, place, resume, is_here=is_here)
+        return {**facts, "pulled": pulled.result is not pulling.PullResult.AWAY}
+
+    def _judge(self, pulled: Pull, place: Place, resume: str, *, is_here: bool) -> None:
+        """Whether a record can be opened after a pull; what is missing is reported.
+
+        Raises:
+            NotFoundError, UsageError, EngineError: as `prepare`.
+        """
+        result = type(pulled.result)
         if pulled.result is result.EXISTS:
             raise UsageError(
                 f"there is already a record at {place.prefix!r} on {self.url}, and resume is 'never'",
@@ -115,16 +126,32 @@ class Shipping:
                 f"there is no record at {place.prefix!r}, neither in {place.root} nor on {self.url},"
                 " and resume is 'must'"
             )
+        if pulled.result is result.PARTLY:
+            if resume == "must" and not sessions.ids(place):
+                raise EngineError(
+                    f"{self.url} has {place.prefix!r}, but it could not be received: {pulled.message}",
+                    hint="try again; what has arrived is continued",
+                )
+            _tell(
+                f"tracking: not all that {self.url} has of {place.prefix} is here yet ({pulled.message});"
+                " experiment.sync() gets the rest"
+            )
         if pulled.result is result.AWAY and (resume == "never" or (resume == "must" and not is_here)):
             reason = f" ({pulled.message})" if pulled.message else ""
             raise EngineError(
                 f"{self.url} does not say whether it has {place.prefix!r}, and resume is {resume!r}{reason}",
                 hint="try again when it can be reached, log in with `exp login`, or use resume='allow'",
             )
-        return {**facts, "pulled": pulled.result is not result.AWAY}
+
+    def announce(self, place: Place, opening: str) -> None:
+        """Mark an opening whose file is still empty, so that no kill hides it from the sender."""
+        self._write_marker(place, opening, name=opening)
 
     def opened(self, place: Place, opening: str) -> None:
-        """Have a record that was opened shipped, from now on."""
+        """Have a record that was opened shipped, from now on.
+
+        The marker is written again: a sender that saw the opening while it was empty may have removed it.
+        """
         outbox = self.outbox(place)
         if logins.has_own_token() and not addresses.in_task():
             state = delivery.state(outbox, place.prefix)
@@ -136,15 +163,23 @@ class Shipping:
 
     def _mark(self, place: Place, opening: str, *, name: str) -> None:
         """Write a marker, and have a sender."""
-        outbox = self.outbox(place)
-        try:
-            markers.mark(outbox, name, prefix=place.prefix, opening=opening)
-        except OSError as error:  # as with a full disk: the record itself is written
-            _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}")
+        if not self._write_marker(place, opening, name=name):
             return
-        markers.wake(outbox)
+        outbox = self.outbox(place)
+        state = delivery.state(outbox, place.prefix)
+        if state.is_away or state.lacks_token:  # it may not be so any more; what the server asked for holds
+            markers.wake(outbox)
         if not addresses.in_task():
             sender_process.ensure(outbox)
+
+    def _write_marker(self, place: Place, opening: str, *, name: str) -> bool:
+        """Write a marker; returns whether that worked."""
+        try:
+            markers.mark(self.outbox(place), name, prefix=place.prefix, opening=opening)
+        except OSError as error:  # as with a full disk: the record itself is written
+            _tell(f"tracking: {place.prefix} is not sent to {self.url}: {error.strerror}")
+            return False
+        return True
 
     def ended(self, place: Place, opening: str, *, is_interrupted: bool = False) -> None:
         """After the end of an opening, wait a moment for the server to have all of it.
@@ -194,17 +229,22 @@ class Shipping:
                 if delivery.state(outbox, place.prefix).is_away:
                     markers.wake(outbox)
             time.sleep(POLL)
-        self.fetch(place)
+        self.fetch(place, timeout=None if end is None else max(0.0, end - time.monotonic()))
         return is_delivered
 
-    def fetch(self, place: Place) -> None:
-        """Get what the server has of a record and this machine has not, if it answers; in a task nothing."""
-        if not addresses.in_task():
+    def fetch(self, place: Place, *, timeout: float | None) -> None:
+        """Get what the server has of a record and this machine has not, if it answers; in a task nothing.
+
+        Args:
+            place: the record.
+            timeout: seconds to wait at most; None for as long as it takes.
+        """
+        if not addresses.in_task() and timeout != 0:
             from nemorun_cli.tracking.outbox import pulling  # noqa: PLC0415 - not for tasks, nor for readers
 
             with contextlib.suppress(OSError):  # the outbox cannot be written
                 markers.prepare(self.outbox(place))
-                pulling.pull(self.outbox(place), place.prefix)
+                pulling.pull(self.outbox(place), place.prefix, limit=timeout)
 
     def _wait(self, outbox: Outbox, place: Place, names: tuple[str, str], *, patience: float) -> bool:
         """Whether the server has all of an opening, within so many seconds; its markers have these names."""

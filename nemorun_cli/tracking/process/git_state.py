@@ -30,11 +30,13 @@ _COMPARISON: Final = (
 # signals. A repository can name filters and other programs in its configuration. Git therefore compares
 # through a git folder that has the objects and the index of the repository, but a configuration of its own.
 _TAKE: Final = f"""umask 077
+: >"$1.part" || exit
 ( ulimit -t {MAX_SECONDS}; ulimit -f {MAX_DIFF * 2}
   target=$1 top=$2 git=$3 common=$4
-  own=$(mktemp -d) || exit
-  trap 'rm -rf "$own"' EXIT
+  own=
+  trap 'rm -rf "$own"; rm -f "$target.part"' EXIT
   trap 'exit 1' HUP INT TERM
+  own=$(mktemp -d) || exit
   mkdir "$own/refs" "$own/info"
   git -C "$top" rev-parse --verify HEAD >"$own/HEAD" || exit
   git -C "$top" config -z --get-regexp '{_COMPARISON}' | tr '\\n\\0' '\\001\\n' |
@@ -51,7 +53,7 @@ _TAKE: Final = f"""umask 077
     --ignore-submodules=dirty HEAD >"$target.part"
   failed=$?
   rm -rf "$own"
-  if [ "$failed" = 0 ]; then mv -f "$target.part" "$target"; else rm -f "$target.part"; fi
+  if [ "$failed" = 0 ]; then mv -f "$target.part" "$target"; fi
 ) </dev/null >/dev/null 2>&1 &
 """
 

@@ -27,7 +27,7 @@ from nemorun_cli.tracking.store import json_values, row_files, row_writer
 from nemorun_cli.tracking.store.presence import Presence, hold, is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Flaw, Row
@@ -77,7 +77,13 @@ class OpenSession:
 
     @classmethod
     def start(
-        cls, place: Place, *, resume: str = "allow", about: Mapping[str, Any], process: Mapping[str, Any]
+        cls,
+        place: Place,
+        *,
+        resume: str = "allow",
+        about: Mapping[str, Any],
+        process: Mapping[str, Any],
+        announces: Callable[[str], None] | None = None,
     ) -> Self:
         """Open the record, which is RUNNING from then on.
 
@@ -86,6 +92,8 @@ class OpenSession:
             resume: `allow`, `must` (the record exists) or `never` (it does not).
             about: description, tags and the like, as plain values.
             process: the facts from `process_info.of_process`.
+            announces: is called with the id when the opening has its locked file, which is still empty: no
+                opening has a line that is not announced.
 
         Raises:
             NotFoundError: the record must exist and does not.
@@ -96,7 +104,7 @@ class OpenSession:
         for _ in range(TRIES):
             held = hold(place.openings, is_removal=False)
             try:
-                session = cls._start(place, resume=resume, about=about, process=process)
+                session = cls._start(place, resume=resume, about=about, process=process, announces=announces)
             except FileNotFoundError as error:  # as by `exp rm` at the same time
                 missing = error
             else:
@@ -109,7 +117,13 @@ class OpenSession:
 
     @classmethod
     def _start(
-        cls, place: Place, *, resume: str, about: Mapping[str, Any], process: Mapping[str, Any]
+        cls,
+        place: Place,
+        *,
+        resume: str,
+        about: Mapping[str, Any],
+        process: Mapping[str, Any],
+        announces: Callable[[str], None] | None,
     ) -> Self:
         generation = _generation(place, resume, is_supervised=process.get("supervised") is True)
         now = time.time()
@@ -124,8 +138,9 @@ class OpenSession:
             locked = _lock(descriptor)
             first = {**event, "prefix": place.prefix, "locked": locked, **about, **process}
             if about.get("dash_url") is not None:  # then there may be copies, on this machine, too
-                status = os.fstat(descriptor)
-                first["file"] = [status.st_dev, status.st_ino]
+                first["file"] = _identity(descriptor)
+            if announces is not None:
+                announces(opening)
             _write(descriptor, first)
         except BaseException:
             os.close(descriptor)
@@ -339,16 +354,27 @@ def is_copy(path: str, first: Row) -> bool:
         first: its first line.
     """
     original = first.get("file")
-    if not isinstance(original, list) or len(original) != 2:  # noqa: PLR2004 - device and inode
+    if not isinstance(original, list) or len(original) not in {2, 3}:  # the older ones have no file system
         return False
     try:
-        status = os.stat(path)
+        device, number, *systems = _identity(path)
     except OSError:
         return False
-    if status.st_ino != original[1]:
+    if number != original[1]:
         return True
-    # the number of a device holds until the machine restarts
-    return process_info.is_this_machine(first) and status.st_dev != original[0]
+    # The number of a device changes when it is mounted again, and always when the machine restarts; some file
+    # systems have a lasting identity, and those that have none, as on a network, all have the same.
+    is_there = device == original[0] or bool(systems and systems == original[2:])
+    return process_info.is_this_machine(first) and not is_there
+
+
+def _identity(file: str | int) -> list[int | str]:
+    """What an open file, or the file of a path, is known by: its device, its inode, and its file system."""
+    status = os.stat(file)
+    try:
+        return [status.st_dev, status.st_ino, f"{os.statvfs(file).f_fsid:x}"]
+    except OSError:
+        return [status.st_dev, status.st_ino]
 
 
 def read_verdict(place: Place, opening: str) -> Row | None:

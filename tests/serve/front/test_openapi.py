@@ -110,7 +110,8 @@ def test_hello_says_what_the_server_takes(app: Starlette, site: Site) -> None:
     document = checked(asyncio.run(ask(app, "GET", "/v1/hello")).json)
     assert document["server"] == "exp"
     assert document["protocols"] == ["1.0"]
-    assert document["limits"] == {"batch": 1 << 20, "file": site.largest_file, "row": 1 << 20}
+    assert document["extensions"] == ["batches"]
+    assert document["limits"] == {"batch": 1 << 20, "file": site.largest_file, "row": 1 << 29}
 
 
 def test_requests_of_any_kind_are_answered(app: Starlette) -> None:

@@ -86,7 +86,9 @@ write    DELETE         /api/projects/{id}
 write    DELETE         /v1/experiments/{owner}/{home}/{experiment_id}
 write    DELETE         /v1/records/{prefix:path}/.record
 write    DELETE PATCH   /api/nodes/{id}
+write    PATCH          /v1/experiments/{owner}/{home}/{experiment_id}
 write    PATCH          /v1/experiments/{owner}/{home}/{experiment_id}/{rest:path}
+write    PATCH          /v1/records/{prefix:path}/.record
 write    PATCH          /v1/records/{prefix:path}/.record/{rest:path}
 write    POST           /api/experiments/{rest:path}
 write    POST           /api/namespaces/{namespace}/nodes

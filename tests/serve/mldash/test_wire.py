@@ -6,17 +6,20 @@ import base64
 import io
 import json
 import math
+import random
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from support.extent import amount
 from support.ml_dash_collector import Collector
 from support.served import served
 from support.small_disks import full, mounted
 
 from nemorun_cli.errors import InvalidValueError, NotFoundError
+from nemorun_cli.replication import ml_dash_rows
 from nemorun_cli.serve.mldash import addresses, body_elements, held_records, node_ids
 from nemorun_cli.serve.mldash.body_elements import JsonBody
 from nemorun_cli.serve.mldash.held_records import ApiSender, HeldRecords
@@ -202,6 +205,39 @@ def test_a_body_is_read_in_any_pieces(size: int) -> None:
     body = JsonBody(Pieces(text), "rows")
     assert list(body.elements()) == content["rows"]
     assert body.others == {"a": content["a"], "z": content["z"]}
+
+
+PLAIN = [1, -2.5, 1e300, True, None, "", "a", "Night", "é", "\U0001f600", 'x"y', "},{", 10**30]
+CLOSE = [math.nan, math.inf, "NaN", "-Infinity", "$text", [1], {"a": 1}, "\ud800", "[", "{"]
+
+
+def test_rows_that_are_encoded_at_once_are_the_same_lines() -> None:
+    """Many data points are encoded as each alone, or not at once; plain ones are at once."""
+    chance = random.Random(7)  # noqa: S311 - for repeatable values
+    at_once = 0
+    for _ in range(amount(300, long=30_000)):
+        values = PLAIN if chance.random() < 0.7 else [*PLAIN, *CLOSE]
+        names = ["v", "loss", "NaN", "$", "a b"] if chance.random() < 0.9 else ["v", "", 'x"']
+        points: list[Any] = [
+            {chance.choice(names): chance.choice(values), "_ts": 1000.0 + chance.random(), "w": 1.5}
+            for _ in range(chance.randrange(5))
+        ]
+        lines = ml_dash_rows.plain_metric_lines(points)
+        at_once += lines is not None
+        assert lines is None or lines == [ml_dash_rows.metric_line(point) for point in points]
+    assert at_once > 50
+    time_less: list[Any] = [
+        {"v": 1.0},
+        {"v": 1.0, "_ts": 1},
+        {"v": 1.0, "_ts": -1.0},
+        [],
+        5,
+        None,
+    ]
+    assert [ml_dash_rows.plain_metric_lines([point]) for point in time_less] == [None] * len(time_less)
+    assert ml_dash_rows.plain_metric_lines([]) == []
+    plain = [{"v": value, "_ts": 5.5} for value in PLAIN[:9]]
+    assert ml_dash_rows.plain_metric_lines(plain) is not None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nemorun_cli.errors import InvalidValueError
-from nemorun_cli.replication import protocol
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.outbox import addresses, logins
 
@@ -84,7 +83,6 @@ def test_a_prefix_that_no_server_can_have_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidValueError, match=r"owner|reserved"):
         later.run.prefix = prefix
     assert later.prefix == PREFIX
-    assert set(addresses.RESERVED) == set(protocol.RESERVED)
 
 
 def test_a_file_of_logins_that_others_may_write_is_not_read(tmp_path: Path) -> None:

@@ -1,30 +1,38 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.doors import Door
 from support.extent import amount
+from support.light_imports import HEAVY
 from support.patience import eventually
 from support.senders import differences, end_senders, replica, senders
+from support.small_disks import full, mounted
 
 from nemorun_cli.errors import EngineError, NotFoundError, NotOverError, StateError, UsageError
 from nemorun_cli.experiment.maintenance import collect, removal
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import Experiment, record
-from nemorun_cli.tracking.outbox import delivery, shipping
+from nemorun_cli.tracking.outbox import delivery, markers, pulling, sender_process, shipping
 from nemorun_cli.tracking.store import sessions
 from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.programs import Program
     from support.served import Served
@@ -51,6 +59,32 @@ def silent() -> Iterator[str]:
     """The address of a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def trickling() -> Iterator[str]:
+    """The address of a server whose answer never ends: a line of its header arrives each 0.1 s."""
+    is_over = threading.Event()
+
+    def answer(client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            client.recv(1 << 16)
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not is_over.wait(0.1):
+                client.sendall(b"X: a\r\n")
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        is_over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 def logged_in(url: str) -> dict[str, str]:
@@ -122,6 +156,62 @@ def test_the_end_of_a_record_waits_as_long_as_it_may(
     assert found is not None
     assert found.status == ("COMPLETED" if end == "complete" else "CANCELLED")
     end_senders(tmp_path)
+
+
+def test_a_server_that_trickles_holds_no_program(
+    trickling: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that sends a little of its answer all the time delays the start as little as a silent one."""
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setenv("EXP_DASH_URL", trickling)
+    monkeypatch.setenv("EXP_TOKEN", "exp_any")
+    monkeypatch.setattr(pulling, "ANSWER", 0.2)
+    monkeypatch.setattr(pulling, "LONGEST", 600.0)
+    begin = time.monotonic()
+    with Experiment("alice/trickle/a", dash_root=root, dash_url=True).run as experiment:
+        pass
+    assert time.monotonic() - begin < 15  # the time of two interpreters
+    assert experiment.status == "COMPLETED"
+    with pytest.raises(EngineError, match="too slowly"):
+        Experiment("alice/trickle/b", dash_root=root, dash_url=True, resume="must").run.start()
+    end_senders(tmp_path)
+
+
+@pytest.mark.parametrize("server", ["silent", "trickling"])
+def test_the_timeout_of_sync_holds_for_all_of_it(
+    server: str, request: pytest.FixtureRequest, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sync(timeout=…)` returns then, also where it would only get what other machines have sent."""
+    url = request.getfixturevalue(server)
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setenv("EXP_DASH_URL", url)
+    monkeypatch.setenv("EXP_TOKEN", "exp_any")
+    monkeypatch.setattr(pulling, "ANSWER", 600.0)
+    experiment = Experiment("alice/limit/a", dash_root=root, dash_url=True)
+    experiment.shipping.is_new = True  # type: ignore[union-attr] # it has a server; no pull at its start
+    with experiment.run:
+        begin = time.monotonic()
+        assert not experiment.sync(0.3)
+        assert time.monotonic() - begin < 5
+    begin = time.monotonic()
+    with pytest.raises(NotFoundError):
+        Experiment("alice/limit/b", dash_root=root, dash_url=True).sync(0.3)
+    assert time.monotonic() - begin < 5
+    end_senders(tmp_path)
+
+
+def test_a_record_that_does_not_arrive_is_not_called_unknown(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`must` of a record that the server has, and that could not be received, says so."""
+
+    def partly(*_: object, **__: object) -> pulling.Pull:
+        return pulling.Pull(pulling.PullResult.PARTLY, "it took longer than 120 s")
+
+    monkeypatch.setattr(pulling, "_run", partly)
+    experiment = Experiment("alice/part/a", dash_root=root, dash_url="http://127.0.0.1:9", resume="must")
+    with pytest.raises(EngineError, match="could not be received: it took"):
+        experiment.run.start()
 
 
 def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
@@ -255,6 +345,66 @@ def test_what_has_not_arrived_is_kept_and_shown(
         assert json.loads(json.dumps(delivery.of_record(experiment.place)))[1] == 0
 
 
+@pytest.mark.parametrize(
+    "moment",
+    ["sessions._write", "process_info.packages", "console.show"],
+    ids=["empty opening", "environment", "announced"],
+)
+def test_a_program_killed_while_it_opens_its_record_is_known(
+    moment: str, alice: Served, program: Program, root: Path
+) -> None:
+    """A record whose program is killed within `run.start()` is marked, and reaches its server as FAILED."""
+    text = f"""
+    from nemorun_cli.tracking.process import console, process_info
+    from nemorun_cli.tracking.store import sessions
+    {moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    e = Experiment(dash_root=root, dash_url=True)
+    e.move('alice/killed/a')
+    e._is_announced = False
+    e.run.start()
+    """
+    program.run(text, code=-signal.SIGKILL)
+    place = Place(str(root), "alice/killed/a")
+    shown = delivery.of_record(place)
+    assert shown is not None
+    assert shown.url == alice.url
+    done = subprocess.run(
+        [sys.executable, "-m", "nemorun_cli", "sync", "--dash-root", str(root)], check=False
+    )
+    assert done.returncode == 0
+    with contextlib.suppress(OSError):
+        (root / "alice/killed/a/.record/environment").rmdir()  # an empty folder is not sent
+    assert differences(root / "alice/killed/a/.record", replica(alice, "alice/killed/a")) == ""
+    found = record(root, "alice/killed/a")
+    assert (found and found.status) == (None if moment == "sessions._write" else "FAILED")
+
+
+def test_an_opening_without_a_marker_is_shown_as_not_sent(
+    alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no marker could be written, the opening shows what has not arrived, and `exp sync` sends it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(markers, "mark", refuse)
+        with Experiment("alice/unmarked/a", dash_root=root, dash_url=True).run as experiment:
+            pass
+    shown = delivery.of_record(experiment.place)
+    assert shown is not None
+    assert (shown.url, shown.is_complete, shown.pending > 0) == (alice.url, False, True)
+    with pytest.raises(NotOverError, match="has arrived"):
+        removal.plan_record(Home(tmp_path / "home"), targets.single("alice/unmarked/a", str(root)))
+    copied = tmp_path / "copied"
+    shutil.copytree(root, copied)
+    assert delivery.of_record(Place(str(copied), "alice/unmarked/a")) is None
+    command = [sys.executable, "-m", "nemorun_cli", "sync", "--dash-root", str(root)]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert differences(Path(experiment.place.record), replica(alice, "alice/unmarked/a")) == ""
+
+
 def test_a_server_that_refuses_is_not_waited_for(
     alice: Served, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,6 +417,24 @@ def test_a_server_that_refuses_is_not_waited_for(
     assert "exp sync" in told
     assert experiment.status == "COMPLETED"
     assert not replica(alice, "bob/p/n").exists()
+
+
+@pytest.mark.parametrize("code", ["busy", "full", "away", None])
+def test_a_program_wakes_only_a_sender_whose_server_did_not_answer(
+    code: str | None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that open and end records leave the pause alone that a server has asked for."""
+    url = "http://127.0.0.1:9"
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    monkeypatch.setattr(sender_process, "ensure", lambda _: True)
+    experiment = Experiment("alice/woken/a", dash_root=root, dash_url=url)
+    outbox = markers.of_records(str(root), url)
+    markers.prepare(outbox)
+    error = code and {"code": code, "message": "later", "since": "2026-01-01T00:00:00Z"}
+    Path(outbox.state).write_text(json.dumps({"format": "exp.sender/1", "error": error}))
+    with experiment.run:
+        pass
+    assert Path(outbox.waking).exists() == (code == "away")
 
 
 def test_a_token_in_the_environment_is_used_at_once(
@@ -373,6 +541,55 @@ def test_an_outbox_that_cannot_be_written_ends_no_program(
     assert capfd.readouterr().err.count("is not sent to") == 1
     with pytest.raises(UsageError, match="cannot be written"):
         Experiment("alice/closed/c", dash_root=root, dash_url=True, resume="never").run.start()
+
+
+def test_a_full_disk_loses_nothing_that_was_written(
+    alice: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """While the disk is full, no marker and no record can be made; when it has room, all of it arrives."""
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    root = tmp_path / "disk"
+    with mounted(root, 512):
+        opened = Experiment("alice/full/a", dash_root=root, dash_url=True)
+        opened.run.start()
+        opened.metrics("m").log(x=1)
+        end_senders(root)
+        with full(root):
+            opened.run.complete()  # its file has room in its last page
+            with pytest.raises(OSError, match="No space left"):
+                Experiment("alice/full/b", dash_root=root, dash_url=True).run.start()
+        assert "alice/full/a is not sent to" in capfd.readouterr().err
+        assert opened.status == "COMPLETED"
+        shown = delivery.of_record(opened.place)
+        assert shown is not None
+        assert not shown.is_complete
+        with Experiment("alice/full/b", dash_root=root, dash_url=True).run as later:
+            later.metrics("m").log(x=2)
+        for experiment in (opened, later):
+            assert experiment.sync(20)
+            assert differences(Path(experiment.place.record), replica(alice, experiment.prefix)) == ""
+        end_senders(root)
+
+
+@pytest.mark.parametrize("url", [None, "https://exp.example.org"])
+def test_a_program_with_a_server_imports_little(url: str | None, root: Path) -> None:
+    """Up to the start of a record, a server costs a few small modules, and without one none of them."""
+    text = f"""
+import sys, threading
+from nemorun_cli import Experiment
+Experiment('alice/p/n', dash_root={str(root)!r}, dash_url={url!r})
+print(threading.active_count(), *sys.modules)
+"""
+    out = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    threads, *loaded = out.split()
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert threads == "1"
+    slow = HEAVY - ({"urllib"} if url else set()) | {"http", "urllib.request", "urllib3"}
+    assert (set(loaded) - set(bare)) & slow == set()
+    shipping_parts = {name for name in loaded if name.startswith("nemorun_cli.tracking.outbox.")}
+    assert len(shipping_parts) <= (0 if url is None else 8)
 
 
 def test_sync_needs_a_server_and_a_record(root: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.patience import eventually
 
 from nemorun_cli.tracking.access.reader import environment, record
 from nemorun_cli.tracking.process import git_state, process_info
@@ -98,6 +99,24 @@ def test_changes_that_are_too_many_are_not_kept_in_part(
 
     eventually(is_over)
     assert not target.exists()
+
+
+def test_changes_to_come_can_be_seen_at_once(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the start on there is a file that shows that changes are still to come, until they have come."""
+    programs, gate = tmp_path / "programs", tmp_path / "gate"
+    programs.mkdir()
+    os.mkfifo(gate)
+    (programs / "mktemp").write_text(f"#!/bin/sh\nread -r _ <{gate}\n")  # no folder can be made
+    (programs / "mktemp").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    target = tmp_path / "out.diff"
+    git_state.take_diff(str(repository), str(target))
+    part = Path(f"{target}.part")
+    assert part.exists()
+    gate.write_text("go\n")
+    eventually(lambda: not part.exists())
 
 
 def test_programs_that_the_repository_names_are_not_run(
