@@ -68,6 +68,7 @@ def command(
         done.take(collect.expired(home, older=age))
     done.take(collect.trashed(home, older=since_removal))
     done.take(collect.leftovers(home))
+    done.take(collect.undelivered(home))
     size = sum(item.size for item in done.removed)
     if is_json:
         terminal.write_json(

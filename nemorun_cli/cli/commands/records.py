@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -10,10 +11,12 @@ from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
+from nemorun_cli.experiment.maintenance import sending
 from nemorun_cli.experiment.records import record_documents, targets
 from nemorun_cli.model import units, wording
 from nemorun_cli.model.bounded_text import bounded
 from nemorun_cli.model.status import ExperimentStatus, status_named
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.outbox.delivery import Outboxes
 from nemorun_cli.tracking.store import sessions as opened
@@ -96,6 +99,17 @@ def command(
         if not matching and (local := targets.local_hint(which or "*", dash_root)):
             terminal.flush()
             terminal.say(f"hint: {local}")
+        if which is None and dash_root is None:
+            _say_kept()
+
+
+def _say_kept() -> None:
+    """Say where the records are that are kept only until their server has them."""
+    for folder, count in sending.kept_records(Home.from_environment()).items():
+        terminal.flush()
+        terminal.say(
+            f"hint: {count} more, kept until a server has them: exp records --dash-root {shlex.quote(folder)}"
+        )
 
 
 def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[TargetRecord]:

@@ -87,6 +87,14 @@ def leftovers(home: Home) -> Iterator[Removable]:
             yield Removable(kind=left.kind, path=path, size=0, id=left.experiment, executor=executor)
 
 
+def undelivered(home: Home) -> Iterator[Removable]:
+    """Records that are kept until their server has them, which it has not: they stay."""
+    for place, url in sending.undelivered(home):
+        path = Path(place.record)
+        obstacle = f"not all of it has arrived on {url}; what is missing: exp sync --status"
+        yield Removable(kind="delivered", path=path, size=trees.size(path), obstacle=obstacle)
+
+
 def _is_over(home: Home, experiment: str) -> bool:
     """Whether nothing is tracked of an experiment any more: it has finished, or was removed."""
     try:

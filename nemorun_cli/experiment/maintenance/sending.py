@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.errors import LedgerError, NotOverError
+from nemorun_cli.errors import LedgerError, NotOverError, UsageError
 from nemorun_cli.system import trees
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.outbox import delivery, markers, notes
@@ -53,6 +53,30 @@ def delivered(home: Home) -> Iterator[tuple[Place, int]]:
                     yield place, trees.size(place.record)
 
 
+def undelivered(home: Home) -> Iterator[tuple[Place, str]]:
+    """The records with `dash_root=None` that have ended and are not on their server yet, with its address."""
+    for root in _roots(home):
+        boxes = [(outbox, notes.marked(outbox, "prefix")) for outbox in notes.outboxes(root)]
+        with contextlib.suppress(LedgerError, OSError):
+            for prefix in list(reader.prefixes(root)):
+                place = record_paths.Place(root, prefix)
+                if not _is_over(place):
+                    continue
+                for outbox, marked in boxes:
+                    if prefix in marked or not _is_delivered(place, outbox):
+                        yield place, outbox.url
+
+
+def kept_records(home: Home) -> dict[str, int]:
+    """How many records are in a home only until their server has them, by their folder, if there are any."""
+    counts: dict[str, int] = {}
+    for root in _roots(home):
+        with contextlib.suppress(LedgerError, UsageError, OSError):
+            if count := sum(1 for _ in reader.prefixes(root)):
+                counts[root] = count
+    return counts
+
+
 def _roots(home: Home) -> list[str]:
     above = f"{home.directory}/{markers.HOME_FOLDER}"
     with contextlib.suppress(OSError):
@@ -65,6 +89,11 @@ def _is_delivered(place: Place, outbox: markers.Outbox) -> bool:
     known, local = delivery.acknowledged(outbox, place.prefix), delivery.sizes(place)
     if not local or any(known.get(path, -1) < size for path, size in local.items()):
         return False
+    return _is_over(place)
+
+
+def _is_over(place: Place) -> bool:
+    """Whether all openings of a record have ended, but for copies of other machines' ones."""
     try:
         return all(
             opening.is_over or sessions.is_copy(place.opening(opening.id), opening.facts)

@@ -23,7 +23,7 @@ from support.senders import differences, end_senders, replica, senders
 from support.small_disks import full, mounted
 
 from nemorun_cli.errors import EngineError, NotFoundError, NotOverError, StateError, UsageError
-from nemorun_cli.experiment.maintenance import collect, removal
+from nemorun_cli.experiment.maintenance import collect, removal, sending
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import Experiment, record
@@ -623,3 +623,17 @@ def test_a_record_that_is_nowhere_names_both_places(alice: Served, root: Path) -
     absent = Experiment("bob/absent/a", dash_root=root, dash_url="http://127.0.0.1:9")
     with pytest.raises(NotFoundError, match="9 does not say whether it has it"):
         absent.sync(timeout=10)
+
+
+def test_what_is_kept_for_a_server_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`exp gc` reports a record of `dash_root=None` that has not arrived, and `exp records` where it is."""
+    monkeypatch.setenv("EXP_DRAIN", "0")
+    with Experiment("alice/kept/b", dash_url="http://127.0.0.1:9", dash_root=None).run:
+        pass
+    end_senders(tmp_path)
+    for words, told in (("gc", "has arrived on http://127.0.0.1:9"), ("records", "1 more, kept until")):
+        subprocess.run([sys.executable, "-m", "nemorun_cli", words], check=True)
+        assert told in " ".join(capfd.readouterr().err.split())
+    assert list(sending.kept_records(Home(tmp_path / "home")).values()) == [1]
