@@ -33,24 +33,31 @@ def _check(report: OutboxReport) -> Check:
     message += f" not arrived since {report.since}" if report.since else " not arrived"
     if report.error is not None:
         message += f": {report.error['message']}"
+        message += "" if report.is_sending else "; no sender is at work"
     elif not report.is_sending:
         message += ": no sender is at work"
     else:
         return Check(subject=subject, state="well", message=f"{message}: being sent")
-    return Check(subject=subject, state="warning", message=message, remedy=_remedy(report))
+    return Check(subject=subject, state="warning", message=message, remedy=remedy(report))
 
 
-def _remedy(report: OutboxReport) -> str:
-    code = (report.error or {}).get("code")
+def remedy(report: OutboxReport) -> str:
+    """What helps against what keeps an outbox from being delivered."""
+    errors = (report.error, *(entry.error for entry in report.entries))
+    code = next((error["code"] for error in errors if error), None)
     sync = f"exp sync --dash-root {shlex.quote(report.root)}"
-    if code in {RemoteFault.TOKEN, RemoteFault.NO_TOKEN}:
-        return f"exp login {shlex.quote(report.outbox.url)}"
-    if code == RemoteFault.FORBIDDEN:
-        return f"log in as the owner of the prefix, or have the server allow it; then: {sync}"
-    if code == RemoteFault.DIVERGED:
-        return f"compare the two copies: nothing is overwritten; the log is {report.outbox.log}"
-    if code in {RemoteFault.FULL, RemoteFault.QUOTA}:
-        return f"free space on the server, or have the quota raised; then: {sync}"
-    if report.is_sending:
-        return f"nothing, it is tried again; at once: {sync}"
-    return sync
+    login = f"exp login {shlex.quote(report.outbox.url)}"
+    known = {
+        RemoteFault.TOKEN: login,
+        RemoteFault.NO_TOKEN: login,
+        RemoteFault.FORBIDDEN: f"log in as the owner of the prefix, or have it allowed there; then: {sync}",
+        RemoteFault.DIVERGED: (
+            f"compare the two copies: nothing is overwritten; the log is {report.outbox.log}"
+        ),
+        RemoteFault.FULL: f"free space on the server, or have the quota raised; then: {sync}",
+        RemoteFault.QUOTA: f"free space on the server, or have the quota raised; then: {sync}",
+        RemoteFault.REFUSED: f"have the server take it (exp serve --max-file for a large file), then: {sync}",
+    }
+    if code in known:
+        return known[code]
+    return f"nothing, it is tried again; at once: {sync}" if report.is_sending else sync

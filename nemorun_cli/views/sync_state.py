@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.executors import planning
 from nemorun_cli.model import units
 from nemorun_cli.storage.paths import LEDGER, Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking.outbox.delivery import SenderState
@@ -29,6 +29,7 @@ class ExperimentSync(NamedTuple):
         is_marked: whether something is still to be sent, or was not looked at.
         last: when the server last confirmed anything.
         error: why nothing is sent now, if that is known.
+        is_sending: whether a sender is at work.
     """
 
     url: str
@@ -36,6 +37,7 @@ class ExperimentSync(NamedTuple):
     is_marked: bool
     last: str | None
     error: str | None
+    is_sending: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The field `sync`."""
@@ -49,8 +51,9 @@ class ExperimentSync(NamedTuple):
         """
         if not self.is_marked or not (is_over or self.error):
             return ""
-        left = units.size_text(self.pending) if self.pending else "something"
-        return f"{left} not on {self.url} yet" + (f": {self.error}" if self.error else "")
+        left = units.size_text(self.pending) if self.pending else "the end"
+        reason = "being sent" if self.is_sending else "no sender is at work; send it with: exp sync"
+        return f"{left} not on {self.url} yet: {self.error or reason}"
 
 
 def of_experiment(files: ExperimentFiles, spec: Spec) -> ExperimentSync | None:
@@ -77,6 +80,7 @@ def of_experiment(files: ExperimentFiles, spec: Spec) -> ExperimentSync | None:
         is_marked=is_marked or bool(prefixes),
         last=max((state.last for state in states if state.last), default=None),
         error=_error(states) if is_marked or prefixes else None,
+        is_sending=any(locks.is_held(Path(outbox.lock)) for outbox in (own, records)),
     )
 
 

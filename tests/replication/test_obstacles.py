@@ -167,6 +167,28 @@ def test_a_file_that_cannot_be_read_is_not_the_token(
     assert "Input/output error" in problem.message
 
 
+def test_a_record_that_was_refused_is_never_taken_for_delivered(local: LocalRecords) -> None:
+    """A sender that is woken while all of a record is refused keeps its marker, as often as that happens."""
+    logged(local, f"bob/{local.prefix}")
+    sender = local.deliver()
+    for number in range(3):
+        logged(local, f"{local.prefix}/{number}")
+        markers.wake(local.outbox)
+        sender.turn()  # without a look at the files, which were forgotten with the refusal
+        assert len(local.pending) == 1 + 1
+        local.deliver(sender)
+        assert len(local.pending) == 1
+        assert local.differences(f"{local.prefix}/{number}") == []
+        markers.wake(local.outbox)
+        sender._next_look = time.monotonic() + 60
+        sender.turn()
+        assert len(local.pending) == 1
+    local.deliver(sender)
+    problem = sender._works[f"bob/{local.prefix}"].worst
+    assert problem is not None
+    assert problem.fault == "forbidden"
+
+
 class _Experiment:
     """An experiment that belongs to the user of the token."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import in_process
+from support.cutting_proxy import answer
 from support.formats import checked
 from support.patience import eventually
 
+from nemorun_cli.replication.client import Client
 from nemorun_cli.system import locks
+from nemorun_cli.tracking.outbox import delivery as outbox_delivery
+from nemorun_cli.tracking.outbox import markers, notes, sender_process, shipping
+from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.views.sync_state import ExperimentSync
 
 if TYPE_CHECKING:
     from support.cutting_proxy import CuttingProxy
@@ -110,6 +117,91 @@ def test_sync_leaves_nothing_of_its_own_verdicts(local: LocalRecords) -> None:
     record.run.complete()
 
 
+def test_a_file_that_is_too_large_is_named_with_the_limit(
+    local: LocalRecords, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The problem has the file's name, its size and the limit; the hint is no other delivery."""
+    with (record := local.open()).run:
+        local.mark(record)
+        record.files.save_blob(b"x" * 2048, to="m/w.bin")
+    hello = Client.hello
+    monkeypatch.setattr(Client, "hello", lambda client: hello(client)._replace(largest_file=1024))
+    body = b'{"format": "exp.error/1", "code": "file_too_large", "message": "no", "hint": null}'
+    proxy.faults.answers = lambda request: (
+        answer("422 No", body=body, Content_Type="application/json") if "/blobs/" in request.path else None
+    )
+    code, outbox, _ = sync(local)
+    assert code == 4
+    text = outbox["entries"][0]["error"]["message"]
+    assert text.endswith("w.bin (2K) is larger than the 1K of this server (--max-file)"), text
+    err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    assert "exp serve --max-file" in err
+    assert "deliver it now" not in err
+
+
+def test_hints_and_reasons_fit_what_is_in_the_way(local: LocalRecords, proxy: CuttingProxy) -> None:
+    """A row has the address once; the remedy for a foreign owner or a refused token is no delivery."""
+    logged(local)
+    code, outbox, _ = sync(local, **{"EXP_TOKEN": "wrong"})
+    assert code == 2
+    assert f"exp login {local.outbox.url}" in outbox["error"]["message"]
+    err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    assert f"hint: exp login {local.outbox.url}" in err
+    proxy.disconnect()
+    try:
+        sync(local)
+        out = exp(local, "sync", "--dash-root", str(local.root), "--status", COLUMNS="400")[1]
+    finally:
+        proxy.connect()
+    assert out.count(local.outbox.url) == 1
+    assert "Failed to establish" not in out
+    sync(local)
+    logged(local, f"bob/{local.prefix}")
+    sync(local)
+    assert "owner of the prefix" in exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+
+
+def test_a_marker_alone_is_unconfirmed(local: LocalRecords) -> None:
+    """What a killed program left, of which the server seems to have all, is shown without a size."""
+    logged(local)
+    sync(local)
+    markers.mark(local.outbox, "change-1", prefix=local.prefix)
+    assert "unconfirmed" in exp(local, "records", "--dash-root", str(local.root))[1]
+    assert "unconfirmed" in exp(local, "sync", "--dash-root", str(local.root), "--status")[1]
+
+
+def test_what_an_experiment_lacks_has_a_reason() -> None:
+    """Without an error it is being sent, or no sender is at work."""
+    lacking = ExperimentSync("http://x", 0, is_marked=True, last=None, error=None)
+    assert lacking.text(is_over=True).startswith("the end not on http://x yet: no sender is at work")
+    assert lacking._replace(is_sending=True).text(is_over=True).endswith("yet: being sent")
+    assert lacking._replace(error="no").text(is_over=True).endswith("yet: no")
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_program_reports_a_content_that_has_not_arrived(
+    local: LocalRecords, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    """The line at the end has the reason, also if only a saved file is left; without one, no answer."""
+    told: list[str] = []
+    monkeypatch.setattr(shipping, "_tell", told.append)
+    monkeypatch.setattr(sender_process, "ensure", lambda _: True)
+    shipped = shipping.Shipping(local.outbox.url, is_default=False)
+    shipped._patience = 0.3
+    with (record := local.open()).run:
+        record.files.save_blob(b"content", to="b.bin")
+    place = record_paths.Place(str(local.root), local.prefix)
+    if is_refused:
+        sizes = {path: size for path, size in outbox_delivery.sizes(place).items() if "blobs" not in path}
+        notes.acknowledge(local.outbox, local.prefix, notes.Known(sizes, {}))
+        problem = {"code": "refused", "message": "b.bin is larger"}
+        notes.write_state(local.outbox, {"records": {local.prefix: problem}})
+    shipped.ended(place, record.run.opening or "")
+    [line] = told
+    assert ("b.bin is larger" if is_refused else "(no answer)") in line
+    assert ("exp sync --status" in line) == is_refused
+
+
 def test_sync_takes_names(local: LocalRecords) -> None:
     """Only the records that are named are delivered; a name without any is all there is."""
     others = [f"{local.prefix}/{index}" for index in range(3)]
@@ -133,7 +225,45 @@ def test_a_record_that_was_written_without_a_server_can_be_sent(local: LocalReco
     assert local.differences() == []
     code, _, err = exp(local, "sync", "--dash-root", str(local.root), "a/b/c", "--url", local.outbox.url)
     assert code == 3
-    assert "a/b/c" in err or "no record" in err
+    assert "a/b/c" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nosuch/record"],
+        ["nosuch/*"],
+        ["latest"],
+        ["nosuch"],
+        ["--dash-root", "/nope"],
+        ["--url", "http://127.0.0.1:1"],
+        ["{prefix}", "nosuch/record"],
+    ],
+)
+def test_what_does_not_exist_is_not_delivered(local: LocalRecords, words: list[str]) -> None:
+    """A name, folder or server that nothing here belongs to is exit 3, with and without `--status`."""
+    logged(local)
+    root = [] if "--dash-root" in words else ["--dash-root", str(local.root)]
+    for more in ([], ["--status"]):
+        code, out, err = exp(
+            local, "sync", *root, *(word.format(prefix=local.prefix) for word in words), *more
+        )
+        assert (code, out) == (3, ""), err
+        assert err.startswith("exp: ")
+
+
+def test_sync_with_a_url_looks_in_the_local_folder(local: LocalRecords) -> None:
+    """A record in `.dash` of this folder, or in a folder that a sender noted, is found without an option."""
+    logged(local)
+    Path(local.root.parent, ".dash").symlink_to(local.root)
+    code, _, err = in_process.run(
+        ["sync", local.prefix, "--url", local.outbox.url],
+        program="exp",
+        folder=local.root.parent,
+        env=dict(os.environ),
+    )
+    assert (code, err.strip()) == (0, f"all has arrived at {local.outbox.url}")
+    assert local.differences() == []
 
 
 def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
@@ -149,6 +279,26 @@ def test_sync_waits_for_the_sender_at_work(local: LocalRecords) -> None:
     finally:
         sender.kill()
         sender.wait()
+
+
+@pytest.mark.parametrize("has_sender", [False, True])
+def test_what_the_server_lost_is_sent_again(local: LocalRecords, *, has_sender: bool) -> None:
+    """With `--url` the server itself is asked, also by a sender that knows what it had."""
+    command = [sys.executable, "-P", "-m", "nemorun_cli.replication.sender", local.outbox.folder]
+    logged(local)
+    sender = subprocess.Popen(command, env={**os.environ, "EXP_SENDER_LINGER": "60"}) if has_sender else None
+    try:
+        if sender is not None:
+            eventually(lambda: locks.is_held(Path(local.outbox.lock)))
+        assert sync(local)[0] == 0
+        for lost in ("metrics", ""):
+            shutil.rmtree(local.replica / local.prefix / ".record" / lost)
+            assert sync(local, local.prefix, "--url", local.outbox.url)[0] == 0
+            assert local.differences() == []
+    finally:
+        if sender is not None:
+            sender.kill()
+            sender.wait()
 
 
 @pytest.mark.parametrize("has_sender", [False, True])
@@ -261,6 +411,7 @@ def test_the_text_is_for_people(local: LocalRecords) -> None:
     code, out, err = exp(local, "sync", "--dash-root", str(local.root))
     assert (code, out) == (0, "")
     assert err.strip() == f"all has arrived at {local.outbox.url}"
+    (local.root / "none").mkdir()
     code, out, err = exp(local, "sync", "--dash-root", str(local.root / "none"))
     assert (code, out, err.strip()) == (0, "", "nothing here is sent to a server")
 

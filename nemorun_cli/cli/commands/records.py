@@ -131,11 +131,16 @@ def _show(matching: Sequence[TargetRecord], deliveries: _Deliveries) -> None:
         tables.show(COLUMNS, rows)
         return
     for row, each in zip(rows, unsent, strict=True):
-        row.insert(2, "" if each is None or each.is_complete else units.size_text(each.pending))
+        row.insert(2, "" if each is None or each.is_complete else _unsent(each))
     tables.show((*COLUMNS[:2], UNSENT, *COLUMNS[2:]), rows)
     for url, error in sorted({(each.url, each.error) for each in unsent if each and each.error}):
         terminal.flush()
-        terminal.warn(f"{url}: {error}")
+        terminal.warn(error if error and url in error else f"{url}: {error}")
+
+
+def _unsent(delivery: Delivery) -> str:
+    """How much is known to be missing; of a program that was killed, no sender may have looked yet."""
+    return units.size_text(delivery.pending) if delivery.pending else "unconfirmed"
 
 
 class _Deliveries:

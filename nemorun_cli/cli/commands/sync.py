@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import Json
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.errors import LedgerError, NotFoundError, UsageError
+from nemorun_cli.experiment import lookup
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.units import size_text
@@ -20,7 +21,6 @@ from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from nemorun_cli.replication.sender.delivery import OutboxReport, SyncChoice
-    from nemorun_cli.tracking.outbox.markers import Outbox
 
 SYNC_FORMAT: Final = "exp.sync/1"
 COLUMNS: Final = (
@@ -55,7 +55,7 @@ def command(
         typer.Option(
             "--url",
             metavar="URL",
-            help="Deliver to this server only, also records that PREFIX names and no program sent there.",
+            help="Deliver to this server only. It is asked what it has of PREFIX or ID, and gets the rest.",
         ),
     ] = None,
     status: Annotated[
@@ -77,22 +77,34 @@ def command(
     """
     from nemorun_cli.replication.sender import delivery, known_roots  # noqa: PLC0415 - not needed to complete words
     from nemorun_cli.tracking.access import missed_records  # noqa: PLC0415 - the same
+    from nemorun_cli.tracking.outbox import notes  # noqa: PLC0415 - the same
 
-    choice = delivery.SyncChoice(which or ())
     root = str(targets.root(dash_root))
     server = None if url is None else address.normalized(url, what="--url")
-    if server is not None and which and not status:
-        _mark(root, server, choice)
     home = Home.from_environment()
+    if dash_root and not Path(root).is_dir():
+        raise NotFoundError(f"there is no folder {root}", hint="name a folder of records")
     roots = [root] if dash_root else [root, str(Path(targets.LOCAL).absolute()), *known_roots.known()]
+    roots = list(dict.fromkeys(roots))
+    choice = delivery.SyncChoice()
+    if which:
+        in_home = notes.roots_in_home(str(home.directory))
+        choice, named = _choose(which, list(dict.fromkeys([*roots, *in_home])), home)
+        if server is not None and not status:
+            _mark(named, home, server)
     if not status:
-        for folder in dict.fromkeys(roots):
+        for folder in roots:
             missed_records.mark(folder)
     chosen = [
         outbox
         for outbox in delivery.every_outbox(roots, str(home.directory))
         if server is None or outbox.url == server
     ]
+    if server is not None and not chosen:
+        raise NotFoundError(
+            f"nothing here is sent to {server}",
+            hint=f"name what to send: exp sync PREFIX --url {server}; or the folder: --dash-root FOLDER",
+        )
     if status:
         reports = [delivery.report(outbox, choice) for outbox in chosen]
     else:
@@ -107,23 +119,95 @@ def command(
     return CODES[min(states, key=WORST.index, default="delivered")]
 
 
-def _mark(root: str, url: str, choice: SyncChoice) -> None:
-    """Mark the records that are named, so that they are sent to a server that their programs did not know."""
+class _NamedThings(NamedTuple):
+    """What names stand for: pairs of a folder of records and a prefix, and folders of experiments."""
+
+    records: list[tuple[str, str]]
+    experiments: list[str]
+
+    @property
+    def labels(self) -> list[str]:
+        """The prefixes and the ids."""
+        return [*(prefix for _, prefix in self.records), *(Path(folder).name for folder in self.experiments)]
+
+
+def _choose(which: list[str], roots: list[str], home: Home) -> tuple[SyncChoice, _NamedThings]:
+    """The records in these folders, and the experiments of the home, that are named.
+
+    Raises:
+        NotFoundError: a name stands for nothing.
+    """
+    from nemorun_cli.replication.sender import delivery  # noqa: PLC0415 - not needed to complete words
     from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - rarely needed
+
+    names = {name: _also(name.strip("/"), home) for name in which}
+    choice = delivery.SyncChoice(name for alike in names.values() for name in alike)
+    found = [
+        (root, prefix)
+        for root in roots
+        if Path(root).is_dir()
+        for prefix in reader.prefixes(root)
+        if choice.takes(prefix)
+    ]
+    experiments = [
+        str(files.directory)
+        for name in home.names()
+        for each in home.ids(name)
+        if choice.takes(each) and (files := home.experiment(each)) is not None
+    ]
+    named = _NamedThings(found, experiments)
+    for name, alike in names.items():
+        if not any(map(delivery.SyncChoice(alike).takes, named.labels)):
+            raise NotFoundError(
+                f"there is no record or experiment {name!r} in {', '.join(roots)} or {home.directory}",
+                hint="name the folder of the records: --dash-root FOLDER",
+            )
+    return choice, named
+
+
+def _also(name: str, home: Home) -> list[str]:
+    """A name as it is given, and the id of the experiment that other commands find by it."""
+    if "/" in name or not targets.GLOB.isdisjoint(name):
+        return [name]
+    try:
+        return [name, lookup.find_files(name, home).id]
+    except (NotFoundError, LedgerError):
+        return [name]
+
+
+def _mark(named: _NamedThings, home: Home, url: str) -> None:
+    """Mark what is named: a server that may not know it, or has lost it, is asked what it has.
+
+    Raises:
+        UsageError: no server takes such a prefix, or the experiment is sent to another one.
+        LedgerError: the spec of an experiment cannot be read.
+    """
+    from nemorun_cli.replication import experiment_files  # noqa: PLC0415 - rarely needed
+    from nemorun_cli.replication.sender import outbox_files  # noqa: PLC0415 - the same
     from nemorun_cli.tracking.outbox import markers  # noqa: PLC0415 - the same
     from nemorun_cli.tracking.store import record_paths  # noqa: PLC0415 - the same
 
-    prefixes = [prefix for prefix in reader.prefixes(root) if choice.takes(prefix)]
-    if not prefixes:
-        raise NotFoundError(f"no record in {root} has such a prefix", hint=f"exp records --dash-root {root}")
-    owned = [prefix for prefix in prefixes if "/" in prefix]
-    if not owned:
+    owned = [(root, prefix) for root, prefix in named.records if "/" in prefix]
+    servers = {folder: experiment_files.settings_of(Path(folder)).url for folder in named.experiments}
+    sent = [folder for folder, server in servers.items() if server == url]
+    if not owned and not sent:
+        if servers:
+            folder, server = next(iter(servers.items()))
+            where = "sent nowhere" if server is None else f"sent to {server}"
+            raise UsageError(
+                f"{Path(folder).name} is {where}, as its spec says",
+                hint=f"send it there: exp resume ID --set tracking.dash_url={url}",
+            )
         raise UsageError(
-            f"{prefixes[0]}: on a server the first part of a prefix is its owner, and this one has one part"
+            f"{named.records[0][1]}: on a server the first part of a prefix is its owner, and this one has"
+            " one part"
         )
-    outbox: Outbox = markers.of_records(root, url)
-    for prefix in owned:
-        markers.mark(outbox, f"sync-{record_paths.unique()}", prefix=prefix)
+    for root, prefix in owned:
+        name = f"{outbox_files.ASKED}{record_paths.unique()}"
+        markers.mark(markers.of_records(root, url), name, prefix=prefix)
+    for folder in sent:
+        name = f"{outbox_files.ASKED}{record_paths.unique()}"
+        markers.mark(markers.of_home(str(home.directory), url), name, experiment=folder)
 
 
 class _Display:
@@ -150,12 +234,12 @@ def _show(reports: list[OutboxReport], *, is_status: bool) -> None:
             problem = entry.error or report.error
             rows.append(
                 [
-                    entry.label,
-                    size_text(entry.bytes),
+                    Path(entry.label).name if entry.label.startswith("/") else entry.label,
+                    size_text(entry.bytes) if entry.bytes or entry.files else "unconfirmed",
                     str(entry.files),
                     report.outbox.url,
                     times.brief(report.last),
-                    problem["message"] if problem else ("being sent" if report.is_sending else ""),
+                    _reason(problem, report),
                 ]
             )
     if rows:
@@ -168,4 +252,23 @@ def _show(reports: list[OutboxReport], *, is_status: bool) -> None:
         failed = next((report.error for report in reports if report.error), None)
         terminal.say(failed["message"] if failed else f"all has arrived at {servers}")
     elif is_status:
-        terminal.say("hint: deliver it now: exp sync")
+        for hint in dict.fromkeys(_hint(report) for report in reports if report.entries):
+            terminal.say(f"hint: {hint}")
+
+
+def _reason(problem: dict[str, Any] | None, report: OutboxReport) -> str:
+    """Why something is left, without the address, which has a column."""
+    if problem is None:
+        return "being sent" if report.is_sending else ""
+    text = str(problem["message"]).removeprefix(f"{report.outbox.url} ")
+    for noise in (f" for {report.outbox.url}", "Failed to establish a new connection: "):
+        text = text.replace(noise, "")
+    return text
+
+
+def _hint(report: OutboxReport) -> str:
+    """What to do about what is left: another delivery does not help against everything."""
+    from nemorun_cli.replication import outbox_checks  # noqa: PLC0415 - rarely needed
+
+    remedy = outbox_checks.remedy(report)
+    return "deliver it now: exp sync" if remedy.startswith(("exp sync", "nothing")) else remedy

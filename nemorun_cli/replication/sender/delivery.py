@@ -210,7 +210,8 @@ def deliver(outbox: Outbox, choice: SyncChoice, *, show: Callable[[OutboxReport]
         seen = report(outbox, choice, wanted=wanted)
         show(seen)
         is_known = _is_since(outbox, hurried + SETTLED)
-        if not seen.entries or (is_known and _is_stopped(seen)):
+        is_asked = _is_asked(outbox, choice)  # what is known of the server does not count until it answers
+        if (not seen.entries and not is_asked) or (is_known and _is_stopped(seen)):
             return seen._replace(state=_state_of(seen))
     try:
         sender = OutboxSender(outbox, outbox_files.SenderLog(outbox), chooses=choice)
@@ -267,7 +268,13 @@ def _is_busy(sender: OutboxSender) -> bool:
 def _is_stopped(seen: OutboxReport) -> bool:
     """Whether the sender cannot deliver any of it now."""
     code = (seen.error or {}).get("code")
-    return code in OF_ALL or all(each.error is not None for each in seen.entries)
+    return code in OF_ALL or (bool(seen.entries) and all(each.error is not None for each in seen.entries))
+
+
+def _is_asked(outbox: Outbox, choice: SyncChoice) -> bool:
+    """Whether the server is still to be compared with what is here."""
+    marked = outbox_files.markers(outbox).values()
+    return any(outbox_files.asks_anew(marker.name) and choice(marker) for marker in marked)
 
 
 def _is_since(outbox: Outbox, seconds: float) -> bool:

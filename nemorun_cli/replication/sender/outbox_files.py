@@ -22,6 +22,9 @@ LARGEST_LOG: Final = 1 << 20  # bytes of the log, and of the one before it
 TAKEN: Final = ".taken-"  # begins the name of a marker that is being removed
 
 
+ASKED: Final = "compare-"  # begins the name of a marker of `exp sync --url`: the server is asked what it has
+
+
 class Marker(NamedTuple):
     """What is to be shipped, and the file that says so, as it was when it was read.
 
@@ -92,6 +95,11 @@ def remove(outbox: Outbox, marker: Marker) -> None:
             with contextlib.suppress(FileExistsError):  # it was written once more
                 os.link(taken, path, follow_symlinks=False)
         os.unlink(taken)
+
+
+def asks_anew(name: str) -> bool:
+    """Whether a marker wants what the server has compared with what is here."""
+    return name.startswith(ASKED)
 
 
 class SenderLog:

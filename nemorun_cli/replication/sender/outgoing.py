@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -9,11 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.model.units import size_text
 from nemorun_cli.replication import protocol
 from nemorun_cli.replication.client import BatchPart, file_address
 from nemorun_cli.replication.remote_errors import OF_ALL, RemoteError, RemoteFault
 from nemorun_cli.replication.shapes import FileKind
 from nemorun_cli.tracking.outbox.notes import Known
+from nemorun_cli.tracking.store import file_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +29,7 @@ COMPARED: Final = 4096  # bytes at the end of the server's file that are compare
 PIECE_TIME: Final = 2.0  # seconds that a piece of a content should take at most: rows wait for it
 LARGEST_PART: Final = 1 << 16  # bytes of a file that is sent together with others
 MOST_LISTED: Final = 64  # files of something whose sizes are asked for with its last batch
+LARGEST_INDEX: Final = 1 << 22  # bytes of rows of saved files in which a name is looked for
 NAMING: Final = 1 << 14  # bytes of rows of saved files that are read to see which content is next
 SMALLEST_PIECE: Final = 1 << 16  # bytes
 TORN: Final = 5.0  # seconds without a change after which labels whose last line is torn are sent so
@@ -50,6 +54,7 @@ class Pace:
     piece: int = protocol.LARGEST_BATCH
     largest: int = protocol.LARGEST_BATCH
     taken: int = 0  # requests that stored something
+    largest_file: int | None = None  # that the server keeps
 
     def sent(self, size: int, seconds: float) -> None:
         """Adapt the pieces of contents to the speed of the last one."""
@@ -100,6 +105,8 @@ class Outgoing:
     _files: list[LocalFile] = field(default_factory=list)
     _put: dict[str, tuple[int, int]] = field(default_factory=dict)  # sizes and times of whole files as sent
     _is_confirmed: bool = False  # whether the server's sizes were read after the last byte was sent
+    _is_seen: bool = False  # whether all files were looked at since a refusal was dropped
+    _must_ask: bool = False  # whether the server is asked what it has before anything is sent
     _compared: set[str] = field(default_factory=set)  # files that the server has the beginning of
     _tried: dict[str, float] = field(default_factory=dict)  # monotonic: when a problem occurred
     _is_single: bool = False  # whether each file is sent by itself
@@ -113,6 +120,7 @@ class Outgoing:
     def look(self) -> None:
         """Read the sizes of the files here; of what is refused as a whole keep nothing: it may be much."""
         self._files = [] if self.is_stuck else self.source.files()
+        self._is_seen = not self.is_stuck
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -132,6 +140,7 @@ class Outgoing:
             if now - tried >= age:
                 del self._tried[path]
                 self._refused[path] = self.problems.pop(path)
+                self._is_seen = self._is_confirmed = False
 
     @property
     def pending_files(self) -> list[LocalFile]:
@@ -162,13 +171,26 @@ class Outgoing:
         """Use what an earlier sender knew; the server corrects what is wrong."""
         self.on_server, self._put = dict(known.sizes), dict(known.whole)
 
+    def forget(self) -> None:
+        """Believe nothing that is known about the server, and ask it: it may have lost files."""
+        self.on_server, self._is_confirmed, self._must_ask = None, False, True
+        self._put.clear()
+        self._compared.clear()
+
     def confirm(self, client: Client) -> bool:
-        """Whether the server has all, by its own word, since the last byte was sent."""
+        """Whether the server has all, by its own word.
+
+        It was asked after the last byte was sent, and after the last look at the files here, of which none
+        was left out because of a refusal.
+        """
+        if not self._is_seen or self.problems:
+            return False
         if not self._is_confirmed:
             if not self._ask_sizes(client, again=True):
                 return False
             self._take_sizes(self.on_server or {})
-        return not self.pending_files
+        sizes = self.on_server or {}
+        return not self.pending_files and all(sizes.get(file.path, -1) >= file.size for file in self._files)
 
     def _take_sizes(self, sizes: dict[str, int]) -> None:
         self.on_server = sizes
@@ -187,6 +209,10 @@ class Outgoing:
         Raises:
             RemoteError: of the server or of the way to it; what concerns a file is kept as a problem.
         """
+        if self._must_ask:
+            if not self._ask_sizes(client, again=True):
+                return False
+            self._must_ask = False
         if in_batches and not self.is_stuck and not self._is_single:
             return self._send_in_batches(client)
         if not self._ask_sizes(client):
@@ -400,8 +426,25 @@ class Outgoing:
             error.fault is RemoteFault.QUOTA and not is_large
         )
         path = "" if is_of_record else file.path
-        self._stop(path, error.fault, f"{file.path}: {error.message}" if path else error.message)
+        message = (
+            error.message if is_of_record or file.path in error.message else f"{file.path}: {error.message}"
+        )
+        limit = self.pace.largest_file
+        if error.fault is RemoteFault.REFUSED and limit is not None and file.size > limit:
+            message = f"{self._name_of(file)} ({size_text(file.size)}) is larger than the {size_text(limit)}"
+            message += " of this server (--max-file)"
+        self._stop(path, error.fault, message)
         return False
+
+    def _name_of(self, file: LocalFile) -> str:
+        """The name by which a program saved a content, if a row says so; otherwise the path."""
+        for rows in self._files if file.kind is FileKind.CONTENT else ():
+            if rows.path.startswith("files/"):
+                with contextlib.suppress(OSError, LookupError, TypeError, ValueError):
+                    for line in self.source.read(rows.path, 0, LARGEST_INDEX).splitlines():
+                        if file.path in _contents_of(line):
+                            return file_index.full_path(json.loads(line)["saved"])
+        return file.path
 
     def _is_of_file(self, path: str) -> bool:
         """Whether a fault of the server is one of this file: it occurs again, and others are taken."""

@@ -343,7 +343,7 @@ class OutboxSender:
             before = time.time()
             hello = client.hello()
             self._takes_batches = hello.takes_batches
-            self._pace.largest = hello.largest_batch
+            self._pace.largest, self._pace.largest_file = hello.largest_batch, hello.largest_file
             self._pace.batch = min(self._pace.batch, hello.largest_batch)
             self._pace.piece = min(self._pace.piece, hello.largest_batch)
             with contextlib.suppress(ValueError):

@@ -47,6 +47,11 @@ class SenderState(NamedTuple):
         return self.code in _FINAL
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the server does not take a file as it is, such as one that is too large."""
+        return self.code == "refused"
+
+    @property
     def is_away(self) -> bool:
         """Whether the server did not answer, and did not ask to wait either."""
         return self.code in _AWAY

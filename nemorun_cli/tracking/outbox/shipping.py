@@ -6,6 +6,7 @@ Nothing here fails or delays a training loop: the sender is a process of its own
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -46,7 +47,6 @@ class Shipping:
         self.is_default = is_default
         self.is_new = False  # whether the prefix was made for this record, so that no server can have it
         self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
-        # A wrong value is an error now, and not when the training has ended.
         self._patience = DRAIN if is_default and addresses.in_task() else drain()
 
     def check(self, prefix: str) -> str | None:
@@ -203,7 +203,7 @@ class Shipping:
         state = delivery.state(outbox, place.prefix, since=self._opened)
         _gave_up[outbox.folder] = state.last
         if patience or state.error:
-            _tell_left(outbox, place, state)
+            _tell_left(outbox, place, state, opened=self._opened)
 
     def sync(self, place: Place, *, timeout: float | None) -> bool:
         """Wait until the server has all that is written now, and get what it has of other machines.
@@ -232,8 +232,10 @@ class Shipping:
         self.fetch(place, timeout=None if end is None else max(0.0, end - time.monotonic()))
         return is_delivered
 
-    def fetch(self, place: Place, *, timeout: float | None) -> None:
-        """Get what the server has of a record and this machine has not, if it answers; in a task nothing.
+    def fetch(self, place: Place, *, timeout: float | None) -> Pull | None:
+        """Get what the server has of a record and this machine has not, if it answers.
+
+        Returns how that ended; None if the server was not asked, as in a task.
 
         Args:
             place: the record.
@@ -244,7 +246,29 @@ class Shipping:
 
             with contextlib.suppress(OSError):  # the outbox cannot be written
                 markers.prepare(self.outbox(place))
-                pulling.pull(self.outbox(place), place.prefix, limit=timeout)
+                return pulling.pull(self.outbox(place), place.prefix, limit=timeout)
+        return None
+
+    def absent(self, place: Place, pulled: Pull | None) -> NotFoundError:
+        """The error for a record that is not here, nor came from the server.
+
+        Args:
+            place: the record.
+            pulled: how asking the server ended, if it was asked.
+        """
+        here = f"there is no record at {place.prefix!r} in {place.root}"
+        if pulled is None:
+            return NotFoundError(f"{here}, and {self.url} was not asked for it")
+        if pulled.result is type(pulled.result).NO_RECORD:
+            return NotFoundError(
+                f"{here}, nor on {self.url}, or your token may not read it there",
+                hint=f"check the prefix; what the token allows: exp whoami {self.url}",
+            )
+        reason = f" ({pulled.message})" if pulled.message else ""
+        return NotFoundError(
+            f"{here}, and {self.url} does not say whether it has it{reason}",
+            hint=f"try again when it can be reached, or log in: exp login {self.url}",
+        )
 
     def _wait(self, outbox: Outbox, place: Place, names: tuple[str, str], *, patience: float) -> bool:
         """Whether the server has all of an opening, within so many seconds; its markers have these names."""
@@ -255,12 +279,15 @@ class Shipping:
             now = time.monotonic()
             if now >= next_check:
                 next_check = now + CHECK
-                wanted = {
-                    path: size for path, size in delivery.sizes(place).items() if f"/{names[0]}" in path
-                }
-                if wanted and _has(outbox, place.prefix, wanted):
-                    return True
+                sizes = delivery.sizes(place)
+                wanted = {path: size for path, size in sizes.items() if f"/{names[0]}" in path}
+                contents = {path: size for path, size in sizes.items() if path.startswith("blobs/")}
                 state = delivery.state(outbox, place.prefix, since=self._opened)
+                if wanted and _has(outbox, place.prefix, wanted):
+                    if _has(outbox, place.prefix, contents):
+                        return True
+                    if state.is_refused:
+                        return False
                 in_vain = outbox.folder in _gave_up and _gave_up[outbox.folder] == state.last
                 if state.is_final or in_vain or not sender_process.ensure(outbox):
                     return False
@@ -295,11 +322,7 @@ def of_experiment(dash_url: str | bool | None) -> Shipping | None:  # noqa: FBT0
 
 
 def drain() -> float:
-    """The seconds of `$EXP_DRAIN`.
-
-    Raises:
-        InvalidValueError: it is no number of seconds.
-    """
+    """The seconds of `$EXP_DRAIN`; the default if it is no number of seconds, which is reported once."""
     text = os.environ.get(DRAIN_VARIABLE)
     if not text:
         return DRAIN
@@ -307,11 +330,16 @@ def drain() -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise InvalidValueError(
-            f"{DRAIN_VARIABLE} is {shown(text)}", hint="it is a number of seconds, and 0 does not wait"
-        )
-    return seconds
+    if 0 <= seconds < float("inf"):
+        return seconds
+    _tell_wrong_drain(text)
+    return DRAIN
+
+
+@functools.lru_cache(maxsize=1)
+def _tell_wrong_drain(text: str) -> None:
+    line = f"tracking: {DRAIN_VARIABLE} is {shown(text)}, and no number of seconds: it counts as {DRAIN:g}"
+    console.show(sys.stderr, lambda: line)
 
 
 def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:
@@ -320,20 +348,22 @@ def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:
     return all(remote.get(path, -1) >= size for path, size in wanted.items())
 
 
-def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState) -> None:
+def _tell_left(outbox: Outbox, place: Place, state: delivery.SenderState, *, opened: float) -> None:
     import shlex  # noqa: PLC0415 - only for this line
 
-    from nemorun_cli.model import units  # noqa: PLC0415 - the same
+    from nemorun_cli.model import clock, units  # noqa: PLC0415 - the same
 
     left = delivery.pending_bytes(delivery.sizes(place), delivery.acknowledged(outbox, place.prefix))
     size = units.size_text(left) if left else "the end"
-    reason = f" ({state.error})" if state.error else ""
+    is_moving = state.last is not None and clock.unix(state.last) >= opened
+    reason = f" ({state.error})" if state.error else "" if is_moving else " (no answer)"
     is_in_home = place.root == markers.in_home(logins.home(), outbox.url)
     where = "" if is_in_home else f" --dash-root {shlex.quote(place.root)}"
-    _tell(
-        f"tracking: {size} of {place.prefix} has not arrived on {outbox.url} yet{reason};"
-        f" it is sent in the background, or by: exp sync{where}"
-    )
+    text = f"tracking: {size} of {place.prefix} has not arrived on {outbox.url} yet{reason}"
+    if state.is_refused:
+        _tell(f"{text}; it stays here: exp sync --status{where}")
+    else:
+        _tell(f"{text}; it is sent in the background, or by: exp sync{where}")
 
 
 def _tell(text: str) -> None:
