@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from nemorun_cli.serve.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from starlette.applications import Starlette
 
@@ -251,6 +251,17 @@ def test_with_a_token_unknown_paths_and_methods_are_named(app: Starlette) -> Non
     assert unknown.json["code"] == "not_found"
     assert wrong.status == 405
     assert wrong.header("allow") == "GET, HEAD"
+
+
+def test_documents_have_a_schema_and_errors_a_format(app: Starlette) -> None:
+    """The type of a view's document is in `schema`, that of an error in `format`, as the reference states."""
+    token = app.state.access.tokens.add("alice").secret
+    view, unknown = asked(app, [("GET", "/v1/views/records", token), ("GET", "/v1/views/nope", token)])
+    assert (view.json["schema"], "format" in view.json) == ("exp.records/1", False)
+    assert (unknown.json["format"], "schema" in unknown.json) == ("exp.error/1", False)
+    text = (Path(__file__).parents[3] / "docs/reference/server-api.md").read_text(encoding="utf-8")
+    assert "name their type in `schema`" in text
+    assert "errors included, names it in `format`" in text
 
 
 def test_no_answer_opens_the_server_to_other_pages(app: Starlette) -> None:
