@@ -69,7 +69,7 @@ class Work:
         self.without_markers_since: float | None = None  # monotonic
         self._next_note = 0.0  # monotonic
         self._noted: Known | None = None
-        self._asked: frozenset[str] = frozenset()  # markers of those who want the server asked anew
+        self._asked: frozenset[str] = frozenset()  # markers of those who want the server asked again
 
     def look(self) -> None:
         """See which of its processes live, and then how large its files are: in this order none is missed."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SERIES: Final = ("metrics", "tracks", "blobs")  # folders of folders
 _FLAT: Final = ("openings", "params", "logs", "files", "environment", "labels")
 _STAGED: Final = "."  # begins the name of a file that is being written
+_UNFINISHED: Final = ".part"  # ends the name of uncommitted changes that are being written
 _FINAL: Final = frozenset({"unauthorized", "no_token", "forbidden", "quota", "not_an_exp_server", "version"})
 _WITHOUT_TOKEN: Final = frozenset({"unauthorized", "no_token"})
 _AWAY: Final = frozenset({"away", "broken"})
@@ -122,7 +123,9 @@ def _sizes_in(record: str, folder: str) -> dict[str, int]:
     found = {}
     with contextlib.suppress(OSError), os.scandir(f"{record}/{folder}") as entries:
         for entry in entries:
-            if not entry.name.startswith(_STAGED) and entry.is_file(follow_symlinks=False):
+            if entry.name.startswith(_STAGED) or entry.name.endswith(_UNFINISHED):
+                continue
+            if entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(OSError):
                     found[f"{folder}/{entry.name}"] = entry.stat(follow_symlinks=False).st_size
     return found
