@@ -195,7 +195,7 @@ def _mark(named: _NamedThings, home: Home, url: str) -> None:
             folder, server = next(iter(servers.items()))
             where = "sent nowhere" if server is None else f"sent to {server}"
             raise UsageError(
-                f"{Path(folder).name} is {where}, as its spec says",
+                f"{Path(folder).name} is {where} by its spec",
                 hint=f"send it there: exp resume ID --set tracking.dash_url={url}",
             )
         raise UsageError(

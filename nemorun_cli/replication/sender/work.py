@@ -69,11 +69,11 @@ class Work:
         self.without_markers_since: float | None = None  # monotonic
         self._next_note = 0.0  # monotonic
         self._noted: Known | None = None
-        self._asked: frozenset[str] = frozenset()  # markers of those who want the server asked anew
+        self._asked: frozenset[str] = frozenset()  # markers of those who want the server asked again
 
     def look(self) -> None:
         """See which of its processes live, and then how large its files are: in this order none is missed."""
-        asked = frozenset(filter(outbox_files.asks_anew, self.markers))
+        asked = frozenset(filter(outbox_files.asks_again, self.markers))
         if asked - self._asked:
             self.outgoing.forget()
             self._noted = None
