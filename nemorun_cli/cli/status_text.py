@@ -73,7 +73,7 @@ def supervisor(snapshot: Snapshot) -> str:
     """The state of the supervisor, and the remedy if it has terminated."""
     process = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
     if snapshot.is_replica and not snapshot.is_over:
-        ended = "terminated" if snapshot.supervisor == "gone" else "on another host"
+        ended = "terminated" if snapshot.supervisor == "gone" else "runs on its own machine"
         return f"{ended} ({process}); as of the last report to this server"
     if snapshot.supervisor == "gone":
         state = "not observed" if snapshot.not_observed else "still running"
@@ -191,7 +191,10 @@ def next_commands(snapshot: Snapshot) -> str:
     failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
     why = f"exp why {which} {failed} · " if failed else ""
     if snapshot.is_replica:  # nothing acts on it
-        return f"{why}exp logs {which} · exp events {which}"
+        from nemorun_cli.views import log_reader  # noqa: PLC0415 - only for a copy
+
+        logs = f"exp logs {which} · " if log_reader.are_shipped(snapshot) else ""
+        return f"{why}{logs}exp events {which}"
     if snapshot.not_observed:
         return f"exp status {which} --observe · exp logs {which}"
     if snapshot.status is ExperimentStatus.RUNNING:

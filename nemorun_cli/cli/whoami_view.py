@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.cli import terminal, times
@@ -35,6 +36,10 @@ def chosen(url: str | None, *, uses_environment: bool = True) -> str:
         return address.normalized(url, what="URL")
     default = credentials.default() if uses_environment else credentials.latest()
     if default is None:
+        for name in (credentials.TOKEN, credentials.TOKEN_FILE):
+            if uses_environment and os.environ.get(name):
+                message = f"{name} is set, and {address.VARIABLE} does not say for which server it is"
+                raise UsageError(message, hint=f"{address.VARIABLE}=https://HOST, the server of the token")
         raise UsageError("not logged in to any server", hint="exp login URL")
     return default
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import planning
@@ -22,14 +22,23 @@ if TYPE_CHECKING:
 TOLD = "told"  # a file in an outbox of a home: the line about what goes there was printed
 
 
+class _Obstacle(NamedTuple):
+    """Why the server does not get all; `is_of_prefix` is whether the prefix is the reason."""
+
+    message: str
+    hint: str | None = None
+    is_of_prefix: bool = False
+
+
 def warnings(spec: Spec, document: Document) -> list[Problem]:
     """The warnings about the server of a spec: nothing is sent before somebody acts."""
     if spec.server is None:
         return []
-    reason = _obstacle(spec.server, planning.prefix(spec, ""))
-    if reason is None:
+    found = _obstacle(spec.server, spec, "")
+    if found is None:
         return []
-    finding = Finding(place=("tracking", "dash_url"), message=reason)
+    place = ("prefix",) if found.is_of_prefix and spec.prefix else ("tracking", "dash_url")
+    finding = Finding(place=place, message=found.message, hint=found.hint)
     return document.sources.in_order([document.attributed(finding)])
 
 
@@ -40,7 +49,8 @@ def line(files: ExperimentFiles, spec: Spec) -> str | None:
     """
     if spec.server is None:
         return None
-    reason = _obstacle(spec.server, planning.prefix(spec, files.id))
+    found = _obstacle(spec.server, spec, files.id)
+    reason = None if found is None else f"{found.message} ({found.hint})" if found.hint else found.message
     parts = SentParts.of(spec.tracking)
     if not _is_first(files, spec.server, parts):
         return None if reason is None else f"{spec.server}: {reason}"
@@ -66,22 +76,26 @@ def _joined(names: list[str], word: str) -> str:
     return f" {word} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _obstacle(server: str, prefix: str) -> str | None:
-    """Why the server gets nothing now, as far as is known here."""
+def _obstacle(server: str, spec: Spec, experiment_id: str) -> _Obstacle | None:
+    """Why the server gets nothing now, or no records, as far as is known here."""
     try:
         credential = credentials.token_for(server)
         if credential is None:
             missing = credentials.missing(server)
-            return f"nothing is sent yet: {missing.message} ({missing.hint})"
+            return _Obstacle(f"nothing is sent yet: {missing.message}", missing.hint)
     except (ExpError, OSError) as error:
-        return f"nothing is sent yet: {error}"
-    owner = prefix.partition("/")[0]
-    if credential.user is not None and credential.user != owner:
-        return (
-            f"you are logged in as {credential.user}, and the records are below {owner}/,"
-            f" which the server may refuse (prefix: {credential.user}/…)"
-        )
-    return None
+        return _Obstacle(f"nothing is sent yet: {error}")
+    user = credential.user
+    owner, _, rest = planning.prefix(spec, experiment_id).partition("/")
+    if user is None or user == owner:
+        return None
+    which = "prefix" if spec.prefix else "the default prefix"
+    return _Obstacle(
+        f"the server refuses the records, unless your token allows more: {which} begins with {owner}/,"
+        f" and you are logged in as {user}",
+        f"write prefix: {user}/{rest if spec.prefix else spec.name}",
+        is_of_prefix=True,
+    )
 
 
 def _is_first(files: ExperimentFiles, server: str, parts: SentParts) -> bool:

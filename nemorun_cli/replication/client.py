@@ -9,7 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from nemorun_cli.replication import connection, protocol
+from nemorun_cli.replication import connection, connection_faults, protocol
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ _HINTS: Final = {
     RemoteFault.FULL: "free space on the server",
     RemoteFault.QUOTA: "delete records there and empty the trash, or have the quota raised",
 }
-_CERTIFICATE: Final = (
-    f"if an authority of your own has issued its certificate, name that one's in {connection.CA_FILE}"
-)
 
 
 class Hello(NamedTuple):
@@ -368,12 +365,12 @@ class _Faults:
             return
         self._client.close()
         fault, url = RemoteFault.AWAY, self._client.url
-        is_tls = isinstance(error, urllib3.exceptions.SSLError)
         kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+        found = connection_faults.explained(url, error)
         raise RemoteError(
             fault,
-            f"{url} does not answer: {_cause(error)}",
-            hint=_CERTIFICATE if is_tls else _HINTS[fault],
+            f"{url} does not answer: {found.reason}",
+            hint=found.hint or _HINTS[fault],
             is_unreachable=isinstance(error, kinds),
         ) from error
 
@@ -468,10 +465,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(float(seconds), 0.0), LONGEST_RETRY)  # type: ignore[arg-type] # a number now
-
-
-def _cause(error: BaseException) -> str:
-    """Why there was no answer, without the address, which the message has."""
-    reason: object = getattr(error, "reason", None) or error
-    text = str(reason)
-    return text.rpartition(">: ")[2].rpartition("): ")[2] or type(reason).__name__

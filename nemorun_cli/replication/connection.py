@@ -42,7 +42,7 @@ def pool(url: str, *, limit: float | None = None) -> PoolManager:
         ),
     }
     if parts.scheme == "https":
-        options["ssl_context"] = _certificates()
+        options["ssl_context"] = certificates()
     proxy = proxy_of(url)
     if proxy is None:
         return urllib3.PoolManager(**options)  # type: ignore[arg-type] # by name
@@ -89,7 +89,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
+    """The certificates to trust: those of the machine, and of EXP_CA_FILE.
+
+    Raises:
+        UsageError: that file cannot be used.
+    """
     context = ssl.create_default_context()
     if path := os.environ.get(CA_FILE):
         try:

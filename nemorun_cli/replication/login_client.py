@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.model import clock
-from nemorun_cli.replication import connection, credentials, protocol
+from nemorun_cli.replication import connection, connection_faults, credentials, protocol
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ LARGEST: Final = 1 << 20  # bytes of an answer
 _SHORTEST, _LONGEST = 0.2, 30.0  # seconds between polls, whatever the server asks for
 _SLOWER: Final = 5.0  # seconds that `slow_down` adds (RFC 8628, 3.5)
 _CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9-]{3,19}")
-_CONNECTION: Final = re.compile(r"^\w+\([^)]*\): ")  # what urllib3 begins its messages with
 _LONGEST_LIFE: Final = 1800.0  # seconds of waiting, whatever the server offers
 
 
@@ -64,11 +63,12 @@ class LoginClient:
 
     Args:
         server: its normalized address.
+        limit: seconds for the connection and for each wait, if less than usual.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, *, limit: float | None = None) -> None:
         self.server = server
-        self._pool = connection.pool(server)
+        self._pool = connection.pool(server, limit=limit)
 
     def hello(self) -> None:
         """Check that this is a server of `exp` with a protocol that is known here.
@@ -274,12 +274,9 @@ class LoginClient:
         return _Answer(status, answer)
 
     def _away(self, error: Exception) -> LoginServerAwayError:
-        reason = getattr(error, "reason", None) or error
-        text = _CONNECTION.sub("", str(reason)) or type(reason).__name__
-        hint = "check the address and the network"
-        if "CERTIFICATE" in text.upper():
-            hint = f"trust its certificate: {connection.CA_FILE}=FILE, in PEM form"
-        return LoginServerAwayError(f"{self.server} cannot be reached: {text[:300]}", hint=hint)
+        found = connection_faults.explained(self.server, error)
+        hint = found.hint or "check the address and the network"
+        return LoginServerAwayError(f"{self.server} cannot be reached: {found.reason:.300}", hint=hint)
 
     def _foreign(self, reason: str) -> UsageError:
         return UsageError(

@@ -33,6 +33,7 @@ def _check(report: OutboxReport) -> Check:
     message += f" not arrived since {report.since}" if report.since else " not arrived"
     if report.error is not None:
         message += f": {report.error['message']}"
+        message += "" if report.is_sending else "; no sender is at work"
     elif not report.is_sending:
         message += ": no sender is at work"
     else:

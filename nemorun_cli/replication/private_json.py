@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LockHeldError, UntrustedError
 from nemorun_cli.system import locks, owners
-from nemorun_cli.system.files import RefusedFileError, at_most, make_folder, open_to_read, write_whole
+from nemorun_cli.system.files import (
+    RefusedFileError,
+    at_most,
+    make_folder,
+    open_to_read,
+    overwrite,
+    read_bytes,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -156,15 +164,10 @@ class PrivateJson:
 
 def _blank(path: Path, texts: Iterable[str]) -> None:
     """Overwrite texts in a file with zeros, each with one write, so that the file is never half changed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        data = os.pread(descriptor, LARGEST, 0)
-        for text in texts:
-            if (at := data.find(text.encode("ascii"))) >= 0:
-                os.pwrite(descriptor, b"0" * len(text), at)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    data = read_bytes(path, limit=LARGEST, follows_link=False)
+    for text in texts:
+        if (at := data.find(text.encode("ascii"))) >= 0:
+            overwrite(path, at, b"0" * len(text))
 
 
 def _require_own(folder: Path) -> None:

@@ -21,6 +21,7 @@ from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.serve.experiment_access import experiment_at, place_of
 from nemorun_cli.serve.index.index import index_of
+from nemorun_cli.serve.json_bodies import json_object
 from nemorun_cli.serve.record_access import whole_record
 from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.serve.remembered_actions import (
@@ -210,14 +211,8 @@ class Fields:
 
 
 async def _fields(request: Request) -> Fields:
-    body = await request.body()
-    try:
-        values = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        raise UsageError("the body must be a JSON object")
-    return Fields(values)
+    is_given = (await request.body()).strip()
+    return Fields(await json_object(request) if is_given else {})
 
 
 def _is_text(value: Any) -> bool:

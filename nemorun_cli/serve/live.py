@@ -273,13 +273,12 @@ async def _change(request: Request) -> Response:
     try:
         body = await json_object(request)
         removed, added = (_texts(body.get(name, [])) for name in ("unsubscribe", "subscribe"))
-        positions = body.get("positions", {})
+        positions = _positions(body.get("positions", {}))
     except ValueError as error:
         raise UsageError(f"the body is not {{subscribe: […], unsubscribe: […]}}: {error}") from error
     for text in removed:
         stream.remove(text)
-    if isinstance(positions, dict):
-        stream.positions |= {text: positions[text] for text in added if text in positions}
+    stream.positions |= {text: positions[text] for text in added if text in positions}
     _subscribe(request, stream, added)
     stream.wake.set()
     hub.look_now()
@@ -290,6 +289,13 @@ def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise ValueError("topics are texts")
     return value
+
+
+def _positions(value: Any) -> dict[str, Any]:
+    if not live_topics.are_positions(value):
+        raise ValueError("positions are those of the events' ids")
+    positions: dict[str, Any] = value
+    return positions
 
 
 class EventStream(Response):

@@ -393,4 +393,22 @@ def decoded(text: str | None) -> dict[str, Any]:
         positions = json.loads(text) if text else {}
     except (ValueError, RecursionError):
         return {}
-    return positions if isinstance(positions, dict) else {}
+    return positions if are_positions(positions) else {}
+
+
+def are_positions(values: Any) -> bool:
+    """Whether values are positions by topic: a version, a byte, or for each file of a curve two numbers."""
+    return isinstance(values, dict) and all(
+        isinstance(value, str)
+        or _is_size(value)
+        or (isinstance(value, dict) and all(map(_is_pair, value.values())))
+        for value in values.values()
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_size, value))  # noqa: PLR2004 - seen, counted
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63

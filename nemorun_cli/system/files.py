@@ -133,6 +133,16 @@ def _aside(path: Path | str, *, mode: int) -> Iterator[tuple[BinaryIO, str]]:
         raise
 
 
+def overwrite(path: Path | str, at: int, data: bytes) -> None:
+    """Replace bytes within a file by one synced write, which takes no space."""
+    descriptor = _regular(path, os.O_WRONLY | os.O_NOFOLLOW)
+    try:
+        os.pwrite(descriptor, data, at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_folder(path: Path | str) -> None:
     """Create a private folder and its missing parents; an existing folder is not changed."""
     try:

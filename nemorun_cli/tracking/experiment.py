@@ -442,8 +442,9 @@ class Experiment:
                 hint='name it: Experiment(prefix, dash_url="https://…"), or dash_url=True',
             )
         if not self.run.is_open and not ids(self.place):  # it may be another machine's
-            self._shipping.fetch(self.place, timeout=seconds)
-            self._require_record()
+            pulled = self._shipping.fetch(self.place, timeout=seconds)
+            if not ids(self.place):
+                raise self._shipping.absent(self.place, pulled)
             return True
         self._require_record()
         return self._shipping.sync(self.place, timeout=seconds)

@@ -43,6 +43,7 @@ tasks:
 """
 NOT_OF_COMMANDS = {
     "exp.attempt",
+    "exp.batch",
     "exp.device",
     "exp.ledger",
     "exp.logins",

@@ -18,6 +18,7 @@ from support.workspace import Exp, kill, kill_supervisor
 
 from nemorun_cli.experiment import server_notes
 from nemorun_cli.experiment.run import find
+from nemorun_cli.replication import credentials
 from nemorun_cli.replication.experiment_source import name_of_home
 from nemorun_cli.storage.paths import Home
 
@@ -282,6 +283,23 @@ def test_what_goes_where_is_printed_once(client: Client) -> None:
     assert sentence in " ".join(first.split())
     run = client.latest
     assert server_notes.line(run.files, run.spec()) == f"{client.server.url}: {_no_token(client)}"
+
+
+@pytest.mark.parametrize("prefix", ["", "prefix: bob/p/first\n"])
+def test_records_of_another_owner_are_a_warning_with_the_remedy(
+    prefix: str, exp: Exp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`exp validate` and `exp run` say that a server refuses the records, and which prefix to write."""
+    url = "http://127.0.0.1:9"
+    monkeypatch.setenv("NEMORUN_HOME", str(exp.home))
+    credentials.store(url, "secret", user="alice", uses_keyring=False)
+    spec = exp.spec(f"name: first\n{prefix}tracking: {{dash_url: '{url}'}}\ntasks:\n" + _task("one", ":"))
+    wanted = f"write prefix: alice/{'p/first' if prefix else 'first'}"
+    told = exp("validate", spec).stderr
+    assert "refuses the records" in told
+    assert wanted in told
+    assert (": prefix: " in told) is bool(prefix)  # where the wrong value is
+    assert wanted in " ".join(exp("run", spec, "--dry-run").stderr.split())
 
 
 def _no_token(client: Client) -> str:

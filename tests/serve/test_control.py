@@ -161,6 +161,7 @@ def test_a_record_is_tagged_and_noted(carol: Reader) -> None:
         ({"rerun": {"dry_run": "yes"}}, "dry_run"),
         ({"tag": {}}, "tags"),
         ({"note": {"text": 1}}, "text"),
+        ({"cancel": {"tasks": [1 << 70]}}, "64 bits"),
     ],
     ids=str,
 )

@@ -150,6 +150,20 @@ def test_topics_are_changed_on_an_open_stream(server: Served) -> None:
 
 
 @pytest.mark.parametrize(
+    "position",
+    [-1, 1.5, True, None, [1], 1 << 70, {"x": 1}, {"x": [1]}, {"x": [1, -1]}, {"x": ["a", "b"]}, {"x": {}}],
+)
+def test_what_is_no_position_is_refused(server: Served, position: Any) -> None:
+    """A position of a form that no event has is a 400 in a body, and is none in `Last-Event-ID`."""
+    tab = Tab(server, [])
+    topic = "curve:alice/positions/a?key=loss"
+    body = json.dumps({"subscribe": [topic], "positions": {topic: position}})
+    assert server.ask("POST", f"/v1/live/{tab.id}", token=server.token, body=body).status == 400
+    assert live_topics.decoded(json.dumps({topic: position})) == {}
+    tab.close()
+
+
+@pytest.mark.parametrize(
     "topic",
     [
         "record:a\0b", "record:../a", "record:/a", "record:\ud800", "curve:a/../../b?key=x", "experiment:a/b",

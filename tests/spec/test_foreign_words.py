@@ -72,6 +72,16 @@ def test_the_image_by_its_other_word_is_one_problem() -> None:
     assert found == {"executors.x.container_image": "did you mean image?"}
 
 
+def test_a_key_of_the_spec_in_tracking_belongs_next_to_it() -> None:
+    """A key such as `prefix` is in no section, and the hint says where it is."""
+    spec = {"name": "a", "tasks": {"t": {"inline": "x"}}, "tracking": {"prefix": "p"}}
+    with pytest.raises(SpecError) as refused:
+        load.read(spec)
+    assert {problem.path: problem.hint for problem in refused.value.problems} == {
+        "tracking.prefix": "write prefix at the top of the spec, next to tracking",
+    }
+
+
 def test_words_of_tasks_are_translated() -> None:
     """A task has other keys than an executor, and so other hints."""
     found = hints({"type": "local"}, {"env_vars": {}, "retries": 3})

@@ -13,7 +13,7 @@ from nemorun_cli.cli.options import Json, Observe
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment import run
 from nemorun_cli.experiment.records import targets
-from nemorun_cli.replication import outbox_checks
+from nemorun_cli.replication import login_checks, outbox_checks
 from nemorun_cli.replication.sender import known_roots
 from nemorun_cli.storage import creation_mark
 from nemorun_cli.storage.paths import Home
@@ -44,7 +44,8 @@ def command(
 ) -> int:
     """Check the engines that run tasks and suggest fixes.
 
-    Also checks the home directory, the tools, this machine, and what has not arrived at servers.
+    Also checks the home directory, the tools, this machine, the servers that you are logged in to, and what
+    has not arrived there.
 
     Examples:
       exp doctor             check every engine
@@ -60,6 +61,7 @@ def command(
         *doctor_report.of_tools(),
         doctor_report.of_machine(),
         doctor_report.of_session(),
+        *login_checks.of_servers(roots, str(home.directory)),
         *outbox_checks.of_outboxes(roots, str(home.directory)),
         *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
         *([problem] if problem is not None else []),

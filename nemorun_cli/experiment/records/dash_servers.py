@@ -19,7 +19,7 @@ from nemorun_cli.experiment.records.foreign_records import (
     moment,
 )
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.replication import connection
+from nemorun_cli.replication import connection, connection_faults
 from nemorun_cli.replication.remote_errors import RemoteError, RemoteFault
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ class _Server:
         return answer
 
     def _away(self, error: Exception) -> RemoteError:
-        hint = "check the address and the network"
-        return RemoteError(RemoteFault.AWAY, f"{self._url} does not answer: {error}", hint=hint)
+        found = connection_faults.explained(self._url, error)
+        hint = found.hint or "check the address and the network"
+        return RemoteError(RemoteFault.AWAY, f"{self._url} does not answer: {found.reason}", hint=hint)
 
     def _json(self, answer: BaseHTTPResponse, path: str) -> Any:
         try:

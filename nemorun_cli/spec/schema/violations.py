@@ -104,7 +104,9 @@ def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
 
 
 def _hint_elsewhere(key: str, place: Place) -> str | None:
-    """Return a hint for a key of tasks that handlers or members of groups do not have."""
+    """Return a hint for a key of tasks that handlers or groups do not have, or of the spec in `tracking`."""
+    if place == ("tracking",):
+        return f"write {key} at the top of the spec, next to tracking" if key in keys_at(())[0] else None
     if len(place) == len(("on_exit", "name")) and place[0] in RUN_AFTER:
         return _OF_HANDLERS.get(key)
     if len(place) == len(("tasks", "name", "group", 0)) and place[::2] == ("tasks", "group"):

@@ -114,8 +114,8 @@ def default() -> str:
     if url := logins.default_url():
         return normalized(url, what="the server of the latest login")
     raise InvalidValueError(
-        "dash_url=True: no server is known",
-        hint=f"log in with: exp login URL; or set {VARIABLE}, or write dash_url='https://…'",
+        f"dash_url=True: no server is known: there was no login, and {VARIABLE} is not set",
+        hint="log in once: exp login URL",
     )
 
 

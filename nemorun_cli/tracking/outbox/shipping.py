@@ -6,6 +6,7 @@ Nothing here fails or delays a training loop: the sender is a process of its own
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -46,7 +47,6 @@ class Shipping:
         self.is_default = is_default
         self.is_new = False  # whether the prefix was made for this record, so that no server can have it
         self._opened = 0.0  # seconds since 1970; an older state of the sender is not used
-        # A wrong value is an error now, and not when the training has ended.
         self._patience = DRAIN if is_default and addresses.in_task() else drain()
 
     def check(self, prefix: str) -> str | None:
@@ -232,8 +232,10 @@ class Shipping:
         self.fetch(place, timeout=None if end is None else max(0.0, end - time.monotonic()))
         return is_delivered
 
-    def fetch(self, place: Place, *, timeout: float | None) -> None:
-        """Get what the server has of a record and this machine has not, if it answers; in a task nothing.
+    def fetch(self, place: Place, *, timeout: float | None) -> Pull | None:
+        """Get what the server has of a record and this machine has not, if it answers.
+
+        Returns how that ended; None if the server was not asked, as in a task.
 
         Args:
             place: the record.
@@ -244,7 +246,29 @@ class Shipping:
 
             with contextlib.suppress(OSError):  # the outbox cannot be written
                 markers.prepare(self.outbox(place))
-                pulling.pull(self.outbox(place), place.prefix, limit=timeout)
+                return pulling.pull(self.outbox(place), place.prefix, limit=timeout)
+        return None
+
+    def absent(self, place: Place, pulled: Pull | None) -> NotFoundError:
+        """The error for a record that is not here, nor came from the server.
+
+        Args:
+            place: the record.
+            pulled: how asking the server ended, if it was asked.
+        """
+        here = f"there is no record at {place.prefix!r} in {place.root}"
+        if pulled is None:
+            return NotFoundError(f"{here}, and {self.url} was not asked for it")
+        if pulled.result is type(pulled.result).NO_RECORD:
+            return NotFoundError(
+                f"{here}, nor on {self.url}, or your token may not read it there",
+                hint=f"check the prefix; what the token allows: exp whoami {self.url}",
+            )
+        reason = f" ({pulled.message})" if pulled.message else ""
+        return NotFoundError(
+            f"{here}, and {self.url} does not say whether it has it{reason}",
+            hint=f"try again when it can be reached, or log in: exp login {self.url}",
+        )
 
     def _wait(self, outbox: Outbox, place: Place, names: tuple[str, str], *, patience: float) -> bool:
         """Whether the server has all of an opening, within so many seconds; its markers have these names."""
@@ -298,11 +322,7 @@ def of_experiment(dash_url: str | bool | None) -> Shipping | None:  # noqa: FBT0
 
 
 def drain() -> float:
-    """The seconds of `$EXP_DRAIN`.
-
-    Raises:
-        InvalidValueError: it is no number of seconds.
-    """
+    """The seconds of `$EXP_DRAIN`; the default if it is no number of seconds, which is reported once."""
     text = os.environ.get(DRAIN_VARIABLE)
     if not text:
         return DRAIN
@@ -310,11 +330,16 @@ def drain() -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise InvalidValueError(
-            f"{DRAIN_VARIABLE} is {shown(text)}", hint="it is a number of seconds, and 0 does not wait"
-        )
-    return seconds
+    if 0 <= seconds < float("inf"):
+        return seconds
+    _tell_wrong_drain(text)
+    return DRAIN
+
+
+@functools.lru_cache(maxsize=1)
+def _tell_wrong_drain(text: str) -> None:
+    line = f"tracking: {DRAIN_VARIABLE} is {shown(text)}, and no number of seconds: it counts as {DRAIN:g}"
+    console.show(sys.stderr, lambda: line)
 
 
 def _has(outbox: Outbox, prefix: str, wanted: dict[str, int]) -> bool:

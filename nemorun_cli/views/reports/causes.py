@@ -213,7 +213,7 @@ class CauseReader:
             text = f"as of the last report to this server, its supervisor{where}"
             if self.snapshot.supervisor == "gone":
                 return Cause(kind="supervisor", message=f"{text} has terminated, and nothing starts it")
-            return Cause(kind="elsewhere", message=f"{text} runs on another host")
+            return Cause(kind="elsewhere", message=f"{text} runs on its own machine")
         if self.snapshot.supervisor == "elsewhere":
             return Cause(kind="elsewhere", message=f"its supervisor is on another host{where}")
         resume = f"continue it with: exp resume {self.snapshot.files.id}"

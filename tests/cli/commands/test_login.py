@@ -331,3 +331,36 @@ def test_servers_of_earlier_logins_are_completed(exp: Exp, monkeypatch: pytest.M
         patch.setenv("NEMORUN_HOME", str(exp.home))
         assert completion.servers("http") == ["https://one.example", "http://127.0.0.1:8300"]
         assert completion.servers("https") == ["https://one.example"]
+
+
+@pytest.mark.parametrize("name", ["EXP_TOKEN", "EXP_TOKEN_FILE"])
+def test_a_token_without_its_server_names_the_variable(name: str, exp: Exp) -> None:
+    """A token in the environment whose server is not set is an error that names EXP_DASH_URL."""
+    told = exp("whoami", code=2, env={name: "secret"}).stderr
+    assert name in told
+    assert "EXP_DASH_URL=https://" in told
+
+
+def test_doctor_asks_the_servers_of_logins(exp: Exp, server: Served) -> None:
+    """`exp doctor` reports of each login whether the server answers, and whether it accepts the token."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        away = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    given(exp, away, "any")
+    given(exp, server.url, "wrong")
+    refused = doctor(exp)
+    assert "cannot be reached" in refused[away]["message"]
+    assert (refused[server.url]["state"], refused[server.url]["remedy"]) == (
+        "warning",
+        f"exp login {server.url}",
+    )
+    given(exp, server.url, server.token)
+    found = doctor(exp)[server.url]
+    assert found["state"] == "well"
+    assert "accepts the token of alice" in found["message"]
+
+
+def doctor(exp: Exp) -> dict[str, dict[str, Any]]:
+    """What `exp doctor` says about logins, by server."""
+    told = exp("doctor", "--json", code=None)
+    named = {check["subject"]: check for check in told.json["checks"]}
+    return {name.removeprefix("login "): check for name, check in named.items() if name.startswith("login ")}

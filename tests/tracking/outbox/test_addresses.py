@@ -58,7 +58,7 @@ def test_true_is_the_variable_before_the_latest_login(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`dash_url=True` is `$EXP_DASH_URL`, else the server of the latest login; without both, an error."""
-    with pytest.raises(InvalidValueError, match="no server is known"):
+    with pytest.raises(InvalidValueError, match="no server is known: there was no login, and EXP_DASH_URL"):
         Experiment(PREFIX, dash_url=True)
     _log_in(tmp_path / "home", "https://login.example.org", "alice")
     assert Experiment(PREFIX, dash_url=True).dash_url == "https://login.example.org"

@@ -598,3 +598,28 @@ def test_sync_needs_a_server_and_a_record(root: Path) -> None:
         Experiment("alice/p/n", dash_root=root).sync()
     with pytest.raises(NotFoundError, match="no record"):
         Experiment("alice/p/n", dash_root=root, dash_url="https://exp.example.org").sync(1)
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "nan", "inf"])
+def test_a_wrong_drain_ends_no_training(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An EXP_DRAIN that is no number of seconds is reported once, and the default holds."""
+    shipping._tell_wrong_drain.cache_clear()
+    monkeypatch.setenv("EXP_DRAIN", text)
+    ships = [shipping.Shipping("http://127.0.0.1:9", is_default=False) for _ in range(2)]
+    assert {each._patience for each in ships} == {shipping.DRAIN}
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"EXP_DRAIN is {text!r}" in told
+
+
+def test_a_record_that_is_nowhere_names_both_places(alice: Served, root: Path) -> None:
+    """`sync` of a record that is neither here nor on the server names the server, and what to look at."""
+    absent = Experiment("bob/absent/a", dash_root=root, dash_url=alice.url)
+    with pytest.raises(NotFoundError, match=f"nor on {alice.url}, or your token may not read it") as refused:
+        absent.sync(timeout=10)
+    assert refused.value.hint == f"check the prefix; what the token allows: exp whoami {alice.url}"
+    absent = Experiment("bob/absent/a", dash_root=root, dash_url="http://127.0.0.1:9")
+    with pytest.raises(NotFoundError, match="9 does not say whether it has it"):
+        absent.sync(timeout=10)
