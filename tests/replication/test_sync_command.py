@@ -158,7 +158,13 @@ def test_hints_and_reasons_fit_what_is_in_the_way(local: LocalRecords, proxy: Cu
     sync(local)
     logged(local, f"bob/{local.prefix}")
     sync(local)
-    assert "owner of the prefix" in exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    logged(local, f"{local.prefix}/later")
+    err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    assert "owner of the prefix" in err
+    sync(local)
+    err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    assert err.count("hint: ") == 1
+    assert "deliver it now" not in err
 
 
 def test_a_marker_alone_is_unconfirmed(local: LocalRecords) -> None:
