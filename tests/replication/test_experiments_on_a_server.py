@@ -164,7 +164,7 @@ def test_an_experiment_that_the_server_lost_is_sent_again(client: Client) -> Non
         shutil.rmtree(client.replica(run))
         assert "all has arrived" in client("sync", which, "--url", client.server.url).stderr
         assert client.has_ledger(run)
-    assert "as its spec specifies" in client("sync", run.id, "--url", "http://127.0.0.1:1", code=2).stderr
+    assert "by its spec" in client("sync", run.id, "--url", "http://127.0.0.1:1", code=2).stderr
 
 
 def test_variables_are_nowhere_on_the_server(client: Client) -> None:

@@ -142,7 +142,7 @@ def test_a_file_that_is_too_large_is_named_with_the_limit(
 def test_hints_and_reasons_fit_what_is_in_the_way(local: LocalRecords, proxy: CuttingProxy) -> None:
     """A row has the address once; the remedy for a foreign owner or a refused token is no delivery."""
     logged(local)
-    code, outbox, _ = sync(local, EXP_TOKEN="wrong")  # noqa: S106 - no token
+    code, outbox, _ = sync(local, EXP_TOKEN="wrong")  # noqa: S106 - it is no token
     assert code == 2
     assert f"exp login {local.outbox.url}" in outbox["error"]["message"]
     err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
@@ -158,7 +158,13 @@ def test_hints_and_reasons_fit_what_is_in_the_way(local: LocalRecords, proxy: Cu
     sync(local)
     logged(local, f"bob/{local.prefix}")
     sync(local)
-    assert "owner of the prefix" in exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    logged(local, f"{local.prefix}/later")
+    err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    assert "owner of the prefix" in err
+    sync(local)
+    err = exp(local, "sync", "--dash-root", str(local.root), "--status")[2]
+    assert err.count("hint: ") == 1
+    assert "deliver it now" not in err
 
 
 def test_a_marker_alone_is_unconfirmed(local: LocalRecords) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
@@ -156,10 +157,11 @@ def _choose(which: list[str], roots: list[str], home: Home) -> tuple[SyncChoice,
         if choice.takes(each) and (files := home.experiment(each)) is not None
     ]
     named = _NamedThings(found, experiments)
+    searched = [*filter(os.path.isdir, roots), str(home.directory)]
     for name, alike in names.items():
         if not any(map(delivery.SyncChoice(alike).takes, named.labels)):
             raise NotFoundError(
-                f"there is no record or experiment {name!r} in {', '.join(roots)} or {home.directory}",
+                f"there is no record or experiment {name!r} in {', '.join(searched)}",
                 hint="name the folder of the records: --dash-root FOLDER",
             )
     return choice, named
@@ -195,7 +197,7 @@ def _mark(named: _NamedThings, home: Home, url: str) -> None:
             folder, server = next(iter(servers.items()))
             where = "sent nowhere" if server is None else f"sent to {server}"
             raise UsageError(
-                f"{Path(folder).name} is {where}, as its spec specifies",
+                f"{Path(folder).name} is {where} by its spec",
                 hint=f"send it there: exp resume ID --set tracking.dash_url={url}",
             )
         raise UsageError(
@@ -252,7 +254,8 @@ def _show(reports: list[OutboxReport], *, is_status: bool) -> None:
         failed = next((report.error for report in reports if report.error), None)
         terminal.say(failed["message"] if failed else f"all has arrived at {servers}")
     elif is_status:
-        for hint in dict.fromkeys(_hint(report) for report in reports if report.entries):
+        hints = [_hint(report, entry.error or report.error) for report in reports for entry in report.entries]
+        for hint in dict.fromkeys(hints):
             terminal.say(f"hint: {hint}")
 
 
@@ -266,9 +269,9 @@ def _reason(problem: dict[str, Any] | None, report: OutboxReport) -> str:
     return text
 
 
-def _hint(report: OutboxReport) -> str:
-    """What to do about what is left: another delivery does not help against everything."""
+def _hint(report: OutboxReport, problem: dict[str, Any] | None) -> str:
+    """What to do about a problem: another delivery does not help against everything."""
     from nemorun_cli.replication import outbox_checks  # noqa: PLC0415 - rarely needed
 
-    remedy = outbox_checks.remedy(report)
+    remedy = outbox_checks.remedy(report._replace(error=problem, entries=[]))
     return "deliver it now: exp sync" if remedy.startswith(("exp sync", "nothing")) else remedy

@@ -274,7 +274,7 @@ def _is_stopped(seen: OutboxReport) -> bool:
 def _is_asked(outbox: Outbox, choice: SyncChoice) -> bool:
     """Whether the server is still to be compared with what is here."""
     marked = outbox_files.markers(outbox).values()
-    return any(outbox_files.asks_anew(marker.name) and choice(marker) for marker in marked)
+    return any(outbox_files.asks_again(marker.name) and choice(marker) for marker in marked)
 
 
 def _is_since(outbox: Outbox, seconds: float) -> bool:

@@ -97,7 +97,7 @@ def remove(outbox: Outbox, marker: Marker) -> None:
         os.unlink(taken)
 
 
-def asks_anew(name: str) -> bool:
+def asks_again(name: str) -> bool:
     """Whether a marker wants what the server has compared with what is here."""
     return name.startswith(ASKED)
 

@@ -73,7 +73,7 @@ class Work:
 
     def look(self) -> None:
         """See which of its processes live, and then how large its files are: in this order none is missed."""
-        asked = frozenset(filter(outbox_files.asks_anew, self.markers))
+        asked = frozenset(filter(outbox_files.asks_again, self.markers))
         if asked - self._asked:
             self.outgoing.forget()
             self._noted = None
