@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cryptography.fernet import Fernet
 
 VERSIONS: Final = {"0.6": "0.6.27", "0.11": "0.11.0"}
 INSTALL_WAIT: Final = 300.0  # seconds
@@ -107,6 +106,8 @@ class MlDashClient:
         if self.short == "0.11":  # it only reads tokens
             (folder / "tokens.json").write_text(json.dumps({"ml-dash-token": token}))
             return
+        from cryptography.fernet import Fernet  # noqa: PLC0415 - the environment with PyTorch has none
+
         key = Fernet.generate_key()
         (folder / "encryption.key").write_bytes(key)
         encrypted = Fernet(key).encrypt(json.dumps({"ml-dash-token": token}).encode())

@@ -36,6 +36,7 @@ def test_why_names_the_dependency_that_a_task_waits_for(workspace: ExpWorkspace)
         }
     )
     eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
+    eventually(lambda: workspace.exp.task("over")["status"] == "SUCCEEDED")
     (cause,) = explained(workspace.exp, "waits")["causes"]
     assert (cause["kind"], cause["task"], cause["status"]) == ("dependency", "slow", "RUNNING")
     assert "it waits for slow, which is RUNNING" in workspace.exp("why", run.id, "waits").stdout

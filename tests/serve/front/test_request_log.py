@@ -29,7 +29,7 @@ def test_a_fault_is_logged_without_what_the_request_contains(
     headers = {"authorization": f"Bearer {token}", "referer": f"http://127.0.0.1:8300/#t={CODE}"}
     with caplog.at_level(logging.INFO, logger="nemorun_cli.serve"):
         served = asyncio.run(ask(app, "GET", f"/v1/views/records?text={CODE}", headers=headers))
-        monkeypatch.setattr(app.state.access, "caller", None)  # to call it is a fault
+        monkeypatch.setattr(app.state.access, "known", None)  # to call it is a fault
         failed = asyncio.run(ask(app, "POST", f"/v1/link?code={CODE}", headers=headers, body=CODE.encode()))
     assert served.status in {200, 400}
     assert failed.status == 500
