@@ -11,7 +11,7 @@ from nemorun_cli.cli import tables, terminal
 from nemorun_cli.cli.options import DashRoot, Json
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment.records import dash_folders, imports, targets
+from nemorun_cli.experiment.records import imports, ml_dash_folder, targets
 from nemorun_cli.experiment.records.closing import status as end_named
 from nemorun_cli.experiment.records.foreign_records import ImportProblem
 from nemorun_cli.experiment.records.imports import ImportChoice, ImportedRecord
@@ -109,8 +109,8 @@ def command(
 
 def _source(where: str, only: str | None) -> ImportSource:
     if "://" not in where:
-        return dash_folders.source(Path(where).expanduser())
-    from nemorun_cli.experiment.records import dash_servers  # noqa: PLC0415 - only for servers
+        return ml_dash_folder.source(Path(where).expanduser())
+    from nemorun_cli.experiment.records import ml_dash_server  # noqa: PLC0415 - only for servers
     from nemorun_cli.replication import address, credentials  # noqa: PLC0415 - the same
 
     url = address.normalized(where, what="URL")
@@ -122,7 +122,7 @@ def _source(where: str, only: str | None) -> ImportSource:
         raise UsageError(
             f"--only {only}: on a server a prefix has its owner first", hint="write it as OWNER/GLOB"
         )
-    return dash_servers.source(credential, namespace=None if set(owner) & set("*?[") else owner or None)
+    return ml_dash_server.source(credential, namespace=None if set(owner) & set("*?[") else owner or None)
 
 
 def _row(record: ImportedRecord) -> list[str]:
