@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import ExperimentFiles
 
-TOLD = "told"  # a file in an outbox of a home: the line about what goes there was printed
+ANNOUNCED = "announced"  # a file in an outbox of a home: the line about what goes there was printed
 
 
 class _Obstacle(NamedTuple):
@@ -104,7 +104,7 @@ def _is_first(files: ExperimentFiles, server: str, parts: SentParts) -> bool:
     outbox = markers.of_home(str(files.home), server)
     try:
         markers.prepare(outbox)
-        write_new(os.path.join(outbox.folder, f"{TOLD}-{settings}"), b"")  # noqa: PTH118 - a text
+        write_new(os.path.join(outbox.folder, f"{ANNOUNCED}-{settings}"), b"")  # noqa: PTH118 - a text
     except FileExistsError:
         return False
     except OSError:
