@@ -44,26 +44,19 @@ def unsent_experiments(home: Home) -> dict[str, str]:
 
 def delivered(home: Home) -> Iterator[tuple[Place, int]]:
     """The records with `dash_root=None` that have ended and are on their server, with their bytes."""
-    for root in _roots(home):
-        boxes = [(outbox, notes.marked(outbox, "prefix")) for outbox in notes.outboxes(root)]
+    for place, boxes in _records(home):
         with contextlib.suppress(LedgerError, OSError):
-            for prefix in list(reader.prefixes(root)):
-                place = record_paths.Place(root, prefix)
-                if any(prefix not in marked and _is_delivered(place, outbox) for outbox, marked in boxes):
-                    yield place, trees.size(place.record)
+            if any(place.prefix not in marked and _is_delivered(place, outbox) for outbox, marked in boxes):
+                yield place, trees.size(place.record)
 
 
 def undelivered(home: Home) -> Iterator[tuple[Place, str]]:
     """The records with `dash_root=None` that have ended and are not on their server yet, with its address."""
-    for root in _roots(home):
-        boxes = [(outbox, notes.marked(outbox, "prefix")) for outbox in notes.outboxes(root)]
+    for place, boxes in _records(home):
         with contextlib.suppress(LedgerError, OSError):
-            for prefix in list(reader.prefixes(root)):
-                place = record_paths.Place(root, prefix)
-                if not _is_over(place):
-                    continue
+            if _is_over(place):
                 for outbox, marked in boxes:
-                    if prefix in marked or not _is_delivered(place, outbox):
+                    if place.prefix in marked or not _is_delivered(place, outbox):
                         yield place, outbox.url
 
 
@@ -82,6 +75,15 @@ def _roots(home: Home) -> list[str]:
     with contextlib.suppress(OSError):
         return [f"{above}/{name}/{RECORDS}" for name in sorted(os.listdir(above))]  # noqa: PTH208 - it is text
     return []
+
+
+def _records(home: Home) -> Iterator[tuple[Place, list[tuple[markers.Outbox, frozenset[str]]]]]:
+    """The records with `dash_root=None`, each with its outboxes and the prefixes that had markers before."""
+    for root in _roots(home):
+        boxes = [(outbox, notes.marked(outbox, "prefix")) for outbox in notes.outboxes(root)]
+        with contextlib.suppress(LedgerError, OSError):
+            for prefix in list(reader.prefixes(root)):
+                yield record_paths.Place(root, prefix), boxes
 
 
 def _is_delivered(place: Place, outbox: markers.Outbox) -> bool:
