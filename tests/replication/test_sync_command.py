@@ -391,6 +391,7 @@ def test_a_run_without_a_server_is_as_without_the_argument(local: LocalRecords) 
     )
     assert code == 0, err
     assert local.differences(f"{local.prefix}/away") == []
+    shutil.rmtree(folder, ignore_errors=True)  # a sender that was started again ends
 
 
 def _folders(local: LocalRecords, name: str) -> list[str]:

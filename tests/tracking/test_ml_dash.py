@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -175,3 +176,4 @@ def test_a_server_that_is_away_changes_nothing_here(tmp_path: Path, monkeypatch:
     assert told.count("\n") == 1
     assert "exp sync" in told
     assert recorded(tmp_path, "alice/my-project/my-experiment").status == "COMPLETED"
+    shutil.rmtree(tmp_path / ".dash" / ".outbox", ignore_errors=True)  # its sender ends
