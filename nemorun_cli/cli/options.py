@@ -55,6 +55,14 @@ ServerRoot = Annotated[
         help="Collect what other machines send in this folder (default: serve this machine's own).",
     ),
 ]
+TokensRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="FOLDER",
+        help="The folder of the server, as for `exp serve` (default: the server of this machine's own).",
+    ),
+]
 Goal = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nemorun_cli.cli import completion, serving, token_view
-from nemorun_cli.cli.options import Json, ServerRoot
+from nemorun_cli.cli.options import Json, TokensRoot
 
 
 def command(
@@ -35,7 +35,7 @@ def command(
         typer.Option("--expires", metavar="DURATION", help="How long it is valid: 90d (default: forever)."),
     ] = None,
     name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What it is for.")] = "",
-    root: ServerRoot = None,
+    root: TokensRoot = None,
     is_json: Json = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the token alone.")] = False,
 ) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nemorun_cli.cli import serving, token_view
-from nemorun_cli.cli.options import Json, Quiet, ServerRoot
+from nemorun_cli.cli.options import Json, Quiet, TokensRoot
 
 
-def command(*, root: ServerRoot = None, is_json: Json = False, quiet: Quiet = False) -> None:
+def command(*, root: TokensRoot = None, is_json: Json = False, quiet: Quiet = False) -> None:
     """List the tokens of a server.
 
     Shows what each token allows and when it was last used. Tokens themselves are not stored.

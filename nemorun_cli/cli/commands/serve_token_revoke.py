@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nemorun_cli.cli import serving, token_view
-from nemorun_cli.cli.options import Json, Quiet, ServerRoot
+from nemorun_cli.cli.options import Json, Quiet, TokensRoot
 
 
 def command(
@@ -15,7 +15,7 @@ def command(
         list[str], typer.Argument(metavar="ID|USER", help="Ids of tokens, or users for all of theirs.")
     ],
     *,
-    root: ServerRoot = None,
+    root: TokensRoot = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
