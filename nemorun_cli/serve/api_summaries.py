@@ -31,11 +31,14 @@ _EXPERIMENT_VIEW: Final = "/v1/views/experiments/{owner}/{home}/{id}"
 _CONTROL: Final = "/v1/control/experiments/{owner}/{home}/{id}"
 _RECORD_CONTROL: Final = "/v1/control/records/{prefix:path}/.record"
 SUMMARIES: Final = {
-    "GET:/": ApiSummary("The page with the lists."),
-    "GET:/device": ApiSummary("The page on which a login is approved."),
-    "GET:/static/page.js": ApiSummary("The script of the pages."),
-    "GET:/static/page.css": ApiSummary("The style of the pages."),
-    "GET:/static/icon.svg": ApiSummary("The icon of the pages."),
+    "GET:/": ApiSummary("The page: its first view."),
+    "GET:/experiments": ApiSummary("The page: the list of experiments."),
+    "GET:/experiments/{rest:path}": ApiSummary("The page: an experiment."),
+    "GET:/records": ApiSummary("The page: the list of records."),
+    "GET:/records/{rest:path}": ApiSummary("The page: a record."),
+    "GET:/compare": ApiSummary("The page: records side by side."),
+    "GET:/device": ApiSummary("The page: to allow a login."),
+    "GET:/static/{name}": ApiSummary("A script, a style sheet or an image of the page."),
     "GET:/v1/hello": ApiSummary("The server's version, protocols, time and limits.", "hello"),
     "GET:/v1/openapi.json": ApiSummary("This description."),
     "GET:/v1/whoami": ApiSummary("The user of the token, and what it allows.", "whoami"),

@@ -1,17 +1,16 @@
-"""The pages: to sign in, to approve a login, and a list of records and experiments.
+"""The page: one document for all of its views, and the parts that it loads.
 
-They and their script are files of the package. They contain nothing that needs a token; their script asks for
-it, and sends it with each request.
+They contain nothing that needs a token; the page's script asks for it, and sends it with each request.
 """
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+from nemorun_cli import page
 from nemorun_cli.serve.endpoints import Endpoint
 from nemorun_cli.system import files
 
@@ -20,36 +19,72 @@ if TYPE_CHECKING:
 
     from nemorun_cli.serve.site import Site
 
-FOLDER: Final = Path(__file__).with_name("pages")
-PAGES: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/device": ("device.html", "text/html; charset=utf-8"),
-    "/static/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/static/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/static/icon.svg": ("icon.svg", "image/svg+xml"),
+VIEWS: Final = (
+    "/",
+    "/experiments",
+    "/experiments/{rest:path}",
+    "/records",
+    "/records/{rest:path}",
+    "/compare",
+    "/device",
+)
+"""The addresses that are views of the page; its script reads the rest of them."""
+DOCUMENT: Final = "index.html"
+KINDS: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".md": "text/plain; charset=utf-8",
 }
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+NOT_BUILT: Final = "The page is not built. In a clone: cd web && npm ci && npm run build\n"
 
 
 def endpoints(site: Site) -> list[Endpoint]:
-    """One endpoint for each file."""
+    """One endpoint for each view, and one for all parts."""
     del site
+    built = _Built()
     return [
-        Endpoint(path, ("GET", "HEAD"), _PageFile(files.read_bytes(FOLDER / name), kind).answer, needs=None)
-        for path, (name, kind) in PAGES.items()
+        *(Endpoint(path, ("GET", "HEAD"), built.document, needs=None) for path in VIEWS),
+        Endpoint("/static/{name}", ("GET", "HEAD"), built.part, needs=None),
     ]
 
 
-class _PageFile:
-    """A file of the pages, kept in memory."""
+class _Built:
+    """The built files, kept in memory."""
 
-    def __init__(self, content: bytes, kind: str) -> None:
+    def __init__(self) -> None:
+        found = page.STATIC.iterdir() if page.STATIC.is_dir() else ()
+        self._files = {
+            path.name: _BuiltFile(path.name, files.read_bytes(path)) for path in found if path.suffix in KINDS
+        }
+
+    async def document(self, request: Request) -> Response:
+        """The document of each view."""
+        if DOCUMENT not in self._files:
+            return PlainTextResponse(NOT_BUILT, 503)
+        return self._files[DOCUMENT].answer(request)
+
+    async def part(self, request: Request) -> Response:
+        """A script, a style sheet or an image."""
+        found = self._files.get(request.path_params["name"])
+        return found.answer(request) if found else PlainTextResponse("There is no such part.\n", 404)
+
+
+class _BuiltFile:
+    """One file."""
+
+    def __init__(self, name: str, content: bytes) -> None:
         self._content = content
-        self._kind = kind
+        self._kind = KINDS[name[name.rindex(".") :]]
         self._tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        has_hash = name.endswith((".js", ".css"))  # in its name: another content has another name
+        self._caching = FOR_EVER if has_hash else "no-cache"
 
-    async def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Response:
         """The file; nothing but its tag if the browser has it."""
-        headers = {"ETag": self._tag, "Cache-Control": "no-cache"}
+        headers = {"ETag": self._tag, "Cache-Control": self._caching}
         if request.headers.get("if-none-match") == self._tag:
             return Response(status_code=304, headers=headers)
         return Response(self._content, media_type=self._kind, headers=headers)

@@ -31,9 +31,8 @@ OPTIONS: Final = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser of a module: while Playwright runs, no test in this process can run a loop of asyncio."""
+def start() -> Iterator[Browser]:
+    """One browser: while Playwright runs, no test in this process can run a loop of asyncio."""
     if not shutil.which(PROGRAM) and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run([INSTALL, "browser"], check=True, timeout=INSTALL_WAIT)
     if not shutil.which(PROGRAM):
@@ -48,6 +47,9 @@ def browser() -> Iterator[Browser]:
             yield started
         finally:
             started.close()
+
+
+browser = pytest.fixture(scope="module")(start)
 
 
 @pytest.fixture

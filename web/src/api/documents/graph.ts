@@ -1,0 +1,121 @@
+// Generated from schemas/graph.schema.json by "npm run types".
+
+/**
+ * An experiment's id: its name, the Unix second of its creation, and a number if several were created in that second.
+ */
+export type Id = string
+/**
+ * The name of the experiment.
+ */
+export type ExperimentName = string
+/**
+ * The status of an experiment. INTERRUPTED: not finished, and nothing is running that could finish it.
+ */
+export type ExperimentStatus = ("RUNNING" | "COMPLETED" | "FAILED" | "CANCELLED" | "INTERRUPTED")
+/**
+ * The status of a task.
+ */
+export type TaskStatus = ("PENDING" | "SUBMITTED" | "RUNNING" | "UNKNOWN" | "SUCCEEDED" | "FAILED" | "CANCELLED" | "SKIPPED")
+
+/**
+ * What `exp graph --json` prints.
+ */
+export interface GraphDocument {
+/**
+ * The document type and its version; later releases may add fields.
+ */
+schema: "exp.graph/1"
+/**
+ * The experiment; null for a spec.
+ */
+id: (Id | null)
+name: ExperimentName
+/**
+ * Its status.
+ */
+status: (ExperimentStatus | null)
+/**
+ * Tasks and groups, each after its dependencies.
+ * 
+ * Items: A task, or a group with its members.
+ */
+nodes: {
+/**
+ * The id of the task or the group, or a key of something outside of the experiment.
+ */
+id: string
+/**
+ * What it is; external: another experiment, a task of it, or a job of Slurm, without members.
+ */
+kind: ("task" | "group" | "external")
+/**
+ * The ids of its tasks; for a task its own id.
+ */
+members: string[]
+/**
+ * The executors.
+ */
+executors: string[]
+/**
+ * Its status, for a group derived from its members; null for a spec.
+ */
+status: (TaskStatus | null)
+counts: Counts
+/**
+ * Its description in the spec.
+ */
+description: (string | null)
+}[]
+/**
+ * The dependencies.
+ * 
+ * Items: `to` depends on `from`.
+ */
+edges: {
+/**
+ * A node.
+ */
+from: string
+/**
+ * A node.
+ */
+to: string
+/**
+ * The dependency type; for a handler the outcome for which it runs.
+ */
+type: ("afterok" | "afterany" | "afternotok" | "on_success" | "on_failure" | "on_exit")
+}[]
+/**
+ * The groups.
+ * 
+ * Items: A group.
+ */
+groups: {
+/**
+ * Its id.
+ */
+id: string
+/**
+ * The ids of its members.
+ */
+members: string[]
+/**
+ * Whether the members are co-scheduled: all start at once or none.
+ */
+together: boolean
+/**
+ * Whether a failed member cancels the others.
+ */
+fail_fast: boolean
+/**
+ * When it ends: all (when all members have ended), any (with the first member that succeeds), or the id of the member with which it ends.
+ */
+until?: string
+}[]
+}
+/**
+ * The number of tasks by status; statuses without tasks are omitted.
+ */
+export interface Counts {
+[k: string]: number
+}

@@ -1,0 +1,349 @@
+// Generated from schemas/plan.schema.json by "npm run types".
+
+/**
+ * The name of the experiment.
+ */
+export type ExperimentName = string
+/**
+ * What to do about it.
+ */
+export type Hint = (string | null)
+/**
+ * The task's id; the id of a member begins with the id of its group.
+ */
+export type TaskId = string
+/**
+ * Its number in the order of the spec, from 0.
+ */
+export type TaskIndex = number
+/**
+ * The group that it is a member of.
+ */
+export type GroupOfTask = (string | null)
+/**
+ * The name of its executor in the spec.
+ */
+export type ExecutorName = string
+/**
+ * The type of its executor.
+ */
+export type ExecutorType = string
+/**
+ * The ids of the tasks it depends on; groups are expanded to their members.
+ */
+export type DependencyIds = string[]
+/**
+ * The outcome for which a handler runs.
+ */
+export type Handler = ("on_success" | "on_failure" | "on_exit" | null)
+
+/**
+ * What `exp run --dry-run --json` prints. Nothing was created.
+ */
+export interface PlanDocument {
+/**
+ * The document type and its version; later releases may add fields.
+ */
+schema: "exp.plan/1"
+/**
+ * The id that the experiment would get now.
+ */
+id: string
+name: ExperimentName
+/**
+ * The folder that it would get.
+ */
+directory: string
+/**
+ * The spec's `run` section with all its defaults.
+ */
+run: {
+
+}
+/**
+ * The params by name.
+ */
+params: {
+
+}
+/**
+ * The plugins that the spec uses; their changes are included in the tasks.
+ */
+plugins?: UsedPlugin[]
+/**
+ * The executors that tasks use.
+ */
+executors: UsedExecutor[]
+/**
+ * The content that packagers would ship.
+ */
+packages: Package[]
+/**
+ * What the spec probably does not mean: texts with the syntax of a shell that run without one, and variables that tasks do not inherit because they are secrets.
+ */
+warnings?: Warning[]
+/**
+ * The tasks, each after its dependencies.
+ * 
+ * Items: One task and its first attempt.
+ */
+tasks: {
+id: TaskId
+index: TaskIndex
+group: GroupOfTask
+/**
+ * What it runs.
+ */
+kind: ("script" | "inline" | "command" | "partial")
+executor: ExecutorName
+type: ExecutorType
+dependencies: DependencyIds
+/**
+ * What it depends on outside of the experiment, in words.
+ */
+external?: string[]
+/**
+ * The dependency type.
+ */
+dependency_type: ("afterok" | "afterany" | "afternotok")
+/**
+ * The condition under which it runs.
+ */
+when: (string | boolean | null)
+/**
+ * The exact command.
+ */
+argv: string[]
+/**
+ * The folder it runs in.
+ */
+workdir: string
+/**
+ * The environment variables set by the spec and `exp`; secrets are masked.
+ */
+env: {
+[k: string]: string
+}
+/**
+ * The inherited variables: all, none, or a list.
+ */
+env_inherit: (("all" | "none") | string[])
+/**
+ * The names of its secrets.
+ */
+secrets: string[]
+/**
+ * The text of its script; null for a file outside of the folder of the spec that is neither executable nor begins with #!.
+ */
+script: (string | null)
+/**
+ * The callable of a partial.
+ */
+call: ({
+target: string
+args: {
+
+}
+} | null)
+/**
+ * Seconds.
+ */
+timeout: (number | null)
+resources?: Resources
+/**
+ * When it is retried; times in seconds.
+ */
+retry: {
+/**
+ * The maximum number of retries.
+ */
+limit: number
+/**
+ * Seconds until the first retry.
+ */
+delay: number
+/**
+ * The factor for each further delay.
+ */
+backoff: number
+/**
+ * The maximum delay.
+ */
+max_delay: (number | null)
+/**
+ * The failures that are retried: exit codes or causes.
+ */
+on: (string | number)[]
+/**
+ * Patterns that cause a retry if they match the end of its output.
+ */
+log?: string[]
+}
+handler?: Handler
+/**
+ * JSON pointers to values that are filled in when its dependencies have finished.
+ */
+late: string[]
+/**
+ * The dependencies that its engine waits for; null if it is not queued early.
+ */
+queued_early: ({
+/**
+ * The tasks on which its job depends; it is queued as soon as they are submitted.
+ */
+behind: string[]
+/**
+ * The dependencies that the engine cannot wait for, which must finish before it is queued.
+ */
+after: string[]
+} | null)
+/**
+ * Details added by its executor.
+ */
+details: {
+
+}
+}[]
+}
+/**
+ * One use of a plugin.
+ */
+export interface UsedPlugin {
+/**
+ * Its name, or module:Class.
+ */
+uses: string
+/**
+ * The tasks that use it; null for the whole experiment.
+ */
+tasks: (string[] | null)
+/**
+ * Whether it receives events.
+ */
+hears: boolean
+}
+/**
+ * One executor.
+ */
+export interface UsedExecutor {
+/**
+ * Its name.
+ */
+name: string
+/**
+ * Its type.
+ */
+type: string
+/**
+ * Where it is defined: in the spec (or a file that it extends or includes), the project file, the user file, or built in.
+ */
+origin: ("built in" | "spec" | "project" | "user")
+/**
+ * The file that defines it.
+ */
+file: (string | null)
+}
+/**
+ * The content shipped by a packager, and its location.
+ */
+export interface Package {
+/**
+ * Its options.
+ */
+packager: {
+
+}
+/**
+ * SHA-256 of the list of its files and their hashes.
+ */
+hash: string
+/**
+ * The folder of the original content, which is never changed.
+ */
+store: string
+/**
+ * The experiment's own copy, in which its tasks run.
+ */
+folder: string
+/**
+ * The source folder, if the content comes from a single folder.
+ */
+root: (string | null)
+/**
+ * The path of the spec's folder within the content.
+ */
+place: (string | null)
+/**
+ * The path within the content where tasks run whose workdir is the spec's folder; null for `place`.
+ */
+start?: (string | null)
+/**
+ * The number of files.
+ */
+files: number
+/**
+ * The total size in bytes.
+ */
+bytes: number
+/**
+ * Facts reported by the packager, such as the commit.
+ */
+facts: {
+
+}
+/**
+ * The same as text for users.
+ */
+told: string
+/**
+ * Files that are not shipped, each with the reason.
+ */
+left_out: string[]
+/**
+ * The paths of task scripts within the content, which run from there.
+ */
+scripts: string[]
+}
+/**
+ * One warning, in the form of a problem.
+ */
+export interface Warning {
+/**
+ * The file as it was given, or the option that set the value.
+ */
+file: string
+/**
+ * From 1; null if the value is not from a file.
+ */
+line: (number | null)
+/**
+ * From 1; null if the value is not from a file.
+ */
+column: (number | null)
+/**
+ * The place in the spec.
+ */
+path: string
+/**
+ * What the text probably does not mean.
+ */
+message: string
+hint: Hint
+}
+/**
+ * The resources that it requests: cpus, memory in bytes, gpus.
+ */
+export interface Resources {
+/**
+ * A number of CPUs.
+ */
+cpus?: number
+/**
+ * Bytes of memory.
+ */
+memory?: number
+/**
+ * A number of GPUs.
+ */
+gpus?: number
+}

@@ -1,0 +1,421 @@
+// Generated from schemas/status.schema.json by "npm run types".
+
+/**
+ * An experiment's id: its name, the Unix second of its creation, and a number if several were created in that second.
+ */
+export type Id = string
+/**
+ * The value of `title` in the spec.
+ */
+export type ExperimentTitle = (string | null)
+/**
+ * The name of the experiment.
+ */
+export type ExperimentName = string
+/**
+ * The status of an experiment. INTERRUPTED: not finished, and nothing is running that could finish it.
+ */
+export type ExperimentStatus = ("RUNNING" | "COMPLETED" | "FAILED" | "CANCELLED" | "INTERRUPTED")
+/**
+ * The outcome of the tasks, once they have finished; handlers, which may still be running, do not change it.
+ */
+export type Outcome = ("COMPLETED" | "FAILED" | "CANCELLED" | null)
+/**
+ * The folder of the experiment.
+ */
+export type ExperimentDirectory = string
+/**
+ * From a server: the owner of its home.
+ */
+export type OwnerOfHome = string
+/**
+ * From a server: the name of its home; `here` is the home of the server's machine.
+ */
+export type NameOfHome = string
+/**
+ * The last report that a server has on it, if another machine runs it; null if it has ended or runs on the server's machine.
+ */
+export type Heard = ({
+/**
+ * Seconds, by the clock of the server.
+ */
+age: number
+/**
+ * The host that reported it.
+ */
+machine: (string | null)
+/**
+ * Seconds by which the clock of that host is ahead of the server's, if they differ by more than 5.
+ */
+skew: (number | null)
+} | null)
+/**
+ * When it was created.
+ */
+export type CreatedTime = (Time | null)
+/**
+ * A time in UTC, with milliseconds.
+ */
+export type Time = string
+/**
+ * Seconds since its first start in which a supervisor or a task ran, until its end or now; null before the start.
+ */
+export type ActiveOfExperiment = (number | null)
+/**
+ * Its notes, the oldest first.
+ * 
+ * Items: A note.
+ */
+export type Notes = {
+/**
+ * When it was added; empty if that is not known.
+ */
+time: string
+/**
+ * Who added it.
+ */
+by: string
+/**
+ * Its text.
+ */
+text: string
+}[]
+/**
+ * Why the backends of its live tasks were not asked, so that these tasks are UNKNOWN: this home did not create the experiment, and --observe was not given. Null if they were asked, or need not be.
+ */
+export type NotObserved = (string | null)
+/**
+ * How much of it, and of its records, has not arrived on the server that its spec names; null without a server.
+ */
+export type SyncOfExperiment = ({
+/**
+ * The address of the server.
+ */
+url: string
+/**
+ * The bytes that the server has not confirmed.
+ */
+pending: number
+/**
+ * When the server last confirmed anything.
+ */
+last: (string | null)
+/**
+ * Why nothing is sent now, if that is known.
+ */
+error: (string | null)
+} | null)
+/**
+ * The task's id; the id of a member begins with the id of its group.
+ */
+export type TaskId = string
+/**
+ * Its number in the order of the spec, from 0.
+ */
+export type TaskIndex = number
+/**
+ * The status of a task.
+ */
+export type TaskStatus = ("PENDING" | "SUBMITTED" | "RUNNING" | "UNKNOWN" | "SUCCEEDED" | "FAILED" | "CANCELLED" | "SKIPPED")
+/**
+ * The name of its executor in the spec.
+ */
+export type ExecutorName = string
+/**
+ * The type of its executor.
+ */
+export type ExecutorType = string
+/**
+ * The group that it is a member of.
+ */
+export type GroupOfTask = (string | null)
+/**
+ * The reason for the status, null if none exists: the values that this version knows. Readers must accept others.
+ */
+export type Reason = (ReasonWord | null)
+/**
+ * The reason: the values that this version knows. Readers must accept others.
+ */
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until")
+/**
+ * The same as text for users.
+ */
+export type Message = (string | null)
+/**
+ * Seconds from start to end, or until now.
+ */
+export type Duration = (number | null)
+/**
+ * Its duration without pauses of the experiment in which it did not run, such as after the loss of its host.
+ */
+export type ActiveOfTask = (number | null)
+/**
+ * The ids of the tasks it depends on; groups are expanded to their members.
+ */
+export type DependencyIds = string[]
+/**
+ * The outcome for which a handler runs.
+ */
+export type Handler = ("on_success" | "on_failure" | "on_exit" | null)
+/**
+ * The series of its rows.
+ */
+export type UnmatchedSeries = string
+/**
+ * The pattern.
+ */
+export type UnmatchedPattern = string
+/**
+ * It matched no line; it matched only texts that are no numbers, such as 0,5; or it was too slow and was given up.
+ */
+export type UnmatchedReason = ("never" | "text" | "slow")
+
+/**
+ * What `exp status --json` prints; with a TASK, `tasks` contains only the matching tasks.
+ */
+export interface StatusDocument {
+/**
+ * The document type and its version; later releases may add fields.
+ */
+schema: "exp.status/1"
+id: Id
+title?: ExperimentTitle
+name: ExperimentName
+status: ExperimentStatus
+outcome?: Outcome
+directory: ExperimentDirectory
+owner?: OwnerOfHome
+home?: NameOfHome
+heard?: Heard
+created: CreatedTime
+/**
+ * When a supervisor first started it.
+ */
+started: (Time | null)
+/**
+ * When it ended; null before that.
+ */
+ended: (Time | null)
+active?: ActiveOfExperiment
+/**
+ * The value of --key.
+ */
+key: (string | null)
+/**
+ * Where it is tracked.
+ */
+prefix: (string | null)
+/**
+ * Its description in the spec.
+ */
+description: (string | null)
+/**
+ * The tags of the spec, as `exp tag` changed them.
+ */
+tags: string[]
+notes?: Notes
+/**
+ * The value of `bindrs` in the spec.
+ */
+bindrs: string[]
+not_observed: NotObserved
+sync?: SyncOfExperiment
+supervisor: Supervisor
+counts: Counts
+/**
+ * The tasks with a matrix.
+ */
+sweeps?: Sweep[]
+/**
+ * The tasks in the order of the spec.
+ */
+tasks: Task[]
+}
+/**
+ * The supervisor process of the experiment.
+ */
+export interface Supervisor {
+/**
+ * The state of the supervisor: alive; `gone` (terminated before the experiment finished); ended; elsewhere (on another host, which is not contacted).
+ */
+state: ("alive" | "gone" | "ended" | "elsewhere")
+/**
+ * The process id of the supervisor.
+ */
+pid: (number | null)
+/**
+ * The host of the supervisor.
+ */
+host: (string | null)
+/**
+ * Why the supervisor cannot write the ledger, while it cannot: it then starts and records nothing, and tries again.
+ */
+problem: (string | null)
+/**
+ * Whether a supervisor that is alive responds: false if it is stopped, in a frozen cgroup, or has not read a request for some seconds; null if none is alive, or this cannot be known on this host.
+ */
+responding?: (boolean | null)
+}
+/**
+ * The number of tasks by status; statuses without tasks are omitted.
+ */
+export interface Counts {
+[k: string]: number
+}
+/**
+ * The progress of a task with a matrix.
+ */
+export interface Sweep {
+/**
+ * The task, which is the group of its members.
+ */
+id: string
+/**
+ * The axes of its matrix.
+ */
+axes: string[]
+/**
+ * The number of its members.
+ */
+members: number
+counts: Counts
+/**
+ * The estimated remaining seconds, from the durations so far and the number of members that run at once; null if unknown.
+ */
+seconds_left: (number | null)
+}
+/**
+ * One task.
+ */
+export interface Task {
+id: TaskId
+index: TaskIndex
+status: TaskStatus
+executor: ExecutorName
+type: ExecutorType
+/**
+ * Its id in the engine: a pid, a container, a Slurm job.
+ */
+job_id: (string | null)
+/**
+ * The folder of its latest attempt, with log, exit.json and outputs; null before the first attempt.
+ */
+directory: (string | null)
+/**
+ * The current or next attempt, from 1.
+ */
+attempt: number
+/**
+ * The exit code; null if none exists or it is unknown; 128+n if signal n terminated it.
+ */
+exit_code: (number | null)
+group: GroupOfTask
+reason: Reason
+message: Message
+/**
+ * When the experiment was created.
+ */
+created: (Time | null)
+/**
+ * When its latest attempt started.
+ */
+started: (Time | null)
+/**
+ * When its latest attempt ended.
+ */
+ended: (Time | null)
+duration: Duration
+active?: ActiveOfTask
+dependencies: DependencyIds
+/**
+ * What it depends on outside of the experiment.
+ */
+external?: External[]
+/**
+ * The outputs of its latest attempt, from $EXP_OUTPUT.
+ */
+outputs: {
+
+}
+/**
+ * The source of this status.
+ */
+evidence: (string | null)
+handler?: Handler
+/**
+ * Its matrix values; empty for a task without a matrix.
+ */
+matrix?: {
+[k: string]: string | number | boolean
+}
+resources?: Resources
+/**
+ * The resource usage of its latest attempt: peak memory in bytes, CPU time in seconds, peak GPU memory in bytes; each only if it was measured. Null if not measured.
+ */
+usage?: (Usage | null)
+/**
+ * The patterns of its `metrics` that matched nothing in any attempt that ended, or that were given up.
+ * 
+ * Items: One pattern.
+ */
+unmatched_metrics?: {
+series: UnmatchedSeries
+pattern: UnmatchedPattern
+reason: UnmatchedReason
+}[]
+}
+/**
+ * Another experiment, a task or group of it, or a job of Slurm.
+ */
+export interface External {
+/**
+ * The id of the experiment.
+ */
+experiment: (string | null)
+/**
+ * The task or group of it; null for the whole.
+ */
+task: (string | null)
+/**
+ * The id of the job.
+ */
+slurm_job: (string | null)
+/**
+ * How it ended: SUCCEEDED, FAILED, CANCELLED, SKIPPED, or UNKNOWN if that is not known any more; null before that is recorded.
+ */
+status: (string | null)
+}
+/**
+ * The resources that it requests: cpus, memory in bytes, gpus.
+ */
+export interface Resources {
+/**
+ * A number of CPUs.
+ */
+cpus?: number
+/**
+ * Bytes of memory.
+ */
+memory?: number
+/**
+ * A number of GPUs.
+ */
+gpus?: number
+}
+/**
+ * The resource usage of an attempt; each only if it was measured.
+ */
+export interface Usage {
+/**
+ * Peak memory in bytes; for local tasks that of the largest process.
+ */
+memory?: number
+/**
+ * CPU time of all its processes, in seconds.
+ */
+cpu?: number
+/**
+ * The most memory in use on its GPUs together, in bytes, in samples of nvidia-smi while it ran.
+ */
+gpu_memory?: number
+}

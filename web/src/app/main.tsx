@@ -1,0 +1,7 @@
+import { render } from "preact";
+import "../ui/tokens.css";
+import "../ui/base.css";
+import { App } from "./App";
+
+const page = document.getElementById("page");
+if (page) render(<App />, page);

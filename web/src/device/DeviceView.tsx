@@ -1,0 +1,3 @@
+export function DeviceView() {
+  return <h1>Allow a login</h1>;
+}
