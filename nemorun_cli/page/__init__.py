@@ -1,4 +1,4 @@
-"""The page as it is built from the sources in `web/`: files that the server and reports hand out as they are."""
+"""The page as it is built from the sources in `web/`: files that are handed out as they are."""
 
 from __future__ import annotations
 
