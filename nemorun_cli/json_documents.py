@@ -703,6 +703,15 @@ class HeardFields(TypedDict):
     skew: float | None
 
 
+class ListExperimentFailureFields(TypedDict):
+    """From a server: the task that failed first; null if none has."""
+
+    task: str
+    exit_code: int | None
+    reason: str | None
+    message: str | None
+
+
 class ListExperimentFields(TypedDict):
     """One experiment."""
 
@@ -720,6 +729,11 @@ class ListExperimentFields(TypedDict):
     owner: NotRequired[str]
     home: NotRequired[str]
     heard: NotRequired[HeardFields | None]
+    description: NotRequired[str | None]
+    executors: NotRequired[list[str]]
+    failure: NotRequired[ListExperimentFailureFields | None]
+    seconds_left: NotRequired[float | None]
+    cancelled_by: NotRequired[str | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
     not_observed: NotRequired[str | None]
@@ -741,6 +755,9 @@ class ListDocument(TypedDict):
     schema: Literal["exp.list/1"]
     total: NotRequired[int]
     counts: NotRequired[dict[str, int]]
+    statuses: NotRequired[dict[str, int]]
+    offset: NotRequired[int]
+    previous: NotRequired[str | None]
     next: NotRequired[str | None]
     experiments: list[ListExperimentFields]
     foreign: NotRequired[list[ListForeignFields]]
@@ -1100,6 +1117,9 @@ class RecordsDocument(TypedDict):
     schema: Literal["exp.records/1"]
     total: NotRequired[int]
     counts: NotRequired[dict[str, int]]
+    statuses: NotRequired[dict[str, int]]
+    offset: NotRequired[int]
+    previous: NotRequired[str | None]
     next: NotRequired[str | None]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]

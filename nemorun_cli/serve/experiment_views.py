@@ -54,6 +54,8 @@ LIST: Final = PagedTable(
         "status": "status",
         "name": "name",
         "owner": "owner",
+        "executor": "executors",
+        "duration": "active",
     },
     identity=("id", "owner", "home"),
 )
@@ -112,18 +114,21 @@ async def _experiments(request: Request) -> Response:
     """A page of the experiments, `exp.list/1`."""
     given = QueryParameters(
         request,
-        ("name", "status", "tag", "owner", "home", "text", "since", "sort", "limit", "cursor"),
+        ("name", "status", "tag", "owner", "home", "executor", "text", "since", "sort", "limit", "cursor"),
     )
     judge = judge_of(request)
     chosen = Conditions()
     statuses = listing.statuses(given.all("status"), option="status")
-    for column, values in (("status", statuses), ("owner", given.all("owner")), ("home", given.all("home"))):
+    for column, values in (("owner", given.all("owner")), ("home", given.all("home"))):
         if values:
             chosen.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
     if names := given.few("name"):
         chosen.add(" OR ".join(["matches(name, ?)"] * len(names)), *names)
     for tag in given.few("tag"):
         chosen.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
+    if executors := given.few("executor"):
+        marks = [f"{SEPARATOR}{executor}{SEPARATOR}" for executor in executors]
+        chosen.add(" OR ".join(["instr(executors, ?)"] * len(marks)), *marks)
     if text := given.text("text"):
         chosen.add("instr(searched, ?)", text.lower())
     if since := given.text("since"):
@@ -137,11 +142,12 @@ async def _experiments(request: Request) -> Response:
             index.cache,
             chosen,
             sort=given.text("sort") or "-created",
+            statuses=statuses,
             limit=limit,
             cursor=given.text("cursor"),
             judge=judge,
         )
-        tail = json.dumps({"total": page.total, "counts": page.counts, "next": page.next})[1:]
+        tail = json.dumps(page.to_json())[1:]
         listed = ",".join(_with_heard(request, entry) for entry in page.entries)
         return f'{{"schema":"{listing.LIST_FORMAT}","experiments":[{listed}],{tail}'.encode("ascii")
 
