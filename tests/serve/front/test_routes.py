@@ -67,6 +67,7 @@ read     GET            /v1/views/experiments
 read     GET            /v1/views/experiments/{owner}/{home}/{id}
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/diff
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/events
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/files
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/graph
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/log
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
