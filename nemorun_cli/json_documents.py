@@ -1522,6 +1522,42 @@ class TagDocument(TypedDict):
     removed: list[str]
 
 
+class TimelineTaskAttemptFields(TypedDict):
+    """A submitted attempt."""
+
+    attempt: int
+    status: TaskStatusValue
+    waits_since: str | None
+    submitted: str | None
+    started: str | None
+    ended: str | None
+
+
+class TimelineTaskFields(TypedDict):
+    """One task."""
+
+    id: str
+    waits_since: str | None
+    error: str | None
+    attempts: list[TimelineTaskAttemptFields]
+
+
+class TimelineDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/timeline` answers."""
+
+    schema: Literal["exp.timeline/1"]
+    id: str
+    seen: str
+    created_by: str | None
+    host: str | None
+    rerun_of: str | None
+    revision: int
+    max_parallel: int | None
+    events: int
+    records: int
+    tasks: list[TimelineTaskFields]
+
+
 class TokenTokenFields(TypedDict):
     """A token."""
 

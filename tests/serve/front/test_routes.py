@@ -73,6 +73,7 @@ read     GET            /v1/views/experiments/{owner}/{home}/{id}/log
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/spec
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/status
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/timeline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/why
 read     GET            /v1/views/records
 read     GET            /v1/views/records/{prefix:path}/.record
