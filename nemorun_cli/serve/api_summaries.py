@@ -94,6 +94,12 @@ SUMMARIES: Final = {
     f"GET:{_EXPERIMENT_VIEW}/diff": ApiSummary("The differences between two experiments.", "diff"),
     f"GET:{_EXPERIMENT_VIEW}/spec": ApiSummary("The spec of an experiment, where it was sent.", "spec"),
     f"GET:{_EXPERIMENT_VIEW}/log": ApiSummary("The log of an attempt, or a range of it."),
+    f"GET:{_EXPERIMENT_VIEW}/log/outline": ApiSummary(
+        "The lines of a log, the one that explains a failure, and how the attempt ended.", "log-outline"
+    ),
+    f"GET:{_EXPERIMENT_VIEW}/log/find": ApiSummary(
+        "How often a text occurs in a log, and in which lines.", "log-matches"
+    ),
     f"POST:{_CONTROL}/cancel": ApiSummary(
         "Cancel an experiment of this machine, or some of its tasks.", "cancel", ("control",)
     ),
