@@ -773,6 +773,67 @@ class LiveDocument(TypedDict):
     errors: dict[str, str]
 
 
+class LogMatchesMatcheFields(TypedDict):
+    """One match."""
+
+    line: int
+    offset: int
+
+
+class LogMatchesDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/log/find` answers."""
+
+    schema: Literal["exp.log-matches/1"]
+    task: str
+    attempt: int
+    stream: Literal["log", "stderr", "backend-output"]
+    size: int
+    count: int
+    first: int
+    matches: list[LogMatchesMatcheFields]
+
+
+class LogOutlineStreamFields(TypedDict):
+    """One log."""
+
+    name: Literal["log", "stderr", "backend-output"]
+    size: int
+
+
+class LogOutlineMarkFields(TypedDict):
+    """One of them."""
+
+    offset: int
+    line: int
+
+
+class LogOutlineErrorFields(TypedDict):
+    """The line that most likely explains a failure, else the end of the last traceback; null without one."""
+
+    line: int
+    offset: int
+    text: str
+
+
+class LogOutlineDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/log/outline` answers."""
+
+    schema: Literal["exp.log-outline/1"]
+    task: str
+    attempt: int
+    stream: Literal["log", "stderr", "backend-output"]
+    streams: list[LogOutlineStreamFields]
+    size: int
+    lines: int
+    marks: list[LogOutlineMarkFields]
+    error: LogOutlineErrorFields | None
+    over: bool
+    status: str | None
+    exit_code: int | None
+    started: str | None
+    ended: str | None
+
+
 class LogsDocument(TypedDict):
     """One line of `exp logs --json`."""
 

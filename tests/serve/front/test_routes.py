@@ -70,6 +70,8 @@ read     GET            /v1/views/experiments/{owner}/{home}/{id}/events
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/files
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/graph
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/log
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/find
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/outline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/spec
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/status
