@@ -279,6 +279,68 @@ CurveDocument = TypedDict(
 )
 
 
+class CurvesRecordCurveFields(TypedDict):
+    """One curve; its columns have an entry for each point."""
+
+    key: str
+    series: str | None
+    field: str
+    x: list[float | Literal["Infinity", "-Infinity"] | None]
+    min: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    max: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    last: list[float | Literal["Infinity", "-Infinity"] | None]
+    nan: list[int] | None
+    sampled: bool
+    total: int
+    numbered: bool
+    position: dict[str, list[int]]
+
+
+class CurvesRecordFields(TypedDict):
+    """One record."""
+
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    root: str
+    name: str
+    begin: float
+    ended: float | None
+    attempts: list[int]
+    params: NotRequired[dict[str, Any]]
+    metrics: NotRequired[list[str]]
+    curves: list[CurvesRecordCurveFields]
+
+
+class CurvesKeyFields(TypedDict):
+    """One metric."""
+
+    key: str
+    series: str | None
+    field: str
+    records: int
+
+
+# What `POST /v1/views/curves` answers.
+CurvesDocument = TypedDict(
+    "CurvesDocument",
+    {
+        "schema": Literal["exp.curves/1"],
+        "axis": Literal["step", "epoch", "time", "relative"],
+        "from": float | None,
+        "to": float | None,
+        "points": int,
+        "attempts": int | str | None,
+        "records": list[CurvesRecordFields],
+        "keys": NotRequired[list[CurvesKeyFields]],
+        "left_out": int,
+        "problems": list[str],
+    },
+)
+
+
 class SideFields(TypedDict):
     """One experiment."""
 

@@ -81,6 +81,7 @@ SUMMARIES: Final = {
     f"POST:{_VIEW}/contents/{{checksum}}/link": ApiSummary(
         "A link to a content, valid for a minute.", "link"
     ),
+    "POST:/v1/views/curves": ApiSummary("Curves of many records, and what distinguishes these.", "curves"),
     "GET:/v1/views/compare": ApiSummary("A table of runs with their params and metrics.", "compare"),
     "GET:/v1/views/experiments": ApiSummary("A page of the experiments.", "list"),
     f"GET:{_EXPERIMENT_VIEW}": ApiSummary("One experiment.", "status"),

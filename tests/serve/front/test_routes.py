@@ -94,6 +94,7 @@ read     POST           /v1/device/deny
 read     POST           /v1/device/find
 read     POST           /v1/link
 read     POST           /v1/live/{stream}
+read     POST           /v1/views/curves
 read     POST           /v1/views/records/{prefix:path}/.record/contents/{checksum}/link
 write    DELETE         /api/projects/{id}
 write    DELETE         /v1/experiments/{owner}/{home}/{experiment_id}
