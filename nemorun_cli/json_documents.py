@@ -480,6 +480,7 @@ class FilesFileFields(TypedDict):
     status: RecordStatusValue
     name: str
     version: int
+    root: NotRequired[str]
     here: NotRequired[bool]
     bytes: int
     type: str
@@ -1034,6 +1035,7 @@ class RecordLogDocument(TypedDict):
     task: str | None
     status: RecordStatusValue
     lines: list[RecordLogLineFields]
+    total: NotRequired[int]
 
 
 class RecordViewTornFields(TypedDict):
@@ -1041,6 +1043,37 @@ class RecordViewTornFields(TypedDict):
 
     path: str
     bytes: int
+
+
+class RecordViewCountsFields(TypedDict):
+    """How much it has."""
+
+    params: int
+    metrics: int
+    logs: int
+    files: int
+    tracks: int
+
+
+class RecordViewNotHereFields(TypedDict):
+    """The contents of the latest versions of its files that have not arrived."""
+
+    files: int
+    bytes: int
+
+
+class RecordViewElsewhereFields(TypedDict):
+    """One."""
+
+    root: str
+    dash_root: str
+
+
+class RecordViewOtherFields(TypedDict):
+    """One."""
+
+    series: str | None
+    field: str
 
 
 class RecordViewDocument(TypedDict):
@@ -1054,6 +1087,10 @@ class RecordViewDocument(TypedDict):
     tracks: list[str]
     bytes: int
     torn: list[RecordViewTornFields]
+    counts: NotRequired[RecordViewCountsFields]
+    not_here: NotRequired[RecordViewNotHereFields]
+    elsewhere: NotRequired[list[RecordViewElsewhereFields]]
+    others: NotRequired[list[RecordViewOtherFields]]
 
 
 class RecordsUnreadableFields(TypedDict):
@@ -1521,6 +1558,9 @@ class TracksDocument(TypedDict):
     topic: str | None
     count: int | None
     entries: list[dict[str, Any]] | None
+    columns: NotRequired[list[str] | None]
+    first: NotRequired[float | None]
+    last: NotRequired[float | None]
 
 
 class ValidateEngineFields(TypedDict):

@@ -63,12 +63,14 @@ _RECORD_VIEWS: Final[dict[str, dict[str, Schema]]] = {
         **_ATTEMPTS,
     },
     "/contents/{checksum}": {"inline": _FLAG, **_SIGNATURE},
+    "/contents/{checksum}/link": {},
 }
 _EXPERIMENT_VIEWS: Final[dict[str, dict[str, Schema]]] = {
     "/events": {"after": _integer(0), "limit": _integer(1)},
     "/why": {"task": _several(_TEXT)},
     "/diff": {"with": _TEXT},
     "/spec": {"revision": _integer(0)},
+    "/files": {"task": _TEXT, "name": _TEXT},
     "/log": {
         "task": _TEXT,
         "attempt": _integer(1),

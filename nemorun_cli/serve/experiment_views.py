@@ -15,13 +15,14 @@ from nemorun_cli.serve import attempt_logs, forged_content
 from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
-from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
+from nemorun_cli.serve.experiment_access import Found, experiment_at, experiments_to_compare, place_of
 from nemorun_cli.serve.heard import reports_of
 from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.index import index_of
 from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
 from nemorun_cli.serve.index.record_index import SEPARATOR
 from nemorun_cli.serve.record_access import judge_of
+from nemorun_cli.serve.record_documents import files_of
 from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.storage import ledger
 from nemorun_cli.system.files import RefusedFileError
@@ -73,6 +74,7 @@ def endpoints(site: Site) -> list[Endpoint]:
         "/why": (_why, ("task",)),
         "/diff": (_diff, ("with",)),
         "/spec": (_spec, ("revision",)),
+        "/files": (_files, ("task", "name")),
     }
     return [
         Endpoint(EXPERIMENTS, ("GET",), _experiments, needs=Scope.READ),
@@ -262,6 +264,13 @@ def _spec(request: Request, index: Index, found: Found, given: QueryParameters) 
         "missing": missing,
         "resolved": snapshot.spec.to_json() if number == latest else None,
     }
+
+
+def _files(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
+    """The files that its tasks saved, `exp.files/1`."""
+    sources = experiments_to_compare(request, index, ["/".join(found.place)], task=given.text("task"))
+    records = [record for source in sources for run in source.runs(report=lambda _: None) for record in run]
+    return files_of(records, name=given.text("name"))
 
 
 async def _log(request: Request) -> Response:

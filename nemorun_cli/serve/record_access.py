@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,6 +92,16 @@ def record_at(index: Index, prefix: str, root: str | None = None) -> Record:
         if record is not None:
             return record
     raise no_record(prefix)
+
+
+def records_at(index: Index, prefix: str, *, but: str) -> list[Record]:
+    """The readable records with a prefix in the folders of records other than one."""
+    found = []
+    for folder in index.roots():
+        with contextlib.suppress(OSError, LedgerError):
+            if str(folder) != but and (record := reader.record(folder, prefix)) is not None:
+                found.append(record)
+    return found
 
 
 def whole_record(request: Request, index: Index, root: str | None, *, after: str = VIEWS) -> TargetRecord:

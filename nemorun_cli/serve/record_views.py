@@ -27,6 +27,7 @@ from nemorun_cli.serve.index.record_index import UNREADABLE
 from nemorun_cli.serve.record_access import (
     IndexedRecords,
     judge_of,
+    records_at,
     whole_record,
 )
 from nemorun_cli.serve.record_access import conditions as record_conditions
@@ -190,8 +191,9 @@ def _attempts(given: QueryParameters) -> Attempts:
 
 def _record(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
     """A record: its entry, series, tracks and size."""
-    del index, given
-    return views.record(chosen, reports_of(request))
+    del given
+    elsewhere = records_at(index, chosen.record.prefix, but=chosen.record.root)
+    return {**views.record(chosen, reports_of(request)), **views.amounts(index, chosen, elsewhere)}
 
 
 def _params(request: Request, index: Index, chosen: TargetRecord, given: QueryParameters) -> dict[str, Any]:
@@ -295,10 +297,11 @@ async def _content(request: Request) -> Response:
 
 async def _link(request: Request) -> Response:
     """A link to a content that needs no header, valid for a minute."""
+    given = QueryParameters(request, ("root",))
 
     def work() -> Response:
         path = request.scope["raw_path"].partition(b"?")[0].decode("ascii")
-        whole_record(request, index_of(request), None)
+        whole_record(request, index_of(request), given.text("root"))
         signed = request.app.state.access.sessions.sign(path.removesuffix("/link"), request.state.caller)
         return json_answer(request, {"schema": "exp.link/1", "href": signed})
 

@@ -185,6 +185,11 @@ def test_other_documents_of_a_record(alice: Reader) -> None:
     assert len(alice.json(view(prefix, "/environment"))["openings"]) == 2
     assert [opening["attempt"] for opening in alice.json(view(prefix, "/openings"))["openings"]] == [1, 2]
     assert len(alice.json(view(prefix, "/files?versions=1"))["files"]) == 2
+    assert record["counts"] == {"params": 2, "metrics": 3, "logs": 2, "files": 1, "tracks": 1}
+    assert (record["others"], record["not_here"]) == ([], {"files": 0, "bytes": 0})
+    assert alice.json(view(prefix, "/logs?last=1"))["total"] == 2
+    track = alice.json(view(prefix, "/tracks?topic=robot/position&last=1"))
+    assert (track["columns"], track["first"] < track["last"]) == (["x"], True)
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,35 @@
-// The present time, for ages and durations that grow; it stands still in a tab that nobody sees.
+// The time for ages and durations that are seen.
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 
-const SECOND = 1_000;
+const TICK = 1_000;
 
-/** Milliseconds since 1970, once a second while something on the page shows it. */
-export const now = signal(Date.now());
-
-let shown = 0;
 let timer: ReturnType<typeof setInterval> | undefined;
 
-function tick() {
+function follow(): void {
+  clearInterval(timer);
+  timer = undefined;
+  if (!isSeen || document.visibilityState === "hidden") return;
   now.value = Date.now();
+  timer = setInterval(() => {
+    now.value = Date.now();
+  }, TICK);
 }
 
-function turn() {
-  const isWanted = shown > 0 && !document.hidden;
-  if (isWanted && timer === undefined) {
-    tick();
-    timer = setInterval(tick, SECOND);
-  } else if (!isWanted && timer !== undefined) {
-    clearInterval(timer);
-    timer = undefined;
-  }
-}
+let isSeen = false;
 
-/** Keeps the clock running while a component that reads `now` is shown. */
-export function useClock(isWanted = true): void {
-  useEffect(() => {
-    if (!isWanted) return;
-    shown += 1;
-    document.addEventListener("visibilitychange", turn);
-    turn();
-    return () => {
-      shown -= 1;
-      turn();
-    };
-  }, [isWanted]);
-}
+/**
+ * Milliseconds since 1970. A component that reads it is drawn once a second while its tab is seen; so read it
+ * in the smallest component, as `<Age time={…} />` does, and not at all for what has ended.
+ */
+export const now = signal(Date.now(), {
+  watched() {
+    if (!isSeen) document.addEventListener("visibilitychange", follow);
+    isSeen = true;
+    follow();
+  },
+  unwatched() {
+    document.removeEventListener("visibilitychange", follow);
+    isSeen = false;
+    follow();
+  },
+});
