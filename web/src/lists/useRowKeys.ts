@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useKeys } from "../app/keys";
 
 export interface RowKeys {
   /** The rows in their order. */
@@ -9,42 +9,40 @@ export interface RowKeys {
   onMark(id: string): void;
 }
 
-const FIELDS = "input, textarea, select, [contenteditable], dialog";
-const CONTROLS = `${FIELDS}, a, button, summary`;
+const GROUP = "Lists and tables";
 
-/** Moves through the rows of a list: `j k` and arrows, Home and End, Enter opens, `x` marks. */
-export function useRowKeys(keys: RowKeys): void {
-  const latest = useRef(keys);
-  latest.current = keys;
-  useEffect(() => {
-    const press = (event: KeyboardEvent) => {
-      const target = event.target instanceof Element ? event.target : null;
-      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (document.querySelector("dialog[open]") || target?.closest(FIELDS)) return;
-      const isInTable = target?.closest("table") !== null && target !== null;
-      const { ids, picked, onPick, onOpen, onMark } = latest.current;
-      const at = picked === null ? -1 : ids.indexOf(picked);
-      const move = (to: number) => {
-        const id = ids[Math.max(0, Math.min(ids.length - 1, to))];
-        if (id === undefined) return;
-        event.preventDefault();
-        onPick(id);
-      };
-      const present = ids[at];
-      if (event.key === "j" || (event.key === "ArrowDown" && isInTable)) move(at + 1);
-      else if (event.key === "k" || (event.key === "ArrowUp" && isInTable)) move(at < 0 ? 0 : at - 1);
-      else if (event.key === "Home" && isInTable) move(0);
-      else if (event.key === "End" && isInTable) move(ids.length - 1);
-      else if (event.key === "x" && present !== undefined) onMark(present);
-      else if (event.key === "Enter" && present !== undefined && !target?.closest(CONTROLS)) onOpen(present);
-    };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
-  }, []);
+/** Moves through the rows of a list: `j k` and, in its table, arrows; Enter opens, `x` marks. */
+export function useRowKeys({ ids, picked, onPick, onOpen, onMark }: RowKeys): void {
+  const at = picked === null ? -1 : ids.indexOf(picked);
+  const move = (to: number) => {
+    const id = ids[Math.max(0, Math.min(ids.length - 1, to))];
+    if (id === undefined) return false;
+    onPick(id);
+    focusRow(id);
+    return true;
+  };
+  const inTable = (act: () => boolean) => (event: KeyboardEvent) =>
+    event.target instanceof Element && event.target.closest("table") ? act() : false;
+  const present = (act: (id: string) => void) => {
+    const id = ids[at];
+    if (id === undefined) return false;
+    act(id);
+    return true;
+  };
+  useKeys([
+    { keys: "j", label: "next row", group: GROUP, run: () => move(at + 1) },
+    { keys: "k", label: "row before", group: GROUP, run: () => move(Math.max(0, at - 1)) },
+    { keys: "Enter", label: "open the row", group: GROUP, run: () => present(onOpen) },
+    { keys: "x", label: "mark the row for Compare", group: GROUP, run: () => present(onMark) },
+    { keys: "ArrowDown", group: GROUP, run: inTable(() => move(at + 1)) },
+    { keys: "ArrowUp", group: GROUP, run: inTable(() => move(Math.max(0, at - 1))) },
+    { keys: "Home", group: GROUP, run: inTable(() => move(0)) },
+    { keys: "End", group: GROUP, run: inTable(() => move(ids.length - 1)) },
+  ]);
 }
 
 /** Puts the focus on the link of a row, and the row on the screen. */
-export function focusRow(id: string): void {
+function focusRow(id: string): void {
   const row = document.querySelector(`tr[data-row="${CSS.escape(id)}"]`);
   row?.querySelector<HTMLElement>("a")?.focus({ preventScroll: true });
   row?.scrollIntoView({ block: "nearest" });
