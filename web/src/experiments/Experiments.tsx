@@ -6,14 +6,14 @@ import { navigate, route, withQuery } from "../app/route";
 import { command, conditionsOf, type FilterWord } from "../lists/conditions";
 import { dayOf, yesterday } from "../lists/days";
 import { ListFrame } from "../lists/ListFrame";
+import { marked, toggleMark } from "../lists/marks";
 import { SortHead, sortOf, sortText } from "../lists/SortHead";
 import { useRowKeys } from "../lists/useRowKeys";
-import { marked, toggleMark } from "../lists/marks";
 import { useWide } from "../lists/useWide";
-import { Part } from "../ui/Part";
 import { ErrorNote } from "../ui/ErrorNote";
-import { ExperimentRow, rowId } from "./ExperimentRow";
+import { Part } from "../ui/Part";
 import { NoExperiments, NoneMatches } from "./Empty";
+import { ExperimentRow, rowId } from "./ExperimentRow";
 import { type Entry, headline } from "./note";
 import "./Experiments.css";
 
@@ -82,15 +82,19 @@ export function Experiments() {
         <NoneMatches words={words} conditions={conditions} options={OPTIONS} />
       ) : (
         <table class="experiments">
+          <colgroup>
+            <col class="column-mark" />
+            <col class="column-word" />
+          </colgroup>
           <thead>
             <tr>
-              <SortHead word="status" sort={sort} start={SORT} colSpan={2}>
+              <SortHead word="status" sort={sort} start={SORT} colSpan={2} class="column-status">
                 Status
               </SortHead>
               <SortHead word="name" sort={sort} start={SORT}>
                 Experiment
               </SortHead>
-              <th>Tasks</th>
+              <th class="column-tasks">Tasks</th>
               <SortHead word="owner" sort={sort} start={SORT} class="column-owner">
                 Owner
               </SortHead>

@@ -23,7 +23,11 @@ export function PageRange({ offset, shown, total }: Pick<PagerProps, "offset" | 
 }
 
 /** The links to the pages beside this one. */
-export function Pager({ previous, next, words: [before, after] }: Pick<PagerProps, "previous" | "next" | "words">) {
+export function Pager({
+  previous,
+  next,
+  words: [before, after],
+}: Pick<PagerProps, "previous" | "next" | "words">) {
   return (
     <nav class="pager" aria-label="Pages">
       <Way cursor={previous} label={before} isBack />

@@ -7,10 +7,7 @@ export function sortOf(query: URLSearchParams, start: string): string {
 }
 
 /** The order in words, from the ascending and the descending one of each. */
-export function sortText(
-  sort: string,
-  texts: Readonly<Record<string, readonly [string, string]>>,
-): string {
+export function sortText(sort: string, texts: Readonly<Record<string, readonly [string, string]>>): string {
   const isReversed = sort.startsWith("-");
   return texts[isReversed ? sort.slice(1) : sort]?.[isReversed ? 1 : 0] ?? "";
 }

@@ -22,7 +22,10 @@ export function StatusSegments({ statuses, counts, picked }: SegmentsProps) {
       {shown.map((status) => (
         <a
           key={status}
-          href={withQuery({ status: picked.length === 1 && picked[0] === status ? null : status, cursor: null })}
+          href={withQuery({
+            status: picked.length === 1 && picked[0] === status ? null : status,
+            cursor: null,
+          })}
           aria-current={picked.includes(status) ? "true" : undefined}
         >
           <StatusMark status={status} />

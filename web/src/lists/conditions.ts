@@ -41,7 +41,9 @@ export function withCondition(
   words: readonly FilterWord[],
 ): Condition[] {
   const isSingle = words.some(({ word, isSingle }) => word === added.word && isSingle);
-  const kept = conditions.filter((one) => one.word !== added.word || !(isSingle || one.value === added.value));
+  const kept = conditions.filter(
+    (one) => one.word !== added.word || !(isSingle || one.value === added.value),
+  );
   return [...kept, added];
 }
 
@@ -73,7 +75,9 @@ export function suggestions(
       .map((value) => ({ word: word.word, value }))
       .filter(isNew);
   if (known) return matching(known, begun).slice(0, MOST);
-  const begun_words = words.filter(({ word }) => word.startsWith(text)).map(({ word }) => ({ word, value: "" }));
+  const begun_words = words
+    .filter(({ word }) => word.startsWith(text))
+    .map(({ word }) => ({ word, value: "" }));
   const values = text.trim() ? words.flatMap((word) => matching(word, text)) : [];
   return [...begun_words, ...values].slice(0, MOST);
 }

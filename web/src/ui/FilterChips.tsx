@@ -1,4 +1,5 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { navigate, route, withQuery } from "../app/route";
 import {
   type Condition,
   conditionsOf,
@@ -9,7 +10,6 @@ import {
   suggestions,
   withCondition,
 } from "../lists/conditions";
-import { navigate, route, withQuery } from "../app/route";
 import "./FilterChips.css";
 
 export interface FilterProps {
@@ -111,7 +111,9 @@ function FilterField({ words, present, onAdd, onRemoveLast }: FieldProps) {
     if (step) {
       event.preventDefault();
       setOpen(true);
-      setAt(offered.length ? (at + step + offered.length + (at < 0 && step < 0 ? 1 : 0)) % offered.length : -1);
+      setAt(
+        offered.length ? (at + step + offered.length + (at < 0 && step < 0 ? 1 : 0)) % offered.length : -1,
+      );
     } else if (event.key === "Enter") {
       event.preventDefault();
       take(offered[at] ?? parsed(typed, words));
