@@ -1093,6 +1093,13 @@ class RecordViewDocument(TypedDict):
     others: NotRequired[list[RecordViewOtherFields]]
 
 
+class RecordsFolderFields(TypedDict):
+    """One part."""
+
+    name: str
+    records: int
+
+
 class RecordsUnreadableFields(TypedDict):
     """One of them."""
 
@@ -1131,6 +1138,7 @@ class RecordsRecordFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -1158,6 +1166,7 @@ class RecordsDocument(TypedDict):
     offset: NotRequired[int]
     previous: NotRequired[str | None]
     next: NotRequired[str | None]
+    folders: NotRequired[list[RecordsFolderFields]]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
 
