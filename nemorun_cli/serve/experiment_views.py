@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
-from nemorun_cli.serve import attempt_logs, forged_content
+from nemorun_cli.serve import attempt_logs, experiment_timeline, forged_content
 from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
-from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
+from nemorun_cli.serve.experiment_access import Found, experiment_at, experiments_to_compare, place_of
 from nemorun_cli.serve.heard import reports_of
 from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.index import index_of
 from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
 from nemorun_cli.serve.index.record_index import SEPARATOR
 from nemorun_cli.serve.record_access import judge_of
+from nemorun_cli.serve.record_documents import files_of
 from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.storage import ledger
 from nemorun_cli.system.files import RefusedFileError
@@ -54,6 +55,8 @@ LIST: Final = PagedTable(
         "status": "status",
         "name": "name",
         "owner": "owner",
+        "executor": "executors",
+        "duration": "active",
     },
     identity=("id", "owner", "home"),
 )
@@ -71,6 +74,8 @@ def endpoints(site: Site) -> list[Endpoint]:
         "/why": (_why, ("task",)),
         "/diff": (_diff, ("with",)),
         "/spec": (_spec, ("revision",)),
+        "/timeline": (_timeline, ()),
+        "/files": (_files, ("task", "name")),
     }
     return [
         Endpoint(EXPERIMENTS, ("GET",), _experiments, needs=Scope.READ),
@@ -112,18 +117,21 @@ async def _experiments(request: Request) -> Response:
     """A page of the experiments, `exp.list/1`."""
     given = QueryParameters(
         request,
-        ("name", "status", "tag", "owner", "home", "text", "since", "sort", "limit", "cursor"),
+        ("name", "status", "tag", "owner", "home", "executor", "text", "since", "sort", "limit", "cursor"),
     )
     judge = judge_of(request)
     chosen = Conditions()
     statuses = listing.statuses(given.all("status"), option="status")
-    for column, values in (("status", statuses), ("owner", given.all("owner")), ("home", given.all("home"))):
+    for column, values in (("owner", given.all("owner")), ("home", given.all("home"))):
         if values:
             chosen.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
     if names := given.few("name"):
         chosen.add(" OR ".join(["matches(name, ?)"] * len(names)), *names)
     for tag in given.few("tag"):
         chosen.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
+    if executors := given.few("executor"):
+        marks = [f"{SEPARATOR}{executor}{SEPARATOR}" for executor in executors]
+        chosen.add(" OR ".join(["instr(executors, ?)"] * len(marks)), *marks)
     if text := given.text("text"):
         chosen.add("instr(searched, ?)", text.lower())
     if since := given.text("since"):
@@ -137,11 +145,12 @@ async def _experiments(request: Request) -> Response:
             index.cache,
             chosen,
             sort=given.text("sort") or "-created",
+            statuses=statuses,
             limit=limit,
             cursor=given.text("cursor"),
             judge=judge,
         )
-        tail = json.dumps({"total": page.total, "counts": page.counts, "next": page.next})[1:]
+        tail = json.dumps(page.to_json())[1:]
         listed = ",".join(_with_heard(request, entry) for entry in page.entries)
         return f'{{"schema":"{listing.LIST_FORMAT}","experiments":[{listed}],{tail}'.encode("ascii")
 
@@ -256,6 +265,28 @@ def _spec(request: Request, index: Index, found: Found, given: QueryParameters) 
         "missing": missing,
         "resolved": snapshot.spec.to_json() if number == latest else None,
     }
+
+
+def _timeline(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
+    """When its attempts waited and ran, `exp.timeline/1`."""
+    del request, given
+    events, _ = ledger.read_settled(found.files.ledger)
+    snapshot = _look(index, found)
+    written = index.fresh(lambda fresh: fresh.records.of_experiment(found.files.id))
+    is_local, above = index.site.root is None, f"{found.place.owner}/"
+    return experiment_timeline.document(
+        snapshot,
+        events,
+        records=sum(is_local or prefix.startswith(above) for _, prefix in written),
+        secrets=_secrets(index, snapshot),
+    )
+
+
+def _files(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
+    """The files that its tasks saved, `exp.files/1`."""
+    sources = experiments_to_compare(request, index, ["/".join(found.place)], task=given.text("task"))
+    records = [record for source in sources for run in source.runs(report=lambda _: None) for record in run]
+    return files_of(records, name=given.text("name"))
 
 
 async def _log(request: Request) -> Response:
