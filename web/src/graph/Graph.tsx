@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { GraphDocument } from "../api/documents/graph";
 import type { StatusDocument } from "../api/documents/status";
+import { useKeys } from "../app/keys";
 import { count } from "../ui/format";
 import { type Flow, type FlowNode, flowOf, hasWrittenEdge, lineage, signature } from "./flow";
 import { fold } from "./folding";
@@ -37,6 +38,7 @@ export function Graph(props: GraphProps) {
   const [isList, setList] = useState<boolean | null>(null);
   const flow = useMemo(() => flowOf(graph, tasks), [signature(graph), tasks.length]);
   const folded = useMemo(() => fold(flow, open), [flow, open]);
+  useKeys([{ keys: "g g", label: "the graph", group: "One experiment", run: comeHere }]);
   const shown = isList ?? folded.nodes.length > MOST_DRAWN;
   if (shown) {
     return (
@@ -51,6 +53,13 @@ export function Graph(props: GraphProps) {
     );
   }
   return <Drawn {...props} folded={folded} open={open} setOpen={setOpen} showList={() => setList(true)} />;
+}
+
+/** The keyboard goes to the picked node, else to the first one. */
+function comeHere(): void {
+  const graph = document.getElementById("graph");
+  const target = graph?.querySelector<HTMLElement>("[data-node][tabindex='0'], [aria-pressed=true], button");
+  target?.focus();
 }
 
 interface DrawnProps extends GraphProps {

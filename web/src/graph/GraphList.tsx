@@ -9,7 +9,7 @@ import type { GraphProps } from "./Graph";
 import { type Lanes, lanesOf } from "./lanes";
 import { NodeBar } from "./NodeBar";
 import { NodeName } from "./NodeName";
-import { foldNames, nodeName } from "./names";
+import { foldEnds, nodeName } from "./names";
 import { edgeState, type NodeState, statesOf } from "./nodeState";
 import { roundedPath } from "./path";
 import "./GraphList.css";
@@ -23,7 +23,7 @@ export interface GraphListProps extends GraphProps {
 
 const ROW = 44;
 const COLUMN = 16;
-const MOST_LANES_WIDTH = 144;
+const MOST_LANES_WIDTH = 96;
 const LEFT = 20; // the middle of the first column
 
 /** The graph as rows, with the lines of `exp graph` at the left. */
@@ -156,7 +156,7 @@ function Second({ node, state, task, parents = [], stateOf }: SecondProps) {
         ) : null}
         {state.status ? <span>{`${state.counts.SUCCEEDED ?? 0}/${total}`}</span> : null}
         {state.counts.FAILED ? <b class="graph-list-failed">{state.counts.FAILED} failed</b> : null}
-        {node.kind === "fold" ? <span class="graph-list-names">{foldNames(node)}</span> : null}
+        {node.kind === "fold" ? <span class="graph-list-names">{foldEnds(node)}</span> : null}
       </>
     );
   }

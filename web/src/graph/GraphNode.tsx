@@ -63,7 +63,7 @@ export function GraphNode(props: GraphNodeProps) {
           </span>
         )}
         {hasText ? <span class="graph-node-text">{state.text}</span> : null}
-        {node.kind === "fold" && detail !== "mark" ? (
+        {node.kind === "fold" && detail === "all" ? (
           <span class="graph-node-plus" aria-hidden="true">
             +
           </span>
