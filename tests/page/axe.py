@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 THEMES: Final = ("light", "dark")
 IMPACTS: Final = frozenset({"serious", "critical"})
-RUN: Final = "axe.run(document, {resultTypes: ['violations'], elementRef: false}).then(found => found.violations)"
+RUN: Final = (
+    "axe.run(document, {resultTypes: ['violations'], elementRef: false}).then(found => found.violations)"
+)
 
 
 def findings(page: Page, *, themes: Sequence[str] = THEMES) -> list[str]:
