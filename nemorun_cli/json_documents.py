@@ -480,6 +480,7 @@ class FilesFileFields(TypedDict):
     status: RecordStatusValue
     name: str
     version: int
+    root: NotRequired[str]
     here: NotRequired[bool]
     bytes: int
     type: str
@@ -703,6 +704,15 @@ class HeardFields(TypedDict):
     skew: float | None
 
 
+class ListExperimentFailureFields(TypedDict):
+    """From a server: the task that failed first; null if none has."""
+
+    task: str
+    exit_code: int | None
+    reason: str | None
+    message: str | None
+
+
 class ListExperimentFields(TypedDict):
     """One experiment."""
 
@@ -720,6 +730,11 @@ class ListExperimentFields(TypedDict):
     owner: NotRequired[str]
     home: NotRequired[str]
     heard: NotRequired[HeardFields | None]
+    description: NotRequired[str | None]
+    executors: NotRequired[list[str]]
+    failure: NotRequired[ListExperimentFailureFields | None]
+    seconds_left: NotRequired[float | None]
+    cancelled_by: NotRequired[str | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
     not_observed: NotRequired[str | None]
@@ -741,6 +756,9 @@ class ListDocument(TypedDict):
     schema: Literal["exp.list/1"]
     total: NotRequired[int]
     counts: NotRequired[dict[str, int]]
+    statuses: NotRequired[dict[str, int]]
+    offset: NotRequired[int]
+    previous: NotRequired[str | None]
     next: NotRequired[str | None]
     experiments: list[ListExperimentFields]
     foreign: NotRequired[list[ListForeignFields]]
@@ -1078,6 +1096,7 @@ class RecordLogDocument(TypedDict):
     task: str | None
     status: RecordStatusValue
     lines: list[RecordLogLineFields]
+    total: NotRequired[int]
 
 
 class RecordViewTornFields(TypedDict):
@@ -1085,6 +1104,37 @@ class RecordViewTornFields(TypedDict):
 
     path: str
     bytes: int
+
+
+class RecordViewCountsFields(TypedDict):
+    """How much it has."""
+
+    params: int
+    metrics: int
+    logs: int
+    files: int
+    tracks: int
+
+
+class RecordViewNotHereFields(TypedDict):
+    """The contents of the latest versions of its files that have not arrived."""
+
+    files: int
+    bytes: int
+
+
+class RecordViewElsewhereFields(TypedDict):
+    """One."""
+
+    root: str
+    dash_root: str
+
+
+class RecordViewOtherFields(TypedDict):
+    """One."""
+
+    series: str | None
+    field: str
 
 
 class RecordViewDocument(TypedDict):
@@ -1098,6 +1148,10 @@ class RecordViewDocument(TypedDict):
     tracks: list[str]
     bytes: int
     torn: list[RecordViewTornFields]
+    counts: NotRequired[RecordViewCountsFields]
+    not_here: NotRequired[RecordViewNotHereFields]
+    elsewhere: NotRequired[list[RecordViewElsewhereFields]]
+    others: NotRequired[list[RecordViewOtherFields]]
 
 
 class RecordsUnreadableFields(TypedDict):
@@ -1161,6 +1215,9 @@ class RecordsDocument(TypedDict):
     schema: Literal["exp.records/1"]
     total: NotRequired[int]
     counts: NotRequired[dict[str, int]]
+    statuses: NotRequired[dict[str, int]]
+    offset: NotRequired[int]
+    previous: NotRequired[str | None]
     next: NotRequired[str | None]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
@@ -1562,6 +1619,9 @@ class TracksDocument(TypedDict):
     topic: str | None
     count: int | None
     entries: list[dict[str, Any]] | None
+    columns: NotRequired[list[str] | None]
+    first: NotRequired[float | None]
+    last: NotRequired[float | None]
 
 
 class ValidateEngineFields(TypedDict):

@@ -68,12 +68,14 @@ _RECORD_VIEWS: Final[dict[str, dict[str, Schema]]] = {
         **_ATTEMPTS,
     },
     "/contents/{checksum}": {"inline": _FLAG, **_SIGNATURE},
+    "/contents/{checksum}/link": {},
 }
 _EXPERIMENT_VIEWS: Final[dict[str, dict[str, Schema]]] = {
     "/events": {"after": _integer(0), "limit": _integer(1)},
     "/why": {"task": _several(_TEXT)},
     "/diff": {"with": _TEXT},
     "/spec": {"revision": _integer(0)},
+    "/files": {"task": _TEXT, "name": _TEXT},
     "/log": {**_LOG, **_SIGNATURE},
     "/log/outline": _LOG,
     "/log/find": {
@@ -90,7 +92,9 @@ PARAMETERS: Final[dict[str, dict[str, Schema]]] = {
         "status": _several(_STATUS),
         "tag": _several(_TEXT),
         "owner": _several(_TEXT),
+        "experiment": _several(_TEXT),
         "text": _TEXT,
+        "since": _TEXT,
         "sort": _sort(record_views.LIST.orders, "-opened"),
         "limit": _LIMIT,
         "cursor": _TEXT,
@@ -111,6 +115,7 @@ PARAMETERS: Final[dict[str, dict[str, Schema]]] = {
         "tag": _several(_TEXT),
         "owner": _several(_TEXT),
         "home": _several(_TEXT),
+        "executor": _several(_TEXT),
         "text": _TEXT,
         "since": _TEXT,
         "sort": _sort(experiment_views.LIST.orders, "-created"),

@@ -16,13 +16,14 @@ from nemorun_cli.serve import attempt_logs, forged_content, log_outline, log_sea
 from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
-from nemorun_cli.serve.experiment_access import Found, experiment_at, place_of
+from nemorun_cli.serve.experiment_access import Found, experiment_at, experiments_to_compare, place_of
 from nemorun_cli.serve.heard import reports_of
 from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.index import index_of
 from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
 from nemorun_cli.serve.index.record_index import SEPARATOR
 from nemorun_cli.serve.record_access import judge_of
+from nemorun_cli.serve.record_documents import files_of
 from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.storage import ledger
 from nemorun_cli.system.files import RefusedFileError
@@ -57,6 +58,8 @@ LIST: Final = PagedTable(
         "status": "status",
         "name": "name",
         "owner": "owner",
+        "executor": "executors",
+        "duration": "active",
     },
     identity=("id", "owner", "home"),
 )
@@ -74,6 +77,7 @@ def endpoints(site: Site) -> list[Endpoint]:
         "/why": (_why, ("task",)),
         "/diff": (_diff, ("with",)),
         "/spec": (_spec, ("revision",)),
+        "/files": (_files, ("task", "name")),
     }
     return [
         Endpoint(EXPERIMENTS, ("GET",), _experiments, needs=Scope.READ),
@@ -122,18 +126,21 @@ async def _experiments(request: Request) -> Response:
     """A page of the experiments, `exp.list/1`."""
     given = QueryParameters(
         request,
-        ("name", "status", "tag", "owner", "home", "text", "since", "sort", "limit", "cursor"),
+        ("name", "status", "tag", "owner", "home", "executor", "text", "since", "sort", "limit", "cursor"),
     )
     judge = judge_of(request)
     chosen = Conditions()
     statuses = listing.statuses(given.all("status"), option="status")
-    for column, values in (("status", statuses), ("owner", given.all("owner")), ("home", given.all("home"))):
+    for column, values in (("owner", given.all("owner")), ("home", given.all("home"))):
         if values:
             chosen.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
     if names := given.few("name"):
         chosen.add(" OR ".join(["matches(name, ?)"] * len(names)), *names)
     for tag in given.few("tag"):
         chosen.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
+    if executors := given.few("executor"):
+        marks = [f"{SEPARATOR}{executor}{SEPARATOR}" for executor in executors]
+        chosen.add(" OR ".join(["instr(executors, ?)"] * len(marks)), *marks)
     if text := given.text("text"):
         chosen.add("instr(searched, ?)", text.lower())
     if since := given.text("since"):
@@ -147,11 +154,12 @@ async def _experiments(request: Request) -> Response:
             index.cache,
             chosen,
             sort=given.text("sort") or "-created",
+            statuses=statuses,
             limit=limit,
             cursor=given.text("cursor"),
             judge=judge,
         )
-        tail = json.dumps({"total": page.total, "counts": page.counts, "next": page.next})[1:]
+        tail = json.dumps(page.to_json())[1:]
         listed = ",".join(_with_heard(request, entry) for entry in page.entries)
         return f'{{"schema":"{listing.LIST_FORMAT}","experiments":[{listed}],{tail}'.encode("ascii")
 
@@ -266,6 +274,13 @@ def _spec(request: Request, index: Index, found: Found, given: QueryParameters) 
         "missing": missing,
         "resolved": snapshot.spec.to_json() if number == latest else None,
     }
+
+
+def _files(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
+    """The files that its tasks saved, `exp.files/1`."""
+    sources = experiments_to_compare(request, index, ["/".join(found.place)], task=given.text("task"))
+    records = [record for source in sources for run in source.runs(report=lambda _: None) for record in run]
+    return files_of(records, name=given.text("name"))
 
 
 def _of_log(make: _MakeOfLog, known: tuple[str, ...]) -> Handler:

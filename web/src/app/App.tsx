@@ -2,6 +2,7 @@ import { useEffect } from "preact/hooks";
 import { session } from "../api/client";
 import { ErrorNote } from "../ui/ErrorNote";
 import { Part } from "../ui/Part";
+import { followKeys } from "./keys";
 import { followLinks, route } from "./route";
 import { SignIn } from "./SignIn";
 import { TopBar } from "./TopBar";
@@ -9,6 +10,7 @@ import { FIRST_VIEW, VIEWS } from "./views";
 
 export function App() {
   useEffect(followLinks, []);
+  useEffect(followKeys, []);
   return (
     <>
       <TopBar />

@@ -1,19 +1,18 @@
 import { useEffect, useState } from "preact/hooks";
-import { ask, session } from "../api/client";
+import { ask, beginSession } from "../api/client";
 import { ErrorNote } from "../ui/ErrorNote";
+import { once } from "./fragment";
 
 export function SignIn() {
   const [problem, setProblem] = useState<unknown>(null);
   const open = (body: object, token: string | null) =>
     ask<{ token: string }>("/v1/session", { method: "POST", body, token }).then(
       (made) => {
-        session.value = made.token;
+        beginSession(made.token);
       },
       (error) => setProblem(error),
     );
   useEffect(() => {
-    const once = new URLSearchParams(location.hash.slice(1)).get("t");
-    history.replaceState(null, "", location.pathname + location.search);
     if (once) open({ once }, null);
   }, []);
   return (
