@@ -144,7 +144,7 @@ function notesOf(chart: ChartLines, props: ChartPanelProps): ComponentChildren[]
   if (outside || props.isWhole) {
     notes.push(
       <span key="outside">
-        {props.isWhole ? "the whole range" : `the first ${counted(outside, "point")} beyond the range`}{" "}
+        {props.isWhole ? "the whole range" : `${counted(outside, "point")} at the beginning beyond the range`}{" "}
         <button type="button" onClick={props.onWhole}>
           {props.isWhole ? "leave out the beginning" : "all"}
         </button>

@@ -90,7 +90,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   });
   useEffect(() => {
     if (settings.x !== null || tried >= AXIS_ORDER.length) return;
-    const all = inSight.flatMap((key) => curves.of(key) ?? []);
+    const all = inSight.filter(curves.isCurrent).flatMap((key) => curves.of(key) ?? []);
     if (all.length && all.every((curve) => curve.isNumbered)) setTried(tried + 1);
   }, [curves, settings.x, tried]);
   const join = settings.join;

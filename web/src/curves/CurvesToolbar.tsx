@@ -80,7 +80,7 @@ export function CurvesToolbar(props: CurvesToolbarProps) {
       <Menu
         label="Charts in a row"
         kind="button small"
-        button={isNarrow ? "⊞" : `${settings.columns ?? "Auto"} a row`}
+        button={isNarrow ? "⊞" : settings.columns === null ? "Layout" : `${settings.columns} a row`}
       >
         {[null, 1, 2, 3].map((columns) => (
           <button

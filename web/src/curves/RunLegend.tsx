@@ -166,19 +166,11 @@ export function RunLegend(props: RunLegendProps) {
         />
       ) : null}
       {props.joins.length ? (
-        <Segments
-          label="Join"
-          isSmall
-          options={[
-            { value: "", text: "none" },
-            ...props.joins.map((param) => ({
-              value: param,
-              text: `mean over ${/seed/i.test(param) ? "seeds" : (props.short.get(param) ?? param)}`,
-              title: param,
-            })),
-          ]}
-          value={props.join ?? ""}
-          onPick={(value) => props.onJoin(value || null, props.band)}
+        <Join
+          joins={props.joins}
+          short={props.short}
+          value={props.join}
+          onPick={(param) => props.onJoin(param, props.band)}
         />
       ) : null}
       {props.join ? (
@@ -202,6 +194,49 @@ export function RunLegend(props: RunLegendProps) {
         </>
       ) : null}
     </section>
+  );
+}
+
+/** Over which param the mean is drawn: over seeds, if a param is called so. */
+function Join({
+  joins,
+  short,
+  value,
+  onPick,
+}: {
+  joins: readonly string[];
+  short: ReadonlyMap<string, string>;
+  value: string | null;
+  onPick(param: string | null): void;
+}) {
+  const options = joins.map((param) => ({
+    value: param,
+    text: `mean over ${/seed/i.test(param) ? "seeds" : (short.get(param) ?? param)}`,
+    title: param,
+  }));
+  if (options.length === 1) {
+    return (
+      <Segments
+        label="Join"
+        isSmall
+        options={[{ value: "", text: "none" }, ...options]}
+        value={value ?? ""}
+        onPick={(param) => onPick(param || null)}
+      />
+    );
+  }
+  return (
+    <label class="run-legend-join">
+      Join
+      <select value={value ?? ""} onChange={(event) => onPick(event.currentTarget.value || null)}>
+        <option value="">none</option>
+        {options.map((option) => (
+          <option key={option.value} value={option.value}>
+            {option.text}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 

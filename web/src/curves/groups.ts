@@ -9,7 +9,10 @@ export interface MetricGroup {
 /** What supervisors measured of processes. */
 export const MEASURED = "system";
 
-/** The groups in the order of their first metric; what was measured of processes comes last. */
+/**
+ * The groups in the order of their first metric, but those with a loss first, and what was measured of processes
+ * last; in a group, a loss comes first.
+ */
 export function groupsOf(metrics: readonly Metric[]): MetricGroup[] {
   const groups = new Map<string, string[]>();
   for (const { key, series } of metrics) {
@@ -20,8 +23,17 @@ export function groupsOf(metrics: readonly Metric[]): MetricGroup[] {
     else groups.set(name, [key]);
   }
   return [...groups]
-    .map(([name, keys]) => ({ name, keys }))
-    .sort((left, right) => Number(left.name === MEASURED) - Number(right.name === MEASURED));
+    .map(([name, keys]) => ({ name, keys: keys.sort((left, right) => rank(left) - rank(right)) }))
+    .sort((left, right) => rankOf(left) - rankOf(right));
+}
+
+function rank(key: string): number {
+  const name = key.slice(key.lastIndexOf("/") + 1);
+  return name === "loss" ? 0 : /loss/i.test(name) ? 1 : 2;
+}
+
+function rankOf({ name, keys }: MetricGroup): number {
+  return name === MEASURED ? 3 : Math.min(...keys.map(rank));
 }
 
 const FEW = 9;

@@ -62,6 +62,8 @@ export interface CurvesWanted {
 export interface CurvesLoaded {
   /** The curves of a metric; those of the former window stay until the new ones have come. */
   of(key: string): readonly Curve[] | undefined;
+  /** Whether these are the curves of the present window and axis. */
+  isCurrent(key: string): boolean;
   readonly error: unknown;
   readonly isLoading: boolean;
   retry(): void;
@@ -167,6 +169,7 @@ export function useCurves(source: CurvesSource, wanted: CurvesWanted): CurvesLoa
     void version;
     return {
       of: (key: string) => kept.current.get(key)?.curves,
+      isCurrent: (key: string) => kept.current.get(key)?.stamp === latest.current.stamp,
       error,
       isLoading,
       retry: () => setRound((before) => before + 1),
