@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ChartLines, Line } from "./lines";
 import type { Axis } from "./model";
 import { Swatch } from "./Swatch";
+import { scaled } from "./scales";
 import type { LookState } from "./state";
 import { shortValue } from "./ticks";
 import { axisName, longPosition, position, type ValueAt, valuesAt } from "./words";
@@ -16,29 +17,30 @@ export interface TipColumns {
   nameOf(line: Line): string;
 }
 
+export interface CursorTipProps {
+  readonly title: string;
+  readonly chart: ChartLines;
+  readonly axis: Axis;
+  readonly isXLog: boolean;
+  readonly isLog: boolean;
+  readonly look: LookState;
+  readonly columns: TipColumns;
+}
+
 const MOST = 4;
 const MARGIN = 14;
+const TOP = 4;
+const ROOM = 6; // around the tip
 
 /** What the lines nearest to the lifted one have at the cursor. It never covers the lifted line. */
-export function CursorTip({
-  title,
-  chart,
-  axis,
-  look,
-  columns,
-}: {
-  title: string;
-  chart: ChartLines;
-  axis: Axis;
-  look: LookState;
-  columns: TipColumns;
-}) {
+export function CursorTip(props: CursorTipProps) {
+  const { title, chart, axis, look, columns } = props;
   const tip = useRef<HTMLDivElement>(null);
   const cursor = look.cursor.value;
   const lifted = look.lifted.value;
   const isHere = cursor?.key === title;
   useLayoutEffect(() => {
-    if (isHere && cursor && tip.current) place(tip.current, chart, cursor.x, lifted);
+    if (isHere && cursor && tip.current) place(tip.current, props, cursor.x, lifted);
   });
   if (!isHere || !cursor) return null;
   const all = valuesAt(chart, cursor.x).filter(({ shown }) => Number.isFinite(shown));
@@ -122,38 +124,41 @@ function nearestOf(all: readonly ValueAt[], lifted: string | null): readonly Val
   return near.sort((left, right) => left.shown - right.shown);
 }
 
-/** At the top, beside the cursor, away from the pointer; at the bottom if the lifted line is there. */
-function place(tip: HTMLElement, chart: ChartLines, x: number, lifted: string | null) {
-  const over = tip.parentElement?.querySelector<HTMLElement>(".u-over");
-  if (!over) return;
-  const { offsetLeft, offsetTop, clientWidth, clientHeight } = over;
-  const cursor = over.querySelector<HTMLElement>(".curve-chart-cursor");
-  const match = /translateX\((-?[\d.]+)px\)/.exec(cursor?.style.transform ?? "");
-  const at = match ? Number(match[1]) : clientWidth / 2;
-  const isRight = at + MARGIN + tip.offsetWidth <= clientWidth || at < clientWidth / 2;
-  const left = isRight ? at + MARGIN : at - MARGIN - tip.offsetWidth;
-  const kept = Math.max(-offsetLeft, Math.min(clientWidth - tip.offsetWidth, left));
-  const line = chart.lines.find((each) => each.id === lifted);
-  const isCovered = line
-    ? isAbove(
-        line,
-        chart,
-        kept / clientWidth,
-        (kept + tip.offsetWidth) / clientWidth,
-        tip.offsetHeight / clientHeight,
-      )
-    : false;
-  void x;
-  tip.style.left = `${offsetLeft + kept}px`;
-  tip.style.top = `${offsetTop + (isCovered ? clientHeight - tip.offsetHeight - 8 : 4)}px`;
+interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
 }
 
-/** Whether a line has a point in the top part of the chart, between two shares of its width. */
-function isAbove(line: Line, { x, y }: ChartLines, from: number, to: number, part: number): boolean {
-  const width = x.largest - x.least;
-  const limit = y.largest - (y.largest - y.least) * part;
-  return line.x.some((value, index) => {
-    const share = (value - x.least) / width;
-    return share >= from && share <= to && (line.y[index] as number) >= limit;
-  });
+/** Beside the cursor, at the top rather than at the bottom, where the lifted line is not. */
+function place(tip: HTMLElement, { chart, isXLog, isLog }: CursorTipProps, x: number, lifted: string | null) {
+  const over = tip.parentElement?.querySelector<HTMLElement>(".u-over");
+  if (!over) return;
+  const { clientWidth: width, clientHeight: height } = over;
+  const across = scaled(chart.x, isXLog, width);
+  const down = scaled(chart.y, isLog, height);
+  const line = chart.lines.find((each) => each.id === lifted);
+  const places = [...(line?.x ?? [])].map(
+    (at, index) => [across(at), height - down(line?.y[index] as number)] as const,
+  );
+  const right = Math.min(across(x) + MARGIN, width - tip.offsetWidth);
+  const left = Math.max(across(x) - MARGIN - tip.offsetWidth, -over.offsetLeft);
+  const bottom = height - tip.offsetHeight - TOP;
+  const isHalf = across(x) > width / 2;
+  const sides = isHalf ? [left, right] : [right, left];
+  const corners = [TOP, bottom].flatMap((top) => sides.map((side) => ({ left: side, top })));
+  const boxes = corners.map((corner) => ({
+    ...corner,
+    right: corner.left + tip.offsetWidth,
+    bottom: corner.top + tip.offsetHeight,
+  }));
+  const hidden = boxes.map((box) => places.filter((point) => isIn(box, point)).length);
+  const best = boxes[hidden.indexOf(Math.min(...hidden))] as Box;
+  tip.style.left = `${over.offsetLeft + best.left}px`;
+  tip.style.top = `${over.offsetTop + best.top}px`;
+}
+
+function isIn(box: Box, [x, y]: readonly [number, number]): boolean {
+  return x >= box.left - ROOM && x <= box.right + ROOM && y >= box.top - ROOM && y <= box.bottom + ROOM;
 }

@@ -8,6 +8,7 @@ import { drawLifted, drawLines, drawMarks, type Palette, type Projection, palett
 import type { ChartLines, Line } from "./lines";
 import type { Axis } from "./model";
 import type { Span } from "./ranges";
+import { scaled, unscaled } from "./scales";
 import type { LookState } from "./state";
 import { durationTicks, linearTicks, logLabel, logTicks, tickLabel } from "./ticks";
 import { axisName, position, snapped, summary, valuesAt } from "./words";
@@ -108,7 +109,15 @@ export function CurveChart(props: CurveChartProps) {
       </span>
       <span class="curve-chart-here" aria-hidden="true" />
       {chart.lines.length ? null : <p class="curve-chart-none">no rows yet</p>}
-      <CursorTip title={title} chart={chart} axis={axis} look={look} columns={props.columns} />
+      <CursorTip
+        title={title}
+        chart={chart}
+        axis={axis}
+        isXLog={props.isXLog}
+        isLog={props.isLog}
+        look={look}
+        columns={props.columns}
+      />
       <p class="visually-hidden" aria-live="polite">
         {said}
       </p>
@@ -442,18 +451,4 @@ class Plot {
 
 function sizeOf(box: HTMLElement) {
   return { width: Math.max(80, box.clientWidth), height: Math.max(80, box.clientHeight) };
-}
-
-function scaled({ least, largest }: Span, isLog: boolean, size: number): (value: number) => number {
-  if (!isLog) return (value) => ((value - least) / (largest - least)) * size;
-  const first = Math.log10(least);
-  const span = Math.log10(largest) - first;
-  return (value) => (value > 0 ? ((Math.log10(value) - first) / span) * size : Number.NaN);
-}
-
-function unscaled({ least, largest }: Span, isLog: boolean, size: number): (place: number) => number {
-  if (!isLog) return (place) => least + (place / size) * (largest - least);
-  const first = Math.log10(least);
-  const span = Math.log10(largest) - first;
-  return (place) => 10 ** (first + (place / size) * span);
 }
