@@ -26,11 +26,13 @@ import {
 } from "./request";
 import { type Row, rowsOf } from "./rows";
 import { Scatter } from "./Scatter";
+import { Segmented } from "./Segmented";
 import { SweepTable } from "./SweepTable";
 import { type Colouring, colouring, STEPS } from "./sequence";
 import { axesOf, colouredBy, isSmallFirst, MOST_AXES, nextSort, scatterAxes } from "./settings";
 import { useLatest } from "./useLatest";
 import { rounded } from "./values";
+import "../ui/panel.css";
 import "./Comparison.css";
 
 export interface ComparisonProps {
@@ -377,27 +379,6 @@ function ColourLegend({ colours }: { colours: Colouring }) {
         ))}
       </svg>
       <span>{rounded(colours.most)}</span>
-    </span>
-  );
-}
-
-interface SegmentedProps {
-  readonly label: string;
-  readonly value: string;
-  readonly choices: readonly (readonly [value: string, label: string])[];
-  onChoose(value: string): void;
-}
-
-/** A few choices of which one holds. */
-export function Segmented({ label, value, choices, onChoose }: SegmentedProps) {
-  return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset has a look of its own
-    <span class="segmented" role="group" aria-label={label}>
-      {choices.map(([each, text]) => (
-        <button key={each} type="button" aria-pressed={each === value} onClick={() => onChoose(each)}>
-          {text}
-        </button>
-      ))}
     </span>
   );
 }
