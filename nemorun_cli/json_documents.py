@@ -279,6 +279,68 @@ CurveDocument = TypedDict(
 )
 
 
+class CurvesRecordCurveFields(TypedDict):
+    """One curve; its columns have an entry for each point."""
+
+    key: str
+    series: str | None
+    field: str
+    x: list[float | Literal["Infinity", "-Infinity"] | None]
+    min: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    max: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    last: list[float | Literal["Infinity", "-Infinity"] | None]
+    nan: list[int] | None
+    sampled: bool
+    total: int
+    numbered: bool
+    position: dict[str, list[int]]
+
+
+class CurvesRecordFields(TypedDict):
+    """One record."""
+
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    root: str
+    name: str
+    begin: float
+    ended: float | None
+    attempts: list[int]
+    params: NotRequired[dict[str, Any]]
+    metrics: NotRequired[list[str]]
+    curves: list[CurvesRecordCurveFields]
+
+
+class CurvesKeyFields(TypedDict):
+    """One metric."""
+
+    key: str
+    series: str | None
+    field: str
+    records: int
+
+
+# What `POST /v1/views/curves` answers.
+CurvesDocument = TypedDict(
+    "CurvesDocument",
+    {
+        "schema": Literal["exp.curves/1"],
+        "axis": Literal["step", "epoch", "time", "relative"],
+        "from": float | None,
+        "to": float | None,
+        "points": int,
+        "attempts": int | str | None,
+        "records": list[CurvesRecordFields],
+        "keys": NotRequired[list[CurvesKeyFields]],
+        "left_out": int,
+        "problems": list[str],
+    },
+)
+
+
 class SideFields(TypedDict):
     """One experiment."""
 
@@ -480,6 +542,7 @@ class FilesFileFields(TypedDict):
     status: RecordStatusValue
     name: str
     version: int
+    root: NotRequired[str]
     here: NotRequired[bool]
     bytes: int
     type: str
@@ -703,6 +766,15 @@ class HeardFields(TypedDict):
     skew: float | None
 
 
+class ListExperimentFailureFields(TypedDict):
+    """From a server: the task that failed first; null if none has."""
+
+    task: str
+    exit_code: int | None
+    reason: str | None
+    message: str | None
+
+
 class ListExperimentFields(TypedDict):
     """One experiment."""
 
@@ -720,6 +792,11 @@ class ListExperimentFields(TypedDict):
     owner: NotRequired[str]
     home: NotRequired[str]
     heard: NotRequired[HeardFields | None]
+    description: NotRequired[str | None]
+    executors: NotRequired[list[str]]
+    failure: NotRequired[ListExperimentFailureFields | None]
+    seconds_left: NotRequired[float | None]
+    cancelled_by: NotRequired[str | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
     not_observed: NotRequired[str | None]
@@ -741,6 +818,9 @@ class ListDocument(TypedDict):
     schema: Literal["exp.list/1"]
     total: NotRequired[int]
     counts: NotRequired[dict[str, int]]
+    statuses: NotRequired[dict[str, int]]
+    offset: NotRequired[int]
+    previous: NotRequired[str | None]
     next: NotRequired[str | None]
     experiments: list[ListExperimentFields]
     foreign: NotRequired[list[ListForeignFields]]
@@ -753,6 +833,67 @@ class LiveDocument(TypedDict):
     stream: str
     topics: list[str]
     errors: dict[str, str]
+
+
+class LogMatchesMatcheFields(TypedDict):
+    """One match."""
+
+    line: int
+    offset: int
+
+
+class LogMatchesDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/log/find` answers."""
+
+    schema: Literal["exp.log-matches/1"]
+    task: str
+    attempt: int
+    stream: Literal["log", "stderr", "backend-output"]
+    size: int
+    count: int
+    first: int
+    matches: list[LogMatchesMatcheFields]
+
+
+class LogOutlineStreamFields(TypedDict):
+    """One log."""
+
+    name: Literal["log", "stderr", "backend-output"]
+    size: int
+
+
+class LogOutlineMarkFields(TypedDict):
+    """One of them."""
+
+    offset: int
+    line: int
+
+
+class LogOutlineErrorFields(TypedDict):
+    """The line that most likely explains a failure, else the end of the last traceback; null without one."""
+
+    line: int
+    offset: int
+    text: str
+
+
+class LogOutlineDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/log/outline` answers."""
+
+    schema: Literal["exp.log-outline/1"]
+    task: str
+    attempt: int
+    stream: Literal["log", "stderr", "backend-output"]
+    streams: list[LogOutlineStreamFields]
+    size: int
+    lines: int
+    marks: list[LogOutlineMarkFields]
+    error: LogOutlineErrorFields | None
+    over: bool
+    status: str | None
+    exit_code: int | None
+    started: str | None
+    ended: str | None
 
 
 class LogsDocument(TypedDict):
@@ -1017,6 +1158,7 @@ class RecordLogDocument(TypedDict):
     task: str | None
     status: RecordStatusValue
     lines: list[RecordLogLineFields]
+    total: NotRequired[int]
 
 
 class RecordViewTornFields(TypedDict):
@@ -1024,6 +1166,37 @@ class RecordViewTornFields(TypedDict):
 
     path: str
     bytes: int
+
+
+class RecordViewCountsFields(TypedDict):
+    """How much it has."""
+
+    params: int
+    metrics: int
+    logs: int
+    files: int
+    tracks: int
+
+
+class RecordViewNotHereFields(TypedDict):
+    """The contents of the latest versions of its files that have not arrived."""
+
+    files: int
+    bytes: int
+
+
+class RecordViewElsewhereFields(TypedDict):
+    """One."""
+
+    root: str
+    dash_root: str
+
+
+class RecordViewOtherFields(TypedDict):
+    """One."""
+
+    series: str | None
+    field: str
 
 
 class RecordViewDocument(TypedDict):
@@ -1037,6 +1210,10 @@ class RecordViewDocument(TypedDict):
     tracks: list[str]
     bytes: int
     torn: list[RecordViewTornFields]
+    counts: NotRequired[RecordViewCountsFields]
+    not_here: NotRequired[RecordViewNotHereFields]
+    elsewhere: NotRequired[list[RecordViewElsewhereFields]]
+    others: NotRequired[list[RecordViewOtherFields]]
 
 
 class RecordsUnreadableFields(TypedDict):
@@ -1100,6 +1277,9 @@ class RecordsDocument(TypedDict):
     schema: Literal["exp.records/1"]
     total: NotRequired[int]
     counts: NotRequired[dict[str, int]]
+    statuses: NotRequired[dict[str, int]]
+    offset: NotRequired[int]
+    previous: NotRequired[str | None]
     next: NotRequired[str | None]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
@@ -1465,6 +1645,42 @@ class TagDocument(TypedDict):
     removed: list[str]
 
 
+class TimelineTaskAttemptFields(TypedDict):
+    """A submitted attempt."""
+
+    attempt: int
+    status: TaskStatusValue
+    waits_since: str | None
+    submitted: str | None
+    started: str | None
+    ended: str | None
+
+
+class TimelineTaskFields(TypedDict):
+    """One task."""
+
+    id: str
+    waits_since: str | None
+    error: str | None
+    attempts: list[TimelineTaskAttemptFields]
+
+
+class TimelineDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/timeline` answers."""
+
+    schema: Literal["exp.timeline/1"]
+    id: str
+    seen: str
+    created_by: str | None
+    host: str | None
+    rerun_of: str | None
+    revision: int
+    max_parallel: int | None
+    events: int
+    records: int
+    tasks: list[TimelineTaskFields]
+
+
 class TokenTokenFields(TypedDict):
     """A token."""
 
@@ -1501,6 +1717,9 @@ class TracksDocument(TypedDict):
     topic: str | None
     count: int | None
     entries: list[dict[str, Any]] | None
+    columns: NotRequired[list[str] | None]
+    first: NotRequired[float | None]
+    last: NotRequired[float | None]
 
 
 class ValidateEngineFields(TypedDict):

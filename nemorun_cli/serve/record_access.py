@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,6 +94,16 @@ def record_at(index: Index, prefix: str, root: str | None = None) -> Record:
     raise no_record(prefix)
 
 
+def records_at(index: Index, prefix: str, *, but: str) -> list[Record]:
+    """The readable records with a prefix in the folders of records other than one."""
+    found = []
+    for folder in index.roots():
+        with contextlib.suppress(OSError, LedgerError):
+            if str(folder) != but and (record := reader.record(folder, prefix)) is not None:
+                found.append(record)
+    return found
+
+
 def whole_record(request: Request, index: Index, root: str | None, *, after: str = VIEWS) -> TargetRecord:
     """The record that a request names; for it alone, nothing else is looked at.
 
@@ -123,9 +134,10 @@ def conditions(
     judge: Callable[[str], bool] | None,
     *,
     prefix: str | None = None,
-    statuses: Sequence[str] = (),
     tags: Sequence[str] = (),
     owners: Sequence[str] = (),
+    experiments: Sequence[str] = (),
+    since: str | None = None,
     text: str | None = None,
     root: str | None = None,
 ) -> Conditions:
@@ -135,9 +147,10 @@ def conditions(
         index: which knows the folders.
         judge: see `judge_of`.
         prefix: a prefix, for it and all below it, or a glob, in which `*` also matches `/`.
-        statuses: of which a record has one.
         tags: all of which it has.
         owners: of which it has one.
+        experiments: ids, of which one wrote it.
+        since: the earliest time of its latest opening, as a UTC stamp.
         text: which is in its prefix, description or tags, in any case.
         root: the word for its folder.
     """
@@ -150,9 +163,17 @@ def conditions(
             found.add("prefix = ? OR (prefix >= ? AND prefix < ?)", plain, f"{plain}/", f"{plain}0")
         else:
             found.add("prefix = ? OR matches(prefix, ?)", plain, plain)
-    for column, values in (("status", statuses), ("owner", owners)):
-        if values:
-            found.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
+    if owners:
+        found.add(f"owner IN ({', '.join('?' * len(owners))})", *owners)
+    if experiments:
+        marks = ", ".join("?" * len(experiments))
+        found.add(
+            f"EXISTS (SELECT 1 FROM written AS w WHERE w.experiment IN ({marks})"  # noqa: S608 - only marks
+            " AND w.root = records.root AND w.prefix = records.prefix)",
+            *experiments,
+        )
+    if since is not None:
+        found.add("opened >= ?", since)
     for tag in tags:
         found.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
     if text:

@@ -15,16 +15,18 @@ from nemorun_cli.serve.index.index import root_id
 from nemorun_cli.serve.index.series_index import drawn_by_rows
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.tracking.access import reader
-from nemorun_cli.tracking.store import row_origins
+from nemorun_cli.tracking.store import row_files, row_origins
 from nemorun_cli.tracking.store.file_index import full_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.serve.heard import Reports
     from nemorun_cli.serve.index.index import Index
     from nemorun_cli.serve.index.series_view import SeriesView
+    from nemorun_cli.tracking import Record
+    from nemorun_cli.tracking.store.file_index import File
     from nemorun_cli.tracking.store.row_series import Attempts
 
 RECORD_FORMAT: Final = "exp.record-view/1"
@@ -35,6 +37,7 @@ ENVIRONMENT_FORMAT: Final = "exp.environment/1"
 OPENINGS_FORMAT: Final = "exp.openings/1"
 MOST_CURVES: Final = 200
 RUNNING: Final = "RUNNING"
+PART: Final = 1 << 20  # bytes that are read at a time
 
 
 def heard_entry(entry: str, reports: Reports) -> str:
@@ -89,7 +92,7 @@ def _changed(path: str) -> float:
 
 
 def record(chosen: TargetRecord, reports: Reports) -> dict[str, Any]:
-    """The document `exp.record-view/1`."""
+    """The document `exp.record-view/1` without how much the record has."""
     entry = record_documents.of_record(chosen)
     running = [each for each in entry["openings"] if each["status"] == RUNNING]
     folder = chosen.record.place.record
@@ -103,6 +106,48 @@ def record(chosen: TargetRecord, reports: Reports) -> dict[str, Any]:
         "bytes": _size(folder),
         "torn": [{"path": os.path.basename(torn.path), "bytes": torn.bytes} for torn in chosen.record.torn],  # noqa: PTH119 - as text
     }
+
+
+def amounts(index: Index, chosen: TargetRecord, elsewhere: Sequence[Record]) -> dict[str, Any]:
+    """What `exp.record-view/1` says about how much a record has, and of what.
+
+    Args:
+        index: knows its series.
+        chosen: the record.
+        elsewhere: those with the same prefix in other folders of records.
+    """
+    saved = files(chosen, name=None, is_every_version=False)["files"]
+    missing = [file["bytes"] for file in saved if not file["here"]]
+    with index.series.reading(chosen) as views:
+        fields = sum(len(view.fields()) for view in views)
+        others = [
+            {"series": view.name, "field": name} for view in views for name in view.fields_with_others()
+        ]
+    return {
+        "counts": {
+            "params": len(chosen.params()),
+            "metrics": fields,
+            "logs": _lines(f"{chosen.record.place.record}/logs", chosen),
+            "files": len(saved),
+            "tracks": len(chosen.data.tracks.names()),
+        },
+        "others": others,
+        "not_here": {"files": len(missing), "bytes": sum(missing)},
+        "elsewhere": [{"root": root_id(other.root), "dash_root": other.root} for other in elsewhere],
+    }
+
+
+def _lines(folder: str, chosen: TargetRecord) -> int:
+    """How many complete lines the rows of a folder have; nothing is parsed."""
+    total = 0
+    for source in row_files.sources(folder, chosen.ids):
+        try:
+            with row_files.open_rows(source.path) as stream:
+                while data := stream.read(PART):
+                    total += data.count(b"\n")
+        except OSError:
+            continue
+    return total
 
 
 def _size(folder: str) -> int:
@@ -219,10 +264,11 @@ def _wanted(
     ]
 
 
-def log(chosen: TargetRecord, *, level: str | None, contains: str | None, tail: int | None) -> dict[str, Any]:
-    """The document `exp.record-log/1`."""
-    rows = chosen.data.logs.read(level=level, contains=contains, tail=tail, openings=chosen.ids)
-    return {"schema": LOG_FORMAT, **chosen.to_json(), "lines": list(rows)}
+def log(chosen: TargetRecord, *, level: str | None, contains: str | None, tail: int) -> dict[str, Any]:
+    """The document `exp.record-log/1`; `total` is how many lines match."""
+    rows = chosen.data.logs.read(level=level, contains=contains, openings=chosen.ids)
+    lines = list(rows)[max(0, len(rows) - tail) :]
+    return {"schema": LOG_FORMAT, **chosen.to_json(), "total": len(rows), "lines": lines}
 
 
 def tracks(chosen: TargetRecord, *, topic: str | None, limit: int) -> dict[str, Any]:
@@ -235,8 +281,17 @@ def tracks(chosen: TargetRecord, *, topic: str | None, limit: int) -> dict[str, 
         "topics": own.names(),
         "topic": topic,
         "count": None if entries is None else len(entries),
+        "columns": None if entries is None else _columns(entries),
+        "first": entries[0]["timestamp"] if entries else None,
+        "last": entries[-1]["timestamp"] if entries else None,
         "entries": None if entries is None else list(entries)[max(0, len(entries) - limit) :],
     }
+
+
+def _columns(entries: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        name for name in dict.fromkeys(name for entry in entries for name in entry) if name != "timestamp"
+    ]
 
 
 def files(chosen: TargetRecord, *, name: str | None, is_every_version: bool) -> dict[str, Any]:
@@ -245,11 +300,23 @@ def files(chosen: TargetRecord, *, name: str | None, is_every_version: bool) -> 
     listed = own.versions(openings=chosen.ids) if is_every_version else own.list(name, openings=chosen.ids)
     if is_every_version and name is not None:
         listed = [file for file in listed if name.lstrip("/") in {full_path(file), file["filename"]}]
-    entries = [{**chosen.to_json(), **record_documents.of_file(chosen, file)} for file in listed]
-    return {
-        "schema": record_documents.FILES_FORMAT,
-        "files": [{**entry, "here": os.path.isfile(entry["path"])} for entry in entries],  # noqa: PTH113 - as text
-    }
+    return {"schema": record_documents.FILES_FORMAT, "files": _entries(chosen, listed)}
+
+
+def _entries(chosen: TargetRecord, listed: Sequence[File]) -> list[dict[str, Any]]:
+    identity = chosen.to_json()
+    entries = [{**identity, **record_documents.of_file(chosen, file)} for file in listed]
+    return [{**entry, "here": os.path.isfile(entry["path"])} for entry in entries]  # noqa: PTH113 - as text
+
+
+def files_of(records: Iterable[TargetRecord], *, name: str | None) -> dict[str, Any]:
+    """The document `exp.files/1` of several records."""
+    entries = [
+        {**entry, "root": root_id(chosen.record.root)}
+        for chosen in records
+        for entry in _entries(chosen, chosen.data.files.list(name, openings=chosen.ids))
+    ]
+    return {"schema": record_documents.FILES_FORMAT, "files": entries}
 
 
 def environment(chosen: TargetRecord) -> dict[str, Any]:

@@ -185,6 +185,11 @@ def test_other_documents_of_a_record(alice: Reader) -> None:
     assert len(alice.json(view(prefix, "/environment"))["openings"]) == 2
     assert [opening["attempt"] for opening in alice.json(view(prefix, "/openings"))["openings"]] == [1, 2]
     assert len(alice.json(view(prefix, "/files?versions=1"))["files"]) == 2
+    assert record["counts"] == {"params": 2, "metrics": 3, "logs": 2, "files": 1, "tracks": 1}
+    assert (record["others"], record["not_here"]) == ([], {"files": 0, "bytes": 0})
+    assert alice.json(view(prefix, "/logs?last=1"))["total"] == 2
+    track = alice.json(view(prefix, "/tracks?topic=robot/position&last=1"))
+    assert (track["columns"], track["first"] < track["last"]) == (["x"], True)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +203,9 @@ def test_other_documents_of_a_record(alice: Reader) -> None:
         ("owner=alice&status=completed", ["run-0", "run-1", "run-2"]),
         ("owner=alice&status=FAILED", []),
         ("text=RUN-1", ["run-1"]),
+        ("since=2099-01-01", []),
+        ("since=1h&prefix=alice/study", ["run-0", "run-1", "run-2"]),
+        ("experiment=none_1", []),
         ("text=of a study&sort=-prefix", ["run-2", "run-1", "run-0"]),
     ],
 )
@@ -220,6 +228,12 @@ def test_pages_have_each_record_once(alice: Reader, sort: str) -> None:
         cursor = document["next"]
     assert found == whole
     assert len(set(found)) == len(found) == document["total"]
+    while document["previous"] is not None:
+        cursor, offset = document["previous"], document["offset"]
+        document = alice.json(f"{RECORDS}?sort={sort}&limit=2{cursor and '&cursor='}{cursor}")
+        assert document["offset"] == offset - 2
+        assert [entry["prefix"] for entry in document["records"]] == whole[offset - 2 : offset]
+    assert document["offset"] == 0
 
 
 def test_what_is_no_list_is_refused(alice: Reader) -> None:

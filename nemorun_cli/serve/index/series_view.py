@@ -226,6 +226,16 @@ class SeriesView:
                 ends.append((piece.order(column.row(index)), column.values[index]))
         return max(ends)[1] if ends else None
 
+    def fields_with_others(self) -> list[str]:
+        """The fields with values that are no numbers, such as lists, mappings and texts."""
+        found = {
+            name
+            for piece in self.pieces
+            for name in piece.columns.others
+            if self._is_shown(piece, name) and name not in NOT_PLOTTED
+        }
+        return [name for name in self.fields() if name in found]
+
     def ending_without_number(self) -> dict[str, Any]:
         """The last value of each field with numbers whose last value is none."""
         found = {}

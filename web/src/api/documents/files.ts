@@ -52,6 +52,10 @@ name: string
  */
 version: number
 /**
+ * From a server: the word for its folder of records, as the parameter `root` takes it.
+ */
+root?: string
+/**
  * From a server: whether its content has arrived.
  */
 here?: boolean

@@ -58,4 +58,8 @@ metadata?: {
 [k: string]: unknown
 }
 }[]
+/**
+ * How many lines match; `lines` has the last of them.
+ */
+total?: number
 }

@@ -1,6 +1,11 @@
 // Generated from schemas/record-view.schema.json by "npm run types".
 
 /**
+ * The folder of all records.
+ */
+export type DashRoot = string
+
+/**
  * What `GET /v1/views/records/PREFIX/.record` answers.
  */
 export interface RecordViewDocument {
@@ -48,5 +53,70 @@ path: string
  * Its size.
  */
 bytes: number
+}[]
+/**
+ * How much it has.
+ */
+counts?: {
+/**
+ * Params.
+ */
+params: number
+/**
+ * Fields of its series of metrics.
+ */
+metrics: number
+/**
+ * Lines of its log.
+ */
+logs: number
+/**
+ * Files that are not deleted, each once.
+ */
+files: number
+/**
+ * Topics of its tracks.
+ */
+tracks: number
+}
+/**
+ * The contents of the latest versions of its files that have not arrived.
+ */
+not_here?: {
+/**
+ * How many files.
+ */
+files: number
+/**
+ * Their size.
+ */
+bytes: number
+}
+/**
+ * Other folders of records that have one with this prefix.
+ * 
+ * Items: One.
+ */
+elsewhere?: {
+/**
+ * The word for it, as the parameter `root` takes it.
+ */
+root: string
+dash_root: DashRoot
+}[]
+/**
+ * The fields of its metrics with values that are no numbers, such as lists, mappings and texts.
+ * 
+ * Items: One.
+ */
+others?: {
+/**
+ * Its series; null is the unnamed one.
+ */
+series: (string | null)
+/**
+ * Its name.
+ */
+field: string
 }[]
 }

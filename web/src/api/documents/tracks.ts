@@ -51,4 +51,16 @@ count: (number | null)
 entries: ({
 
 }[] | null)
+/**
+ * The fields of its entries, in the order in which they occur.
+ */
+columns?: (string[] | null)
+/**
+ * The Unix time of its earliest entry.
+ */
+first?: (number | null)
+/**
+ * The Unix time of its latest entry.
+ */
+last?: (number | null)
 }
