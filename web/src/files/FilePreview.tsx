@@ -73,9 +73,9 @@ export function FilePreview({ record, file: latest }: FilePreviewProps) {
           {file.tags.length ? <Fact name="Tags">{visibleText(file.tags.join(", "))}</Fact> : null}
           {file.bindrs.length ? <Fact name="Bindrs">{visibleText(file.bindrs.join(", "))}</Fact> : null}
           {file.description ? <Fact name="About">{visibleText(file.description)}</Fact> : null}
-          {Object.entries(file.metadata).map(([name, value]) => (
+          {Object.entries((file.metadata ?? {}) as Record<string, Json>).map(([name, value]) => (
             <Fact key={name} name={visibleText(name)}>
-              <span class="mono">{visibleText(jsonText(value as Json))}</span>
+              <span class="mono">{visibleText(jsonText(value))}</span>
             </Fact>
           ))}
         </dl>
