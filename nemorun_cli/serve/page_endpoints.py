@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from nemorun_cli import page
 from nemorun_cli.serve.endpoints import Endpoint
+from nemorun_cli.serve.refusals import refusal, unauthorized
 from nemorun_cli.system import files
 
 if TYPE_CHECKING:
@@ -67,9 +68,13 @@ class _Built:
         return self._files[DOCUMENT].answer(request)
 
     async def part(self, request: Request) -> Response:
-        """A script, a style sheet or an image."""
+        """A script, a style sheet or an image; what is not there is refused like any unknown path."""
         found = self._files.get(request.path_params["name"])
-        return found.answer(request) if found else PlainTextResponse("There is no such part.\n", 404)
+        if found is not None:
+            return found.answer(request)
+        if request.app.state.access.known(request.headers.get("authorization")) is None:
+            return unauthorized()
+        return refusal(404, "not_found", "there is no such part of the page")
 
 
 class _BuiltFile:

@@ -11,9 +11,8 @@ from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication.protocol import RESERVED
 from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.cache_file import CacheLostError
-from nemorun_cli.serve.index.index import Index, root_id
 from nemorun_cli.serve.index.pages import Conditions
-from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE
+from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE, root_id
 from nemorun_cli.serve.raw_path import parts
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store.record_paths import RECORD, check_prefix
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.serve.index.index import Index
     from nemorun_cli.tracking import Record
 
 VIEWS: Final = "/v1/views/records/"
@@ -134,9 +134,10 @@ def conditions(
     judge: Callable[[str], bool] | None,
     *,
     prefix: str | None = None,
-    statuses: Sequence[str] = (),
     tags: Sequence[str] = (),
     owners: Sequence[str] = (),
+    experiments: Sequence[str] = (),
+    since: str | None = None,
     text: str | None = None,
     root: str | None = None,
 ) -> Conditions:
@@ -146,9 +147,10 @@ def conditions(
         index: which knows the folders.
         judge: see `judge_of`.
         prefix: a prefix, for it and all below it, or a glob, in which `*` also matches `/`.
-        statuses: of which a record has one.
         tags: all of which it has.
         owners: of which it has one.
+        experiments: ids, of which one wrote it.
+        since: the earliest time of its latest opening, as a UTC stamp.
         text: which is in its prefix, description or tags, in any case.
         root: the word for its folder.
     """
@@ -161,9 +163,17 @@ def conditions(
             found.add("prefix = ? OR (prefix >= ? AND prefix < ?)", plain, f"{plain}/", f"{plain}0")
         else:
             found.add("prefix = ? OR matches(prefix, ?)", plain, plain)
-    for column, values in (("status", statuses), ("owner", owners)):
-        if values:
-            found.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
+    if owners:
+        found.add(f"owner IN ({', '.join('?' * len(owners))})", *owners)
+    if experiments:
+        marks = ", ".join("?" * len(experiments))
+        found.add(
+            f"EXISTS (SELECT 1 FROM written AS w WHERE w.experiment IN ({marks})"  # noqa: S608 - only marks
+            " AND w.root = records.root AND w.prefix = records.prefix)",
+            *experiments,
+        )
+    if since is not None:
+        found.add("opened >= ?", since)
     for tag in tags:
         found.add("instr(tags, ?)", f"{SEPARATOR}{tag}{SEPARATOR}")
     if text:

@@ -35,6 +35,7 @@ from nemorun_cli.serve.refusals import refusal
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_series import ALL
+from nemorun_cli.views import listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +118,23 @@ def _of_record(make: _Make, known: tuple[str, ...]) -> Handler:
 async def _records(request: Request) -> Response:
     """A page of the records, `exp.records/1`."""
     given = QueryParameters(
-        request, ("prefix", "status", "tag", "owner", "text", "sort", "limit", "cursor", "root")
+        request,
+        (
+            "prefix",
+            "status",
+            "tag",
+            "owner",
+            "experiment",
+            "text",
+            "since",
+            "sort",
+            "limit",
+            "cursor",
+            "root",
+        ),
     )
+    earliest = given.text("since")
+    since = None if earliest is None else listing.since(earliest, option="since")
     statuses = _statuses(given.all("status"))
     judge = judge_of(request)
 
@@ -127,9 +143,10 @@ async def _records(request: Request) -> Response:
             index,
             judge,
             prefix=given.text("prefix"),
-            statuses=statuses,
             tags=given.few("tag"),
             owners=given.all("owner"),
+            experiments=given.few("experiment"),
+            since=since,
             text=given.text("text"),
             root=given.text("root"),
         )
@@ -139,17 +156,20 @@ async def _records(request: Request) -> Response:
             index.cache,
             chosen,
             sort=given.text("sort") or "-opened",
+            statuses=statuses,
             limit=given.integer("limit", DEFAULT, least=1) or DEFAULT,
             cursor=given.text("cursor"),
             judge=judge,
         )
         query = f"SELECT entry FROM records {unreadable.where} ORDER BY prefix, root LIMIT ?"  # noqa: S608 - only texts of this package
-        problems = index.cache.read(query, [*unreadable.values, MOST_UNREADABLE], judge=judge)
+        wanted = 0 if statuses else MOST_UNREADABLE
+        problems = index.cache.read(query, [*unreadable.values, wanted], judge=judge)
+        folders = views.folders(index, chosen, given.text("prefix"), judge)
         reports = reports_of(request)
         listed = ",".join(views.heard_entry(entry, reports) for entry in page.entries)
         unread = ",".join(entry for (entry,) in problems)
         head = dump({"schema": record_documents.RECORDS_FORMAT})[:-1]
-        tail = json.dumps({"total": page.total, "counts": page.counts, "next": page.next})[1:]
+        tail = json.dumps({**page.to_json(), "folders": folders})[1:]
         return f'{head},"records":[{listed}],"unreadable":[{unread}],{tail}'.encode("ascii")
 
     body = await off_loop(lambda: index_of(request).fresh(ask))

@@ -61,6 +61,11 @@ def alice(made: Exp) -> Iterator[Reader]:
         yield reader
 
 
+ADDED = {  # by a server, to an entry of a list
+    *("owner", "home", "heard", "description", "executors", "failure", "seconds_left", "cancelled_by"),
+}
+
+
 def places(reader: Reader) -> list[str]:
     """The addresses of the experiments, the newest first."""
     listed = reader.json(EXPERIMENTS)["experiments"]
@@ -75,7 +80,8 @@ def test_documents_equal_those_of_the_commands(alice: Reader, made: Exp) -> None
     """Each view has what the command prints with --json, and a list what `exp list` does."""
     listed = alice.json(EXPERIMENTS)
     printed = made("list", "--json").json["experiments"]
-    assert [without(each, "owner", "home", "heard") for each in listed["experiments"]] == printed
+    assert [without(each, *ADDED) for each in listed["experiments"]] == printed
+    assert all(each.keys() >= ADDED for each in listed["experiments"])
     later, earlier = places(alice)
     run_id = later.rpartition("/")[2]
     assert without(alice.json(later), "owner", "home", "heard") == made("status", run_id, "--json").json
@@ -96,6 +102,7 @@ def test_documents_equal_those_of_the_commands(alice: Reader, made: Exp) -> None
     ("query", "count"),
     [
         ("name=view*", 2), ("name=A view", 0), ("tag=nightly&status=failed", 2), ("status=COMPLETED", 0),
+        ("executor=local", 2), ("executor=loc", 0), ("text=again", 1),
         ("text=a VIEW", 2), ("since=1h", 2), ("since=2099-01-01", 0), ("owner=nobody", 0), ("home=here", 2),
     ],
 )  # fmt: skip
@@ -107,6 +114,17 @@ def test_lists_are_filtered_on_the_server(alice: Reader, query: str, count: int)
     if page["next"]:
         rest = alice.json(f"{EXPERIMENTS}?{query}&limit=1&cursor={page['next']}")
         assert rest["experiments"][0]["id"] != page["experiments"][0]["id"]
+        assert (page["offset"], page["previous"], rest["offset"], rest["previous"]) == (0, None, 1, "")
+
+
+def test_a_list_says_why_an_experiment_failed(alice: Reader) -> None:
+    """An entry has the first failure, the executors and the description; `statuses` leaves the status out."""
+    page = alice.json(f"{EXPERIMENTS}?status=COMPLETED&sort=-duration")
+    assert (page["total"], page["counts"], page["statuses"]) == (0, {}, {"FAILED": 2})
+    again, _ = alice.json(EXPERIMENTS)["experiments"]
+    assert again["failure"] == {"task": "train/lr=0.1", "exit_code": 3, "reason": "exit", "message": None}
+    assert (again["description"], again["executors"]) == ("again", ["local"])
+    assert (again["seconds_left"], again["cancelled_by"]) == (None, None)
 
 
 def test_a_home_has_its_name_of_other_servers_too(alice: Reader, made: Exp) -> None:
@@ -351,3 +369,24 @@ def test_no_experiment_breaks_a_list_or_its_own_views(collected: Path, which: st
                 answer = bob.get(path, code=None)
                 assert answer.status_code < 500, f"{path}: {answer.text[:300]}"
                 json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+
+
+def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reader, made: Exp) -> None:
+    """An attempt waits from the end of its dependencies, or of the attempt before; an error is masked."""
+    place = places(alice)[0]
+    timeline = alice.json(f"{place}/timeline")
+    shown = {task["id"]: task for task in alice.json(f"{place}/show")["tasks"]}
+    tasks = {task["id"]: task for task in timeline["tasks"]}
+    assert list(tasks) == list(shown)
+    for name, task in tasks.items():
+        names = ("attempt", "status", "submitted", "started", "ended")
+        attempts = [{key: each[key] for key in names} for each in shown[name]["attempts"]]
+        assert [without(each, "waits_since") for each in task["attempts"]] == attempts
+        assert task["waits_since"] is None
+    first, second = tasks["train/lr=0.1"]["attempts"]
+    assert first["waits_since"] == shown["prepare"]["ended"]
+    assert second["waits_since"] == first["ended"]
+    assert tasks["never"]["attempts"] == []
+    assert (timeline["revision"], timeline["max_parallel"]) == (1, None)
+    assert timeline["events"] == alice.json(f"{place}/events")["total"]
+    assert SECRET not in json.dumps(timeline)

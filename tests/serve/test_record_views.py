@@ -86,7 +86,10 @@ def test_documents_equal_those_of_the_commands(alice: Reader, made: Exp) -> None
     own = ("--dash-root", str(made.home / "dash"), "--json")
     listed = alice.json(f"{RECORDS}?limit=1000&sort=prefix")
     printed = made("records", *own).json
-    assert without(listed["records"], "heard") == printed["records"]
+    assert without(listed["records"], "heard", "root") == printed["records"]
+    assert {"name": "alice", "records": 3} in listed["folders"]
+    below = alice.json(f"{RECORDS}?prefix=alice/study/&limit=1")["folders"]
+    assert below == [{"name": f"run-{number}", "records": 1} for number in range(3)]
     assert alice.json(view(prefix, "/params")) == made("params", prefix, *own).json
     for options, query in (
         ((), "last=all"),
@@ -203,6 +206,9 @@ def test_other_documents_of_a_record(alice: Reader) -> None:
         ("owner=alice&status=completed", ["run-0", "run-1", "run-2"]),
         ("owner=alice&status=FAILED", []),
         ("text=RUN-1", ["run-1"]),
+        ("since=2099-01-01", []),
+        ("since=1h&prefix=alice/study", ["run-0", "run-1", "run-2"]),
+        ("experiment=none_1", []),
         ("text=of a study&sort=-prefix", ["run-2", "run-1", "run-0"]),
     ],
 )
@@ -225,6 +231,12 @@ def test_pages_have_each_record_once(alice: Reader, sort: str) -> None:
         cursor = document["next"]
     assert found == whole
     assert len(set(found)) == len(found) == document["total"]
+    while document["previous"] is not None:
+        cursor, offset = document["previous"], document["offset"]
+        document = alice.json(f"{RECORDS}?sort={sort}&limit=2{cursor and '&cursor='}{cursor}")
+        assert document["offset"] == offset - 2
+        assert [entry["prefix"] for entry in document["records"]] == whole[offset - 2 : offset]
+    assert document["offset"] == 0
 
 
 def test_what_is_no_list_is_refused(alice: Reader) -> None:

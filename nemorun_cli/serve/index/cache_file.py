@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-VERSION: Final = 1  # of the tables; a file with another one is deleted
+VERSION: Final = 3  # of the tables; a file with another one is deleted
 PATIENCE: Final = 1.0  # seconds that a statement waits for another process
 RETRY: Final = 30.0  # seconds until a file that could not be used is tried again; doubled each time
 LONGEST_RETRY: Final = 3600.0  # seconds
@@ -37,7 +37,8 @@ CREATE INDEX written_prefix ON written (root, prefix);
 CREATE TABLE experiments (
     owner TEXT NOT NULL, home TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,
     status TEXT NOT NULL, created TEXT NOT NULL, ended TEXT NOT NULL, searched TEXT NOT NULL,
-    tags TEXT NOT NULL, signature TEXT NOT NULL, dash_root TEXT NOT NULL, entry TEXT NOT NULL,
+    tags TEXT NOT NULL, executors TEXT NOT NULL, active REAL NOT NULL,
+    signature TEXT NOT NULL, dash_root TEXT NOT NULL, entry TEXT NOT NULL,
     PRIMARY KEY (owner, home, id)
 ) WITHOUT ROWID;
 CREATE INDEX experiments_created ON experiments (created, id, owner, home);

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.serve.index import entry_details
 from nemorun_cli.serve.index.cache_file import is_storable, storable
 from nemorun_cli.serve.index.folder_cache import FolderCache, is_settled
 from nemorun_cli.serve.index.later_look import AT_ONCE, LaterLook
@@ -32,6 +33,7 @@ FOLDER: Final = ".experiments"  # below the root of a collector
 HERE: Final = "here"  # the word for this machine's home
 INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
+DETAILED: Final = frozenset({"FAILED", "CANCELLED"})  # ended, and the ends of the ledger do not say why
 OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
 LARGEST: Final = 1 << 26  # bytes of a resolved spec
 LONGEST_NAME: Final = 256  # bytes of the name of a home
@@ -224,7 +226,7 @@ class ExperimentIndex:
         with self._cache.changing() as connection:
             connection.executemany("DELETE FROM experiments WHERE owner = ? AND home = ? AND id = ?", gone)
             connection.executemany(
-                "INSERT OR REPLACE INTO experiments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO experiments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [row.values for row in changed],
             )
         for place in gone:
@@ -247,34 +249,51 @@ class ExperimentIndex:
         try:
             files = home.experiment(place.id)
             sign = "" if files is None else _signature(str(files.directory))
-            summary = listing.summarize(home, place.id, name, look=lambda files: self.look(home, files))
+            looked: list[Snapshot] = []
+
+            def look(files: ExperimentFiles) -> Snapshot:
+                looked.append(self.look(home, files))
+                return looked[-1]
+
+            summary = listing.summarize(home, place.id, name, look=look)
         except (ExpError, OSError):
             return None
-        if summary is None:
+        if summary is None or files is None:
             return None
-        root = "" if self._site.root is not None or files is None else _dash_root(home, files)
+        document = _spec_document(files)
+        root = "" if self._site.root is not None else _dash_root(home, files, document)
         try:
-            return _of_summary(place, summary, sign, root)
+            if not looked and summary.status in DETAILED:
+                look(files)
+            details = entry_details.of_snapshot(looked[-1]) if looked else entry_details.of_spec(document)
+            return _of_summary(place, summary, sign, root, details)
         except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
             problem = f"cannot be read: {type(error).__name__}: {error}"
-            return _of_summary(place, listing.unreadable(place.id, name, problem), sign, root)
+            unreadable = listing.unreadable(place.id, name, problem)
+            return _of_summary(place, unreadable, sign, root, entry_details.NOTHING)
 
 
-def _of_summary(place: ExperimentPlace, summary: listing.Summary, sign: str, root: str) -> _ExperimentRow:
+def _of_summary(
+    place: ExperimentPlace, summary: listing.Summary, sign: str, root: str, details: Mapping[str, Any]
+) -> _ExperimentRow:
     """What the cache keeps of an experiment.
 
     Raises:
         ValueError: a number is none in JSON.
     """
-    entry = {**summary.to_json(), "owner": place.owner, "home": place.home}
+    entry = {**summary.to_json(), "owner": place.owner, "home": place.home, **details}
     return _ExperimentRow(
         place=place,
         name=summary.name,
         title=summary.title or "",
         created=summary.created or "",
         ended=summary.ended or "",
-        searched="\n".join([place.id, summary.title or "", *summary.tags]).lower(),
+        searched="\n".join(
+            [place.id, summary.title or "", details["description"] or "", *summary.tags]
+        ).lower(),
         tags=marked(summary.tags) if summary.tags else SEPARATOR,
+        executors=marked(details["executors"]),
+        active=summary.active or 0.0,
         known=_Known(sign, str(summary.status or UNREADABLE), root),
         entry=json.dumps(entry, allow_nan=False),
     )
@@ -288,6 +307,8 @@ class _ExperimentRow(NamedTuple):
     ended: str
     searched: str
     tags: str
+    executors: str
+    active: float
     known: _Known
     entry: str
 
@@ -298,6 +319,8 @@ class _ExperimentRow(NamedTuple):
             *self.place,
             self.name,
             *map(storable, (self.title, known.status, self.created, self.ended, self.searched, self.tags)),
+            storable(self.executors),
+            self.active,
             known.signature,
             known.dash_root,
             self.entry,
@@ -306,7 +329,7 @@ class _ExperimentRow(NamedTuple):
 
 def _lasting(entry: str | None) -> Any:
     """An entry without the seconds, which grow while an experiment runs."""
-    return None if entry is None else {**json.loads(entry), "active": None}
+    return None if entry is None else {**json.loads(entry), "active": None, "seconds_left": None}
 
 
 def _signature(directory: str) -> str:
@@ -318,13 +341,20 @@ def _signature(directory: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}" if is_settled(status.st_mtime_ns) else ""
 
 
-def _dash_root(home: Home, files: ExperimentFiles) -> str:
+def _spec_document(files: ExperimentFiles) -> Any:
+    """The resolved spec of an experiment as plain data; None if it cannot be read."""
+    try:
+        return json.loads(files.read(files.resolved, limit=LARGEST))
+    except (ExpError, OSError, ValueError, RecursionError):
+        return None
+
+
+def _dash_root(home: Home, files: ExperimentFiles, spec: Any) -> str:
     """The folder of records that the spec of an experiment names; empty if it names none.
 
     That of an experiment that this home did not create could be any folder, and is left out.
     """
     try:
-        spec = json.loads(files.read(files.resolved, limit=LARGEST))
         path = spec["tracking"].get("dash_root")
         if not path or not creation_mark.is_own(home, files, spec_copies.read_spec(files), None):
             return ""

@@ -78,7 +78,7 @@ def test_only_known_names_of_the_server_are_answered() -> None:
     assert [host for host in REFUSED if browser_rules.is_allowed(host, NAMES)] == []
 
 
-@pytest.mark.parametrize("path", ["/", "/static/page.js", "/v1/hello", "/v1/whoami", RECORD, "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/static/icon.svg", "/v1/hello", "/v1/whoami", RECORD, "/nowhere"])
 def test_another_host_is_refused_on_every_route(app: Starlette, path: str) -> None:
     """The host is checked before anything else, with a token and without, on static files and errors too."""
     token = app.state.access.tokens.add("alice").secret

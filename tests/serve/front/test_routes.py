@@ -22,13 +22,22 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-SAMPLES = {"prefix:path": "alice/a", "rest:path": "logs/x", "home": "host-00000000", "experiment_id": "a-1"}
+SAMPLES = {
+    "prefix:path": "alice/a",
+    "rest:path": "logs/x",
+    "home": "host-00000000",
+    "experiment_id": "a-1",
+    "name": "icon.svg",
+}
 ROUTES = """
 anybody  GET            /
+anybody  GET            /compare
 anybody  GET            /device
-anybody  GET            /static/icon.svg
-anybody  GET            /static/page.css
-anybody  GET            /static/page.js
+anybody  GET            /experiments
+anybody  GET            /experiments/{rest:path}
+anybody  GET            /records
+anybody  GET            /records/{rest:path}
+anybody  GET            /static/{name}
 anybody  GET            /v1/hello
 anybody  GET            /v1/openapi.json
 anybody  GET            /v1/whoami
@@ -61,9 +70,12 @@ read     GET            /v1/views/experiments/{owner}/{home}/{id}/events
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/files
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/graph
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/log
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/find
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/outline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/spec
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/status
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/timeline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/why
 read     GET            /v1/views/records
 read     GET            /v1/views/records/{prefix:path}/.record
@@ -82,6 +94,7 @@ read     POST           /v1/device/deny
 read     POST           /v1/device/find
 read     POST           /v1/link
 read     POST           /v1/live/{stream}
+read     POST           /v1/views/curves
 read     POST           /v1/views/records/{prefix:path}/.record/contents/{checksum}/link
 write    DELETE         /api/projects/{id}
 write    DELETE         /v1/experiments/{owner}/{home}/{experiment_id}

@@ -1,15 +1,45 @@
 // Requests to the server, with the token of the session.
-import { effect, signal } from "@preact/signals";
+import { type ReadonlySignal, signal } from "@preact/signals";
+import { store, stored } from "./stored";
 
 const SESSION = "exp.session";
 
-/** The token of the session; null until somebody has signed in. */
-export const session = signal<string | null>(localStorage.getItem(SESSION));
+const current = signal<string | null>(stored(SESSION));
+const over = signal<number | null>(null);
 
-effect(() => {
-  if (session.value === null) localStorage.removeItem(SESSION);
-  else localStorage.setItem(SESSION, session.value);
-});
+/** The token of the session; null while nobody is signed in. */
+export const session: ReadonlySignal<string | null> = current;
+/** When the server refused the token of the session, in milliseconds since 1970; null while it is valid. */
+export const sessionOver: ReadonlySignal<number | null> = over;
+
+/** Uses the token of a new session. */
+export function beginSession(token: string): void {
+  store(SESSION, token);
+  over.value = null;
+  current.value = token;
+}
+
+/** Forgets the session of this tab and of the others. */
+export function endSession(): void {
+  store(SESSION, null);
+  over.value = null;
+  current.value = null;
+}
+
+function refuseSession(token: string): void {
+  if (stored(SESSION) === token) store(SESSION, null);
+  over.value = Date.now();
+  current.value = null;
+}
+
+if (typeof window !== "undefined") {
+  // Another tab has signed in or out.
+  addEventListener("storage", ({ key, newValue }) => {
+    if ((key !== SESSION && key !== null) || newValue === current.peek()) return;
+    over.value = newValue === null && current.peek() !== null ? Date.now() : null;
+    current.value = newValue;
+  });
+}
 
 /** What the server refused, or that it did not answer (`status` 0). */
 export class RequestError extends Error {
@@ -28,7 +58,7 @@ export interface Asked {
   readonly body?: object;
   readonly headers?: Record<string, string>;
   readonly signal?: AbortSignal;
-  /** Another token than that of the session. */
+  /** Another token than that of the session; null for none. */
   readonly token?: string | null;
 }
 
@@ -55,7 +85,7 @@ export async function send(path: string, asked: Asked = {}): Promise<Response> {
     throw new RequestError(0, "no_answer", "The server does not answer.");
   }
   if (answer.ok || answer.status === 304) return answer;
-  if (answer.status === 401 && token && token === session.peek()) session.value = null;
+  if (answer.status === 401 && token && token === session.peek()) refuseSession(token);
   throw await refusal(answer);
 }
 

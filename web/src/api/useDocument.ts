@@ -1,63 +1,171 @@
-import { useEffect, useState } from "preact/hooks";
-import { watch } from "../live/live";
-import { ask } from "./client";
+import { effect, type Signal, signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { liveState, watch } from "../live/live";
+import { send, session, sessionOver } from "./client";
 
 export interface Loaded<Document> {
   /** The latest document; it stays while a newer one is asked for, and when that fails. */
   readonly document: Document | null;
   readonly error: unknown;
+  /** Whether the document is that of the former address, see `keeps`. */
+  readonly isFormer: boolean;
   reload(): void;
 }
 
+export interface Options {
+  /** Whether the document of the former address stays until that of the new one is there, as for a filter. */
+  readonly keeps?: boolean;
+}
+
+interface Shown {
+  readonly document: unknown;
+  readonly error: unknown;
+}
+
+const MOMENT = 100; // milliseconds, in which several changes are one request
+const SHARE = 3; // the time between two requests is at least this multiple of how long the last one took
+const LONGEST = 10_000; // milliseconds between them
+const KEPT = 30; // documents that nobody shows now, for Back
+
+/** A document of the server, asked for once for all that show it. */
+class Entry {
+  readonly shown: Signal<Shown> = signal({ document: null, error: null });
+  users = 0;
+  readonly #path: string;
+  #tag: string | null = null;
+  #asking: AbortController | null = null;
+  #isChanged = false;
+  #ended = 0;
+  #took = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  leave(): void {
+    this.users -= 1;
+    if (this.users) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#asking?.abort();
+    this.#asking = null;
+  }
+
+  /** Asks for it soon. */
+  change(): void {
+    if (this.#asking) this.#isChanged = true;
+    else {
+      const pause = Math.min(LONGEST, this.#took * SHARE) - (Date.now() - this.#ended);
+      this.#timer ??= setTimeout(() => this.load(), Math.max(MOMENT, pause));
+    }
+  }
+
+  async load(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#asking) {
+      this.#isChanged = true;
+      return;
+    }
+    if (session.peek() === null) return; // it is asked for once somebody has signed in
+    const asking = new AbortController();
+    this.#asking = asking;
+    const begun = Date.now();
+    try {
+      const headers: Record<string, string> = this.#tag === null ? {} : { "If-None-Match": this.#tag };
+      const answer = await send(this.#path, { headers, signal: asking.signal });
+      if (answer.status !== 304) {
+        const document: unknown = await answer.json();
+        this.#tag = answer.headers.get("ETag");
+        this.shown.value = { document, error: null };
+      } else if (this.shown.peek().error) {
+        this.shown.value = { document: this.shown.peek().document, error: null };
+      }
+    } catch (error) {
+      if (asking.signal.aborted) return;
+      this.shown.value = { document: this.shown.peek().document, error };
+    }
+    this.#asking = null;
+    this.#ended = Date.now();
+    this.#took = this.#ended - begun;
+    if (this.#isChanged) {
+      this.#isChanged = false;
+      this.change();
+    }
+  }
+}
+
+const entries = new Map<string, Entry>();
+
+function entryOf(path: string): Entry {
+  const entry = entries.get(path) ?? new Entry(path);
+  entries.delete(path);
+  entries.set(path, entry); // the latest is the last
+  if (entries.size > KEPT) {
+    for (const [other, { users }] of entries) {
+      if (entries.size <= KEPT) break;
+      if (!users && other !== path) entries.delete(other);
+    }
+  }
+  return entry;
+}
+
+let wasLive = false;
+effect(() => {
+  const isLive = liveState.value.state === "live" || liveState.value.state === "polling";
+  if (isLive && !wasLive) retry();
+  wasLive = isLive;
+});
+effect(() => {
+  if (session.value !== null) retry();
+  else if (sessionOver.value === null) entries.clear(); // nothing of somebody who has signed out stays
+});
+
+/** Asks again for what could not be had. */
+function retry(): void {
+  for (const entry of [...entries.values()]) {
+    if (entry.users && (entry.shown.peek().error || entry.shown.peek().document === null)) entry.change();
+  }
+}
+
 /**
- * The document at an address, which is asked for again whenever one of the topics changes.
+ * The document at an address, which is asked for again whenever one of the topics changes. The component is
+ * drawn when the document is another one. Several that name the same address share one document.
  *
  * @param path its address on the server; null for none yet
  * @param topics of the live stream, such as `experiments` or `experiment:OWNER/HOME/ID`
  */
-export function useDocument<Document>(path: string | null, topics: readonly string[] = []): Loaded<Document> {
-  const [state, setState] = useState<{ path: string | null; document: Document | null; error: unknown }>({
-    path: null,
-    document: null,
-    error: null,
-  });
-  const [round, setRound] = useState(0);
+export function useDocument<Document>(
+  path: string | null,
+  topics: readonly string[] = [],
+  { keeps = false }: Options = {},
+): Loaded<Document> {
   const watched = topics.join("\n");
+  const former = useRef<Document | null>(null);
+  const held = useRef<{ path: string; entry: Entry } | null>(null);
+  if (path === null) held.current = null;
+  else if (held.current?.path !== path) held.current = { path, entry: entryOf(path) };
+  const entry = held.current?.entry ?? null;
   useEffect(() => {
-    if (path === null) return;
-    const stop = new AbortController();
-    let isAsking = false;
-    let isChanged = false;
-    const load = async () => {
-      if (isAsking) {
-        isChanged = true;
-        return;
-      }
-      isAsking = true;
-      try {
-        const document = await ask<Document>(path, { signal: stop.signal });
-        setState({ path, document, error: null });
-      } catch (error) {
-        if (stop.signal.aborted) return;
-        setState((before) => ({ path, document: before.path === path ? before.document : null, error }));
-      }
-      isAsking = false;
-      if (isChanged) {
-        isChanged = false;
-        load();
-      }
-    };
-    load();
-    const ends = watched ? watched.split("\n").map((topic) => watch(topic, { onChange: load })) : [];
+    if (!entry) return;
+    entry.users += 1;
+    entry.load();
+    const ends = watched
+      ? watched.split("\n").map((topic) => watch(topic, { onChange: () => entry.change() }))
+      : [];
     return () => {
-      stop.abort();
       for (const end of ends) end();
+      entry.leave();
     };
-  }, [path, watched, round]);
-  const isCurrent = state.path === path;
+  }, [entry, watched]);
+  const shown = entry?.shown.value as { document: Document | null; error: unknown } | undefined;
+  const document = shown?.document ?? null;
+  if (document !== null || !keeps) former.current = document;
   return {
-    document: isCurrent ? state.document : null,
-    error: isCurrent ? state.error : null,
-    reload: () => setRound((before) => before + 1),
+    document: document ?? former.current,
+    error: shown?.error ?? null,
+    isFormer: document === null && former.current !== null,
+    reload: () => void entry?.load(),
   };
 }

@@ -1,3 +1,4 @@
+import "./fragment";
 import { render } from "preact";
 import "../ui/tokens.css";
 import "../ui/base.css";

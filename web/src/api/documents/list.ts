@@ -5,6 +5,14 @@
  */
 export type ListTotal = number
 /**
+ * From a server: how many entries of the whole list come before the first one here.
+ */
+export type ListOffset = number
+/**
+ * From a server: the `cursor` of the page before, empty for the first page; null on the first page.
+ */
+export type ListPrevious = (string | null)
+/**
  * From a server: the `cursor` of the next page; null on the last one.
  */
 export type ListNext = (string | null)
@@ -87,6 +95,9 @@ export interface ListDocument {
 schema: "exp.list/1"
 total?: ListTotal
 counts?: ListCounts
+statuses?: ListStatuses
+offset?: ListOffset
+previous?: ListPrevious
 next?: ListNext
 /**
  * The matching experiments.
@@ -123,6 +134,43 @@ key: (string | null)
 owner?: OwnerOfHome
 home?: NameOfHome
 heard?: Heard
+/**
+ * From a server: the first line of its description, at most 200 characters.
+ */
+description?: (string | null)
+/**
+ * From a server: the names of the executors of its tasks.
+ */
+executors?: string[]
+/**
+ * From a server: the task that failed first; null if none has.
+ */
+failure?: ({
+/**
+ * Its id.
+ */
+task: string
+/**
+ * Its exit code, if it has one.
+ */
+exit_code: (number | null)
+/**
+ * Why it failed, as in exp.status/1.
+ */
+reason: (string | null)
+/**
+ * The first line of the details.
+ */
+message: (string | null)
+} | null)
+/**
+ * From a server: the estimated seconds until its last sweep ends; null if unknown.
+ */
+seconds_left?: (number | null)
+/**
+ * From a server: who cancelled it as a whole; null if nobody did.
+ */
+cancelled_by?: (string | null)
 /**
  * Why its ledger cannot be read.
  */
@@ -168,6 +216,12 @@ directory: string
  * From a server: how many entries of the whole list have each status.
  */
 export interface ListCounts {
+[k: string]: number
+}
+/**
+ * From a server: `counts` without the condition on the status.
+ */
+export interface ListStatuses {
 [k: string]: number
 }
 /**

@@ -5,6 +5,14 @@
  */
 export type ListTotal = number
 /**
+ * From a server: how many entries of the whole list come before the first one here.
+ */
+export type ListOffset = number
+/**
+ * From a server: the `cursor` of the page before, empty for the first page; null on the first page.
+ */
+export type ListPrevious = (string | null)
+/**
  * From a server: the `cursor` of the next page; null on the last one.
  */
 export type ListNext = (string | null)
@@ -108,7 +116,25 @@ export interface RecordsDocument {
 schema: "exp.records/1"
 total?: ListTotal
 counts?: ListCounts
+statuses?: ListStatuses
+offset?: ListOffset
+previous?: ListPrevious
 next?: ListNext
+/**
+ * From a server: the parts that follow `prefix` in the list, in order; at most 200.
+ * 
+ * Items: One part.
+ */
+folders?: {
+/**
+ * The part.
+ */
+name: string
+/**
+ * How many records there and below.
+ */
+records: number
+}[]
 /**
  * From a server: records that cannot be read.
  * 
@@ -130,6 +156,10 @@ problem: string
 records: {
 prefix: PrefixOfRecord
 dash_root: DashRoot
+/**
+ * From a server: the word for its folder of records, as the parameter `root` takes it.
+ */
+root?: string
 experiment: ExperimentOfRecord
 task: TaskOfRecord
 /**
@@ -218,5 +248,11 @@ pid: (number | null)
  * From a server: how many entries of the whole list have each status.
  */
 export interface ListCounts {
+[k: string]: number
+}
+/**
+ * From a server: `counts` without the condition on the status.
+ */
+export interface ListStatuses {
 [k: string]: number
 }
