@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 AWAY: Final = ("Failed to load resource",)  # what the browser itself says of a server that is not there
+SHOW: Final = """state => {
+    Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 SPEC: Final = """
 version: 1
 name: steady
@@ -70,7 +74,7 @@ def test_what_happens_is_seen_and_caught_up(
     steady: tuple[Path, Callable[[], None], Callable[[], None]],
     visit: Callable[..., Page],
 ) -> None:
-    """A run appears and ends without a reload; the server is killed and restarted beneath, and nothing doubles."""
+    """A run appears and ends without a reload; the server is restarted beneath, and nothing doubles."""
     home, begin, end = steady
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(served(tmp_path, home=home))
@@ -100,9 +104,8 @@ def test_what_happens_is_seen_and_caught_up(
         expect(row).to_contain_text("COMPLETED")
 
 
-def test_without_streams_the_page_asks(server: Served, visit: Callable[..., Page], tmp_path: Path) -> None:
+def test_without_streams_the_page_asks(server: Served, visit: Callable[..., Page]) -> None:
     """If streams are refused, the page says that it asks every 5 seconds."""
-    del tmp_path
     page = visit(server, "/v1/hello", permits=["429"])
     page.route("**/v1/live", lambda route: route.fulfill(status=429, body="{}"))
     page.goto(server.url)
@@ -114,9 +117,8 @@ def test_a_hidden_tab_has_no_stream(server: Served, visit: Callable[..., Page]) 
     """A tab that is not seen closes its stream, and continues it on return."""
     page = visit(server)
     page.locator(":root[data-live=yes]").wait_for()
-    hide = "state => { Object.defineProperty(document, 'visibilityState', {value: state, configurable: true}); document.dispatchEvent(new Event('visibilitychange')) }"
-    page.evaluate(hide, "hidden")
+    page.evaluate(SHOW, "hidden")
     page.locator(":root[data-live=no]").wait_for()
     with page.expect_request("**/v1/live"):
-        page.evaluate(hide, "visible")
+        page.evaluate(SHOW, "visible")
     page.locator(":root[data-live=yes]").wait_for()
