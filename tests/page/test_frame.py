@@ -154,6 +154,13 @@ def test_the_menu_says_what_a_token_does_not_allow(server: Served, visit: Callab
     page.get_by_text("Cancel needs the scope control, which your token does not have.").wait_for()
 
 
+def test_a_user_without_scopes_learns_which_is_missing(server: Served, visit: Callable[..., Page]) -> None:
+    """Whoever may not read sees no experiment, but which scope the token lacks."""
+    page = visit(server, user="eve", scopes={Scope.WRITE}, permits=["403"])
+    page.get_by_text("the token lacks the scope read").wait_for()
+    expect(page.get_by_role("main")).not_to_contain_text("small_")
+
+
 def test_the_frame_is_open_to_everybody(server: Served, browser: Browser, visit: Callable[..., Page]) -> None:
     """The frame with its menus, the sign-in and the approval of a login have no serious finding of axe."""
     page = visit(server)
