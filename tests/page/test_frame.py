@@ -60,8 +60,11 @@ def test_the_frame_fits_each_window(
 
 def test_the_keys_go_everywhere_but_in_fields(server: Served, visit: Callable[..., Page]) -> None:
     """Keys go to views, title and focus follow, fields keep them, and they can be turned off."""
-    page = visit(server)
+    page = visit(server, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("heading", name="Experiments").wait_for()
+    page.keyboard.press("c")
+    page.get_by_text("copied", exact=True).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == "exp list"
     for key in "gr":
         page.keyboard.press(key)
     page.get_by_role("heading", name="Records").wait_for()
