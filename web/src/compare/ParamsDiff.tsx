@@ -13,7 +13,7 @@ import { type Compared, compared, type RecordFacts, useRecordFacts } from "./rec
 import { difference, shown } from "./texts";
 import { filesOf, summary } from "./unifiedDiff";
 import { Value } from "./Value";
-import "../ui/toolPanel.css";
+import "../ui/panel.css";
 import "./ParamsDiff.css";
 
 export interface ParamsDiffProps {

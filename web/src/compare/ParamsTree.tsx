@@ -6,7 +6,7 @@ import { EmptyState } from "../ui/EmptyState";
 import { count } from "../ui/format";
 import type { Values } from "./recordFacts";
 import { Value } from "./Value";
-import "../ui/toolPanel.css";
+import "../ui/panel.css";
 import "./ParamsDiff.css";
 import "./ParamsTree.css";
 

@@ -32,7 +32,7 @@ import { type Colouring, colouring, STEPS } from "./sequence";
 import { axesOf, colouredBy, isSmallFirst, MOST_AXES, nextSort, scatterAxes } from "./settings";
 import { useLatest } from "./useLatest";
 import { rounded } from "./values";
-import "../ui/toolPanel.css";
+import "../ui/panel.css";
 import "./Comparison.css";
 
 export interface ComparisonProps {
