@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,3 +169,12 @@ def test_a_report_has_no_serious_fault_of_accessibility(
     page = open_file(report)
     page.get_by_role("heading", name="told").wait_for()
     assert not axe.findings(page)
+
+
+def test_a_report_needs_no_server_libraries() -> None:
+    """What makes a report imports neither Starlette nor uvicorn, which only the extra `[serve]` installs."""
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('starlette', 'uvicorn', 'itsdangerous'))); "
+        "from nemorun_cli.serve.report import report_data, report_file"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
