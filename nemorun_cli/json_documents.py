@@ -1294,6 +1294,22 @@ class RecordsDocument(TypedDict):
     records: list[RecordsRecordFields]
 
 
+class ReportDocument(TypedDict):
+    """What `exp report --json` prints."""
+
+    schema: Literal["exp.report/1"]
+    id: str
+    name: str
+    status: ExperimentStatusValue
+    made: str
+    path: str
+    bytes: int
+    tasks: int
+    curves: int
+    sampled: bool
+    logs: int
+
+
 class ResumeTaskFields(TypedDict):
     """A decision."""
 

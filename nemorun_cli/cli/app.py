@@ -62,6 +62,7 @@ SECTIONS: Final = {
         "records": "List records by prefix, status and tag.",
         "compare": "Compare experiments, members of a sweep or records.",
         "diff": "Show the differences between two experiments.",
+        "report": "Write an experiment into one HTML file.",
     },
     "Organize": {
         "tag": "Add and remove tags of an experiment or record.",

@@ -39,8 +39,8 @@ def not_drawn(all_series: Sequence[Series], *, best: str | None) -> str:
     )
 
 
-def pictures(all_series: Sequence[Series], *, by_attempt: bool = False) -> str:
-    """One picture for each key, with a curve for each record, or for each attempt of each record."""
+def curves_of(all_series: Sequence[Series], *, by_attempt: bool = False) -> dict[str, list[plotting.Curve]]:
+    """The curves of each key: one for each record, or for each attempt of each record."""
     curves: dict[str, list[plotting.Curve]] = {}
     keys = measures.keys_of(all_series)
     for series in all_series:
@@ -51,6 +51,12 @@ def pictures(all_series: Sequence[Series], *, by_attempt: bool = False) -> str:
                     are_bytes = is_measured and field.endswith("memory")
                     curve = plotting.curve(label, rows, field, is_timed=is_measured, are_bytes=are_bytes)
                     curves.setdefault(keys[series.name, field], []).append(curve)
+    return curves
+
+
+def pictures(all_series: Sequence[Series], *, by_attempt: bool = False) -> str:
+    """One picture for each key, with a curve for each record, or for each attempt of each record."""
+    curves = curves_of(all_series, by_attempt=by_attempt)
     shown = list(curves.items())[:MOST_PICTURES]
     width = shutil.get_terminal_size().columns
     colours = terminal.can_draw(sys.stdout) and not os.environ.get("NO_COLOR")

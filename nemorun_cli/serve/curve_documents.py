@@ -8,7 +8,7 @@ import os
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.experiment.records import metric_keys
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.serve.index.curves import Window
-    from nemorun_cli.serve.index.index import Index
+    from nemorun_cli.serve.index.series_index import SeriesIndex
     from nemorun_cli.serve.index.series_view import SeriesView
     from nemorun_cli.tracking.store.row_series import Attempts
 
@@ -35,6 +35,14 @@ FORMAT: Final = "exp.curves/1"
 MOST_CURVES: Final = 20_000  # in one answer
 LARGEST: Final = 1 << 26  # bytes of answers that are remembered
 ALL_MEASURED: Final = f"{MEASURED}*"
+
+
+class HasSeries(Protocol):
+    """An index, or any other owner of one of series."""
+
+    @property
+    def series(self) -> SeriesIndex:
+        """The index of series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +111,7 @@ class CurveMemory:
 
 
 def curves(
-    index: Index,
+    index: HasSeries,
     runs: Iterable[Sequence[TargetRecord]],
     query: CurvesQuery,
     *,
@@ -173,7 +181,7 @@ def _params(record: TargetRecord) -> dict[str, Any]:
 
 
 def _known(
-    index: Index,
+    index: HasSeries,
     chosen: TargetRecord,
     query: CurvesQuery,
     memory: CurveMemory,
@@ -215,7 +223,7 @@ def _version(chosen: TargetRecord) -> str:
     return digest.hexdigest()
 
 
-def _read(index: Index, chosen: TargetRecord, query: CurvesQuery) -> _Read:
+def _read(index: HasSeries, chosen: TargetRecord, query: CurvesQuery) -> _Read:
     with index.series.reading(chosen, also=[ALL_MEASURED], attempts=query.attempts) as kept:
         found: list[tuple[Field, str]] = []
         fields = [(view.name, name) for view in kept for name in view.fields() if view.columns(name)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import comparison_text, tables, terminal, times, unmatched_text
+from nemorun_cli.cli import plot_file as plotted
 from nemorun_cli.cli.metrics_view import not_drawn, pictures
 from nemorun_cli.cli.options import (
     TABLE_FORMATS,
@@ -28,10 +29,11 @@ from nemorun_cli.cli.text_formats import NumberText, cell, require_csv, write_cs
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import documents, leading, targets
 from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.model.units import size_text
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
@@ -76,12 +78,21 @@ def command(
         typer.Option("-n", "--last", metavar="N", help="Show the last N rows instead of a summary."),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Plot curves in the terminal.")] = False,
+    plot_file: Annotated[
+        str | None,
+        typer.Option(
+            "--plot-file", metavar="FILE", help="Draw curves into a file: .svg, .html, or .png with [plot]."
+        ),
+    ] = None,
+    is_log: Annotated[
+        bool, typer.Option("--log", help="With --plot-file: logarithmic axes for values.")
+    ] = False,
     best: Annotated[
         str | None,
         typer.Option(
             "--best",
             metavar="KEY[:min|max]",
-            help="With --plot: the curves of the records that lead by this metric.",
+            help="With --plot or --plot-file: the curves of the records that lead by this metric.",
         ),
     ] = None,
     goal: Goal = None,
@@ -101,6 +112,7 @@ def command(
       exp metrics                            summary of the latest experiment
       exp metrics training train -k loss --plot
       exp metrics sweep --plot --best loss:min
+      exp metrics sweep -k loss --plot-file loss.svg
       exp metrics training -n 5 -f           last 5 rows, then new ones
     """
     tail = _tail(last, follow=follow)
@@ -108,10 +120,11 @@ def command(
         raise UsageError(f"--format {format_}: must be one of {', '.join(TABLE_FORMATS)}")
     form = "json" if is_json else format_
     require_csv(form, raw=raw)
-    if plot and form != "table":
-        raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
+    if (option := _drawing(plot, plot_file)) and form != "table":
+        raise UsageError(f"{option} cannot be combined with {'--json' if is_json else f'--format {form}'}")
+    _require_plot_file(plot_file, is_log=is_log, others={"--plot": plot, "--follow": follow, "--last": tail})
     chosen = attempts(attempt, all_attempts=all_attempts)
-    _require_plot(best, goal, plot=plot)
+    _require_plot(best, goal, plot=option is not None)
     target = targets.target(which, task, dash_root=dash_root)
     if follow:
         from nemorun_cli.cli import metrics_live  # noqa: PLC0415 - not for a single look
@@ -143,11 +156,12 @@ def command(
     elif not all_series:
         terminal.say(_hint_without_metrics(read))
         terminal.say_lines(unmatched_text.hints(snapshot, names))
-    elif plot:
+    elif option:
         judged = (
             documents.read_series(read, attempts=chosen) if best and (key or tail is not None) else all_series
         )
-        _plot(all_series, judged, best=best, goal=goal, by_attempt=all_attempts)
+        drawn = _leading(all_series, judged, best=best, goal=goal)
+        _plot(all_series, drawn, best=best, by_attempt=all_attempts, path=plot_file, is_log=is_log)
     elif tail is not None:
         _show_rows(all_series, with_attempts=all_attempts)
     else:
@@ -170,23 +184,53 @@ def _require_plot(best: str | None, goal: str | None, *, plot: bool) -> None:
         raise UsageError(f"{option} needs {needed}", hint="to choose a record: exp compare --best KEY:min")
 
 
+def _drawing(plot: bool, plot_file: str | None) -> str | None:  # noqa: FBT001 - private
+    """The option that draws curves, if one is given."""
+    return "--plot" if plot else "--plot-file" if plot_file is not None else None
+
+
+def _require_plot_file(path: str | None, *, is_log: bool, others: Mapping[str, object]) -> None:
+    if path is None:
+        if is_log:
+            raise UsageError("--log needs --plot-file FILE")
+        return
+    if other := next((name for name, value in others.items() if value), None):
+        raise UsageError(f"--plot-file cannot be combined with {other}")
+    plotted.require_kind(path)
+
+
+def _leading(
+    all_series: Sequence[Series], judged: Sequence[Series], *, best: str | None, goal: str | None
+) -> Sequence[Series]:
+    """The series, those of the best records first if that is wanted; also notes which these are."""
+    if best is None:
+        return all_series
+    ordered, leader = leading.in_order(all_series, judged, best=best, goal=goal)
+    terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
+    return ordered
+
+
 def _plot(
-    all_series: Sequence[Series],
-    judged: Sequence[Series],
+    requested: Sequence[Series],
+    drawn: Sequence[Series],
     *,
     best: str | None,
-    goal: str | None,
     by_attempt: bool,
+    path: str | None,
+    is_log: bool,
 ) -> None:
-    """Draw the curves, of the best records if that is wanted, and write which are left out."""
-    requested = all_series
-    if best is not None:
-        all_series, leader = leading.in_order(all_series, judged, best=best, goal=goal)
-        terminal.say_lines(comparison_text.best_notes(leader, is_drawn=True) if leader else ())
-    terminal.write_picture(pictures(all_series, by_attempt=by_attempt))
-    if note := not_drawn(all_series, best=best):
+    """Draw the curves, into a file if one is named, and write which are left out."""
+    if path is not None:
+        title = drawn[0].of.experiment or drawn[0].of.record.prefix
+        size = plotted.write(path, title, drawn, by_attempt=by_attempt, is_log=is_log)
+        terminal.write_line(path)
         terminal.flush()
-        terminal.say(note)
+        terminal.say(size_text(size))
+    else:
+        terminal.write_picture(pictures(drawn, by_attempt=by_attempt))
+        if note := not_drawn(drawn, best=best):
+            terminal.flush()
+            terminal.say(note)
     _tell_without_numbers(requested)
 
 

@@ -48,6 +48,33 @@ def test_metrics_are_told_in_short(learned: Exp) -> None:
     assert learned("metrics", "alice/learned/one").stdout.splitlines()[1].split()[0] == "alice/learned/one"
 
 
+def test_curves_are_drawn_into_a_file(learned: Exp) -> None:
+    """By its ending the file is SVG, a page with it, or PNG; an old one is replaced; its size is said."""
+    written = learned("metrics", "--plot-file", "loss.svg", "-k", "loss")
+    assert written.stdout == "loss.svg\n"
+    assert written.stderr.strip().endswith("K")
+    svg = (learned.folder / "loss.svg").read_text()
+    assert svg.startswith("<svg ")
+    assert ">train/loss</text>" in svg
+    learned("metrics", "--plot-file", "loss.svg", "--log")
+    assert (learned.folder / "loss.svg").read_text() != svg
+    learned("metrics", "--plot-file", "loss.html")
+    assert "<svg " in (learned.folder / "loss.html").read_text()
+    learned("metrics", "--plot-file", "loss.png")
+    assert (learned.folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    for wrong, words in (
+        (["--plot-file", "loss.pdf"], "must end with .svg, .html, .png"),
+        (["--plot-file", "no/such/folder/a.svg"], "cannot write"),
+        (["--plot-file", "a.svg", "--plot"], "cannot be combined with --plot"),
+        (["--plot-file", "a.svg", "-f"], "cannot be combined with --follow"),
+        (["--log"], "--log needs --plot-file"),
+    ):
+        assert words in learned("metrics", *wrong, code=2).stderr
+    assert (
+        "cannot be combined" in learned("metrics", "--plot-file", "a.svg", "--json", code=2).json["message"]
+    )
+
+
 def test_rows_are_told_in_each_form(learned: Exp) -> None:
     """The last rows as a table; all of them as CSV or JSON, in which what is not finite is kept."""
     table = [line.split()[1:] for line in learned("metrics", "-n", "2").stdout.splitlines()]

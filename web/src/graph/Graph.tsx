@@ -29,6 +29,7 @@ const ALL_FROM = 0.9;
 const LABEL_ROOM = 56; // pixels between layers, for what is written at an edge
 const ZOOM_STEP = 1.2;
 const MOST_DRAWN = 300; // more nodes open as the list
+const TOOLS = 32; // pixels, the height of the buttons below
 const PAN_STEP = 80; // pixels
 
 /** The tasks of an experiment, left to right, each as a button. */
@@ -135,7 +136,10 @@ function Drawn(props: DrawnProps) {
   const fitAll = () => {
     const box = scroll.current;
     if (!box) return;
-    const most = Number.parseFloat(getComputedStyle(box).maxHeight) || box.clientHeight;
+    const most = Math.min(
+      Number.parseFloat(getComputedStyle(box).maxHeight) || box.clientHeight,
+      outerRoom(box),
+    );
     const whole = Math.min(
       (box.clientWidth - 2 * MARGIN) / layout.width,
       (most - 2 * MARGIN) / layout.height,
@@ -236,6 +240,13 @@ function Drawn(props: DrawnProps) {
       </div>
     </div>
   );
+}
+
+/** The height that an outer box leaves, if it scrolls what is around this one. */
+function outerRoom(box: HTMLElement): number {
+  const outer = box.closest(".graph")?.parentElement;
+  const isScrolled = outer && outer.scrollHeight > outer.clientHeight + 1;
+  return isScrolled ? outer.clientHeight - TOOLS : Number.POSITIVE_INFINITY;
 }
 
 /** The layout, and the zoom at which the width shows all of it, but not less than lets names be read. */

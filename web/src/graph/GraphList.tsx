@@ -2,12 +2,12 @@ import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { StatusDocument } from "../api/documents/status";
 import { duration } from "../ui/format";
+import { ProgressBar } from "../ui/ProgressBar";
 import { StatusMark } from "../ui/StatusMark";
 import { type FlowNode, flowOf, signature } from "./flow";
 import { fold } from "./folding";
 import type { GraphProps } from "./Graph";
 import { type Lanes, lanesOf } from "./lanes";
-import { NodeBar } from "./NodeBar";
 import { NodeName } from "./NodeName";
 import { foldEnds, nodeName } from "./names";
 import { edgeState, type NodeState, statesOf } from "./nodeState";
@@ -151,9 +151,7 @@ function Second({ node, state, task, parents = [], stateOf }: SecondProps) {
     const total = node.members.length;
     return (
       <>
-        {state.status && state.status !== "SUCCEEDED" ? (
-          <NodeBar counts={state.counts} total={total} />
-        ) : null}
+        {state.status && state.status !== "SUCCEEDED" ? <ProgressBar counts={state.counts} /> : null}
         {state.status ? <span>{`${state.counts.SUCCEEDED ?? 0}/${total}`}</span> : null}
         {state.counts.FAILED ? <b class="graph-list-failed">{state.counts.FAILED} failed</b> : null}
         {node.kind === "fold" ? <span class="graph-list-names">{foldEnds(node)}</span> : null}

@@ -1,7 +1,7 @@
+import { ProgressBar } from "../ui/ProgressBar";
 import { StatusMark } from "../ui/StatusMark";
 import type { PlacedNode } from "./layout";
 import { NODE_HEIGHT, NODE_WIDTH } from "./layout";
-import { NodeBar } from "./NodeBar";
 import { NodeName } from "./NodeName";
 import { foldEnds, foldNames, nodeName } from "./names";
 import type { NodeState } from "./nodeState";
@@ -20,6 +20,8 @@ export interface GraphNodeProps {
   readonly isStop: boolean;
   onPick(): void;
 }
+
+const LEAST_BAR = 0.45; // the zoom below which a bar would cover the mark
 
 /** Estimates in pixels: what is around a name and a text, and a character of each. */
 const WIDTHS = { around: 54, letter: 8, figure: 7 };
@@ -46,7 +48,13 @@ export function GraphNode(props: GraphNodeProps) {
   const name = nodeName(node);
   const title = [name, node.kind === "fold" ? foldNames(node) : "", state.about].filter(Boolean).join("\n");
   const waits = state.counts.PENDING === node.members.length;
-  const hasBar = many && state.status !== "SUCCEEDED" && state.status !== null && !waits && detail !== "name";
+  const hasBar =
+    many &&
+    state.status !== "SUCCEEDED" &&
+    state.status !== null &&
+    !waits &&
+    detail !== "name" &&
+    zoom >= LEAST_BAR;
   const isWord = state.text === "skipped";
   const needed = WIDTHS.around + name.length * WIDTHS.letter + state.text.length * WIDTHS.figure;
   const hasText = detail === "all" && state.text && !(isWord && needed > NODE_WIDTH * zoom);
@@ -74,7 +82,7 @@ export function GraphNode(props: GraphNodeProps) {
           <NodeName name={foldEnds(node)} />
         </span>
       ) : null}
-      {hasBar ? <NodeBar counts={state.counts} total={node.members.length} /> : null}
+      {hasBar ? <ProgressBar counts={state.counts} /> : null}
     </>
   );
   return (

@@ -1,0 +1,41 @@
+// What is in the file of a report: documents of the commands, as they were when it was made.
+import type { CurvesDocument } from "../api/documents/curves";
+import type { GraphDocument } from "../api/documents/graph";
+import type { StatusDocument } from "../api/documents/status";
+import type { TimelineDocument } from "../api/documents/timeline";
+import type { WhyDocument } from "../api/documents/why";
+
+export interface LogEnd {
+  readonly task: string;
+  readonly attempt: number;
+  readonly status: string;
+  readonly lines: readonly string[];
+  /** The line that most likely shows the error. */
+  readonly error: string | null;
+}
+
+export interface ReportData {
+  readonly made: string;
+  readonly version: string;
+  readonly status: StatusDocument;
+  readonly graph: GraphDocument;
+  readonly timeline: TimelineDocument;
+  readonly why: WhyDocument;
+  readonly failures: NonNullable<WhyDocument["failures"]>;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, unknown>>;
+  /** The versions of packages that its programs could import. */
+  readonly packages: Readonly<Record<string, string>>;
+  readonly curves: Readonly<Record<"step" | "epoch" | "relative", CurvesDocument>>;
+  readonly logs: readonly LogEnd[];
+  readonly logs_left_out: number;
+  readonly logs_missing: string | null;
+  readonly problems: readonly string[];
+}
+
+/** The data of this file. */
+export function readData(): ReportData {
+  const text = document.getElementById("data")?.textContent;
+  if (!text) throw new Error("This file has no data.");
+  return JSON.parse(text);
+}
