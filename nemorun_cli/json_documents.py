@@ -400,6 +400,7 @@ class EventListDocument(TypedDict):
     schema: Literal["exp.event-list/1"]
     id: str
     events: list[dict[str, Any]]
+    summaries: NotRequired[list[str]]
     next: int | None
     total: int
 

@@ -95,6 +95,8 @@ def test_documents_equal_those_of_the_commands(alice: Reader, made: Exp) -> None
     assert alice.json(f"{later}/events")["events"] == events
     page = alice.json(f"{later}/events?after=2&limit=3")
     assert (page["events"], page["next"], page["total"]) == (events[2:5], 5, len(events))
+    assert "FAILED, exit, exit code 3" in ", ".join(alice.json(f"{later}/events")["summaries"])
+    assert len(page["summaries"]) == len(page["events"])
     assert "matrix" in alice.json(f"{later}/spec")["text"]
 
 
