@@ -279,6 +279,68 @@ CurveDocument = TypedDict(
 )
 
 
+class CurvesRecordCurveFields(TypedDict):
+    """One curve; its columns have an entry for each point."""
+
+    key: str
+    series: str | None
+    field: str
+    x: list[float | Literal["Infinity", "-Infinity"] | None]
+    min: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    max: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    last: list[float | Literal["Infinity", "-Infinity"] | None]
+    nan: list[int] | None
+    sampled: bool
+    total: int
+    numbered: bool
+    position: dict[str, list[int]]
+
+
+class CurvesRecordFields(TypedDict):
+    """One record."""
+
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    root: str
+    name: str
+    begin: float
+    ended: float | None
+    attempts: list[int]
+    params: NotRequired[dict[str, Any]]
+    metrics: NotRequired[list[str]]
+    curves: list[CurvesRecordCurveFields]
+
+
+class CurvesKeyFields(TypedDict):
+    """One metric."""
+
+    key: str
+    series: str | None
+    field: str
+    records: int
+
+
+# What `POST /v1/views/curves` answers.
+CurvesDocument = TypedDict(
+    "CurvesDocument",
+    {
+        "schema": Literal["exp.curves/1"],
+        "axis": Literal["step", "epoch", "time", "relative"],
+        "from": float | None,
+        "to": float | None,
+        "points": int,
+        "attempts": int | str | None,
+        "records": list[CurvesRecordFields],
+        "keys": NotRequired[list[CurvesKeyFields]],
+        "left_out": int,
+        "problems": list[str],
+    },
+)
+
+
 class SideFields(TypedDict):
     """One experiment."""
 
@@ -774,6 +836,67 @@ class LiveDocument(TypedDict):
     errors: dict[str, str]
 
 
+class LogMatchesMatcheFields(TypedDict):
+    """One match."""
+
+    line: int
+    offset: int
+
+
+class LogMatchesDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/log/find` answers."""
+
+    schema: Literal["exp.log-matches/1"]
+    task: str
+    attempt: int
+    stream: Literal["log", "stderr", "backend-output"]
+    size: int
+    count: int
+    first: int
+    matches: list[LogMatchesMatcheFields]
+
+
+class LogOutlineStreamFields(TypedDict):
+    """One log."""
+
+    name: Literal["log", "stderr", "backend-output"]
+    size: int
+
+
+class LogOutlineMarkFields(TypedDict):
+    """One of them."""
+
+    offset: int
+    line: int
+
+
+class LogOutlineErrorFields(TypedDict):
+    """The line that most likely explains a failure, else the end of the last traceback; null without one."""
+
+    line: int
+    offset: int
+    text: str
+
+
+class LogOutlineDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/log/outline` answers."""
+
+    schema: Literal["exp.log-outline/1"]
+    task: str
+    attempt: int
+    stream: Literal["log", "stderr", "backend-output"]
+    streams: list[LogOutlineStreamFields]
+    size: int
+    lines: int
+    marks: list[LogOutlineMarkFields]
+    error: LogOutlineErrorFields | None
+    over: bool
+    status: str | None
+    exit_code: int | None
+    started: str | None
+    ended: str | None
+
+
 class LogsDocument(TypedDict):
     """One line of `exp logs --json`."""
 
@@ -1094,6 +1217,13 @@ class RecordViewDocument(TypedDict):
     others: NotRequired[list[RecordViewOtherFields]]
 
 
+class RecordsFolderFields(TypedDict):
+    """One part."""
+
+    name: str
+    records: int
+
+
 class RecordsUnreadableFields(TypedDict):
     """One of them."""
 
@@ -1132,6 +1262,7 @@ class RecordsRecordFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -1159,6 +1290,7 @@ class RecordsDocument(TypedDict):
     offset: NotRequired[int]
     previous: NotRequired[str | None]
     next: NotRequired[str | None]
+    folders: NotRequired[list[RecordsFolderFields]]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
 

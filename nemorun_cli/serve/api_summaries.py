@@ -81,6 +81,7 @@ SUMMARIES: Final = {
     f"POST:{_VIEW}/contents/{{checksum}}/link": ApiSummary(
         "A link to a content, valid for a minute.", "link"
     ),
+    "POST:/v1/views/curves": ApiSummary("Curves of many records, and what distinguishes these.", "curves"),
     "GET:/v1/views/compare": ApiSummary("A table of runs with their params and metrics.", "compare"),
     "GET:/v1/views/experiments": ApiSummary("A page of the experiments.", "list"),
     f"GET:{_EXPERIMENT_VIEW}": ApiSummary("One experiment.", "status"),
@@ -96,6 +97,12 @@ SUMMARIES: Final = {
     f"GET:{_EXPERIMENT_VIEW}/timeline": ApiSummary("When attempts waited and ran.", "timeline"),
     f"GET:{_EXPERIMENT_VIEW}/files": ApiSummary("The files that the tasks of an experiment saved.", "files"),
     f"GET:{_EXPERIMENT_VIEW}/log": ApiSummary("The log of an attempt, or a range of it."),
+    f"GET:{_EXPERIMENT_VIEW}/log/outline": ApiSummary(
+        "The lines of a log, the one that explains a failure, and how the attempt ended.", "log-outline"
+    ),
+    f"GET:{_EXPERIMENT_VIEW}/log/find": ApiSummary(
+        "How often a text occurs in a log, and in which lines.", "log-matches"
+    ),
     f"POST:{_CONTROL}/cancel": ApiSummary(
         "Cancel an experiment of this machine, or some of its tasks.", "cancel", ("control",)
     ),

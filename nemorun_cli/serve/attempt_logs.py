@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 STREAMS: Final = ("log", "stderr", "backend-output")
 LARGEST: Final = 1 << 26  # bytes of a resolved spec
+NOT_THERE: Final = (FileNotFoundError, NotADirectoryError, RefusedFileError)
 
 
 def path_of(files: AttemptFiles, stream: str) -> Path:
@@ -48,38 +50,48 @@ def number_of(snapshot: Snapshot, task: str, attempt: int | None, stream: str) -
     return log_reader.latest_attempt(snapshot.files, task, state, is_error=is_error) or max(1, state.attempt)
 
 
-def answer(
-    request: Request,
-    index: Index,
-    snapshot: Snapshot,
-    task: str,
-    *,
-    attempt: int | None,
-    stream: str,
-    secrets: Collection[str],
-) -> Response:
-    """The log of an attempt, or why it is missing: `no_log`, `not_here_yet` or `not_shipped`."""
+@dataclass(frozen=True, slots=True)
+class AttemptLog:
+    """Which log: of which attempt at a task, and where it is."""
+
+    task: str
+    attempt: int
+    stream: str
+    files: AttemptFiles
+    path: Path
+    is_over: bool
+
+    def open(self) -> BinaryIO:
+        """Open it to read.
+
+        Raises:
+            OSError: it is not there, or is no regular file.
+        """
+        return self.files.open(self.path)
+
+
+def of_attempt(snapshot: Snapshot, task: str, *, attempt: int | None, stream: str) -> AttemptLog:
+    """The log of the attempt, by default of the latest one that has this log."""
     number = number_of(snapshot, task, attempt, stream)
     files = snapshot.files.attempt(task, number)
-    path = path_of(files, stream)
+    state = snapshot.history.tasks[task]
+    is_over = state.is_over or number < state.attempt
+    return AttemptLog(task, number, stream, files, path_of(files, stream), is_over)
+
+
+def answer(
+    request: Request, index: Index, snapshot: Snapshot, log: AttemptLog, *, secrets: Collection[str]
+) -> Response:
+    """The log of an attempt, or why it is missing."""
     try:
-        opened = files.open(path)
-    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
-        reason = missing(index, snapshot.files, "logs")
-        if reason is not None:
-            return refusal(404, "not_shipped", reason, hint="ship it with: tracking: {logs: true}")
-        has_begun = number <= snapshot.history.tasks[task].attempt
-        if index.site.root is not None and has_begun:
-            message = f"the {stream} of attempt {number} of {task} is not here yet"
-            return refusal(409, "not_here_yet", message, hint="its sender delivers it: exp sync --status")
-        status = snapshot.history.tasks[task].status
-        return refusal(404, "no_log", f"attempt {number} of {task} has no {stream}: {task} is {status}")
-    is_over = snapshot.history.tasks[task].is_over or number < snapshot.history.tasks[task].attempt
+        opened = log.open()
+    except NOT_THERE:
+        return not_there(index, snapshot, log)
     headers = {
         "Cache-Control": "private, no-cache",
         "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Exp-Attempt": str(number),
-        "Exp-Over": "1" if is_over else "0",
+        "Exp-Attempt": str(log.attempt),
+        "Exp-Over": "1" if log.is_over else "0",
     }
     return ranged(
         request,
@@ -88,6 +100,19 @@ def answer(
         media_type="text/plain; charset=utf-8",
         shown=masked_reader(secrets),
     )
+
+
+def not_there(index: Index, snapshot: Snapshot, log: AttemptLog) -> Response:
+    """Why a log is missing: `no_log`, `not_here_yet` or `not_shipped`."""
+    reason = missing(index, snapshot.files, "logs")
+    if reason is not None:
+        return refusal(404, "not_shipped", reason, hint="ship it with: tracking: {logs: true}")
+    task, number = log.task, log.attempt
+    state = snapshot.history.tasks[task]
+    if index.site.root is not None and number <= state.attempt:
+        message = f"the {log.stream} of attempt {number} of {task} is not here yet"
+        return refusal(409, "not_here_yet", message, hint="its sender delivers it: exp sync --status")
+    return refusal(404, "no_log", f"attempt {number} of {task} has no {log.stream}: {task} is {state.status}")
 
 
 def missing(index: Index, files: ExperimentFiles, what: str) -> str | None:
@@ -132,6 +157,14 @@ def masked_reader(secrets: Collection[str]) -> Callable[[BinaryIO, int, int], It
             first += len(part)
 
     return read
+
+
+def plain(stream: BinaryIO, first: int, end: int) -> Iterator[bytes]:
+    """Read a range of a log as it is."""
+    stream.seek(first)
+    while first < end and (data := stream.read(min(PART, end - first))):
+        first += len(data)
+        yield data
 
 
 def masked(data: bytes, forms: Sequence[bytes]) -> bytes:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
-from nemorun_cli.serve import attempt_logs, experiment_timeline, forged_content
+from nemorun_cli.serve import attempt_logs, experiment_timeline, forged_content, log_outline, log_search
 from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from nemorun_cli.serve.attempt_logs import AttemptLog
     from nemorun_cli.serve.endpoints import Handler
     from nemorun_cli.serve.index.index import Index
     from nemorun_cli.serve.site import Site
     from nemorun_cli.views.snapshot import Snapshot
 
+    _MakeOfLog = Callable[[Request, Index, "LogRequest"], Response]
     _Make = Callable[[Request, Index, Found, QueryParameters], dict[str, Any]]
 
 EXPERIMENTS: Final = "/v1/views/experiments"
@@ -84,7 +87,14 @@ def endpoints(site: Site) -> list[Endpoint]:
             Endpoint(EXPERIMENT + path, ("GET",), _of_experiment(make, known), needs=Scope.READ)
             for path, (make, known) in of_experiment.items()
         ),
-        Endpoint(EXPERIMENT + "/log", ("GET", "HEAD"), _log, needs=Scope.READ),
+        Endpoint(EXPERIMENT + "/log", ("GET", "HEAD"), _of_log(_log, ("signature",)), needs=Scope.READ),
+        *(
+            Endpoint(f"{EXPERIMENT}/log/{name}", ("GET",), _of_log(make, known), needs=Scope.READ)
+            for name, make, known in (
+                ("outline", _log_outline, ()),
+                ("find", _log_find, ("text", "case", "around", "limit")),
+            )
+        ),
     ]
 
 
@@ -291,28 +301,73 @@ def _files(request: Request, index: Index, found: Found, given: QueryParameters)
     return files_of(records, name=given.text("name"))
 
 
-async def _log(request: Request) -> Response:
+def _of_log(make: _MakeOfLog, known: tuple[str, ...]) -> Handler:
+    """The handler of an answer about the log of one attempt."""
+
+    async def handle(request: Request) -> Response:
+        given = QueryParameters(request, ("task", "attempt", "stream", *known))
+
+        def work() -> Response:
+            index = index_of(request)
+            found = experiment_at(request, index, place_of(request))
+            if (answer := _not_here(index, found)) is not None:
+                return answer
+            with forged_content.reading(found.files.id):
+                snapshot = _look(index, found)
+            task = given.text("task")
+            if task is None or task not in snapshot.history.tasks:
+                raise NotFoundError(f"{found.files.id} has no task {task!r}")
+            attempt, stream = given.integer("attempt", least=1), given.text("stream") or "log"
+            log = attempt_logs.of_attempt(snapshot, task, attempt=attempt, stream=stream)
+            try:
+                return make(request, index, LogRequest(snapshot, log, given))
+            except attempt_logs.NOT_THERE:
+                return attempt_logs.not_there(index, snapshot, log)
+
+        return await slowly(request, work)
+
+    handle.__doc__ = make.__doc__
+    return handle
+
+
+@dataclass(frozen=True, slots=True)
+class LogRequest:
+    """What is asked about a log."""
+
+    snapshot: Snapshot
+    log: AttemptLog
+    given: QueryParameters
+
+
+def _log(request: Request, index: Index, asked: LogRequest) -> Response:
     """The log of an attempt, whole or a range; known secrets are masked in place."""
-    given = QueryParameters(request, ("task", "attempt", "stream", "signature"))
+    secrets = _secrets(index, asked.snapshot)
+    return attempt_logs.answer(request, index, asked.snapshot, asked.log, secrets=secrets)
 
-    def work() -> Response:
-        index = index_of(request)
-        found = experiment_at(request, index, place_of(request))
-        if (answer := _not_here(index, found)) is not None:
-            return answer
-        with forged_content.reading(found.files.id):
-            snapshot = _look(index, found)
-        task = given.text("task")
-        if task is None or task not in snapshot.history.tasks:
-            raise NotFoundError(f"{found.files.id} has no task {task!r}")
-        return attempt_logs.answer(
-            request,
-            index,
-            snapshot,
-            task,
-            attempt=given.integer("attempt", least=1),
-            stream=given.text("stream") or "log",
-            secrets=_secrets(index, snapshot),
-        )
 
-    return await slowly(request, work)
+def _log_outline(request: Request, index: Index, asked: LogRequest) -> Response:
+    """The lines of a log, the one that most likely explains a failure, and how the attempt ended."""
+    snapshot, log = asked.snapshot, asked.log
+    events, _ = ledger.read_settled(snapshot.files.ledger)
+    attempts = timeline.attempts(snapshot, events)[log.task]
+    document = log_outline.document(
+        log,
+        log_outline.line_index_of(request),
+        secrets=_secrets(index, snapshot),
+        attempt=next((each for each in attempts if each.attempt == log.attempt), None),
+        sizes=log_outline.sizes(log),
+    )
+    return json_answer(request, document)
+
+
+def _log_find(request: Request, index: Index, asked: LogRequest) -> Response:
+    """How often a text occurs in a log, and in which lines."""
+    given = asked.given
+    document = log_search.document(
+        asked.log,
+        log_search.Needle(given.text("text") or "", has_case=given.flag("case")),
+        secrets=_secrets(index, asked.snapshot),
+        around=given.integer("around", 0) or 0,
+        limit=min(given.integer("limit", log_search.LISTED, least=1) or 1, log_search.MOST_LISTED),
+    )
+    return json_answer(request, document)

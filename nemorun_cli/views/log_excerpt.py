@@ -21,7 +21,7 @@ LINES: Final = 20  # lines that are shown
 WINDOW: Final = 64 * 1024  # bytes at the end of a log that are read
 LONGEST_LINE: Final = 500  # characters of a line that are shown
 
-_TRACEBACK: Final = "Traceback (most recent call last):"
+TRACEBACK: Final = "Traceback (most recent call last):"
 _TROUBLE: Final = re.compile(
     r"\b(?:\w*error|\w*exception|fatal|panic(?:ked)?|failed|failure|cannot|can't|could not|denied|killed"
     r"|no such file|not found|out of memory|segmentation fault|core dumped|aborted|refused)\b",
@@ -85,12 +85,24 @@ def displayed(line: str) -> str:
 
 
 def _error(lines: list[str]) -> str | None:
-    """The final line of the last traceback, or else the last line that contains a word for an error."""
+    index = error_index(lines)
+    return None if index is None else lines[index].strip()
+
+
+def error_index(lines: list[str]) -> int | None:
+    """Which line explains a failure: the end of the last traceback, or the last with a word for an error."""
     for index in reversed(range(len(lines))):
-        if _TRACEBACK in lines[index]:
-            indent = len(lines[index]) - len(lines[index].lstrip())
-            rest = (line for line in lines[index + 1 :] if line.strip())
-            dedented = (line for line in rest if len(line) - len(line.lstrip()) <= indent)
-            if (final := next(dedented, None)) is not None:
-                return final.strip()
-    return next((line.strip() for line in reversed(lines) if _TROUBLE.search(line)), None)
+        if TRACEBACK in lines[index] and (final := traceback_end(lines, index)) is not None:
+            return final
+    return next((index for index in reversed(range(len(lines))) if _TROUBLE.search(lines[index])), None)
+
+
+def traceback_end(lines: list[str], first: int) -> int | None:
+    """Which line is the final one of the traceback that begins at `first`; None if it is cut off."""
+    indent = _indent(lines[first])
+    rest = range(first + 1, len(lines))
+    return next((index for index in rest if lines[index].strip() and _indent(lines[index]) <= indent), None)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

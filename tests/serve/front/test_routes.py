@@ -70,6 +70,8 @@ read     GET            /v1/views/experiments/{owner}/{home}/{id}/events
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/files
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/graph
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/log
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/find
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/outline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/spec
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/status
@@ -92,6 +94,7 @@ read     POST           /v1/device/deny
 read     POST           /v1/device/find
 read     POST           /v1/link
 read     POST           /v1/live/{stream}
+read     POST           /v1/views/curves
 read     POST           /v1/views/records/{prefix:path}/.record/contents/{checksum}/link
 write    DELETE         /api/projects/{id}
 write    DELETE         /v1/experiments/{owner}/{home}/{experiment_id}
