@@ -1672,6 +1672,7 @@ class TimelineTaskFields(TypedDict):
     id: str
     waits_since: str | None
     error: str | None
+    streams: list[str]
     attempts: list[TimelineTaskAttemptFields]
 
 

@@ -388,7 +388,8 @@ def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reade
     first, second = tasks["train/lr=0.1"]["attempts"]
     assert first["waits_since"] == shown["prepare"]["ended"]
     assert second["waits_since"] == first["ended"]
-    assert tasks["never"]["attempts"] == []
+    assert (tasks["never"]["attempts"], tasks["never"]["streams"]) == ([], [])
+    assert tasks["prepare"]["streams"] == ["log"]
     assert (timeline["revision"], timeline["max_parallel"]) == (1, None)
     assert timeline["events"] == alice.json(f"{place}/events")["total"]
     assert SECRET not in json.dumps(timeline)

@@ -9,8 +9,10 @@ const BAR = 10;
 const TOP = (HEIGHT - BAR) / 2;
 const THREAD = 2.5;
 const AREA = 20;
+const SIGN = 0.045; // part of the width that the sign of an end needs
+const NEAR_NOW = 0.12; // part of the width that the label of the “now” line needs
 const NARROWEST = 0.004; // part of the width that a run has at least
-const NUMBERED = 0.02; // part of the width that has room for the number of an attempt
+const NUMBERED = 0.045; // part of the width that has room for the number of an attempt
 
 function percent(part: number): string {
   return `${(part * 100).toFixed(3)}%`;
@@ -20,11 +22,13 @@ function percent(part: number): string {
 export function TimelineHead({ scale }: { scale: Scale }) {
   return (
     <span class="timeline-head">
-      {ticksOf(scale, 6).map((tick) => (
-        <span key={tick.label} class="timeline-tick" style={{ left: percent(tick.at) }}>
-          {tick.label}
-        </span>
-      ))}
+      {ticksOf(scale, 6)
+        .filter((tick) => !isNearNow(tick.at, scale))
+        .map((tick) => (
+          <span key={tick.label} class="timeline-tick" style={{ left: percent(tick.at) }}>
+            {tick.label}
+          </span>
+        ))}
       {scale.now === null ? null : (
         <span class="timeline-now-label" style={{ left: percent(at(scale, scale.now)) }}>
           now
@@ -32,6 +36,11 @@ export function TimelineHead({ scale }: { scale: Scale }) {
       )}
     </span>
   );
+}
+
+/** Whether the label of the “now” line leaves no room for that of a tick. */
+function isNearNow(place: number, scale: Scale): boolean {
+  return scale.now !== null && place > 0 && at(scale, scale.now) - place < NEAR_NOW;
 }
 
 /** The hairlines below the labels, and the “now” line, over the height of the table. */
@@ -69,13 +78,32 @@ export function TaskTimeline({ task, scale }: TaskTimelineProps) {
     <svg class="timeline-row" width="100%" height={HEIGHT} role="img" aria-label={described(bars)}>
       <title>{described(bars)}</title>
       {bars.map((bar) => (
-        <BarShape key={`${bar.attempt}${bar.kind}`} bar={bar} scale={scale} isNumbered={isSeveral} />
+        <BarShape
+          key={`${bar.attempt}${bar.kind}`}
+          bar={bar}
+          scale={scale}
+          isNumbered={isSeveral}
+          isMarked={hasRoom(bar, bars, scale)}
+        />
       ))}
     </svg>
   );
 }
 
-function BarShape({ bar, scale, isNumbered }: { bar: Bar; scale: Scale; isNumbered: boolean }) {
+/** Whether the sign of how it ended does not cover a later attempt. */
+function hasRoom(bar: Bar, bars: readonly Bar[], scale: Scale): boolean {
+  const later = bars.find((other) => other.kind === "run" && other.attempt > bar.attempt);
+  return !later || at(scale, later.from) - at(scale, bar.to) > SIGN;
+}
+
+interface BarProps {
+  readonly bar: Bar;
+  readonly scale: Scale;
+  readonly isNumbered: boolean;
+  readonly isMarked: boolean;
+}
+
+function BarShape({ bar, scale, isNumbered, isMarked }: BarProps) {
   const from = at(scale, bar.from);
   const to = at(scale, bar.to);
   if (bar.kind === "wait") {
@@ -97,7 +125,7 @@ function BarShape({ bar, scale, isNumbered }: { bar: Bar; scale: Scale; isNumber
           {bar.attempt}
         </text>
       ) : null}
-      <EndMark bar={bar} at={from + width} />
+      {isMarked ? <EndMark bar={bar} at={from + width} /> : null}
     </>
   );
 }
