@@ -68,7 +68,7 @@ def rows(page: Page) -> dict[str, str]:
     table = page.get_by_role("treegrid", name="Tasks")
     table.get_by_role("row").nth(1).wait_for()
     listed = table.locator("[data-row]").evaluate_all(
-        "all => all.map(row => [row.dataset.row, row.innerText])"
+        "all => all.map(each => [each.dataset.row, each.innerText])"
     )
     return dict(listed)
 
@@ -93,7 +93,7 @@ def test_300_tasks_are_a_few_rows_whose_statuses_are_those_of_exp_status(
 def test_the_worst_failure_is_in_sight_and_says_what_exp_why_says(
     server: Served, visit: Callable[..., Page], exp: Commands
 ) -> None:
-    """Without a click, the failure is explained with the sentences, the likely cause and the resume of `exp why`."""
+    """Without a click, a failure is explained with the sentences of `exp why`, at all widths."""
     said = [line.strip() for line in exp("why", "wide", "broken").splitlines()]
     causes = [cause["message"] for cause in exp.json("why", "wide", "broken")["tasks"][0]["causes"]]
     likely = next(line.partition(": ")[2] for line in said if line.startswith("likely cause: "))
@@ -119,7 +119,7 @@ def test_the_worst_failure_is_in_sight_and_says_what_exp_why_says(
 def test_a_task_its_attempts_and_its_group_are_reached_with_keys_alone(
     server: Served, visit: Callable[..., Page], exp: Commands
 ) -> None:
-    """`j k` move, arrows fold, Enter opens the log, braces change the attempt, and Escape closes the panel."""
+    """`j k` move, arrows fold, Enter opens, braces change the attempt, and Escape closes the panel."""
     page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
     rows(page)
     focused = page.locator("[data-row]:focus")
@@ -154,7 +154,7 @@ def test_a_task_its_attempts_and_its_group_are_reached_with_keys_alone(
 def test_what_happens_is_seen_without_a_reload(
     server: Served, visit: Callable[..., Page], exp: Commands, tmp_path: Path
 ) -> None:
-    """A task that ends is seen to end; without a supervisor the page says that nothing runs, and the command."""
+    """A task is seen to end; without a supervisor the page says that nothing runs, and what to type."""
     gate = tmp_path / "gate"
     spec = tmp_path / "gated.yaml"
     spec.write_text(GATED)
@@ -176,7 +176,7 @@ def test_what_happens_is_seen_without_a_reload(
 
 
 def test_spec_events_and_resources_are_those_of_the_commands(
-    server: Served, visit: Callable[..., Page], exp: Commands, home: Path
+    server: Served, visit: Callable[..., Page], exp: Commands
 ) -> None:
     """The spec is the file's text, each event is a row that filters find, and what was used has a table."""
     place = address(exp, "wide")

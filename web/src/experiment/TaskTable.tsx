@@ -101,7 +101,7 @@ export function TaskTable(props: TaskTableProps) {
 function Spacer({ rows }: { rows: number }) {
   return (
     <tr>
-      <td colSpan={8} style={{ height: `${rows * ROW}px`, padding: 0 }} />
+      <td style={{ height: `${rows * ROW}px`, padding: 0 }} />
     </tr>
   );
 }

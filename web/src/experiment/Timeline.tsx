@@ -1,6 +1,16 @@
 import { useMemo } from "preact/hooks";
 import { absolute, duration } from "../ui/format";
-import { at, type Bar, barsOf, loadOf, MOST_THREADS, type Scale, threadsOf, ticksOf } from "./spans";
+import {
+  at,
+  averaged,
+  type Bar,
+  barsOf,
+  loadOf,
+  MOST_THREADS,
+  type Scale,
+  threadsOf,
+  ticksOf,
+} from "./spans";
 import type { TaskTimes } from "./tasks";
 import "./Timeline.css";
 
@@ -9,6 +19,7 @@ const BAR = 10;
 const TOP = (HEIGHT - BAR) / 2;
 const THREAD = 2.5;
 const AREA = 20;
+const AREA_PARTS = 120;
 const SIGN = 0.045; // part of the width that the sign of an end needs
 const NEAR_NOW = 0.12; // part of the width that the label of the “now” line needs
 const NARROWEST = 0.004; // part of the width that a run has at least
@@ -182,20 +193,19 @@ function Threads({ threads, scale }: { threads: readonly (readonly Bar[])[]; sca
 }
 
 function Area({ bars, scale }: { bars: readonly Bar[]; scale: Scale }) {
-  const load = loadOf(bars, scale);
-  const most = Math.max(1, ...load.map((each) => each.count));
+  const parts = averaged(loadOf(bars, scale), AREA_PARTS);
+  const most = Math.max(1, ...parts);
   const isOpen = bars.some((bar) => bar.isOpen);
   return (
     <>
-      {load.map((each, index) => {
-        const next = load[index + 1]?.at ?? each.at;
-        const height = (AREA * each.count) / most;
-        return each.count && next > each.at ? (
+      {parts.map((count, index) => {
+        const height = (AREA * count) / most;
+        return height > 0 ? (
           <rect
-            key={each.at}
+            key={index}
             class={`timeline-area${isOpen ? " is-open" : ""}`}
-            x={percent(each.at)}
-            width={percent(next - each.at + 0.0005)}
+            x={percent(index / AREA_PARTS)}
+            width={percent(1.04 / AREA_PARTS)}
             y={(HEIGHT + AREA) / 2 - height}
             height={height}
           />

@@ -1,6 +1,6 @@
 // What an experiment's state is, in one sentence to three: state, how long, what is left, what failed first.
 import type { StatusDocument } from "../api/documents/status";
-import { duration } from "../ui/format";
+import { count, duration } from "../ui/format";
 import { compareTimes, nodeOf, nodesOf, type Sweep, stoppedBy, type Task } from "./tasks";
 
 export interface Piece {
@@ -67,11 +67,11 @@ function progress(status: StatusDocument): Piece[] {
   const done = own.filter((task) => task.status === "SUCCEEDED").length;
   if (status.status === "COMPLETED") {
     const others = own.length - done;
-    const count =
+    const which =
       own.length === 1
         ? "Its task"
         : `${done === own.length ? "All " : ""}${done} ${others ? `of ${own.length} ` : ""}tasks`;
-    return done ? [text(`${count} succeeded.`)] : [];
+    return done ? [text(`${which} succeeded.`)] : [];
   }
   if (status.outcome && status.status === "RUNNING") {
     const left = status.tasks.filter((task) => task.handler && !isEnded(task)).length;
@@ -86,10 +86,10 @@ function progress(status: StatusDocument): Piece[] {
   if (total === 1) return [];
   const counted = sweep ? (sweep.counts.SUCCEEDED ?? 0) : done;
   const failed = sweep ? (sweep.counts.FAILED ?? 0) : 0;
-  const pieces: Piece[] = [text(`${counted} of ${total} ${sweep ? "members of " : "tasks"}`)];
+  const pieces: Piece[] = [text(`${count(counted)} of ${count(total)} ${sweep ? "members of " : "tasks"}`)];
   if (sweep) pieces.push({ text: sweep.id, kind: "task" });
   pieces.push(text(counted === 1 ? " is done" : " are done"));
-  if (failed) pieces.push(text(" and "), { text: `${failed} failed`, kind: "bad" });
+  if (failed) pieces.push(text(" and "), { text: `${count(failed)} failed`, kind: "bad" });
   return [...pieces, text(".")];
 }
 
@@ -144,10 +144,10 @@ function names(nodes: readonly string[]): Piece[] {
 const MOST = 4;
 
 function unknown(status: StatusDocument): Piece[] {
-  const count = status.counts.UNKNOWN ?? 0;
-  if (!count) return [];
-  const what = count === 1 ? "1 task is UNKNOWN" : `${count} tasks are UNKNOWN`;
-  return [text(`${what}: whether ${count === 1 ? "it runs" : "they run"} is not known.`)];
+  const unknown = status.counts.UNKNOWN ?? 0;
+  if (!unknown) return [];
+  const what = unknown === 1 ? "1 task is UNKNOWN" : `${count(unknown)} tasks are UNKNOWN`;
+  return [text(`${what}: whether ${unknown === 1 ? "it runs" : "they run"} is not known.`)];
 }
 
 function isEnded(task: Task): boolean {
