@@ -1,4 +1,4 @@
-"""`exp.timeline/1`: when the attempts of an experiment waited and ran, and the facts beside its status."""
+"""`exp.timeline/1`: when the attempts of an experiment waited and ran, and the facts next to its status."""
 
 from __future__ import annotations
 

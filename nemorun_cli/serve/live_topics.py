@@ -119,7 +119,7 @@ class ExperimentTopic(Topic):
     place: ExperimentPlace = NOWHERE
 
     def version(self, index: Index) -> str:
-        """The size of its ledger, and what no ledger says: a lost supervisor, a later end."""
+        """The size of its ledger, and what no ledger records: a lost supervisor, a later end."""
         files = _files(index, self.place)
         status = os.stat(files.ledger)  # noqa: PTH116 - it is asked for often
         size = f"{status.st_size}-{status.st_mtime_ns}"

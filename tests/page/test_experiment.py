@@ -1,4 +1,4 @@
-"""An experiment's page says what the commands say, also while it runs, and can be used with keys alone."""
+"""An experiment's page shows what the commands show, also while it runs, and can be used with keys alone."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_task_its_attempts_and_its_group_are_reached_with_keys_alone(
 def test_what_happens_is_seen_without_a_reload(
     server: Served, visit: Callable[..., Page], exp: Commands, tmp_path: Path
 ) -> None:
-    """A task is seen to end; without a supervisor the page says that nothing runs, and what to type."""
+    """A task is seen to end; without a supervisor the page shows that nothing runs, and what to type."""
     gate = tmp_path / "gate"
     spec = tmp_path / "gated.yaml"
     spec.write_text(GATED)
@@ -211,7 +211,7 @@ def collector(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_another_machines_experiment_is_what_its_ledger_records(
     collector: Served, visit: Callable[..., Page]
 ) -> None:
-    """Its supervisor is said to be elsewhere, and nothing is counted on that was not heard."""
+    """Its supervisor is shown as elsewhere, and no time is counted on without a report."""
     token = collector.add_token()
     listed = collector.ask("GET", "/v1/views/experiments", token=token).json["experiments"][0]
     page = visit(collector, f"/experiments/{listed['owner']}/{listed['home']}/{listed['id']}")

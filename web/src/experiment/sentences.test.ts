@@ -41,6 +41,15 @@ test("an INTERRUPTED experiment says that nothing runs, and the command that con
   );
 });
 
+test("without its supervisor a RUNNING experiment says that nothing else starts", () => {
+  const supervisor = { state: "gone", pid: 1, host: "box", problem: null } as const;
+  const status = experiment([task("a", "RUNNING"), task("b", "PENDING")], { supervisor });
+  expect(said(status, 90)).toBe(
+    "RUNNING for 1m30. Its supervisor has terminated: what runs goes on, and nothing else starts. " +
+      "Continue with exp resume study_1. 0 of 2 tasks are done.",
+  );
+});
+
 test("what ended says how, and of several failures which was the first", () => {
   const done = experiment([task("a", "SUCCEEDED"), task("b", "SUCCEEDED")], {
     status: "COMPLETED",

@@ -37,7 +37,10 @@ function text(words: string): Piece {
 function state(status: StatusDocument, seconds: number | null): Piece[] {
   const word: Piece = { text: status.status, kind: "status" };
   const took = seconds === null ? "" : duration(seconds);
-  if (status.status === "RUNNING") return [word, text(`${running(status, took)}.`)];
+  if (status.status === "RUNNING") {
+    const begin = [word, text(`${running(status, took)}.`)];
+    return isAbandoned(status) ? [...begin, ...abandoned(status)] : begin;
+  }
   if (status.status === "INTERRUPTED") {
     const after = took ? ` after ${took}` : "";
     return [
@@ -48,6 +51,19 @@ function state(status: StatusDocument, seconds: number | null): Piece[] {
     ];
   }
   return [word, text(took ? ` ${status.status === "COMPLETED" ? "in" : "after"} ${took}.` : ".")];
+}
+
+/** Whether tasks run, but no supervisor that could start what is left. */
+export function isAbandoned(status: StatusDocument): boolean {
+  return status.status === "RUNNING" && status.supervisor.state === "gone";
+}
+
+function abandoned(status: StatusDocument): Piece[] {
+  return [
+    text(" Its supervisor has terminated: what runs goes on, and nothing else starts. Continue with "),
+    { text: `exp resume ${status.id}`, kind: "command" },
+    text("."),
+  ];
 }
 
 function running(status: StatusDocument, took: string): string {
