@@ -238,6 +238,6 @@ function useScale({
     if (!timeline) return null;
     const passed = every === null ? 0 : Math.max(0, now - received.current.time);
     const seen = Date.parse(timeline.seen) + passed - (status.heard ? status.heard.age * 1_000 : 0);
-    return scaleOf(timeline.tasks, status.started, isOver ? null : seen);
+    return scaleOf(timeline.tasks, status.started, isOver || status.status === "INTERRUPTED" ? null : seen);
   }, [timeline, status, now, every, isOver]);
 }

@@ -21,6 +21,7 @@ const THREAD = 2.5;
 const AREA = 20;
 const AREA_PARTS = 120;
 const SIGN = 0.045; // part of the width that the sign of an end needs
+const MOST_TICKS = 4.5;
 const NEAR_NOW = 0.12; // part of the width that the label of the “now” line needs
 const NARROWEST = 0.004; // part of the width that a run has at least
 const NUMBERED = 0.045; // part of the width that has room for the number of an attempt
@@ -33,7 +34,7 @@ function percent(part: number): string {
 export function TimelineHead({ scale }: { scale: Scale }) {
   return (
     <span class="timeline-head">
-      {ticksOf(scale, 6)
+      {ticksOf(scale, MOST_TICKS)
         .filter((tick) => !isNearNow(tick.at, scale))
         .map((tick) => (
           <span key={tick.label} class="timeline-tick" style={{ left: percent(tick.at) }}>
@@ -58,7 +59,7 @@ function isNearNow(place: number, scale: Scale): boolean {
 export function TimelineGrid({ scale }: { scale: Scale }) {
   return (
     <svg class="timeline-grid" width="100%" height="100%" aria-hidden="true">
-      {ticksOf(scale, 6)
+      {ticksOf(scale, MOST_TICKS)
         .slice(1)
         .map((tick) => (
           <line key={tick.label} x1={percent(tick.at)} x2={percent(tick.at)} y1="0" y2="100%" />

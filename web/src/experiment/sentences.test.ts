@@ -37,7 +37,7 @@ test("an INTERRUPTED experiment says that nothing runs, and the command that con
   const status = experiment([task("a", "PENDING"), task("b", "SUCCEEDED")], { status: "INTERRUPTED" });
   expect(said(status, 90)).toBe(
     "INTERRUPTED after 1m30: nothing runs, and nothing starts what is left. " +
-      "Continue with exp resume study_1. 1 of 2 tasks is done.",
+      "1 of 2 tasks is done. Continue with exp resume study_1.",
   );
 });
 
@@ -46,7 +46,7 @@ test("without its supervisor a RUNNING experiment says that nothing else starts"
   const status = experiment([task("a", "RUNNING"), task("b", "PENDING")], { supervisor });
   expect(said(status, 90)).toBe(
     "RUNNING for 1m30. Its supervisor has terminated: what runs goes on, and nothing else starts. " +
-      "Continue with exp resume study_1. 0 of 2 tasks are done.",
+      "0 of 2 tasks are done. Continue with exp resume study_1.",
   );
 });
 

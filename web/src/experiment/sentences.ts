@@ -19,7 +19,13 @@ const NEAR = 5; // seconds by which an estimate is not worth telling
  * @param seconds how long it has taken; null before its start
  */
 export function statusSentence(status: StatusDocument, seconds: number | null): Piece[] {
-  const sentences = [state(status, seconds), progress(status), failures(status), unknown(status)];
+  const sentences = [
+    state(status, seconds),
+    progress(status),
+    failures(status),
+    unknown(status),
+    remedy(status),
+  ];
   return sentences
     .filter((pieces) => pieces.length)
     .flatMap((pieces, index) => [...(index ? [text(" ")] : []), ...pieces]);
@@ -38,17 +44,13 @@ function state(status: StatusDocument, seconds: number | null): Piece[] {
   const word: Piece = { text: status.status, kind: "status" };
   const took = seconds === null ? "" : duration(seconds);
   if (status.status === "RUNNING") {
-    const begin = [word, text(`${running(status, took)}.`)];
-    return isAbandoned(status) ? [...begin, ...abandoned(status)] : begin;
+    const lost = isAbandoned(status)
+      ? " Its supervisor has terminated: what runs goes on, and nothing else starts."
+      : "";
+    return [word, text(`${running(status, took)}.${lost}`)];
   }
   if (status.status === "INTERRUPTED") {
-    const after = took ? ` after ${took}` : "";
-    return [
-      word,
-      text(`${after}: nothing runs, and nothing starts what is left. Continue with `),
-      { text: `exp resume ${status.id}`, kind: "command" },
-      text("."),
-    ];
+    return [word, text(`${took ? ` after ${took}` : ""}: nothing runs, and nothing starts what is left.`)];
   }
   return [word, text(took ? ` ${status.status === "COMPLETED" ? "in" : "after"} ${took}.` : ".")];
 }
@@ -58,12 +60,10 @@ export function isAbandoned(status: StatusDocument): boolean {
   return status.status === "RUNNING" && status.supervisor.state === "gone";
 }
 
-function abandoned(status: StatusDocument): Piece[] {
-  return [
-    text(" Its supervisor has terminated: what runs goes on, and nothing else starts. Continue with "),
-    { text: `exp resume ${status.id}`, kind: "command" },
-    text("."),
-  ];
+/** What to type if nothing starts what is left. */
+function remedy(status: StatusDocument): Piece[] {
+  if (status.status !== "INTERRUPTED" && !isAbandoned(status)) return [];
+  return [text("Continue with "), { text: `exp resume ${status.id}`, kind: "command" }, text(".")];
 }
 
 function running(status: StatusDocument, took: string): string {

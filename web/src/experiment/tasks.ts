@@ -36,7 +36,7 @@ export function statusOf(members: readonly Task[]): string {
   const counts = countsOf(members);
   const first = ["RUNNING", "UNKNOWN", "SUBMITTED"].find((status) => counts[status]);
   if (first) return first;
-  if (counts.PENDING) return Object.keys(counts).length > 1 && !counts.SKIPPED ? "RUNNING" : "PENDING";
+  if (counts.PENDING) return "PENDING";
   return ["FAILED", "CANCELLED", "SKIPPED"].find((status) => counts[status]) ?? "SUCCEEDED";
 }
 
