@@ -123,8 +123,9 @@ function failures(status: StatusDocument): Piece[] {
   const failed = status.tasks
     .filter((task) => task.status === "FAILED")
     .sort((one, other) => compareTimes(one.ended, other.ended));
+  const isAny = status.tasks.some((task) => task.status === "SKIPPED" || task.status === "CANCELLED");
   const stopping = failed.filter(
-    (task) => nodeOf(task) !== counted || stoppedBy([task], status.tasks).length,
+    (task) => nodeOf(task) !== counted || (isAny && stoppedBy([task], status.tasks).length > 0),
   );
   const first = stopping[0];
   if (!first) return [];
