@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { experimentDocument } from "../api/addresses";
 import type { CancelDocument } from "../api/documents/cancel";
@@ -38,8 +39,8 @@ export function CancelDialog({ experiment, status, task, onLeave }: DialogProps)
       }
       onLeave={onLeave}
     >
-      <div class="action-choice" role="group" aria-label="What">
-        <span class="action-label">What</span>
+      <fieldset class="action-choice">
+        <legend class="action-label">What</legend>
         <Choice isPicked={word === null} onPick={() => setWord(null)}>
           all of it
         </Choice>
@@ -51,7 +52,7 @@ export function CancelDialog({ experiment, status, task, onLeave }: DialogProps)
         <Choice isPicked={isTyped} onPick={() => setWord(isTyped ? word : "")}>
           one task or glob…
         </Choice>
-      </div>
+      </fieldset>
       {isTyped ? (
         <label class="action-field">
           <span>Task, group or glob</span>
@@ -91,7 +92,7 @@ export function CancelDialog({ experiment, status, task, onLeave }: DialogProps)
 
 interface ChoiceProps {
   readonly isPicked: boolean;
-  readonly children: preact.ComponentChildren;
+  readonly children: ComponentChildren;
   onPick(): void;
 }
 

@@ -78,7 +78,7 @@ export function cancelPlan(
   );
   say("PENDING", waiting, one(waiting, "waits: it will not start.", "wait: they will not start."));
   say(
-    over.length && over.every((task) => task.status === "SUCCEEDED") ? "SUCCEEDED" : "SKIPPED",
+    OVER.find((one) => over.some(({ status: its }) => its === one)) ?? "SKIPPED",
     over,
     `${one(over, "is over and stays as it is", "are over and stay as they are")}: ${byStatus(over)}.`,
   );

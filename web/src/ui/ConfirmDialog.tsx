@@ -45,6 +45,9 @@ export function ConfirmDialog(props: ConfirmProps) {
       {props.children}
       {problem ? <ErrorNote error={problem} /> : null}
       <p class="confirm-buttons">
+        <span class="confirm-keys" aria-hidden="true">
+          <kbd>Tab</kbd> then <kbd>Enter</kbd> does it
+        </span>
         <button type="button" class="button" autofocus onClick={props.onLeave}>
           {props.leave}
         </button>
