@@ -146,7 +146,7 @@ function Groups({ entries, hasDays, picked, folder }: GroupsProps) {
         <tbody key={group.day ?? ""}>
           {group.day === null ? null : (
             <tr class="list-day">
-              <th colSpan={9} scope="rowgroup">
+              <th colSpan={3} scope="rowgroup">
                 {group.day}
               </th>
             </tr>
@@ -175,7 +175,7 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
   return (
     <tbody>
       <tr class="list-day">
-        <th colSpan={9} scope="rowgroup">
+        <th colSpan={3} scope="rowgroup">
           Cannot be read
         </th>
       </tr>
@@ -186,7 +186,7 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
           <td class="record-prefix" dir="auto">
             {prefix}
           </td>
-          <td colSpan={6} title={problem} dir="auto">
+          <td class="column-note" title={problem} dir="auto">
             {problem}
           </td>
         </tr>
