@@ -103,7 +103,8 @@ function FilterField({ words, present, onAdd, onRemoveLast }: FieldProps) {
   const take = (condition: Condition | null | undefined) => {
     if (!condition) return;
     if (!condition.value) return type(`${condition.word} `);
-    type("");
+    setTyped("");
+    close();
     onAdd(condition);
   };
   const press = (event: KeyboardEvent) => {
