@@ -71,13 +71,17 @@ def test_a_list_is_live(empty: tuple[Served, Path], visit: Visit, tmp_path: Path
         [EXP, "run", spec, "-d", "-q"], env=environment, check=True, capture_output=True, text=True
     )
     row = page.get_by_role("row", name=started.stdout.strip())
-    row.get_by_role("img", name="RUNNING").wait_for()
+    row.get_by_role("img", name="RUNNING", exact=True).wait_for()
     page.get_by_text("1 runs").wait_for()
     with Experiment(prefix="alice/here/one", dash_root=str(home / "dash")).run:
-        records.get_by_role("row", name="alice/here/one").get_by_role("img", name="RUNNING").wait_for()
-    records.get_by_role("row", name="alice/here/one").get_by_role("img", name="COMPLETED").wait_for()
+        records.get_by_role("row", name="alice/here/one").get_by_role(
+            "img", name="RUNNING", exact=True
+        ).wait_for()
+    records.get_by_role("row", name="alice/here/one").get_by_role(
+        "img", name="COMPLETED", exact=True
+    ).wait_for()
     over.touch()
-    row.get_by_role("img", name="COMPLETED").wait_for()
+    row.get_by_role("img", name="COMPLETED", exact=True).wait_for()
     page.get_by_text("Nothing runs").wait_for()
 
 

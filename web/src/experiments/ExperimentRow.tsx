@@ -45,7 +45,7 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
       </td>
       <td class="cell-name">
         <span class="experiment-name">
-          <a href={href} tabIndex={isStop ? 0 : -1} onClick={click}>
+          <a href={href} tabIndex={isStop ? 0 : -1} aria-label={entry.id} onClick={click}>
             <ExperimentId id={entry.id} />
           </a>
           {about ? (

@@ -36,7 +36,7 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
       </td>
       <td class="cell-name">
         <span class="record-name">
-          <a href={href} tabIndex={isStop ? 0 : -1} title={prefix}>
+          <a href={href} tabIndex={isStop ? 0 : -1} title={prefix} aria-label={below(prefix, folder)}>
             <Prefix text={below(prefix, folder)} />
           </a>
           {entry.description ? (
