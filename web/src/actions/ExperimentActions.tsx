@@ -33,7 +33,7 @@ export function ExperimentActions({ experiment, status }: ActionsProps) {
   const isRunning = status.status === "RUNNING";
   const mayResume = !isRunning && status.status !== "COMPLETED";
   return (
-    <span class="experiment-actions">
+    <span class="action-buttons">
       {mayResume ? (
         <button type="button" class="button" onClick={() => show("resume")}>
           Resume…

@@ -31,7 +31,7 @@ export function RecordActions({ record, status, tags, notes }: RecordActionsProp
   const isRunning = status === "RUNNING";
   const { prefix } = record;
   return (
-    <span class="experiment-actions">
+    <span class="action-buttons">
       <MenuButton label={<Dots />} name="Actions" class="button action-menu" side="end">
         <button type="button" onClick={() => show("tag")}>
           Tags…

@@ -44,12 +44,12 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
         {status}
       </td>
       <td class="cell-name">
-        <span class="experiment-name">
+        <span class="experiments-name">
           <a href={href} tabIndex={isStop ? 0 : -1} aria-label={entry.id} onClick={click}>
             <ExperimentId id={entry.id} />
           </a>
           {about ? (
-            <span class="experiment-about" dir="auto">
+            <span class="experiments-about" dir="auto">
               {about}
             </span>
           ) : null}
@@ -75,9 +75,9 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
 export function ExperimentId({ id }: { id: string }) {
   const at = id.lastIndexOf("_");
   return (
-    <span class="experiment-id">
-      <span class="experiment-id-name">{id.slice(0, at)}</span>
-      <span class="experiment-id-time">{id.slice(at)}</span>
+    <span class="experiments-id">
+      <span class="experiments-id-name">{id.slice(0, at)}</span>
+      <span class="experiments-id-time">{id.slice(at)}</span>
     </span>
   );
 }

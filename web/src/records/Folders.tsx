@@ -16,8 +16,8 @@ export function Folders({ folder, folders }: FoldersProps) {
   const ways = folders.filter(({ records }, _, all) => records > 1 || all.length <= FEW);
   const isLeaf = folders.length === 1 && folders[0]?.records === 1;
   return (
-    <nav class="record-folders" aria-label="Prefixes">
-      <ol class="record-way">
+    <nav class="records-folders" aria-label="Prefixes">
+      <ol class="records-way">
         <li>
           <a href={to("")} aria-current={parts.length ? undefined : "true"}>
             all
@@ -37,7 +37,7 @@ export function Folders({ folder, folders }: FoldersProps) {
         ))}
       </ol>
       {isLeaf ? null : (
-        <ul class="record-ways">
+        <ul class="records-ways">
           {ways.slice(0, FEW).map(({ name, records }) => (
             <li key={name}>
               <a href={to([...parts, name].join("/"))}>

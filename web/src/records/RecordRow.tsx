@@ -35,12 +35,12 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
         {status}
       </td>
       <td class="cell-name">
-        <span class="record-name">
+        <span class="records-name">
           <a href={href} tabIndex={isStop ? 0 : -1} title={prefix} aria-label={below(prefix, folder)}>
             <Prefix text={below(prefix, folder)} />
           </a>
           {entry.description ? (
-            <span class="record-about" dir="auto">
+            <span class="records-about" dir="auto">
               {entry.description}
             </span>
           ) : null}
@@ -68,9 +68,9 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
 export function Prefix({ text }: { text: string }) {
   const at = text.lastIndexOf("/") + 1;
   return (
-    <span class="record-prefix" dir="auto">
-      <span class="record-folder">{text.slice(0, at)}</span>
-      <span class="record-last">{text.slice(at)}</span>
+    <span class="records-prefix" dir="auto">
+      <span class="records-folder">{text.slice(0, at)}</span>
+      <span class="records-last">{text.slice(at)}</span>
     </span>
   );
 }
@@ -80,7 +80,7 @@ function Notes({ entry }: { entry: Entry }) {
   return (
     <span title={notes.map(({ text }) => text).join(" · ")}>
       {notes.map(({ text, isUncertain }, place) => (
-        <span key={text} class={isUncertain ? "record-uncertain" : undefined}>
+        <span key={text} class={isUncertain ? "records-uncertain" : undefined}>
           {place ? " · " : null}
           {text}
         </span>

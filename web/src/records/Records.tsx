@@ -183,7 +183,7 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
         <tr class="list-row" key={`${dash_root} ${prefix}`}>
           <td />
           <td class="status-word">UNREADABLE</td>
-          <td class="record-prefix" dir="auto">
+          <td class="records-prefix" dir="auto">
             {prefix}
           </td>
           <td class="column-note" title={problem} dir="auto">
