@@ -13,6 +13,7 @@ import { commandLine } from "../ui/quoting";
 import { StatusMark } from "../ui/StatusMark";
 import { ExperimentId } from "./ExperimentRow";
 import type { Entry } from "./note";
+import "../experiment/ExperimentHead.css";
 import "./Preview.css";
 
 const MOST = 4; // failures

@@ -70,7 +70,7 @@ export function Records() {
       shown={entries.length}
       sort={sortText(sort, SORTS)}
       pages={sort === SORT ? ["Newer", "Older"] : ["Previous", "Next"]}
-      markKind="prefix"
+      markKind="record"
       isFormer={list.isFormer}
       error={list.error}
       above={isTree ? <Folders folder={folder} folders={document.folders ?? []} /> : null}
