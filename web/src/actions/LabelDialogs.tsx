@@ -5,6 +5,7 @@ import { CommandHint } from "../ui/CommandHint";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { absolute } from "../ui/format";
 import { commandLine } from "../ui/quoting";
+import { visibleText } from "../ui/visibleText";
 import { useAction } from "./useAction";
 
 export interface LabelProps {
@@ -42,7 +43,7 @@ export function TagDialog({ name, path, tags, onLeave }: LabelProps & { readonly
           {tags.map((tag) => (
             <label key={tag}>
               <input type="checkbox" checked={!removed.includes(tag)} onChange={() => toggle(tag)} />
-              <bdi>{tag}</bdi>
+              <bdi>{visibleText(tag)}</bdi>
             </label>
           ))}
         </fieldset>
@@ -81,7 +82,7 @@ export function NoteDialog({ name, path, notes, onLeave }: LabelProps & { readon
         <ul class="action-notes">
           {notes.map((note) => (
             <li key={`${note.time} ${note.by}`}>
-              <p dir="auto">{note.text}</p>
+              <p dir="auto">{visibleText(note.text)}</p>
               <p class="action-note">
                 <bdi>{note.by.split(/ via |@/, 1)[0]}</bdi>
                 {note.time ? `, ${absolute(note.time)}` : null}

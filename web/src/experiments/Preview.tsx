@@ -11,6 +11,7 @@ import { ErrorNote } from "../ui/ErrorNote";
 import { count } from "../ui/format";
 import { commandLine } from "../ui/quoting";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
 import { ExperimentId } from "./ExperimentRow";
 import type { Entry } from "./note";
 import "../experiment/ExperimentHead.css";
@@ -52,8 +53,8 @@ export function Preview({ entry, href }: { entry: Entry; href: string }) {
         <a key={task.id} class={`preview-why status-${task.status}`} href={open(task.id)}>
           <StatusMark status={task.status} />
           <span>
-            <b dir="auto">{task.id}</b> {ended(task)}
-            {task.log?.error ? <code dir="auto">{task.log.error}</code> : null}
+            <b dir="auto">{visibleText(task.id)}</b> {ended(task)}
+            {task.log?.error ? <code dir="auto">{visibleText(task.log.error)}</code> : null}
           </span>
         </a>
       ))}
@@ -73,7 +74,7 @@ export function Preview({ entry, href }: { entry: Entry; href: string }) {
           <h3>
             End of the log <span class="preview-task">{withLog.id}</span>
           </h3>
-          <pre class="preview-log">{withLog.log.lines.join("\n")}</pre>
+          <pre class="preview-log">{visibleText(withLog.log.lines.join("\n"))}</pre>
         </section>
       ) : null}
       <CommandHint command={commandLine("exp", "status", id)} />

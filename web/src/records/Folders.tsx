@@ -1,5 +1,6 @@
 import { withQuery } from "../app/route";
 import { count } from "../ui/format";
+import { visibleText } from "../ui/visibleText";
 
 const FEW = 12; // that are shown at once
 
@@ -31,7 +32,7 @@ export function Folders({ folder, folders }: FoldersProps) {
               aria-current={place === parts.length - 1 ? "true" : undefined}
               dir="auto"
             >
-              {part}
+              {visibleText(part)}
             </a>
           </li>
         ))}
@@ -41,7 +42,7 @@ export function Folders({ folder, folders }: FoldersProps) {
           {ways.slice(0, FEW).map(({ name, records }) => (
             <li key={name}>
               <a href={to([...parts, name].join("/"))}>
-                <bdi>{name}</bdi> <span class="segment-count">{count(records)}</span>
+                <bdi>{visibleText(name)}</bdi> <span class="segment-count">{count(records)}</span>
               </a>
             </li>
           ))}

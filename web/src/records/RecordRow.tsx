@@ -2,6 +2,7 @@ import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age, Duration } from "../ui/Age";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
 import { below, type Entry, notesOf } from "./note";
 
 /** What names a row: the prefix. */
@@ -41,7 +42,7 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
           </a>
           {entry.description ? (
             <span class="records-about" dir="auto">
-              {entry.description}
+              {visibleText(entry.description)}
             </span>
           ) : null}
         </span>
@@ -69,8 +70,8 @@ export function Prefix({ text }: { text: string }) {
   const at = text.lastIndexOf("/") + 1;
   return (
     <span class="records-prefix" dir="auto">
-      <span class="records-folder">{text.slice(0, at)}</span>
-      <span class="records-last">{text.slice(at)}</span>
+      <span class="records-folder">{visibleText(text.slice(0, at))}</span>
+      <span class="records-last">{visibleText(text.slice(at))}</span>
     </span>
   );
 }
