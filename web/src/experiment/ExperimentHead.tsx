@@ -48,7 +48,7 @@ function Identity({ status }: { status: StatusDocument }) {
   const { id, name, title } = status;
   const isPlain = id.startsWith(name);
   return (
-    <h1 class="experiment-id">
+    <h1 class="experiment-id" aria-label={id}>
       <span>{isPlain ? name : id}</span>
       {isPlain ? <span class="experiment-unixtime">{id.slice(name.length)}</span> : null}
       <CopyButton text={id} label="Copy the id" />
