@@ -235,7 +235,7 @@ class ControlDocument(TypedDict):
     """What `POST /v1/control/…` answers with 202 if an action takes longer than 30 seconds."""
 
     schema: Literal["exp.control/1"]
-    action: Literal["cancel", "resume", "rerun", "tag", "note"]
+    action: Literal["cancel", "resume", "rerun", "rm", "tag", "note"]
     state: Literal["running"]
 
 

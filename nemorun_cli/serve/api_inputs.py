@@ -123,7 +123,7 @@ PARAMETERS: Final[dict[str, dict[str, Schema]]] = {
         "cursor": _TEXT,
     },
     **{experiment_views.EXPERIMENT + path: given for path, given in _EXPERIMENT_VIEWS.items()},
-    **{f"{control.RECORD}/{action}": _ROOT for action in ("tag", "note")},
+    **{f"{control.RECORD}/{action}": _ROOT for action in ("rm", "tag", "note")},
 }
 """By the pattern of a path: the parameters of its query."""
 
@@ -168,8 +168,10 @@ BODIES: Final[dict[str, Schema]] = {
     f"{control.EXPERIMENT}/cancel": _object({"tasks": _NAMES}),
     f"{control.EXPERIMENT}/resume": _object({"from": _NAMES, "dry_run": _IS_DRY}),
     f"{control.EXPERIMENT}/rerun": _object({"dry_run": _IS_DRY}),
+    f"{control.EXPERIMENT}/rm": _object({"records": {"type": "boolean"}, "dry_run": _IS_DRY}),
     f"{control.EXPERIMENT}/tag": _TAG,
     f"{control.EXPERIMENT}/note": _NOTE,
+    f"{control.RECORD}/rm": _object({"dry_run": _IS_DRY}),
     f"{control.RECORD}/tag": _TAG,
     f"{control.RECORD}/note": _NOTE,
 }

@@ -1,4 +1,4 @@
-"""`POST /v1/control/…`: cancel, resume and rerun experiments of this machine, and tag and note what it has.
+"""`POST /v1/control/…`: cancel, resume and rerun experiments, and tag, note and remove what is here.
 
 The commands do it, in processes of their own, as the user who runs the server and with their checks; the
 files name the user of the token as the author. Nothing comes with a request that tasks would run: no spec,
@@ -73,10 +73,17 @@ def endpoints(site: Site) -> list[Endpoint]:
     """The endpoints; all need the scope `control`."""
     actions = Actions(site)
     of_both: dict[str, _Read] = {"tag": _tag, "note": _note}
-    of_experiment: dict[str, _Read] = {"cancel": _cancel, "resume": _resume, "rerun": _rerun, **of_both}
+    of_experiment: dict[str, _Read] = {
+        "cancel": _cancel,
+        "resume": _resume,
+        "rerun": _rerun,
+        "rm": _rm_experiment,
+        **of_both,
+    }
+    of_record: dict[str, _Read] = {"rm": _rm_record, **of_both}
     return [
         *(_endpoint(EXPERIMENT, name, actions.on_experiment, read) for name, read in of_experiment.items()),
-        *(_endpoint(RECORD, name, actions.on_record, read) for name, read in of_both.items()),
+        *(_endpoint(RECORD, name, actions.on_record, read) for name, read in of_record.items()),
     ]
 
 
@@ -259,3 +266,20 @@ def _note(fields: Fields) -> Words:
     """Add a note."""
     fields.require_known("text")
     return Words(after=("-",), text=fields.text("text"))
+
+
+def _rm_experiment(fields: Fields) -> Words:
+    """Move an experiment to the trash, with the records that only it wrote or without."""
+    fields.require_known("records", "dry_run")
+    return Words(before=_options(fields, records="--records", dry_run="--dry-run"))
+
+
+def _rm_record(fields: Fields) -> Words:
+    """Move a record to the trash."""
+    fields.require_known("dry_run")
+    return Words(before=_options(fields, dry_run="--dry-run"))
+
+
+def _options(fields: Fields, **options: str) -> tuple[str, ...]:
+    """The options whose fields are true."""
+    return tuple(option for name, option in options.items() if fields.flag(name))

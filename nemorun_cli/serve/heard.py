@@ -67,9 +67,11 @@ class Reports:
 
     Args:
         own: the folder of the server's own files.
+        is_collector: whether what runs, runs on other machines.
     """
 
-    def __init__(self, own: Path) -> None:
+    def __init__(self, own: Path, *, is_collector: bool) -> None:
+        self.is_collector = is_collector
         self._folder = own / FOLDER
         self._lock = threading.Lock()
         self._by_machine: dict[str, dict[Subject, Heard]] = {}
@@ -176,7 +178,7 @@ def reports_of(request: Request) -> Reports:
     """The reports of the server that answers a request."""
     state = request.app.state
     if not hasattr(state, "reports"):
-        state.reports = Reports(state.site.own)
+        state.reports = Reports(state.site.own, is_collector=state.site.root is not None)
     reports: Reports = state.reports
     return reports
 

@@ -77,9 +77,9 @@ def heard_of(
     prefix: str, document: dict[str, Any], openings: Sequence[dict[str, Any]], reports: Reports
 ) -> dict[str, Any] | None:
     """When the server last received something of a record that is running elsewhere."""
-    if document["status"] != RUNNING or not any(
-        each["state"] in {"elsewhere", "supervised"} for each in openings
-    ):
+    # on one's own machine, what a supervisor began for a task runs here
+    states = {"elsewhere", "supervised"} if reports.is_collector else {"elsewhere"}
+    if document["status"] != RUNNING or not any(each["state"] in states for each in openings):
         return None
     heard = reports.of_record(prefix, [each["id"] for each in openings])
     if heard is not None:

@@ -12,6 +12,7 @@ from support.patience import eventually
 from support.view_sites import Reader, collector, local, reading, validator
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment import trash
 from nemorun_cli.experiment.run import Run, find
 from nemorun_cli.serve import control, remembered_actions
 from nemorun_cli.serve.caller import Scope
@@ -22,6 +23,7 @@ from nemorun_cli.serve.remembered_actions import (
     ReusedKeyError,
     TooManyActionsError,
 )
+from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +124,36 @@ def test_an_experiment_is_controlled_by_its_page(carol: Reader, run: Run, shared
     new.wait(timeout=30)
 
 
+def test_an_experiment_is_moved_to_the_trash(carol: Reader, run: Run, shared: Exp) -> None:
+    """A page removes an experiment with its records, in the name of its user, and it can be restored."""
+    base = path(carol, run)
+    shared("run", shared.spec("name: short\ntasks: {one: {command: 'true'}}"), "-q")
+    new = find("short", home=run.home)
+    refused = carol.ask("POST", f"{base}/rm", body={"trash": True}, code=400).json()
+    assert "trash" in refused["message"]
+    again = base.replace(run.id, new.id)
+    planned = checked(carol.ask("POST", f"{again}/rm", body={"records": True, "dry_run": True}).json())
+    assert planned["dry_run"] is True
+    assert new.files.directory.is_dir()
+    removed = checked(carol.ask("POST", f"{again}/rm", body={"records": True}).json())
+    assert [item["id"] for item in removed["removed"] if item["kind"] == "experiment"] == [new.id]
+    assert [item["prefix"] for item in removed["removed"] if item["kind"] == "record"]
+    assert not new.files.directory.exists()
+    assert [each.by.partition(" via ")[0] for each in trash.removals(run.home)] == ["carol"]
+    assert carol.ask("POST", f"{again}/rm", body={}, code=404).json()["code"] == "not_found"
+    shared("rm", "--restore", new.id)
+    assert new.files.directory.is_dir()
+
+
+def test_what_runs_is_not_removed(carol: Reader, shared: Exp, run: Run) -> None:
+    """An experiment that runs is not removed, and the answer says what to do."""
+    running = shared("run", shared.spec("tasks: {wait: {command: sleep 300}}"), "-d", "-q").stdout.strip()
+    refused = carol.ask("POST", f"{path(carol, run).replace(run.id, running)}/rm", body={}, code=409).json()
+    assert refused["code"] in {"running", "not_over"}
+    assert running in refused["message"]
+    shared("cancel", running)
+
+
 def test_a_slow_action_is_waited_for_again(carol: Reader, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes longer than an answer waits is 202; the same key waits for the same action, done once."""
     address, key = f"{path(carol, run)}/note", {"Idempotency-Key": "slow"}
@@ -146,6 +178,17 @@ def test_a_record_is_tagged_and_noted(carol: Reader) -> None:
         ("seen", "carol")
     ]
     carol.ask("POST", f"{base}/cancel", body={}, code=404)
+
+
+def test_a_record_is_moved_to_the_trash(carol: Reader, run: Run) -> None:
+    """A record is removed after a dry run that removes nothing; then it is not there."""
+    with Experiment(prefix="carol/x/gone", dash_root=str(run.home.directory / "dash")).run:
+        pass
+    base = "/v1/control/records/carol/x/gone/.record"
+    for options in ({"dry_run": True}, {}):
+        removed = checked(carol.ask("POST", f"{base}/rm", body=options).json())["removed"]
+        assert [(item["kind"], item["prefix"]) for item in removed] == [("record", "carol/x/gone")]
+    carol.ask("POST", f"{base}/rm", body={}, code=404)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_full_disk_loses_no_report(tmp_path: Path) -> None:
 def test_the_machines_of_a_user_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each user only so many machines are kept, the latest ones; no user displaces those of another."""
     monkeypatch.setattr("nemorun_cli.serve.heard.MOST_MACHINES", 3)
-    reports = Reports(tmp_path)
+    reports = Reports(tmp_path, is_collector=True)
     reports.add("bob\nhost\nboot", "host", [("bob/a", OPENING)], skew=0.0)
     for number in range(5):
         subjects = [(f"alice/{number}", OPENING)]

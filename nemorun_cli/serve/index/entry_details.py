@@ -1,4 +1,4 @@
-"""What a server's list says of an experiment beyond `exp list`: where it runs, and why it failed."""
+"""What a server's list adds about an experiment to `exp list`: where it runs, and why it failed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING: Final[Mapping[str, Any]] = {
 
 
 def of_spec(document: Any) -> dict[str, Any]:
-    """What a resolved spec says: the first line of its description, and its executors."""
+    """From a resolved spec: the first line of its description, and its executors."""
     if not isinstance(document, dict):
         return dict(NOTHING)
     shared = document.get("shared")
@@ -37,7 +37,7 @@ def of_spec(document: Any) -> dict[str, Any]:
 
 
 def of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
-    """What the state of an experiment says, in addition: the first failure, the time left, who cancelled."""
+    """From the state of an experiment, in addition: the first failure, the time left, who cancelled."""
     cancel = snapshot.history.cancel
     return {
         "description": _line(snapshot.spec.description),

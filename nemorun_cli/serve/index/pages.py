@@ -64,7 +64,7 @@ class Page:
         return sum(self.counts.values())
 
     def to_json(self) -> dict[str, Any]:
-        """What a document says of the list besides its entries."""
+        """The fields of a document that are about the list as a whole."""
         return {
             "total": self.total,
             "counts": self.counts,

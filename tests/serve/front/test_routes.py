@@ -50,8 +50,10 @@ control  POST           /v1/control/experiments/{owner}/{home}/{id}/cancel
 control  POST           /v1/control/experiments/{owner}/{home}/{id}/note
 control  POST           /v1/control/experiments/{owner}/{home}/{id}/rerun
 control  POST           /v1/control/experiments/{owner}/{home}/{id}/resume
+control  POST           /v1/control/experiments/{owner}/{home}/{id}/rm
 control  POST           /v1/control/experiments/{owner}/{home}/{id}/tag
 control  POST           /v1/control/records/{prefix:path}/.record/note
+control  POST           /v1/control/records/{prefix:path}/.record/rm
 control  POST           /v1/control/records/{prefix:path}/.record/tag
 read     GET            /api/experiments/{rest:path}
 read     GET            /api/nodes/{id}

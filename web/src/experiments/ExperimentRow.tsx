@@ -5,6 +5,7 @@ import { now } from "../ui/clock";
 import { absolute, count, duration } from "../ui/format";
 import { ProgressBar } from "../ui/ProgressBar";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
 import { type Entry, noteOf } from "./note";
 
 /** What names a row: OWNER/HOME/ID. */
@@ -44,13 +45,13 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
         {status}
       </td>
       <td class="cell-name">
-        <span class="experiment-name">
-          <a href={href} tabIndex={isStop ? 0 : -1} onClick={click}>
+        <span class="experiments-name">
+          <a href={href} tabIndex={isStop ? 0 : -1} aria-label={entry.id} onClick={click}>
             <ExperimentId id={entry.id} />
           </a>
           {about ? (
-            <span class="experiment-about" dir="auto">
-              {about}
+            <span class="experiments-about" dir="auto">
+              {visibleText(about)}
             </span>
           ) : null}
         </span>
@@ -75,9 +76,9 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
 export function ExperimentId({ id }: { id: string }) {
   const at = id.lastIndexOf("_");
   return (
-    <span class="experiment-id">
-      <span class="experiment-id-name">{id.slice(0, at)}</span>
-      <span class="experiment-id-time">{id.slice(at)}</span>
+    <span class="experiments-id">
+      <span class="experiments-id-name">{id.slice(0, at)}</span>
+      <span class="experiments-id-time">{id.slice(at)}</span>
     </span>
   );
 }

@@ -155,7 +155,7 @@ function Groups({ entries, hasDays, picked, picks }: GroupsProps) {
         <tbody key={group.day ?? ""}>
           {group.day === null ? null : (
             <tr class="list-day">
-              <th colSpan={9} scope="rowgroup">
+              <th colSpan={3} scope="rowgroup">
                 {group.day}
               </th>
             </tr>

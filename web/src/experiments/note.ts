@@ -38,7 +38,8 @@ function running(entry: Entry): string[] {
   if (heard && heard.age > SILENT) return [`last heard of ${duration(heard.age)} ago`];
   if (entry.responding === false) return ["its supervisor does not respond"];
   if (counts.UNKNOWN) return [`${count(counts.UNKNOWN)} unknown`];
-  if (typeof entry.seconds_left === "number") return [`~${duration(entry.seconds_left)} left`];
+  if (typeof entry.seconds_left === "number" && entry.seconds_left >= 1)
+    return [`~${duration(entry.seconds_left)} left`];
   if (!counts.RUNNING && counts.SUBMITTED) {
     return [counts.SUBMITTED === 1 ? "1 waits in the queue" : `${count(counts.SUBMITTED)} wait in the queue`];
   }

@@ -34,7 +34,7 @@ export interface FrameProps {
   /** The order in words. */
   readonly sort: string;
   readonly pages: readonly [string, string];
-  readonly markKind: "experiment" | "prefix";
+  readonly markKind: "experiment" | "record";
   /** Whether the rows are those of the former conditions. */
   readonly isFormer: boolean;
   readonly error: unknown;

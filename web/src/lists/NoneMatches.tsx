@@ -2,6 +2,7 @@ import { useDocument } from "../api/useDocument";
 import { CommandHint } from "../ui/CommandHint";
 import { Chip, useConditions } from "../ui/FilterChips";
 import { count } from "../ui/format";
+import { visibleText } from "../ui/visibleText";
 import { type Condition, type FilterWord, inWords } from "./conditions";
 import "./Empty.css";
 
@@ -25,7 +26,7 @@ export function NoneMatches({ words, conditions, command, all, topic, kind }: No
     <div class="empty-list">
       <h2>{total === undefined ? "None matches" : `None of ${count(total)} matches`}</h2>
       <p dir="auto">
-        No {kind} {inWords(conditions)}.
+        No {kind} {visibleText(inWords(conditions))}.
       </p>
       <p class="empty-chips">
         {conditions.map((one) => (

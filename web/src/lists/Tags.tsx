@@ -1,3 +1,5 @@
+import { visibleText } from "../ui/visibleText";
+
 /** The tags of a row, with dots between them. */
 export function Tags({ tags }: { tags: readonly string[] }) {
   return (
@@ -5,7 +7,7 @@ export function Tags({ tags }: { tags: readonly string[] }) {
       {tags.map((tag, place) => (
         <span key={tag}>
           {place ? <span class="row-tags-dot"> · </span> : null}
-          <bdi>{tag}</bdi>
+          <bdi>{visibleText(tag)}</bdi>
         </span>
       ))}
     </span>

@@ -21,6 +21,6 @@ export function withoutMarks(): string {
 }
 
 /** The address of the comparison of what is marked. */
-export function compareHref(kind: "experiment" | "prefix"): string {
+export function compareHref(kind: "experiment" | "record"): string {
   return `/compare?${new URLSearchParams(marked().map((id) => [kind, id]))}`;
 }

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { RecordActions } from "../actions/RecordActions";
 import { experimentHref, type RecordAddress, recordHref } from "../api/addresses";
 import type { ListDocument } from "../api/documents/list";
 import type { RecordViewDocument } from "../api/documents/record-view";
@@ -51,7 +52,10 @@ export function RecordHead({ record, view, children }: RecordHeadProps) {
             {visibleText(entry.message)}
           </span>
         ) : null}
-        <div class="record-command">{children}</div>
+        <div class="record-command">
+          {children}
+          <RecordActions record={record} status={entry.status} tags={entry.tags} notes={entry.notes ?? []} />
+        </div>
       </div>
       <p class="record-about">
         <span title={absolute(entry.opened)}>opened {age(entry.opened)} ago</span>

@@ -1,5 +1,6 @@
 import { withQuery } from "../app/route";
 import { count } from "../ui/format";
+import { visibleText } from "../ui/visibleText";
 
 const FEW = 12; // that are shown at once
 
@@ -16,8 +17,8 @@ export function Folders({ folder, folders }: FoldersProps) {
   const ways = folders.filter(({ records }, _, all) => records > 1 || all.length <= FEW);
   const isLeaf = folders.length === 1 && folders[0]?.records === 1;
   return (
-    <nav class="record-folders" aria-label="Prefixes">
-      <ol class="record-way">
+    <nav class="records-folders" aria-label="Prefixes">
+      <ol class="records-way">
         <li>
           <a href={to("")} aria-current={parts.length ? undefined : "true"}>
             all
@@ -31,17 +32,17 @@ export function Folders({ folder, folders }: FoldersProps) {
               aria-current={place === parts.length - 1 ? "true" : undefined}
               dir="auto"
             >
-              {part}
+              {visibleText(part)}
             </a>
           </li>
         ))}
       </ol>
       {isLeaf ? null : (
-        <ul class="record-ways">
+        <ul class="records-ways">
           {ways.slice(0, FEW).map(({ name, records }) => (
             <li key={name}>
               <a href={to([...parts, name].join("/"))}>
-                <bdi>{name}</bdi> <span class="segment-count">{count(records)}</span>
+                <bdi>{visibleText(name)}</bdi> <span class="segment-count">{count(records)}</span>
               </a>
             </li>
           ))}

@@ -2,6 +2,7 @@ import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age, Duration } from "../ui/Age";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
 import { below, type Entry, notesOf } from "./note";
 
 /** What names a row: the prefix. */
@@ -35,13 +36,13 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
         {status}
       </td>
       <td class="cell-name">
-        <span class="record-name">
-          <a href={href} tabIndex={isStop ? 0 : -1} title={prefix}>
+        <span class="records-name">
+          <a href={href} tabIndex={isStop ? 0 : -1} title={prefix} aria-label={below(prefix, folder)}>
             <Prefix text={below(prefix, folder)} />
           </a>
           {entry.description ? (
-            <span class="record-about" dir="auto">
-              {entry.description}
+            <span class="records-about" dir="auto">
+              {visibleText(entry.description)}
             </span>
           ) : null}
         </span>
@@ -68,9 +69,9 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
 export function Prefix({ text }: { text: string }) {
   const at = text.lastIndexOf("/") + 1;
   return (
-    <span class="record-prefix" dir="auto">
-      <span class="record-folder">{text.slice(0, at)}</span>
-      <span class="record-last">{text.slice(at)}</span>
+    <span class="records-prefix" dir="auto">
+      <span class="records-folder">{visibleText(text.slice(0, at))}</span>
+      <span class="records-last">{visibleText(text.slice(at))}</span>
     </span>
   );
 }
@@ -80,7 +81,7 @@ function Notes({ entry }: { entry: Entry }) {
   return (
     <span title={notes.map(({ text }) => text).join(" · ")}>
       {notes.map(({ text, isUncertain }, place) => (
-        <span key={text} class={isUncertain ? "record-uncertain" : undefined}>
+        <span key={text} class={isUncertain ? "records-uncertain" : undefined}>
           {place ? " · " : null}
           {text}
         </span>

@@ -70,7 +70,7 @@ export function Records() {
       shown={entries.length}
       sort={sortText(sort, SORTS)}
       pages={sort === SORT ? ["Newer", "Older"] : ["Previous", "Next"]}
-      markKind="prefix"
+      markKind="record"
       isFormer={list.isFormer}
       error={list.error}
       above={isTree ? <Folders folder={folder} folders={document.folders ?? []} /> : null}
@@ -146,7 +146,7 @@ function Groups({ entries, hasDays, picked, folder }: GroupsProps) {
         <tbody key={group.day ?? ""}>
           {group.day === null ? null : (
             <tr class="list-day">
-              <th colSpan={9} scope="rowgroup">
+              <th colSpan={3} scope="rowgroup">
                 {group.day}
               </th>
             </tr>
@@ -175,7 +175,7 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
   return (
     <tbody>
       <tr class="list-day">
-        <th colSpan={9} scope="rowgroup">
+        <th colSpan={3} scope="rowgroup">
           Cannot be read
         </th>
       </tr>
@@ -183,10 +183,10 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
         <tr class="list-row" key={`${dash_root} ${prefix}`}>
           <td />
           <td class="status-word">UNREADABLE</td>
-          <td class="record-prefix" dir="auto">
+          <td class="records-prefix" dir="auto">
             {prefix}
           </td>
-          <td colSpan={6} title={problem} dir="auto">
+          <td class="column-note" title={problem} dir="auto">
             {problem}
           </td>
         </tr>

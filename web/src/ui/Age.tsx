@@ -1,11 +1,13 @@
+import { useComputed } from "@preact/signals";
 import { now } from "./clock";
 import { absolute, age, duration } from "./format";
 
 /** How long ago a time is: `23m`; the time itself, with its zone, on hover. */
 export function Age({ time }: { time: string }) {
+  const text = useComputed(() => age(time, now.value)); // drawn when it changes, not each second
   return (
     <time dateTime={time} title={absolute(time)}>
-      {age(time, now.value)}
+      {text}
     </time>
   );
 }

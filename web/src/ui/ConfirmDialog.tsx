@@ -14,6 +14,10 @@ export interface ConfirmProps {
   /** The harmless button, which has the focus. */
   readonly leave: string;
   readonly isDangerous?: boolean;
+  /** Whether it can act yet; always, if it is not given. */
+  readonly isReady?: boolean;
+  /** Whether what comes after the action takes the place of the dialog, instead of leaving it. */
+  readonly staysAfterAct?: boolean;
   onAct(): Promise<unknown>;
   onLeave(): void;
 }
@@ -29,7 +33,7 @@ export function ConfirmDialog(props: ConfirmProps) {
     setProblem(null);
     try {
       await props.onAct();
-      props.onLeave();
+      if (!props.staysAfterAct) props.onLeave();
     } catch (error) {
       setProblem(error);
       setActing(false);
@@ -41,13 +45,16 @@ export function ConfirmDialog(props: ConfirmProps) {
       {props.children}
       {problem ? <ErrorNote error={problem} /> : null}
       <p class="confirm-buttons">
+        <span class="confirm-keys" aria-hidden="true">
+          <kbd>Tab</kbd> then <kbd>Enter</kbd> does it
+        </span>
         <button type="button" class="button" autofocus onClick={props.onLeave}>
           {props.leave}
         </button>
         <button
           type="button"
           class={`button ${props.isDangerous ? "dangerous" : "main"}`}
-          disabled={isActing}
+          disabled={isActing || props.isReady === false}
           onClick={act}
         >
           {isActing ? props.acting : props.act}

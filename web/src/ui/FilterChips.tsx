@@ -10,6 +10,7 @@ import {
   suggestions,
   withCondition,
 } from "../lists/conditions";
+import { visibleText } from "./visibleText";
 import "./FilterChips.css";
 
 export interface FilterProps {
@@ -58,7 +59,7 @@ export function Chip({ condition, onRemove }: { condition: Condition; onRemove(o
   return (
     <span class="filter-chip">
       <span class="filter-word">{word}</span>
-      <b dir="auto">{value}</b>
+      <b dir="auto">{visibleText(value)}</b>
       <button type="button" aria-label={`Remove ${word} ${value}`} onClick={() => onRemove(condition)}>
         <svg viewBox="0 0 8 8" width="8" height="8" aria-hidden="true" stroke="currentColor">
           <path d="m1 1 6 6m0-6-6 6" />
@@ -103,7 +104,8 @@ function FilterField({ words, present, onAdd, onRemoveLast }: FieldProps) {
   const take = (condition: Condition | null | undefined) => {
     if (!condition) return;
     if (!condition.value) return type(`${condition.word} `);
-    type("");
+    setTyped("");
+    close();
     onAdd(condition);
   };
   const press = (event: KeyboardEvent) => {
@@ -163,7 +165,7 @@ function FilterField({ words, present, onAdd, onRemoveLast }: FieldProps) {
               field.current?.focus();
             }}
           >
-            <span class="filter-word">{one.word}</span> <b dir="auto">{one.value || "…"}</b>
+            <span class="filter-word">{one.word}</span> <b dir="auto">{visibleText(one.value) || "…"}</b>
           </div>
         ))}
       </div>

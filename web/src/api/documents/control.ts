@@ -11,7 +11,7 @@ schema: "exp.control/1"
 /**
  * What was asked for.
  */
-action: ("cancel" | "resume" | "rerun" | "tag" | "note")
+action: ("cancel" | "resume" | "rerun" | "rm" | "tag" | "note")
 /**
  * It continues; the same request with the same Idempotency-Key waits for its end again.
  */
