@@ -4,7 +4,7 @@ import { ErrorNote } from "../ui/ErrorNote";
 import { ChartPanel } from "./ChartPanel";
 import type { TipColumns } from "./CursorTip";
 import { CurvesToolbar } from "./CurvesToolbar";
-import { MOST_HUES, strokes } from "./colours";
+import { MOST_HUES, type Stroke, strokeOf, strokes } from "./colours";
 import { paletteOf } from "./drawing";
 import { csvOf, type Exported, pngOf, save, svgOf } from "./exports";
 import { groupsOf, hasHeadings, isOpenAtFirst, type MetricGroup } from "./groups";
@@ -65,7 +65,14 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   const colour =
     settings.colour ??
     (runs.length > MOST_HUES && drawn.size > MOST_HUES ? firstNumber(runs, params.differing) : null);
-  const strokeByRun = strokes(runs, drawn, colour);
+  const join = settings.join;
+  const groupsOfRuns = useMemo(() => {
+    if (join === null) return null;
+    return grouped(runs, /seed/i.test(join) ? [join, ...seedsOf(params.differing)] : [join]);
+  }, [runs, params, join]);
+  const strokeByRun = groupsOfRuns
+    ? strokesOfGroups(groupsOfRuns, strokes(runs, drawn, settings.colour), settings.colour)
+    : strokes(runs, drawn, colour);
   const known = new Set(metrics.map(({ key }) => key));
   const wanted = metrics.filter(({ key }) =>
     settings.full === null ? isWanted(key, settings.keys, known) : key === settings.full,
@@ -93,7 +100,6 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     const all = inSight.filter(curves.isCurrent).flatMap((key) => curves.of(key) ?? []);
     if (all.length && all.every((curve) => curve.isNumbered)) setTried(tried + 1);
   }, [curves, settings.x, tried]);
-  const join = settings.join;
   const chartOf = (key: string): ChartLines | undefined => {
     const own = curves.of(key);
     if (!own) return undefined;
@@ -213,6 +219,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
       first={open[0] ?? null}
       chartOf={charts}
       colour={colour}
+      groups={groupsOfRuns}
       joins={joins}
       join={join}
       band={settings.band}
@@ -274,7 +281,11 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
               {isOpen(index) && hasHeadings(groups) ? group.keys.map(panel) : null}
             </Group>
           ))}
-          {hasHeadings(groups) ? null : <div class={`curves-grid columns-${perRow}`}>{open.map(panel)}</div>}
+          {hasHeadings(groups) ? null : (
+            <div class={`curves-grid columns-${perRow}${open.length <= 2 ? " few" : ""}`}>
+              {open.map(panel)}
+            </div>
+          )}
         </div>
       </div>
     </div>
@@ -306,6 +317,22 @@ function Group({
       </h2>
       {isOpen ? <div class={`curves-grid columns-${columns}`}>{children}</div> : null}
     </section>
+  );
+}
+
+/** Each group has the hue of its number, or the colour of the param of its first run. */
+function strokesOfGroups(
+  groups: readonly (readonly Run[])[],
+  own: ReadonlyMap<string, Stroke>,
+  by: string | null,
+): Map<string, Stroke> {
+  return new Map(
+    groups.flatMap((group, number) =>
+      group.map((run) => {
+        const first = group[0] ? own.get(group[0].id) : undefined;
+        return [run.id, by !== null && first ? first : strokeOf(number)] as const;
+      }),
+    ),
   );
 }
 
