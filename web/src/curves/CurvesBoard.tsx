@@ -57,7 +57,16 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   const board = useRef<HTMLDivElement>(null);
   const width = useWidth(board);
   const look = useMemo(lookState, []);
-  const { runs, metrics } = catalogue;
+  const { metrics } = catalogue;
+  const known = new Set(metrics.map(({ key }) => key));
+  const wanted = metrics.filter(({ key }) =>
+    settings.full === null ? isWanted(key, settings.keys, known) : key === settings.full,
+  );
+  const wantedKeys = JSON.stringify(wanted.map(({ key }) => key));
+  const runs = useMemo(() => {
+    const keys: string[] = JSON.parse(wantedKeys);
+    return catalogue.runs.filter((run) => keys.some((key) => run.metrics.has(key)));
+  }, [catalogue, wantedKeys]);
   const params = useMemo(() => differences(runs), [runs]);
   const short = useMemo(() => shortNames(params.differing), [params]);
   const drawn = new Set(runs.filter((run) => isShown(settings, run.id)).map((run) => run.id));
@@ -73,10 +82,6 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   const strokeByRun = groupsOfRuns
     ? strokesOfGroups(groupsOfRuns, strokes(runs, drawn, settings.colour), settings.colour)
     : strokes(runs, drawn, colour);
-  const known = new Set(metrics.map(({ key }) => key));
-  const wanted = metrics.filter(({ key }) =>
-    settings.full === null ? isWanted(key, settings.keys, known) : key === settings.full,
-  );
   const groups = groupsOf(wanted);
   const isOpen = (index: number) =>
     settings.full !== null ||

@@ -21,7 +21,6 @@ export function Segments<Value extends string>(props: SegmentsProps<Value>) {
           <label key={option.value} title={option.title}>
             <input
               type="radio"
-              class="visually-hidden"
               name={name}
               checked={option.value === props.value}
               onChange={() => props.onPick(option.value)}
