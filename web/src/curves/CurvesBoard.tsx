@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useKeys } from "../app/keys";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { ChartPanel } from "./ChartPanel";
@@ -29,7 +30,15 @@ export interface CurvesBoardProps {
 /** The curves of some runs: a toolbar, the legend, and a chart for each metric. */
 export function CurvesBoard(props: CurvesBoardProps) {
   const { catalogue, error, reload } = useCatalogue(props.source);
-  if (!catalogue) return error ? <ErrorNote error={error} retry={reload} /> : <div class="curves-board" />;
+  if (!catalogue) {
+    return error ? (
+      <ErrorNote error={error} retry={reload} />
+    ) : (
+      <p class="curves-reading" role="status">
+        Reading the metrics. The first time takes a while if there are millions of rows.
+      </p>
+    );
+  }
   if (!catalogue.runs.length) {
     return (
       <EmptyState>
@@ -149,6 +158,21 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   };
   const change = (changes: Partial<CurveSettings>, isPassing = false) =>
     onSettings({ ...settings, ...changes }, isPassing);
+  useKeys([
+    {
+      keys: "0",
+      label: "all of x again",
+      group: "Curves",
+      run: () => settings.zoom !== null && change({ zoom: null }),
+    },
+    {
+      keys: "ArrowLeft",
+      label: "in a chart: move the cursor; Shift by ten",
+      group: "Curves",
+      run: () => false,
+    },
+    { keys: "ArrowUp", label: "in a chart: lift the next run", group: "Curves", run: () => false },
+  ]);
   const columns = tipColumns(runs, params.differing, short);
   const zoom = (span: Span | null) => change({ zoom: span });
   const shown = inSight.flatMap((key) =>
