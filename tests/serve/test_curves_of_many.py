@@ -150,7 +150,7 @@ def test_what_may_not_be_read_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_as_new_as_the_files(tmp_path: Path) -> None:
-    """What is remembered of a record holds until its files change; the ETag says whether an answer did."""
+    """What is remembered of a record holds until its files change; the ETag shows whether an answer did."""
     folder = replica(tmp_path, "alice/r", rows={"m": [{"step": 1, "loss": 2.0}]}, end=None)
     body = {"records": named("alice/r"), "keys": ["m/loss"]}
     with reading(collector(tmp_path)) as (alice,):
