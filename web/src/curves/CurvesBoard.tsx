@@ -202,7 +202,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     const svg = svgOf(exported(keys), paletteOf(board.current as Element), columns.nameOf);
     save(`${name}.${kind}`, kind === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : await pngOf(svg));
   };
-  const fitting = width >= 1560 ? 3 : width >= 900 ? 2 : 1;
+  const fitting = Math.min(width >= 1560 ? 3 : width >= 900 ? 2 : 1, Math.max(1, open.length));
   const perRow = settings.full !== null ? 1 : Math.min(settings.columns ?? fitting, width < 560 ? 1 : 3);
   const isNarrow = width < 640;
   const hasLegend = runs.length > 1;

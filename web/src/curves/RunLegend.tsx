@@ -151,7 +151,13 @@ export function RunLegend(props: RunLegendProps) {
                   <td class="number value" title={value === null ? undefined : String(value)}>
                     {isDrawn ? (value === null ? "" : shortValue(value)) : "off"}
                   </td>
-                  <td class="note">{members.has(run.id) ? `${members.get(run.id)?.length} runs` : note}</td>
+                  <td class="note">
+                    {members.has(run.id)
+                      ? `${members.get(run.id)?.length} runs`
+                      : Number.isNaN(value)
+                        ? ""
+                        : note}
+                  </td>
                 </tr>
               );
             })}
