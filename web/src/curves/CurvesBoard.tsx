@@ -219,7 +219,11 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
       isWhole={settings.whole.has(key)}
       isFull={settings.full === key}
       isWide={
-        perRow > 1 && index === 0 && settings.columns === null && open.length <= LEAD && open.length % 2 === 1
+        perRow === 2 &&
+        index === 0 &&
+        settings.columns === null &&
+        open.length <= LEAD &&
+        open.length % 2 === 1
       }
       look={look}
       columns={columns}
@@ -311,7 +315,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
             </Group>
           ))}
           {hasHeadings(groups) ? null : (
-            <div class={`curves-grid columns-${perRow}${open.length <= 2 ? " few" : ""}`}>
+            <div class={`curves-grid columns-${perRow}${open.length <= perRow ? " few" : ""}`}>
               {open.map(panel)}
             </div>
           )}
