@@ -356,7 +356,8 @@ class Plot {
     drawMarks(plot.ctx, chart, at, this.colours, {
       font: `${11 * at.ratio}px ${FONT}`,
       isNarrow: at.width / at.ratio < 560,
-      word: (gap) => `${gap.word} from ${axisName(axis, chart.isNumbered)} ${position(axis, gap.from)}`,
+      word: (gap) =>
+        `${gap.word} ${gap.isAbout ? "by" : "from"} ${axisName(axis, chart.isNumbered)} ${position(axis, gap.from)}`,
     });
   }
 

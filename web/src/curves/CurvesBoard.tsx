@@ -1,10 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useKeys } from "../app/keys";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { ChartPanel } from "./ChartPanel";
 import type { TipColumns } from "./CursorTip";
 import { CurvesToolbar } from "./CurvesToolbar";
-import { MOST_HUES, strokes } from "./colours";
+import { MOST_HUES, type Stroke, strokeOf, strokes } from "./colours";
 import { paletteOf } from "./drawing";
 import { csvOf, type Exported, pngOf, save, svgOf } from "./exports";
 import { groupsOf, hasHeadings, isOpenAtFirst, type MetricGroup } from "./groups";
@@ -29,7 +30,15 @@ export interface CurvesBoardProps {
 /** The curves of some runs: a toolbar, the legend, and a chart for each metric. */
 export function CurvesBoard(props: CurvesBoardProps) {
   const { catalogue, error, reload } = useCatalogue(props.source);
-  if (!catalogue) return error ? <ErrorNote error={error} retry={reload} /> : <div class="curves-board" />;
+  if (!catalogue) {
+    return error ? (
+      <ErrorNote error={error} retry={reload} />
+    ) : (
+      <p class="curves-reading" role="status">
+        Reading the metrics. The first time takes a while if there are millions of rows.
+      </p>
+    );
+  }
   if (!catalogue.runs.length) {
     return (
       <EmptyState>
@@ -57,7 +66,16 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   const board = useRef<HTMLDivElement>(null);
   const width = useWidth(board);
   const look = useMemo(lookState, []);
-  const { runs, metrics } = catalogue;
+  const { metrics } = catalogue;
+  const known = new Set(metrics.map(({ key }) => key));
+  const wanted = metrics.filter(({ key }) =>
+    settings.full === null ? isWanted(key, settings.keys, known) : key === settings.full,
+  );
+  const wantedKeys = JSON.stringify(wanted.map(({ key }) => key));
+  const runs = useMemo(() => {
+    const keys: string[] = JSON.parse(wantedKeys);
+    return catalogue.runs.filter((run) => keys.some((key) => run.metrics.has(key)));
+  }, [catalogue, wantedKeys]);
   const params = useMemo(() => differences(runs), [runs]);
   const short = useMemo(() => shortNames(params.differing), [params]);
   const drawn = new Set(runs.filter((run) => isShown(settings, run.id)).map((run) => run.id));
@@ -65,11 +83,14 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   const colour =
     settings.colour ??
     (runs.length > MOST_HUES && drawn.size > MOST_HUES ? firstNumber(runs, params.differing) : null);
-  const strokeByRun = strokes(runs, drawn, colour);
-  const known = new Set(metrics.map(({ key }) => key));
-  const wanted = metrics.filter(({ key }) =>
-    settings.full === null ? isWanted(key, settings.keys, known) : key === settings.full,
-  );
+  const join = settings.join;
+  const groupsOfRuns = useMemo(() => {
+    if (join === null) return null;
+    return grouped(runs, /seed/i.test(join) ? [join, ...seedsOf(params.differing)] : [join]);
+  }, [runs, params, join]);
+  const strokeByRun = groupsOfRuns
+    ? strokesOfGroups(groupsOfRuns, strokes(runs, drawn, settings.colour), settings.colour)
+    : strokes(runs, drawn, colour);
   const groups = groupsOf(wanted);
   const isOpen = (index: number) =>
     settings.full !== null ||
@@ -93,7 +114,6 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     const all = inSight.filter(curves.isCurrent).flatMap((key) => curves.of(key) ?? []);
     if (all.length && all.every((curve) => curve.isNumbered)) setTried(tried + 1);
   }, [curves, settings.x, tried]);
-  const join = settings.join;
   const chartOf = (key: string): ChartLines | undefined => {
     const own = curves.of(key);
     if (!own) return undefined;
@@ -138,6 +158,21 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
   };
   const change = (changes: Partial<CurveSettings>, isPassing = false) =>
     onSettings({ ...settings, ...changes }, isPassing);
+  useKeys([
+    {
+      keys: "0",
+      label: "all of x again",
+      group: "Curves",
+      run: () => settings.zoom !== null && change({ zoom: null }),
+    },
+    {
+      keys: "ArrowLeft",
+      label: "in a chart: move the cursor; Shift by ten",
+      group: "Curves",
+      run: () => false,
+    },
+    { keys: "ArrowUp", label: "in a chart: lift the next run", group: "Curves", run: () => false },
+  ]);
   const columns = tipColumns(runs, params.differing, short);
   const zoom = (span: Span | null) => change({ zoom: span });
   const shown = inSight.flatMap((key) =>
@@ -167,7 +202,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     const svg = svgOf(exported(keys), paletteOf(board.current as Element), columns.nameOf);
     save(`${name}.${kind}`, kind === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : await pngOf(svg));
   };
-  const fitting = width >= 1560 ? 3 : width >= 900 ? 2 : 1;
+  const fitting = Math.min(width >= 1560 ? 3 : width >= 900 ? 2 : 1, Math.max(1, open.length));
   const perRow = settings.full !== null ? 1 : Math.min(settings.columns ?? fitting, width < 560 ? 1 : 3);
   const isNarrow = width < 640;
   const hasLegend = runs.length > 1;
@@ -184,7 +219,11 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
       isWhole={settings.whole.has(key)}
       isFull={settings.full === key}
       isWide={
-        perRow > 1 && index === 0 && settings.columns === null && open.length <= LEAD && open.length % 2 === 1
+        perRow === 2 &&
+        index === 0 &&
+        settings.columns === null &&
+        open.length <= LEAD &&
+        open.length % 2 === 1
       }
       look={look}
       columns={columns}
@@ -213,6 +252,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
       first={open[0] ?? null}
       chartOf={charts}
       colour={colour}
+      groups={groupsOfRuns}
       joins={joins}
       join={join}
       band={settings.band}
@@ -274,7 +314,11 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
               {isOpen(index) && hasHeadings(groups) ? group.keys.map(panel) : null}
             </Group>
           ))}
-          {hasHeadings(groups) ? null : <div class={`curves-grid columns-${perRow}`}>{open.map(panel)}</div>}
+          {hasHeadings(groups) ? null : (
+            <div class={`curves-grid columns-${perRow}${open.length <= perRow ? " few" : ""}`}>
+              {open.map(panel)}
+            </div>
+          )}
         </div>
       </div>
     </div>
@@ -306,6 +350,22 @@ function Group({
       </h2>
       {isOpen ? <div class={`curves-grid columns-${columns}`}>{children}</div> : null}
     </section>
+  );
+}
+
+/** Each group has the hue of its number, or the colour of the param of its first run. */
+function strokesOfGroups(
+  groups: readonly (readonly Run[])[],
+  own: ReadonlyMap<string, Stroke>,
+  by: string | null,
+): Map<string, Stroke> {
+  return new Map(
+    groups.flatMap((group, number) =>
+      group.map((run) => {
+        const first = group[0] ? own.get(group[0].id) : undefined;
+        return [run.id, by !== null && first ? first : strokeOf(number)] as const;
+      }),
+    ),
   );
 }
 

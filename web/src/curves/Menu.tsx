@@ -27,7 +27,7 @@ export function Menu({
   return (
     <details
       ref={details}
-      class="menu"
+      class="curves-menu"
       onKeyDown={(event) => {
         if (event.key !== "Escape" || !details.current?.open) return;
         event.stopPropagation();
@@ -41,7 +41,7 @@ export function Menu({
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: the buttons inside take the keys */}
       {/* biome-ignore lint/a11y/noStaticElementInteractions: it only closes after a button was pressed */}
       <div
-        class="menu-list"
+        class="curves-menu-list"
         onClick={(event) => {
           if (event.target instanceof Element && event.target.closest("button")) close();
         }}

@@ -22,6 +22,8 @@ export interface RunLegendProps {
   readonly first: string | null;
   chartOf(key: string): ChartLines | undefined;
   readonly colour: string | null;
+  /** Runs that are one row, because their mean is drawn; null for a row each. */
+  readonly groups: readonly (readonly Run[])[] | null;
   /** The params over which a mean can be drawn. */
   readonly joins: readonly string[];
   readonly join: string | null;
@@ -48,15 +50,20 @@ export function RunLegend(props: RunLegendProps) {
   const lifted = look.lifted.value;
   const key = cursor?.key ?? props.first;
   const chart = key === null ? undefined : props.chartOf(key);
-  const rows = rowsOf(runs, drawn, chart, cursor?.x ?? null);
-  const shown = params.differing.slice(0, MOST_PARAMS);
+  const members = new Map((props.groups ?? []).flatMap((group) => (group[0] ? [[group[0].id, group]] : [])));
+  const listed = props.groups ? runs.filter((run) => members.has(run.id)) : runs;
+  const rows = rowsOf(listed, drawn, chart, cursor?.x ?? null);
+  const shown = params.differing.filter((name) => name !== props.join).slice(0, MOST_PARAMS);
   const isNamed =
     shown.length === 0 ||
-    runs.length !==
+    listed.length !==
       new Set(runs.map((run) => shown.map((name) => paramText(run.params[name])).join("\n"))).size;
   const toggle = (run: Run) => {
     const changed = new Set(drawn);
-    if (!changed.delete(run.id)) changed.add(run.id);
+    for (const { id } of members.get(run.id) ?? [run]) {
+      if (drawn.has(run.id)) changed.delete(id);
+      else changed.add(id);
+    }
     props.onDraw(changed);
   };
   const name = key?.slice(key.lastIndexOf("/") + 1) ?? "";
@@ -144,7 +151,13 @@ export function RunLegend(props: RunLegendProps) {
                   <td class="number value" title={value === null ? undefined : String(value)}>
                     {isDrawn ? (value === null ? "" : shortValue(value)) : "off"}
                   </td>
-                  <td class="note">{note}</td>
+                  <td class="note">
+                    {members.has(run.id)
+                      ? `${members.get(run.id)?.length} runs`
+                      : Number.isNaN(value)
+                        ? ""
+                        : note}
+                  </td>
                 </tr>
               );
             })}

@@ -14,14 +14,13 @@ export interface SegmentsProps<Value extends string> {
 export function Segments<Value extends string>(props: SegmentsProps<Value>) {
   const name = useId();
   return (
-    <fieldset class={`segments${props.isSmall ? " small" : ""}`}>
+    <fieldset class={`curves-segments${props.isSmall ? " small" : ""}`}>
       <legend class={props.isLabelHidden ? "visually-hidden" : undefined}>{props.label}</legend>
-      <div class="segments-box">
+      <div class="curves-segments-box">
         {props.options.map((option) => (
           <label key={option.value} title={option.title}>
             <input
               type="radio"
-              class="visually-hidden"
               name={name}
               checked={option.value === props.value}
               onChange={() => props.onPick(option.value)}

@@ -1,5 +1,5 @@
 // Draws lines on a canvas: `project` maps positions and values to its pixels.
-import type { ChartLines, Line } from "./lines";
+import type { ChartLines, Gap, Line } from "./lines";
 
 export interface Projection {
   x(value: number): number;
@@ -31,6 +31,7 @@ export function paletteOf(element: Element): Palette {
 const FAINT = 0.45;
 const USUAL = 0.7;
 const BAND = 0.15;
+const RANGE = 0.35;
 const FEW = 6;
 
 /** All lines but the lifted one, which is drawn above them by `drawLifted`. */
@@ -46,7 +47,10 @@ export function drawLines(
   context.clip();
   context.lineJoin = "round";
   const isFew = chart.lines.filter((line) => line.attempt === null).length <= FEW;
-  for (const line of chart.lines) if (line.band) drawBand(context, line, at, colours);
+  for (const line of chart.lines) {
+    if (line.band) drawArea(context, line, line.band, BAND, at, colours);
+    else if (!line.raw && !line.stroke.isPlain) drawRange(context, line, at, colours);
+  }
   for (const line of chart.lines) {
     if (isFew && line.raw) drawRaw(context, line, at, colours);
   }
@@ -74,6 +78,7 @@ export function drawLifted(context: CanvasRenderingContext2D, line: Line, at: Pr
   context.clip();
   context.lineJoin = "round";
   if (line.raw) drawRaw(context, line, at, colours);
+  else drawRange(context, line, at, colours);
   context.beginPath();
   trace(context, line, at);
   context.strokeStyle = colours("--surface");
@@ -88,7 +93,6 @@ export function drawLifted(context: CanvasRenderingContext2D, line: Line, at: Pr
 
 function trace(context: CanvasRenderingContext2D, line: Line, at: Projection) {
   const { x, y } = line;
-  const isRange = !line.raw && line.min && line.max;
   let isDrawing = false;
   for (let index = 0; index < x.length; index += 1) {
     const value = y[index] as number;
@@ -98,14 +102,7 @@ function trace(context: CanvasRenderingContext2D, line: Line, at: Projection) {
       continue;
     }
     const top = at.y(value);
-    if (isRange) {
-      const low = at.y((line.min as Float64Array)[index] as number);
-      const high = at.y((line.max as Float64Array)[index] as number);
-      if (isDrawing) context.lineTo(left, low);
-      else context.moveTo(left, low);
-      context.lineTo(left, high);
-      context.lineTo(left, top);
-    } else if (isDrawing) context.lineTo(left, top);
+    if (isDrawing) context.lineTo(left, top);
     else {
       context.moveTo(left, top);
       const next = y[index + 1];
@@ -126,26 +123,41 @@ function drawRaw(context: CanvasRenderingContext2D, line: Line, at: Projection, 
   trace(context, { ...line, y: raw, raw: null }, at);
   context.stroke();
   context.restore();
+  drawRange(context, line, at, colours);
 }
 
-function drawBand(context: CanvasRenderingContext2D, line: Line, at: Projection, colours: Palette) {
-  const { band, x } = line;
-  if (!band) return;
+/** From the least to the largest number of each point, where a point is several. */
+function drawRange(context: CanvasRenderingContext2D, line: Line, at: Projection, colours: Palette) {
+  const { min: low, max: high } = line;
+  if (low && high) drawArea(context, line, { low, high }, RANGE, at, colours);
+}
+
+function drawArea(
+  context: CanvasRenderingContext2D,
+  { x, stroke }: Line,
+  area: { readonly low: Float64Array; readonly high: Float64Array },
+  alpha: number,
+  at: Projection,
+  colours: Palette,
+) {
+  const floor = at.top + at.height;
   context.save();
-  context.globalAlpha = BAND;
-  context.fillStyle = colours(line.stroke.token);
+  context.globalAlpha = alpha;
+  context.fillStyle = colours(stroke.isPlain ? "--ink" : stroke.token);
   let first = 0;
   while (first < x.length) {
-    while (first < x.length && !Number.isFinite(band.low[first] as number)) first += 1;
+    while (first < x.length && !Number.isFinite(area.high[first] as number)) first += 1;
     let end = first;
-    while (end < x.length && Number.isFinite(band.low[end] as number)) end += 1;
+    while (end < x.length && Number.isFinite(area.high[end] as number)) end += 1;
     if (end > first) {
       context.beginPath();
-      for (let index = first; index < end; index += 1)
-        context.lineTo(at.x(x[index] as number), at.y(band.high[index] as number));
+      for (let index = first; index < end; index += 1) {
+        const high = at.y(area.high[index] as number);
+        context.lineTo(at.x(x[index] as number), Number.isFinite(high) ? high : floor);
+      }
       for (let index = end - 1; index >= first; index -= 1) {
-        const low = at.y(band.low[index] as number);
-        context.lineTo(at.x(x[index] as number), Number.isFinite(low) ? low : at.top + at.height);
+        const low = at.y(area.low[index] as number);
+        context.lineTo(at.x(x[index] as number), Number.isFinite(low) ? low : floor);
       }
       context.fill();
     }
@@ -160,11 +172,7 @@ export function drawMarks(
   chart: ChartLines,
   at: Projection,
   colours: Palette,
-  {
-    word,
-    font,
-    isNarrow,
-  }: { word: (gap: { from: number; word: string }) => string; font: string; isNarrow: boolean },
+  { word, font, isNarrow }: { word: (gap: Gap) => string; font: string; isNarrow: boolean },
 ) {
   context.save();
   context.font = font;

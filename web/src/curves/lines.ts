@@ -12,6 +12,8 @@ export interface Gap {
   /** The position of the first number that is not finite, and what it is. */
   readonly from: number;
   readonly word: "NaN" | "∞" | "−∞";
+  /** Whether `from` is the end of several numbers, the first of which may be before it. */
+  readonly isAbout: boolean;
   /** Whether no finite number follows. */
   readonly isFinal: boolean;
 }
@@ -109,13 +111,13 @@ function lineOf(curve: Curve, run: Run, options: LineOptions): Line {
     high: isSmoothed ? y : (curve.max ?? y),
     band: null,
     count: null,
-    gaps: gapsOf(curve.x, curve.last, y),
+    gaps: gapsOf(curve.x, curve.last, y, curve.min !== null),
     end: curve.attempt === null && run.status !== "COMPLETED" ? endOf(curve.x, y, run.status) : null,
   };
 }
 
 /** Where a line has no finite number. */
-export function gapsOf(x: Float64Array, values: Float64Array, drawn: Float64Array): Gap[] {
+export function gapsOf(x: Float64Array, values: Float64Array, drawn: Float64Array, isAbout: boolean): Gap[] {
   const gaps: Gap[] = [];
   let before = -1;
   for (let index = 0; index < values.length; index += 1) {
@@ -132,6 +134,7 @@ export function gapsOf(x: Float64Array, values: Float64Array, drawn: Float64Arra
       x: x[at] as number,
       y: drawn[at] as number,
       from: x[first] as number,
+      isAbout,
       word: Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞",
       isFinal: index + 1 === values.length,
     });

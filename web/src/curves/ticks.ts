@@ -111,7 +111,7 @@ export function durationTicks(least: number, largest: number, most: number): num
   const step = SECONDS.find((each) => span / each <= most) ?? days;
   const ticks: number[] = [];
   for (let number = Math.ceil(least / step - 1e-9); number * step <= largest; number += 1) {
-    ticks.push(number * step);
+    ticks.push(number * step + 0);
   }
   return ticks;
 }

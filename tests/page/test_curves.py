@@ -1,0 +1,250 @@
+"""Curves: what is drawn equals what the commands print, and is reached by keyboard and by address."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from page import axe
+from playwright.sync_api import expect
+from support.extent import amount
+from support.served import EXP
+
+from nemorun_cli.tracking.store.json_values import encode_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Page
+    from support.served import Served
+
+ROWS: Final = amount(2_000, long=100_000)
+BEGIN: Final = 1_790_000_000.0
+EVERY_SMOOTHED: Final = 0.9
+HOSTILE: Final = "odd/<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def address(home: Path, server: Served) -> str:
+    """The address of an experiment with 20 runs of many rows; the third ends in NaN."""
+    token = server.add_token()
+    listed = server.ask("GET", "/v1/views/experiments?name=curves", token=token).json["experiments"]
+    (found,) = listed
+    records = sorted((home / "dash").glob(f"*/curves/{found['id']}/train/*/.record"))
+    assert len(records) == 20
+    for number, record in enumerate(records):
+        opening = next((record / "openings").glob("*.jsonl")).stem
+        folder = record / "metrics" / "train"
+        folder.mkdir(parents=True)
+        (folder / f"{opening}.jsonl").write_bytes(b"".join(_rows(number)))
+    return f"/experiments/{found['owner']}/{found['home']}/{found['id']}?tab=curves"
+
+
+def _rows(number: int) -> list[bytes]:
+    return [
+        encode_row(
+            BEGIN + row / 10,
+            {
+                "step": row,
+                "loss": math.nan
+                if number == 2 and row >= ROWS * 0.7
+                else math.exp(-row / ROWS * (number + 1)) + 0.001 * ((row * 7919) % 13),
+                "gain": row - 3.0,
+            },
+        )
+        for row in range(ROWS)
+    ]
+
+
+def chart(page: Page, key: str) -> Locator:
+    """The panel of a metric, once its lines are there."""
+    panel = page.get_by_role("article", name=key, exact=True)
+    panel.get_by_role("application").wait_for()
+    return panel
+
+
+def values(panel: Locator) -> dict[str, tuple[float, float]]:
+    """The table of values at the cursor: shown and raw by run."""
+    rows = panel.get_by_role("table").filter(has=panel.page.get_by_role("columnheader", name="Raw")).last
+    return {
+        row.locator("th").inner_text(): tuple(map(float, row.locator("td").all_inner_texts()))  # type: ignore[misc] # two columns
+        for row in rows.locator("tbody tr").all()
+    }
+
+
+def printed(home: Path, address: str, task: str) -> list[dict[str, Any]]:
+    """The rows that `exp metrics` prints."""
+    name = address.rpartition("/")[2].partition("?")[0]
+    done = subprocess.run(
+        [EXP, "metrics", name, task, "-k", "train", "--last", str(ROWS), "--format", "json"],
+        env={**os.environ, "NEMORUN_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["series"][0]["rows"]
+    return rows
+
+
+def test_what_is_shown_equals_the_command(
+    home: Path, server: Served, address: str, visit: Callable[..., Page]
+) -> None:
+    """Zoomed until every point is shown, the raw values at the cursor are those of `exp metrics`."""
+    page = visit(server, f"{address}&smooth={EVERY_SMOOTHED}&key=train/*&log=train/loss")
+    said = page.locator(".curves-said")
+    expect(said).to_have_text(f"500 of {ROWS:,} points shown, min and max kept")
+    panel = chart(page, "train/loss")
+    expect(panel.get_by_role("application")).to_have_accessible_name(
+        re.compile(r"train/loss by step: 20 lines, .* 1 end without a number")
+    )
+    over = panel.locator(".u-over")
+    box = over.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.20, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.25, middle, steps=4)
+    page.mouse.up()
+    if ROWS <= 10_000:
+        expect(said).to_have_text(re.compile("every point shown: (up to )?1[01][0-9] a run"))
+    page.wait_for_url("**zoom=*")
+    plot = panel.get_by_role("application")
+    plot.focus()
+    plot.press("Home")
+    step = int(page.locator(".curve-chart-here").first.inner_text().replace(",", ""))
+    shown = values(panel)
+    assert len(shown) == 20
+    name, (smoothed, raw) = next(iter(shown.items()))
+    if ROWS <= 10_000:
+        rows = printed(home, address, name.partition(" ")[0])
+        assert raw == rows[step]["loss"]
+        assert smoothed != raw or step == 0
+    plot.press("0")
+    expect(said).to_have_text(f"500 of {ROWS:,} points shown, min and max kept")
+
+
+def test_the_address_is_the_whole_state(server: Served, address: str, visit: Callable[..., Page]) -> None:
+    """What is picked is in the address, a reload shows it again, and Back returns."""
+    page = visit(server, f"{address}&key=train/*")
+    panel = chart(page, "train/loss")
+    panel.get_by_role("radio", name="log").check()
+    page.get_by_role("radio", name="relative").check()
+    page.get_by_role("slider", name="Smoothing").fill("0.6")
+    legend = page.get_by_role("region", name="Runs")
+    first = legend.get_by_role("switch").first
+    first.press(" ")
+    legend.get_by_role("radio", name="mean over seeds").check()
+    page.wait_for_url("**join=seed*")
+    page.reload()
+    panel = chart(page, "train/loss")
+    expect(panel.get_by_role("radio", name="log")).to_be_checked()
+    expect(page.get_by_role("radio", name="relative")).to_be_checked()
+    expect(page.get_by_role("slider", name="Smoothing")).to_have_value("0.6")
+    legend = page.get_by_role("region", name="Runs")
+    expect(legend.get_by_role("heading", name="19 of 20 runs")).to_be_visible()
+    expect(legend.get_by_role("switch")).to_have_count(4)
+    expect(panel.get_by_role("application")).to_have_accessible_name(re.compile("4 lines"))
+    page.go_back()
+    expect(page.get_by_role("region", name="Runs").get_by_role("switch")).to_have_count(20)
+    page.get_by_role("button", name="None", exact=True).click()
+    expect(chart(page, "train/loss").get_by_text("no rows yet")).to_be_visible()
+
+
+def test_the_cursor_is_in_all_charts(server: Served, address: str, visit: Callable[..., Page]) -> None:
+    """Arrows move one cursor through all charts, lift a run, and say its value; points ≤ 0 are counted."""
+    page = visit(server, f"{address}&key=train/*&log=train/gain")
+    plot = chart(page, "train/loss").get_by_role("application")
+    expect(chart(page, "train/gain").get_by_text("≤ 0 not drawn")).to_be_visible()
+    plot.focus()
+    plot.press("Home")
+    plot.press("ArrowRight")
+    plot.press("ArrowUp")
+    here = page.locator(".curve-chart-here:visible")
+    expect(here).to_have_count(2)
+    assert len(set(here.all_inner_texts())) == 1
+    expect(page.locator(".run-legend tr.lifted")).to_have_count(1)
+    lifted = page.locator(".run-legend tr.lifted .value").get_attribute("title")
+    expect(chart(page, "train/loss").locator("[aria-live]")).to_contain_text(str(lifted))
+    plot.press("Escape")
+    expect(here).to_have_count(0)
+
+
+def test_names_that_are_markup_are_text(server: Served, address: str, visit: Callable[..., Page]) -> None:
+    """Metrics with markup, globs and bidi in their names are shown and saved as they are."""
+    page = visit(server, f"{address}&key=odd/*")
+    panel = chart(page, HOSTILE)
+    expect(panel.get_by_role("heading", name=HOSTILE)).to_be_visible()
+    expect(panel.get_by_role("application")).to_have_accessible_name(re.compile("1 end without a number"))
+    with page.expect_download() as saved:
+        panel.get_by_label(f"More about {HOSTILE}").click()
+        panel.get_by_role("button", name="Save SVG").click()
+    text = saved.value.path().read_text(encoding="utf-8")
+    assert "&lt;img" in text
+    assert "<img" not in text
+    assert "NaN from 12" in text
+    with page.expect_download() as saved:
+        panel.get_by_label(f"More about {HOSTILE}").click()
+        panel.get_by_role("button", name="Save CSV").click()
+    rows = saved.value.path().read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 21
+    assert rows[-1].endswith(",19,nan")
+    expect(chart(page, "odd/a[1],b").get_by_role("application")).to_be_visible()
+
+
+def test_rows_appear_as_they_are_logged(
+    home: Path, server: Served, address: str, visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    """What a running task logs is drawn without a reload, each row once."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    writer = os.open(gate, os.O_RDWR)  # so that neither end waits for the other
+    program = f"""
+from nemorun_cli import Experiment
+gate = open({str(gate)!r})
+with Experiment().run as experiment:
+    for part in range(2):
+        for step in range(part * 5, part * 5 + 5):
+            experiment.metrics("m").log(step=step, loss=1.0 / (step + 1))
+        gate.readline()
+"""
+    spec = tmp_path / "live.yaml"
+    script = "\n".join(f"      {line}" for line in program.splitlines())
+    head = "version: 1\nname: livecurves\ntasks:\n  t:\n    inline: |\n      python3 - <<'P'\n"
+    spec.write_text(f"{head}{script}\n      P\n")
+    environment = {**os.environ, "NEMORUN_HOME": str(home)}
+    started = subprocess.run(
+        [EXP, "run", str(spec), "--detach", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    name = json.loads(started.stdout)["id"]
+    try:
+        page = visit(server, f"{address.rpartition('/')[0]}/{name}?tab=curves")
+        said = page.locator(".curves-said")
+        expect(said).to_have_text("every point shown: 5 a run")
+        os.write(writer, b"\n")
+        expect(said).to_have_text("every point shown: 10 a run")
+    finally:
+        os.write(writer, b"\n\n")
+        ended = [EXP, "wait", name, "--timeout", "20s"]
+        subprocess.run(ended, env=environment, check=False, capture_output=True)
+        os.close(writer)
+
+
+def test_curves_are_accessible(server: Served, address: str, visit: Callable[..., Page]) -> None:
+    """Axe has nothing serious to say, in light and dark, wide and narrow."""
+    page = visit(server, f"{address}&key=train/*&join=seed")
+    chart(page, "train/loss").get_by_role("application").press("End")
+    assert axe.findings(page) == []
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.get_by_role("button", name="View", exact=True).click()
+    page.get_by_role("dialog", name="View").wait_for()
+    assert axe.findings(page, themes=["light"]) == []
