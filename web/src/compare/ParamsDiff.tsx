@@ -7,9 +7,11 @@ import { CopyButton } from "../ui/CopyButton";
 import { ErrorNote } from "../ui/ErrorNote";
 import { count } from "../ui/format";
 import { StatusMark } from "../ui/StatusMark";
+import { type Compared, compared } from "./compared";
 import { GitDiff } from "./GitDiff";
+import { labelsOf } from "./labels";
 import { ParamsTree } from "./ParamsTree";
-import { type Compared, compared, type RecordFacts, useRecordFacts } from "./recordFacts";
+import { type RecordFacts, useRecordFacts } from "./recordFacts";
 import { difference, shown } from "./texts";
 import { filesOf, summary } from "./unifiedDiff";
 import { Value } from "./Value";
@@ -103,7 +105,7 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
             </tr>
           </thead>
           <Section title="Params" rows={params} {...table} />
-          <Section title="Result" note="last value" rows={result} {...table} />
+          <Section title="Result" note="last value" rows={result} isRounded {...table} />
           <Section
             title="Environment"
             note={known < facts.length ? `the packages of ${facts.length - known} are not known` : ""}
@@ -159,12 +161,13 @@ interface SectionProps {
   readonly title: string;
   readonly note?: string;
   readonly rows: readonly Compared[];
+  readonly isRounded?: boolean;
   readonly facts: readonly RecordFacts[];
   readonly isAll: boolean;
   readonly width: number;
 }
 
-function Section({ title, note, rows, facts, isAll, width }: SectionProps) {
+function Section({ title, note, rows, isRounded = false, facts, isAll, width }: SectionProps) {
   const [isOpen, setOpen] = useState(false);
   const differing = rows.filter((row) => row.differs);
   const same = rows.length - differing.length;
@@ -198,7 +201,7 @@ function Section({ title, note, rows, facts, isAll, width }: SectionProps) {
         </th>
       </tr>
       {(isShown ? rows : differing).map((row) => (
-        <Values key={row.name} row={row} isPair={facts.length === 2} />
+        <Values key={row.name} row={row} isPair={facts.length === 2} isRounded={isRounded} />
       ))}
     </tbody>
   );
@@ -208,7 +211,7 @@ function sameText(same: number): string {
   return `${count(same)} ${same === 1 ? "is" : "are"} the same`;
 }
 
-function Values({ row, isPair }: { row: Compared; isPair: boolean }) {
+function Values({ row, isPair, isRounded = false }: { row: Compared; isPair: boolean; isRounded?: boolean }) {
   const [first] = row.values;
   return (
     <tr class={row.differs ? undefined : "is-same"}>
@@ -217,7 +220,11 @@ function Values({ row, isPair }: { row: Compared; isPair: boolean }) {
       </th>
       {row.values.map((value, index) => (
         <td key={index}>
-          <Value value={value} other={row.differs ? (index ? first : row.values[1]) : undefined} />
+          <Value
+            value={value}
+            isRounded={isRounded}
+            other={row.differs ? (index ? first : row.values[1]) : undefined}
+          />
         </td>
       ))}
       {isPair ? <td class="params-difference">{difference(first, row.values[1])}</td> : null}
@@ -282,16 +289,6 @@ function Diffs({ facts, labels }: { facts: readonly RecordFacts[]; labels: reado
       ))}
     </div>
   );
-}
-
-/** The ends of prefixes that tell them apart. */
-export function labelsOf(prefixes: readonly string[]): string[] {
-  const parts = prefixes.map((prefix) => prefix.split("/"));
-  const [first = []] = parts;
-  const shortest = Math.min(...parts.map((each) => each.length)) - 1;
-  let shared = 0;
-  while (shared < shortest && parts.every((each) => each[shared] === first[shared])) shared += 1;
-  return parts.map((each) => each.slice(prefixes.length > 1 ? shared : -1).join("/"));
 }
 
 function asText(labels: readonly string[], rows: readonly Compared[], isAll: boolean): string {

@@ -1,10 +1,11 @@
 import { useState } from "preact/hooks";
-import { exactJson, NumberText } from "../sweep/exactNumbers";
+import { exactJson } from "../sweep/exactNumbers";
 import { CommandHint } from "../ui/CommandHint";
 import { CopyButton } from "../ui/CopyButton";
 import { EmptyState } from "../ui/EmptyState";
 import { count } from "../ui/format";
-import type { Values } from "./recordFacts";
+import type { Values } from "./compared";
+import { isMapping, leaves, matching } from "./nestedParams";
 import { Value } from "./Value";
 import "../ui/panel.css";
 import "./ParamsDiff.css";
@@ -86,35 +87,4 @@ function Branch({ values, path, found }: { values: Values; path: string; found: 
       })}
     </>
   );
-}
-
-function isMapping(value: unknown): value is Values {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof NumberText) &&
-    Object.keys(value).length > 0
-  );
-}
-
-function leaves(values: Values): number {
-  return Object.values(values).reduce(
-    (sum: number, value) => sum + (isMapping(value) ? leaves(value) : 1),
-    0,
-  );
-}
-
-/** What has a text in its name, in the name of what it is in, or in its value. */
-export function matching(values: Values, text: string): Values {
-  const kept = Object.entries(values).flatMap(([name, value]): [string, unknown][] => {
-    if (name.toLowerCase().includes(text)) return [[name, value]];
-    if (isMapping(value)) {
-      const inner = matching(value, text);
-      return Object.keys(inner).length ? [[name, inner]] : [];
-    }
-    const written = typeof value === "string" ? value : exactJson(value);
-    return written.toLowerCase().includes(text) ? [[name, value]] : [];
-  });
-  return Object.fromEntries(kept);
 }

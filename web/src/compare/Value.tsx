@@ -1,8 +1,10 @@
 import { useState } from "preact/hooks";
 import { NumberText } from "../sweep/exactNumbers";
+import { rounded } from "../sweep/values";
 import { changedPart, shown } from "./texts";
 
 const LONGEST = 240; // characters of a value until one asks for more
+const LONG_NUMBER = 9; // characters
 const LEAST_MARKED = 4; // characters of a value of which a part is marked
 
 export interface ValueProps {
@@ -11,12 +13,17 @@ export interface ValueProps {
   readonly other?: unknown;
   /** A text to find: it is marked. */
   readonly found?: string;
+  /** Whether a long number is shown with six digits; all of them are its title. */
+  readonly isRounded?: boolean;
 }
 
 /** A value with its type: texts plain, null and booleans in italics, a text in quotes if it looks like another type. */
-export function Value({ value, other, found }: ValueProps) {
+export function Value({ value, other, found, isRounded = false }: ValueProps) {
   const [isOpen, setOpen] = useState(false);
   if (value === undefined) return <span class="value-none">none</span>;
+  if (isRounded && value instanceof NumberText && value.text.length > LONG_NUMBER) {
+    return <span title={value.text}>{rounded(value.value, 6)}</span>;
+  }
   const text = shown(value);
   const isCut = text.length > LONGEST && !isOpen;
   const parts = partsOf(value, other, text, found);

@@ -29,7 +29,7 @@ import { Scatter } from "./Scatter";
 import { Segmented } from "./Segmented";
 import { SweepTable } from "./SweepTable";
 import { type Colouring, colouring, STEPS } from "./sequence";
-import { axesOf, colouredBy, isSmallFirst, MOST_AXES, nextSort, scatterAxes } from "./settings";
+import { axesOf, colouredBy, isSmallFirst, nextSort, scatterAxes } from "./settings";
 import { useLatest } from "./useLatest";
 import { rounded } from "./values";
 import "../ui/panel.css";
@@ -240,14 +240,17 @@ function Shown(props: ShownProps) {
           <span class="panel-note">
             {choice.groupBy.length ? "means of groups; " : ""}
             drag along an axis to keep a part of it
-            {axes.length > MOST_AXES ? `; ${MOST_AXES} of ${axes.length} axes, choose them in Columns` : ""}
           </span>
+          <AxisMenu
+            columns={columns.filter((column) => axes.every((axis) => axis.column.key !== column.key))}
+            onAdd={(column) => setAxes([...axisChoices(), { key: column.key }])}
+          />
           <ColourLegend colours={colours} />
         </div>
         <ParallelAxes
           rows={allRows}
           kept={keptIds}
-          axes={axes.slice(0, MOST_AXES)}
+          axes={axes}
           colours={colours}
           colourOf={colourOf}
           lifted={lifted}
@@ -362,6 +365,19 @@ function Notes({ document }: { document: CompareDocument }) {
       ))}
     </ul>
   ) : null;
+}
+
+function AxisMenu({ columns, onAdd }: { columns: readonly Column[]; onAdd(column: Column): void }) {
+  if (!columns.length) return null;
+  return (
+    <MenuButton label="Add an axis">
+      {columns.map((column) => (
+        <button key={column.key} type="button" onClick={() => onAdd(column)}>
+          <bdi class="mono">{column.name}</bdi> {column.fn ?? ""}
+        </button>
+      ))}
+    </MenuButton>
+  );
 }
 
 function ColourLegend({ colours }: { colours: Colouring }) {

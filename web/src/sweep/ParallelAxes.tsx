@@ -7,14 +7,10 @@ import { nearest, type Point, pathThrough } from "./curves";
 import type { Row } from "./rows";
 import type { Scale } from "./scales";
 import type { Colouring } from "./sequence";
+import type { Axis } from "./settings";
 import { useWidth } from "./useWidth";
 import { FUNCTIONS, type MetricFunction, rounded } from "./values";
 import "./ParallelAxes.css";
-
-export interface Axis {
-  readonly column: Column;
-  readonly scale: Scale;
-}
 
 export interface ParallelProps {
   /** All rows; those that are not in `kept` are drawn faint. */

@@ -3,6 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { navigate } from "../app/route";
 import type { Column } from "./columns";
 import type { Row } from "./rows";
+import { hrefOf } from "./SweepTable";
 import { scaleOf } from "./scales";
 import type { Colouring } from "./sequence";
 import { useWidth } from "./useWidth";
@@ -100,7 +101,7 @@ export function Scatter(props: ScatterProps) {
     if (by) to = Math.min(kept.length - 1, Math.max(0, to + by));
     else if (event.key === "Home") to = 0;
     else if (event.key === "End") to = kept.length - 1;
-    else if (event.key === "Enter" && at?.row.href) return navigate(at.row.href);
+    else if (event.key === "Enter" && hrefOf(at?.row)) return navigate(hrefOf(at?.row) ?? "");
     else if (event.key === " " && at) props.onPick(at.row.id);
     else return;
     event.preventDefault();

@@ -1,6 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { recordHref } from "../api/addresses";
 import { navigate } from "../app/route";
 import { StatusMark } from "../ui/StatusMark";
+import { bestOf } from "./best";
 import type { Column } from "./columns";
 import type { SortKey } from "./request";
 import type { Row } from "./rows";
@@ -69,7 +71,7 @@ export function SweepTable(props: SweepTableProps) {
       reveal(scroll.current, to);
       event.preventDefault();
     } else if (event.key === "Enter" && event.target === event.currentTarget) {
-      const href = rows[focused]?.href;
+      const href = hrefOf(rows[focused]);
       if (href) navigate(href);
     } else if (event.key === " " || event.key === "x") {
       const id = rows[focused]?.id ?? null;
@@ -135,8 +137,8 @@ export function SweepTable(props: SweepTableProps) {
               >
                 <td class="sweep-rank">{index < kept ? index + 1 : ""}</td>
                 <th scope="row" class="sweep-name mono" title={row.title}>
-                  {row.href ? (
-                    <a href={row.href} tabIndex={-1}>
+                  {row.status ? (
+                    <a href={hrefOf(row) ?? ""} tabIndex={-1}>
                       <bdi>{row.label}</bdi>
                     </a>
                   ) : (
@@ -166,6 +168,12 @@ export function SweepTable(props: SweepTableProps) {
       </table>
     </section>
   );
+}
+
+/** The page of a record; a group has none. */
+export function hrefOf(row: Row | null | undefined): string | null {
+  const [prefix] = row?.prefixes ?? [];
+  return row?.status && prefix !== undefined ? recordHref({ prefix }) : null;
 }
 
 function Space({ height, width }: { height: number; width: number }) {
@@ -269,32 +277,4 @@ function Statuses({ counts }: { counts: Readonly<Record<string, number>> }) {
       ))}
     </>
   );
-}
-
-/** The first row by a metric, and those that are as good; none if the sort is by no metric. */
-export function bestOf(
-  rows: readonly Row[],
-  columns: readonly Column[],
-  sort: readonly SortKey[],
-): { id: string; tied: ReadonlySet<string> } | null {
-  const by = sort
-    .map((key) => columns.find((column) => column.key === key.key))
-    .filter((column): column is Column => column !== undefined);
-  const [first] = by;
-  if (first?.kind !== "metric") return null;
-  const canWin = (row: Row) =>
-    (row.status === null || row.status === "COMPLETED") && Number.isFinite(numeric(row.value(first)));
-  const candidates = rows.filter(canWin);
-  const [best] = candidates;
-  if (!best) return null;
-  const isAsGood = (row: Row) => by.every((column) => row.value(column) === best.value(column));
-  return {
-    id: best.id,
-    tied: new Set(
-      candidates
-        .slice(1)
-        .filter(isAsGood)
-        .map((row) => row.id),
-    ),
-  };
 }
