@@ -1216,6 +1216,13 @@ class RecordViewDocument(TypedDict):
     others: NotRequired[list[RecordViewOtherFields]]
 
 
+class RecordsFolderFields(TypedDict):
+    """One part."""
+
+    name: str
+    records: int
+
+
 class RecordsUnreadableFields(TypedDict):
     """One of them."""
 
@@ -1254,6 +1261,7 @@ class RecordsRecordFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -1281,6 +1289,7 @@ class RecordsDocument(TypedDict):
     offset: NotRequired[int]
     previous: NotRequired[str | None]
     next: NotRequired[str | None]
+    folders: NotRequired[list[RecordsFolderFields]]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
 

@@ -1,4 +1,5 @@
 import { RowMark } from "../lists/RowMark";
+import { Tags } from "../lists/Tags";
 import { Age } from "../ui/Age";
 import { now } from "../ui/clock";
 import { absolute, count, duration } from "../ui/format";
@@ -98,19 +99,6 @@ function Tasks({ entry }: { entry: Entry }) {
           {rest.join(" · ")}
         </span>
       )}
-    </span>
-  );
-}
-
-export function Tags({ tags }: { tags: readonly string[] }) {
-  return (
-    <span class="row-tags" title={tags.join(", ")}>
-      {tags.map((tag, place) => (
-        <>
-          {place ? <span class="row-tags-dot"> · </span> : null}
-          <bdi key={tag}>{tag}</bdi>
-        </>
-      ))}
     </span>
   );
 }

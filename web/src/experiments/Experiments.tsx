@@ -7,13 +7,14 @@ import { command, conditionsOf, type FilterWord } from "../lists/conditions";
 import { dayOf, yesterday } from "../lists/days";
 import { ListFrame } from "../lists/ListFrame";
 import { marked, toggleMark } from "../lists/marks";
+import { NoneMatches } from "../lists/NoneMatches";
 import { SortHead, sortOf, sortText } from "../lists/SortHead";
 import { useRowKeys } from "../lists/useRowKeys";
 import { useWide } from "../lists/useWide";
 import { ErrorNote } from "../ui/ErrorNote";
 import { Part } from "../ui/Part";
-import { NoExperiments, NoneMatches } from "./Empty";
 import { ExperimentRow, rowId } from "./ExperimentRow";
+import { NoExperiments } from "./NoExperiments";
 import { type Entry, headline } from "./note";
 import "./Experiments.css";
 
@@ -57,18 +58,19 @@ export function Experiments() {
   const statuses = document.statuses ?? {};
   const isEmpty = !entries.length && !query.get("cursor");
   if (isEmpty && !conditions.length) return <NoExperiments />;
+  const hint = command(["exp", "list"], conditions, OPTIONS);
   const preview = entries.find((one) => rowId(one) === picked);
   return (
     <ListFrame
       title="Experiments"
       sentence={headline(statuses, failed)}
-      command={command(["exp", "list"], conditions, OPTIONS)}
+      command={hint}
       words={words}
       statuses={STATUSES}
       document={document}
       shown={entries.length}
       sort={sortText(sort, SORTS)}
-      pages={sort.startsWith("-") && sort === SORT ? ["Newer", "Older"] : ["Previous", "Next"]}
+      pages={sort === SORT ? ["Newer", "Older"] : ["Previous", "Next"]}
       markKind="experiment"
       isFormer={list.isFormer}
       error={list.error}
@@ -79,7 +81,14 @@ export function Experiments() {
       }
     >
       {isEmpty ? (
-        <NoneMatches words={words} conditions={conditions} options={OPTIONS} />
+        <NoneMatches
+          words={words}
+          conditions={conditions}
+          command={hint}
+          all={`${LIST}?limit=1`}
+          topic="experiments"
+          kind="experiment"
+        />
       ) : (
         <table class="experiments">
           <colgroup>

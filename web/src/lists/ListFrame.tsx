@@ -26,6 +26,8 @@ export interface FrameProps {
   /** The command with the same conditions; null if there is none. */
   readonly command: string | null;
   readonly words: readonly FilterWord[];
+  /** Words whose conditions something else shows. */
+  readonly hidden?: readonly string[];
   readonly statuses: readonly string[];
   readonly document: ListPage;
   readonly shown: number;
@@ -36,6 +38,8 @@ export interface FrameProps {
   /** Whether the rows are those of the former conditions. */
   readonly isFormer: boolean;
   readonly error: unknown;
+  /** Between the conditions and the list. */
+  readonly above?: ComponentChildren;
   /** Beside the list, where there is room. */
   readonly aside: ComponentChildren;
   readonly children: ComponentChildren;
@@ -45,7 +49,7 @@ export interface FrameProps {
 export function ListFrame(props: FrameProps) {
   const { document, words } = props;
   const picked = route.value.query.getAll("status");
-  const hidden = picked.length > 1 ? [] : ["status"];
+  const hidden = [...(props.hidden ?? []), ...(picked.length > 1 ? [] : ["status"])];
   return (
     <div class={`list-frame${props.aside ? " list-frame-wide" : ""}`}>
       <header class="list-head">
@@ -60,6 +64,7 @@ export function ListFrame(props: FrameProps) {
         <FilterChips words={words} hidden={hidden} />
         <span class="list-sort">{props.sort}</span>
       </div>
+      {props.above}
       {props.error ? <ErrorNote error={props.error} /> : null}
       <div class="list-columns">
         <div class="list-table" aria-busy={props.isFormer}>
