@@ -4,18 +4,19 @@ import { navigate, route, withQuery } from "../app/route";
 import { exactJson } from "../sweep/exactNumbers";
 import { Segmented } from "../sweep/Segmented";
 import { CopyButton } from "../ui/CopyButton";
+import { parseUnifiedDiff } from "../ui/diffHunks";
 import { ErrorNote } from "../ui/ErrorNote";
 import { count } from "../ui/format";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
 import { type Compared, compared } from "./compared";
-import { GitDiff } from "./GitDiff";
+import { GitDiff, summary } from "./GitDiff";
 import { labelsOf } from "./labels";
 import { ParamsTree } from "./ParamsTree";
 import { type RecordFacts, useRecordFacts } from "./recordFacts";
 import { difference, shown } from "./texts";
-import { filesOf, summary } from "./unifiedDiff";
 import { Value } from "./Value";
-import "../ui/panel.css";
+import "../sweep/SweepPanel.css";
 import "./ParamsDiff.css";
 
 export interface ParamsDiffProps {
@@ -56,14 +57,14 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
   const environment = compared(facts.map((each) => each.environment));
   const packages = compared(facts.map((each) => each.packages));
   const labels = labelsOf(facts.map((each) => each.address.prefix));
-  const width = facts.length + (facts.length === 2 ? 2 : 1);
+  const width = facts.length + (facts.length === 2 ? 3 : 2);
   const table = { facts, isAll, width };
   const known = facts.filter((each) => Object.keys(each.packages).length).length;
   return (
-    <section class="panel params-diff" aria-label="Params side by side">
-      <div class="panel-head">
+    <section class="sweep-panel params-diff" aria-label="Params side by side">
+      <div class="sweep-panel-head">
         <h2>{facts.length === 2 ? "Params of two records" : `Params of ${facts.length} records`}</h2>
-        <span class="panel-end panel-buttons">
+        <span class="sweep-panel-end sweep-panel-buttons">
           <Segmented
             label="Rows"
             value={isAll ? "all" : ""}
@@ -81,7 +82,7 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways */}
       <section class="params-scroll" tabIndex={0} aria-label="Values">
-        <table class="params-table">
+        <table class="params-diff-table">
           <thead>
             <tr>
               <th scope="row">
@@ -102,6 +103,7 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
                   <span class="visually-hidden">Difference</span>
                 </th>
               ) : null}
+              <td class="params-rest" />
             </tr>
           </thead>
           <Section title="Params" rows={params} {...table} />
@@ -144,13 +146,13 @@ function Head({ facts, label, candidates, onChoose }: HeadProps) {
         >
           {candidates.map((each, index) => (
             <option key={each.prefix} value={each.prefix}>
-              {names[index]}
+              {visibleText(names[index] ?? "")}
             </option>
           ))}
         </select>
       ) : (
         <a href={recordHref(facts.address)}>
-          <bdi>{label}</bdi>
+          <bdi>{visibleText(label)}</bdi>
         </a>
       )}
     </span>
@@ -176,8 +178,8 @@ function Section({ title, note, rows, isRounded = false, facts, isAll, width }: 
     <tbody>
       <tr>
         <th class="params-section" colSpan={width} scope="rowgroup">
-          <h3>{title}</h3> {note ? <span class="panel-note">{note} · </span> : null}
-          <span class="panel-note">
+          <h3>{title}</h3> {note ? <span class="sweep-panel-note">{note} · </span> : null}
+          <span class="sweep-panel-note">
             {rows.length ? (
               <>
                 {differing.length
@@ -191,7 +193,7 @@ function Section({ title, note, rows, isRounded = false, facts, isAll, width }: 
           </span>
           {same ? (
             isAll ? (
-              <span class="panel-note">{sameText(same)}</span>
+              <span class="sweep-panel-note">{sameText(same)}</span>
             ) : (
               <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
                 {sameText(same)}
@@ -216,7 +218,7 @@ function Values({ row, isPair, isRounded = false }: { row: Compared; isPair: boo
   return (
     <tr class={row.differs ? undefined : "is-same"}>
       <th scope="row">
-        <bdi>{row.name}</bdi>
+        <bdi>{visibleText(row.name)}</bdi>
       </th>
       {row.values.map((value, index) => (
         <td key={index}>
@@ -228,6 +230,7 @@ function Values({ row, isPair, isRounded = false }: { row: Compared; isPair: boo
         </td>
       ))}
       {isPair ? <td class="params-difference">{difference(first, row.values[1])}</td> : null}
+      <td class="params-rest" />
     </tr>
   );
 }
@@ -239,7 +242,7 @@ function Git({ facts, isAll, width }: Omit<SectionProps, "title" | "rows">) {
     facts.map((each) => ({
       ...each.git,
       ...(Object.keys(each.git).length
-        ? { uncommitted: each.diff === null ? "not known" : summary(filesOf(each.diff)) }
+        ? { uncommitted: each.diff === null ? "not known" : summary(parseUnifiedDiff(each.diff)) }
         : {}),
     })),
   );
@@ -256,7 +259,7 @@ function Git({ facts, isAll, width }: Omit<SectionProps, "title" | "rows">) {
     <tbody>
       <tr>
         <th class="params-section" colSpan={width} scope="rowgroup">
-          <h3>Git</h3> <span class="panel-note">{note}</span>
+          <h3>Git</h3> <span class="sweep-panel-note">{note}</span>
         </th>
       </tr>
       {rows
@@ -281,7 +284,7 @@ function Diffs({ facts, labels }: { facts: readonly RecordFacts[]; labels: reado
       {[...byDiff].map(([diff, names]) => (
         <details key={names.join()} open={isAlone}>
           <summary>
-            {summary(filesOf(diff))} not committed in{" "}
+            {summary(parseUnifiedDiff(diff))} not committed in{" "}
             <bdi>{names.length === facts.length ? "all" : names.join(", ")}</bdi>
           </summary>
           <GitDiff diff={diff} />

@@ -4,10 +4,11 @@ import { CommandHint } from "../ui/CommandHint";
 import { CopyButton } from "../ui/CopyButton";
 import { EmptyState } from "../ui/EmptyState";
 import { count } from "../ui/format";
+import { visibleText } from "../ui/visibleText";
 import type { Values } from "./compared";
 import { isMapping, leaves, matching } from "./nestedParams";
 import { Value } from "./Value";
-import "../ui/panel.css";
+import "../sweep/SweepPanel.css";
 import "./ParamsDiff.css";
 import "./ParamsTree.css";
 
@@ -27,13 +28,13 @@ export function ParamsTree({ nested }: { nested: Values }) {
   }
   const shown = found ? matching(nested, found.toLowerCase()) : nested;
   return (
-    <section class="panel params-tree" aria-label="Params">
-      <div class="panel-head">
+    <section class="sweep-panel params-tree" aria-label="Params">
+      <div class="sweep-panel-head">
         <h2>Params</h2>
-        <span class="panel-note" role="status">
+        <span class="sweep-panel-note" role="status">
           {found ? `${count(leaves(shown))} of ${count(total)}` : count(total)}
         </span>
-        <span class="panel-end panel-buttons">
+        <span class="sweep-panel-end sweep-panel-buttons">
           <input
             class="params-find"
             type="search"
@@ -62,7 +63,7 @@ function Branch({ values, path, found }: { values: Values; path: string; found: 
           return (
             <details key={name} class="params-branch" open>
               <summary>
-                <bdi>{name}</bdi> <small>{count(leaves(value))}</small>
+                <bdi>{visibleText(name)}</bdi> <small>{count(leaves(value))}</small>
               </summary>
               <div class="params-inner">
                 <Branch values={value} path={whole} found={found} />
@@ -73,7 +74,7 @@ function Branch({ values, path, found }: { values: Values; path: string; found: 
         return (
           <div key={name} class="params-leaf">
             <bdi class="params-key" title={whole}>
-              {name}
+              {visibleText(name)}
             </bdi>
             <span class="params-value">
               <Value value={value} found={found} />

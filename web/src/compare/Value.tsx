@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { NumberText } from "../sweep/exactNumbers";
 import { rounded } from "../sweep/values";
+import { visibleText } from "../ui/visibleText";
 import { changedPart, shown } from "./texts";
 
 const LONGEST = 240; // characters of a value until one asks for more
@@ -24,7 +25,7 @@ export function Value({ value, other, found, isRounded = false }: ValueProps) {
   if (isRounded && value instanceof NumberText && value.text.length > LONG_NUMBER) {
     return <span title={value.text}>{rounded(value.value, 6)}</span>;
   }
-  const text = shown(value);
+  const text = visibleText(shown(value));
   const isCut = text.length > LONGEST && !isOpen;
   const parts = partsOf(value, other, text, found);
   const isOther = value === null || typeof value === "boolean";
@@ -61,7 +62,7 @@ function partsOf(value: unknown, other: unknown, text: string, found = "") {
   }
   const isPlain = other === undefined || value instanceof NumberText || other instanceof NumberText;
   if (isPlain || value === null || typeof value === "boolean" || text.length < LEAST_MARKED) return null;
-  const others = shown(other);
+  const others = visibleText(shown(other));
   return others === text ? null : changedPart(text, others);
 }
 

@@ -4,7 +4,6 @@ import { compared } from "./compared";
 import { labelsOf } from "./labels";
 import { matching } from "./nestedParams";
 import { changedPart, difference, shown } from "./texts";
-import { filesOf, summary } from "./unifiedDiff";
 
 const number = (text: string) => new NumberText(text, Number(text));
 
@@ -59,32 +58,4 @@ test("params are found by name, by the name above, and by value", () => {
   expect(matching(nested, "depth")).toEqual({ model: { size: { depth: 3 } } });
   expect(matching(nested, "mlp")).toEqual({ model: { name: "mlp" } });
   expect(matching(nested, "model")).toEqual({ model: nested.model });
-});
-
-const DIFF = `diff --git a/net.py b/net.py
-index 1..2 100644
---- a/net.py
-+++ b/net.py
-@@ -38,2 +38,3 @@ def net():
-     batch = 100
--    return 1
-+--- no header
-+    return 2
-diff --git a/new b/new
-new file mode 100644
-Binary files /dev/null and b/new differ
-`;
-
-test("a diff has its files with the numbers of their lines", () => {
-  const files = filesOf(DIFF);
-  expect(files.map((file) => file.name)).toEqual(["net.py", "new"]);
-  expect(files[0]?.lines.map((line) => [line.kind, line.number])).toEqual([
-    ["same", 38],
-    ["removed", 39],
-    ["added", 39],
-    ["added", 40],
-  ]);
-  expect(files[1]?.notes).toHaveLength(2);
-  expect(summary(files)).toBe("2 files, +2 −1");
-  expect(summary(filesOf(""))).toBe("none");
 });

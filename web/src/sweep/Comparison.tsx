@@ -32,7 +32,7 @@ import { type Colouring, colouring, STEPS } from "./sequence";
 import { axesOf, colouredBy, isSmallFirst, nextSort, scatterAxes } from "./settings";
 import { useLatest } from "./useLatest";
 import { rounded } from "./values";
-import "../ui/panel.css";
+import "./SweepPanel.css";
 import "./Comparison.css";
 
 export interface ComparisonProps {
@@ -234,10 +234,10 @@ function Shown(props: ShownProps) {
       </div>
       {props.error ? <ErrorNote error={props.error} /> : null}
       <Notes document={props.kept ?? all} />
-      <section class="panel" aria-label="Parallel coordinates">
-        <div class="panel-head">
+      <section class="sweep-panel" aria-label="Parallel coordinates">
+        <div class="sweep-panel-head">
           <h2>Parallel coordinates</h2>
-          <span class="panel-note">
+          <span class="sweep-panel-note">
             {choice.groupBy.length ? "means of groups; " : ""}
             drag along an axis to keep a part of it
           </span>
@@ -270,14 +270,14 @@ function Shown(props: ShownProps) {
         />
       </section>
       <div class="comparison-parts">
-        <section class="panel" aria-label="Table">
-          <div class="panel-head">
+        <section class="sweep-panel" aria-label="Table">
+          <div class="sweep-panel-head">
             <h2>Table</h2>
-            <span class="panel-note">{sortNote(choice.sort)}</span>
+            <span class="sweep-panel-note">{sortNote(choice.sort)}</span>
             <div class="comparison-hint">
               <CommandHint command={command(source, choice)} />
             </div>
-            <span class="panel-end">
+            <span class="sweep-panel-end">
               <ColumnChoice every={every} hidden={hidden} />
             </span>
           </div>
@@ -297,8 +297,8 @@ function Shown(props: ShownProps) {
           {props.foot?.(allRows)}
         </section>
         {scatter ? (
-          <section class="panel" aria-label="Scatter">
-            <div class="panel-head">
+          <section class="sweep-panel" aria-label="Scatter">
+            <div class="sweep-panel-head">
               <h2>Scatter</h2>
               <ColumnSelect label="x" value={scatter.x.key} columns={columns} name="x" />
               <ColumnSelect label="y" value={scatter.y.key} columns={columns} name="y" />
@@ -386,7 +386,7 @@ function ColourLegend({ colours }: { colours: Colouring }) {
     colours.isSmallStrong ? STEPS - index : index + 1,
   );
   return (
-    <span class="colour-legend panel-end">
+    <span class="colour-legend sweep-panel-end">
       <bdi>{colours.title}</bdi>
       <span>{rounded(colours.least)}</span>
       <svg width="120" height="8" role="img" aria-label="from pale to strong">
@@ -455,7 +455,7 @@ function GroupChoice({ choice, all }: { choice: Choice; all: CompareDocument }) 
       isOpenAfterChoice
       label={groupBy.length ? `Mean over ${over.join(", ") || "equal records"}` : "Mean over…"}
     >
-      <p class="menu-note">Average over the values of these params, such as seed:</p>
+      <p class="menu-button-note">Average over the values of these params, such as seed:</p>
       {params.map((name) => (
         <label key={name}>
           <input

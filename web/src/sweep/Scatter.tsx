@@ -1,6 +1,7 @@
 // biome-ignore-all lint/a11y/noStaticElementInteractions: the list of points takes the keys
 import { useMemo, useState } from "preact/hooks";
 import { navigate } from "../app/route";
+import { visibleText } from "../ui/visibleText";
 import type { Column } from "./columns";
 import type { Row } from "./rows";
 import { hrefOf } from "./SweepTable";
@@ -131,7 +132,7 @@ export function Scatter(props: ScatterProps) {
               <g key={tick.at}>
                 <line class="scatter-grid" x1={LEFT} x2={width - RIGHT} y1={toY(tick.at)} y2={toY(tick.at)} />
                 <text x={LEFT - 8} y={toY(tick.at) + 4} text-anchor="end">
-                  {short(tick.label)}
+                  {short(visibleText(tick.label))}
                 </text>
               </g>
             ))}
@@ -145,7 +146,7 @@ export function Scatter(props: ScatterProps) {
                   y2={TOP + down + 5}
                 />
                 <text x={toX(tick.at)} y={HEIGHT - BOTTOM + 19} text-anchor="middle">
-                  {short(tick.label)}
+                  {short(visibleText(tick.label))}
                 </text>
               </g>
             ))}
@@ -241,7 +242,7 @@ function Key({ shape, label }: { shape: number; label: string }) {
       <svg viewBox="-7 -7 14 14" width="12" height="12" aria-hidden="true">
         <path d={SHAPES[shape]} />
       </svg>
-      <bdi>{label}</bdi>
+      <bdi>{visibleText(label)}</bdi>
     </span>
   );
 }

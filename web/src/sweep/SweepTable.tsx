@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { recordHref } from "../api/addresses";
 import { navigate } from "../app/route";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
 import { bestOf } from "./best";
 import type { Column } from "./columns";
 import type { SortKey } from "./request";
@@ -139,10 +140,10 @@ export function SweepTable(props: SweepTableProps) {
                 <th scope="row" class="sweep-name mono" title={row.title}>
                   {row.status ? (
                     <a href={hrefOf(row) ?? ""} tabIndex={-1}>
-                      <bdi>{row.label}</bdi>
+                      <bdi>{visibleText(row.label)}</bdi>
                     </a>
                   ) : (
-                    <bdi>{row.label}</bdi>
+                    <bdi>{visibleText(row.label)}</bdi>
                   )}
                 </th>
                 <td>{row.status ? <StatusMark status={row.status} /> : <Statuses counts={row.counts} />}</td>
@@ -214,7 +215,7 @@ function Head({ column, isNumber, sort, onSort }: HeadProps) {
       title={`${column.key}\nPress to sort`}
     >
       <button type="button" onClick={(event) => onSort(column, event.shiftKey)}>
-        <bdi>{column.name}</bdi>
+        <bdi>{visibleText(column.name)}</bdi>
         {column.fn ? <small>{column.fn}</small> : null}
         {at >= 0 ? (
           <span aria-hidden="true">
@@ -257,7 +258,7 @@ function Cell({ row, column, format, isNumber, isSorted }: CellProps) {
   ];
   return (
     <td class={`${classes} ${isPlain ? "" : "is-not-finite"}`} title={notes.join("\n")}>
-      {isNumber ? format(value) : <bdi class="is-text">{format(value)}</bdi>}
+      {isNumber ? format(value) : <bdi class="is-text">{visibleText(format(value))}</bdi>}
       {spread?.std !== undefined ? <span class="sweep-spread"> ±{rounded(spread.std, 2)}</span> : null}
       {spread && (spread.missing || spread.notFinite) ? (
         <span class="sweep-spread"> n={spread.n}</span>
