@@ -244,7 +244,7 @@ function AxisLine(props: LineProps) {
     <g
       class="parallel-axis"
       role="group"
-      tabIndex={index === 0 ? 0 : -1}
+      tabindex={index === 0 ? 0 : -1}
       aria-label={`${column.key}, ${scale.kind}${bounds.length ? `, keeps ${bounds.join(" and ")}` : ""}: ${props.summary}`}
       aria-roledescription="axis"
       onKeyDown={press}

@@ -27,6 +27,7 @@ export interface SweepTableProps {
 
 const ROW = 28; // pixels; a row is measured once there is one
 const ALL = 200; // rows that are drawn whether they are seen or not, so that the browser finds text in them
+const LONGEST_NAME = 45; // characters
 const MORE = 20; // rows that are drawn above and below those that are seen
 
 /** The rows and values of `exp compare`; of more than 200 only those that are seen are drawn. */
@@ -140,10 +141,10 @@ export function SweepTable(props: SweepTableProps) {
                 <th scope="row" class="sweep-name mono" title={row.title}>
                   {row.status ? (
                     <a href={hrefOf(row) ?? ""} tabIndex={-1}>
-                      <bdi>{visibleText(row.label)}</bdi>
+                      <bdi>{middleless(visibleText(row.label))}</bdi>
                     </a>
                   ) : (
-                    <bdi>{visibleText(row.label)}</bdi>
+                    <bdi>{middleless(visibleText(row.label))}</bdi>
                   )}
                 </th>
                 <td>{row.status ? <StatusMark status={row.status} /> : <Statuses counts={row.counts} />}</td>
@@ -169,6 +170,13 @@ export function SweepTable(props: SweepTableProps) {
       </table>
     </section>
   );
+}
+
+/** A name that is too long without its middle: members differ at their ends. */
+function middleless(name: string): string {
+  return name.length > LONGEST_NAME
+    ? `${name.slice(0, LONGEST_NAME / 3)}…${name.slice((-LONGEST_NAME * 2) / 3)}`
+    : name;
 }
 
 /** The page of a record; a group has none. */

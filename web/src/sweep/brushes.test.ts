@@ -33,6 +33,11 @@ test("a brush becomes the shortest bounds that keep the same rows, and only thos
   expect(brushBetween(scale, 0, 1)).toBeNull();
 });
 
+test("a brush that ends at a value of a logarithmic axis keeps it", () => {
+  const scale = scaleOf([0.001, 0.01, 0.1], { log: true });
+  expect(brushBetween(scale, scale.place(0.01) ?? 0, 1)).toEqual({ kind: "numbers", from: 0.01, to: null });
+});
+
 test("a brush of a reversed axis keeps the values that it covers", () => {
   const scale = scaleOf([1, 2, 3, 4], { isReversed: true });
   const brush = brushBetween(scale, 0.5, 1);
