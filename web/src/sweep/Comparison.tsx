@@ -6,6 +6,7 @@ import { navigate, route, withQuery } from "../app/route";
 import { CommandHint } from "../ui/CommandHint";
 import { ErrorNote } from "../ui/ErrorNote";
 import { MenuButton } from "../ui/MenuButton";
+import { withTies } from "./best";
 import { type Brush, brushesOf, keeps, withBrush } from "./brushes";
 import { Conditions } from "./Conditions";
 import { type Column, metricColumn, metricsOf, paramColumn, paramsOf, withFunction } from "./columns";
@@ -110,8 +111,12 @@ function Shown(props: ShownProps) {
   const picked = query.get("pick");
 
   const allRows = useMemo(() => rowsOf(all, within), [all, within]);
-  const keptRows = useMemo(() => rowsOf(props.kept ?? all, within), [props.kept, all, within]);
   const { columns, every } = useColumns(all, choice, hidden);
+  const sorted = choice.sort.map(sortText).join("\n");
+  const keptRows = useMemo(
+    () => withTies(rowsOf(props.kept ?? all, within), every, choice.sort),
+    [props.kept, all, within, every, sorted],
+  );
   const chosenAxes = query.getAll("axis").map(axisChoice);
   const address = query.toString();
   const axes = useMemo(() => axesOf(columns, allRows, chosenAxes, choice.sort), [columns, allRows, address]);

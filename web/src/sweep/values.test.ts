@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { bestOf } from "./best";
-import { metricColumn } from "./columns";
+import { bestOf, withTies } from "./best";
+import { metricColumn, paramColumn } from "./columns";
 import { nearest, progress } from "./curves";
 import { exactJson, parseExactly } from "./exactNumbers";
 import { csv, markdown, tableOf, tsv } from "./exports";
@@ -71,6 +71,27 @@ test("the best is the first by a metric that succeeded; those with the same valu
   const best = bestOf(rows, [loss], [{ key: "loss", isDescending: false }]);
   expect([best?.id, [...(best?.tied ?? [])]]).toEqual([rows[1]?.id, [rows[2]?.id]]);
   expect(bestOf(rows, [loss], [])).toBeNull();
+});
+
+test("ties go to the next key, and rows without a value of it come last", () => {
+  const columns = [paramColumn("lr", []), paramColumn("n", [])];
+  const row = (task: string, params: Record<string, unknown>) =>
+    ({ ...ROW, prefix: `a/e_1/${task}`, task, status: "COMPLETED", params }) as const;
+  const rows = rowsOf({
+    schema: "exp.compare/1",
+    differing: [],
+    rows: [
+      row("a", { lr: 1 }),
+      row("b", { lr: 1, n: 1 }),
+      row("c", { lr: 1, n: 2 }),
+      row("d", { lr: 2, n: 9 }),
+    ],
+  });
+  const sort = [
+    { key: "lr", isDescending: false },
+    { key: "n", isDescending: true },
+  ];
+  expect(withTies(rows, columns, sort).map((each) => each.label)).toEqual(["c", "b", "a", "d"]);
 });
 
 test("a press on a head sorts, turns round, and ends; a further key goes behind", () => {
