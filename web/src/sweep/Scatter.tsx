@@ -32,6 +32,7 @@ const RIGHT = 24;
 const TOP = 14;
 const BOTTOM = 40;
 const SIZE = 5;
+const DENSE = 200; // points from which they have no rims
 /** Triangle, square, circle, diamond, and what is left. */
 const SHAPES = [
   `M0 ${-SIZE}L${SIZE} ${SIZE * 0.8}H${-SIZE}z`,
@@ -111,7 +112,7 @@ export function Scatter(props: ScatterProps) {
   };
   const without = rows.length - placed.length;
   return (
-    <div class="scatter" ref={element}>
+    <div class={`scatter ${placed.length > DENSE ? "is-dense" : ""}`} ref={element}>
       <div
         role="listbox"
         tabIndex={0}

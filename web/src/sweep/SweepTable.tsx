@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { recordHref } from "../api/addresses";
+import { type Key, useKeys } from "../app/keys";
 import { navigate } from "../app/route";
 import { StatusMark } from "../ui/StatusMark";
 import { visibleText } from "../ui/visibleText";
@@ -27,12 +28,20 @@ export interface SweepTableProps {
 
 const ROW = 28; // pixels; a row is measured once there is one
 const ALL = 200; // rows that are drawn whether they are seen or not, so that the browser finds text in them
+/** For the help; the table takes them while it has the focus. */
+const KEYS: readonly Key[] = [
+  { keys: "j,ArrowDown", label: "next row", group: "Lists and tables", run: () => false },
+  { keys: "k,ArrowUp", label: "previous row", group: "Lists and tables", run: () => false },
+  { keys: "Enter", label: "open the row", group: "Lists and tables", run: () => false },
+  { keys: "x", label: "pick the row", group: "Lists and tables", run: () => false },
+];
 const LONGEST_NAME = 45; // characters
 const MORE = 20; // rows that are drawn above and below those that are seen
 
 /** The rows and values of `exp compare`; of more than 200 only those that are seen are drawn. */
 export function SweepTable(props: SweepTableProps) {
   const { rows, kept, columns } = props;
+  useKeys(KEYS);
   const scroll = useRef<HTMLElement>(null);
   const [seen, setSeen] = useState<readonly [number, number]>([0, ALL]);
   const [focused, setFocused] = useState(0);

@@ -26,7 +26,7 @@ export function axesOf(
   const named = chosen
     .map((choice) => columns.find((column) => column.key === choice.key))
     .filter((column): column is Column => column !== undefined);
-  const inOrder = [...named, ...byDefault(columns, rows).filter((column) => !named.includes(column))];
+  const inOrder = [...named, ...byDefault(columns, rows, sort).filter((column) => !named.includes(column))];
   return inOrder.map((column) => {
     const choice = chosen.find((each) => each.key === column.key);
     const by = sort.find((each) => each.key === column.key);
@@ -46,12 +46,14 @@ export function axesOf(
 }
 
 /** The columns with several values; if they are too many, most of the metrics and the first of the params. */
-function byDefault(columns: readonly Column[], rows: readonly Row[]): Column[] {
-  const several = columns.filter((column) => {
+function byDefault(columns: readonly Column[], rows: readonly Row[], sort: readonly SortKey[]): Column[] {
+  const isVaried = (column: Column) => {
     const values = new Set(rows.map((row) => identityOf(row.value(column))));
     values.delete("");
-    return values.size > 1;
-  });
+    return values.size > 1 || sort.some(({ key }) => key === column.key);
+  };
+  const varied = columns.filter(isVaried);
+  const several = varied.length > 1 ? varied : columns;
   const metrics = several.filter((column) => column.kind === "metric");
   const params = several.filter((column) => column.kind === "param");
   const most = Math.min(metrics.length, Math.max(MOST_METRICS, MOST_AXES - params.length));
