@@ -4,16 +4,19 @@ import { navigate, route, withQuery } from "../app/route";
 import { exactJson } from "../sweep/exactNumbers";
 import { Segmented } from "../sweep/Segmented";
 import { CopyButton } from "../ui/CopyButton";
+import { parseUnifiedDiff } from "../ui/diffHunks";
 import { ErrorNote } from "../ui/ErrorNote";
 import { count } from "../ui/format";
 import { StatusMark } from "../ui/StatusMark";
-import { GitDiff } from "./GitDiff";
+import { visibleText } from "../ui/visibleText";
+import { type Compared, compared } from "./compared";
+import { GitDiff, summary } from "./GitDiff";
+import { labelsOf } from "./labels";
 import { ParamsTree } from "./ParamsTree";
-import { type Compared, compared, type RecordFacts, useRecordFacts } from "./recordFacts";
+import { type RecordFacts, useRecordFacts } from "./recordFacts";
 import { difference, shown } from "./texts";
-import { filesOf, summary } from "./unifiedDiff";
 import { Value } from "./Value";
-import "../ui/panel.css";
+import "../sweep/SweepPanel.css";
 import "./ParamsDiff.css";
 
 export interface ParamsDiffProps {
@@ -54,14 +57,14 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
   const environment = compared(facts.map((each) => each.environment));
   const packages = compared(facts.map((each) => each.packages));
   const labels = labelsOf(facts.map((each) => each.address.prefix));
-  const width = facts.length + (facts.length === 2 ? 2 : 1);
+  const width = facts.length + (facts.length === 2 ? 3 : 2);
   const table = { facts, isAll, width };
   const known = facts.filter((each) => Object.keys(each.packages).length).length;
   return (
-    <section class="panel params-diff" aria-label="Params side by side">
-      <div class="panel-head">
+    <section class="sweep-panel params-diff" aria-label="Params side by side">
+      <div class="sweep-panel-head">
         <h2>{facts.length === 2 ? "Params of two records" : `Params of ${facts.length} records`}</h2>
-        <span class="panel-end panel-buttons">
+        <span class="sweep-panel-end sweep-panel-buttons">
           <Segmented
             label="Rows"
             value={isAll ? "all" : ""}
@@ -79,7 +82,7 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways */}
       <section class="params-scroll" tabIndex={0} aria-label="Values">
-        <table class="params-table">
+        <table class="params-diff-table">
           <thead>
             <tr>
               <th scope="row">
@@ -100,10 +103,11 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
                   <span class="visually-hidden">Difference</span>
                 </th>
               ) : null}
+              <td class="params-rest" />
             </tr>
           </thead>
           <Section title="Params" rows={params} {...table} />
-          <Section title="Result" note="last value" rows={result} {...table} />
+          <Section title="Result" note="last value" rows={result} isRounded {...table} />
           <Section
             title="Environment"
             note={known < facts.length ? `the packages of ${facts.length - known} are not known` : ""}
@@ -142,13 +146,13 @@ function Head({ facts, label, candidates, onChoose }: HeadProps) {
         >
           {candidates.map((each, index) => (
             <option key={each.prefix} value={each.prefix}>
-              {names[index]}
+              {visibleText(names[index] ?? "")}
             </option>
           ))}
         </select>
       ) : (
         <a href={recordHref(facts.address)}>
-          <bdi>{label}</bdi>
+          <bdi>{visibleText(label)}</bdi>
         </a>
       )}
     </span>
@@ -159,12 +163,13 @@ interface SectionProps {
   readonly title: string;
   readonly note?: string;
   readonly rows: readonly Compared[];
+  readonly isRounded?: boolean;
   readonly facts: readonly RecordFacts[];
   readonly isAll: boolean;
   readonly width: number;
 }
 
-function Section({ title, note, rows, facts, isAll, width }: SectionProps) {
+function Section({ title, note, rows, isRounded = false, facts, isAll, width }: SectionProps) {
   const [isOpen, setOpen] = useState(false);
   const differing = rows.filter((row) => row.differs);
   const same = rows.length - differing.length;
@@ -173,8 +178,8 @@ function Section({ title, note, rows, facts, isAll, width }: SectionProps) {
     <tbody>
       <tr>
         <th class="params-section" colSpan={width} scope="rowgroup">
-          <h3>{title}</h3> {note ? <span class="panel-note">{note} · </span> : null}
-          <span class="panel-note">
+          <h3>{title}</h3> {note ? <span class="sweep-panel-note">{note} · </span> : null}
+          <span class="sweep-panel-note">
             {rows.length ? (
               <>
                 {differing.length
@@ -188,7 +193,7 @@ function Section({ title, note, rows, facts, isAll, width }: SectionProps) {
           </span>
           {same ? (
             isAll ? (
-              <span class="panel-note">{sameText(same)}</span>
+              <span class="sweep-panel-note">{sameText(same)}</span>
             ) : (
               <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
                 {sameText(same)}
@@ -198,7 +203,7 @@ function Section({ title, note, rows, facts, isAll, width }: SectionProps) {
         </th>
       </tr>
       {(isShown ? rows : differing).map((row) => (
-        <Values key={row.name} row={row} isPair={facts.length === 2} />
+        <Values key={row.name} row={row} isPair={facts.length === 2} isRounded={isRounded} />
       ))}
     </tbody>
   );
@@ -208,19 +213,24 @@ function sameText(same: number): string {
   return `${count(same)} ${same === 1 ? "is" : "are"} the same`;
 }
 
-function Values({ row, isPair }: { row: Compared; isPair: boolean }) {
+function Values({ row, isPair, isRounded = false }: { row: Compared; isPair: boolean; isRounded?: boolean }) {
   const [first] = row.values;
   return (
     <tr class={row.differs ? undefined : "is-same"}>
       <th scope="row">
-        <bdi>{row.name}</bdi>
+        <bdi>{visibleText(row.name)}</bdi>
       </th>
       {row.values.map((value, index) => (
         <td key={index}>
-          <Value value={value} other={row.differs ? (index ? first : row.values[1]) : undefined} />
+          <Value
+            value={value}
+            isRounded={isRounded}
+            other={row.differs ? (index ? first : row.values[1]) : undefined}
+          />
         </td>
       ))}
       {isPair ? <td class="params-difference">{difference(first, row.values[1])}</td> : null}
+      <td class="params-rest" />
     </tr>
   );
 }
@@ -232,7 +242,7 @@ function Git({ facts, isAll, width }: Omit<SectionProps, "title" | "rows">) {
     facts.map((each) => ({
       ...each.git,
       ...(Object.keys(each.git).length
-        ? { uncommitted: each.diff === null ? "not known" : summary(filesOf(each.diff)) }
+        ? { uncommitted: each.diff === null ? "not known" : summary(parseUnifiedDiff(each.diff)) }
         : {}),
     })),
   );
@@ -249,7 +259,7 @@ function Git({ facts, isAll, width }: Omit<SectionProps, "title" | "rows">) {
     <tbody>
       <tr>
         <th class="params-section" colSpan={width} scope="rowgroup">
-          <h3>Git</h3> <span class="panel-note">{note}</span>
+          <h3>Git</h3> <span class="sweep-panel-note">{note}</span>
         </th>
       </tr>
       {rows
@@ -274,7 +284,7 @@ function Diffs({ facts, labels }: { facts: readonly RecordFacts[]; labels: reado
       {[...byDiff].map(([diff, names]) => (
         <details key={names.join()} open={isAlone}>
           <summary>
-            {summary(filesOf(diff))} not committed in{" "}
+            {summary(parseUnifiedDiff(diff))} not committed in{" "}
             <bdi>{names.length === facts.length ? "all" : names.join(", ")}</bdi>
           </summary>
           <GitDiff diff={diff} />
@@ -282,16 +292,6 @@ function Diffs({ facts, labels }: { facts: readonly RecordFacts[]; labels: reado
       ))}
     </div>
   );
-}
-
-/** The ends of prefixes that tell them apart. */
-export function labelsOf(prefixes: readonly string[]): string[] {
-  const parts = prefixes.map((prefix) => prefix.split("/"));
-  const [first = []] = parts;
-  const shortest = Math.min(...parts.map((each) => each.length)) - 1;
-  let shared = 0;
-  while (shared < shortest && parts.every((each) => each[shared] === first[shared])) shared += 1;
-  return parts.map((each) => each.slice(prefixes.length > 1 ? shared : -1).join("/"));
 }
 
 function asText(labels: readonly string[], rows: readonly Compared[], isAll: boolean): string {

@@ -1,12 +1,14 @@
 import { useState } from "preact/hooks";
-import { exactJson, NumberText } from "../sweep/exactNumbers";
+import { exactJson } from "../sweep/exactNumbers";
 import { CommandHint } from "../ui/CommandHint";
 import { CopyButton } from "../ui/CopyButton";
 import { EmptyState } from "../ui/EmptyState";
 import { count } from "../ui/format";
-import type { Values } from "./recordFacts";
+import { visibleText } from "../ui/visibleText";
+import type { Values } from "./compared";
+import { isMapping, leaves, matching } from "./nestedParams";
 import { Value } from "./Value";
-import "../ui/panel.css";
+import "../sweep/SweepPanel.css";
 import "./ParamsDiff.css";
 import "./ParamsTree.css";
 
@@ -26,13 +28,13 @@ export function ParamsTree({ nested }: { nested: Values }) {
   }
   const shown = found ? matching(nested, found.toLowerCase()) : nested;
   return (
-    <section class="panel params-tree" aria-label="Params">
-      <div class="panel-head">
+    <section class="sweep-panel params-tree" aria-label="Params">
+      <div class="sweep-panel-head">
         <h2>Params</h2>
-        <span class="panel-note" role="status">
+        <span class="sweep-panel-note" role="status">
           {found ? `${count(leaves(shown))} of ${count(total)}` : count(total)}
         </span>
-        <span class="panel-end panel-buttons">
+        <span class="sweep-panel-end sweep-panel-buttons">
           <input
             class="params-find"
             type="search"
@@ -61,7 +63,7 @@ function Branch({ values, path, found }: { values: Values; path: string; found: 
           return (
             <details key={name} class="params-branch" open>
               <summary>
-                <bdi>{name}</bdi> <small>{count(leaves(value))}</small>
+                <bdi>{visibleText(name)}</bdi> <small>{count(leaves(value))}</small>
               </summary>
               <div class="params-inner">
                 <Branch values={value} path={whole} found={found} />
@@ -72,7 +74,7 @@ function Branch({ values, path, found }: { values: Values; path: string; found: 
         return (
           <div key={name} class="params-leaf">
             <bdi class="params-key" title={whole}>
-              {name}
+              {visibleText(name)}
             </bdi>
             <span class="params-value">
               <Value value={value} found={found} />
@@ -86,35 +88,4 @@ function Branch({ values, path, found }: { values: Values; path: string; found: 
       })}
     </>
   );
-}
-
-function isMapping(value: unknown): value is Values {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof NumberText) &&
-    Object.keys(value).length > 0
-  );
-}
-
-function leaves(values: Values): number {
-  return Object.values(values).reduce(
-    (sum: number, value) => sum + (isMapping(value) ? leaves(value) : 1),
-    0,
-  );
-}
-
-/** What has a text in its name, in the name of what it is in, or in its value. */
-export function matching(values: Values, text: string): Values {
-  const kept = Object.entries(values).flatMap(([name, value]): [string, unknown][] => {
-    if (name.toLowerCase().includes(text)) return [[name, value]];
-    if (isMapping(value)) {
-      const inner = matching(value, text);
-      return Object.keys(inner).length ? [[name, inner]] : [];
-    }
-    const written = typeof value === "string" ? value : exactJson(value);
-    return written.toLowerCase().includes(text) ? [[name, value]] : [];
-  });
-  return Object.fromEntries(kept);
 }

@@ -1,8 +1,11 @@
 import { useState } from "preact/hooks";
 import { NumberText } from "../sweep/exactNumbers";
+import { rounded } from "../sweep/values";
+import { visibleText } from "../ui/visibleText";
 import { changedPart, shown } from "./texts";
 
 const LONGEST = 240; // characters of a value until one asks for more
+const LONG_NUMBER = 9; // characters
 const LEAST_MARKED = 4; // characters of a value of which a part is marked
 
 export interface ValueProps {
@@ -11,13 +14,18 @@ export interface ValueProps {
   readonly other?: unknown;
   /** A text to find: it is marked. */
   readonly found?: string;
+  /** Whether a long number is shown with six digits; all of them are its title. */
+  readonly isRounded?: boolean;
 }
 
 /** A value with its type: texts plain, null and booleans in italics, a text in quotes if it looks like another type. */
-export function Value({ value, other, found }: ValueProps) {
+export function Value({ value, other, found, isRounded = false }: ValueProps) {
   const [isOpen, setOpen] = useState(false);
   if (value === undefined) return <span class="value-none">none</span>;
-  const text = shown(value);
+  if (isRounded && value instanceof NumberText && value.text.length > LONG_NUMBER) {
+    return <span title={value.text}>{rounded(value.value, 6)}</span>;
+  }
+  const text = visibleText(shown(value));
   const isCut = text.length > LONGEST && !isOpen;
   const parts = partsOf(value, other, text, found);
   const isOther = value === null || typeof value === "boolean";
@@ -54,7 +62,7 @@ function partsOf(value: unknown, other: unknown, text: string, found = "") {
   }
   const isPlain = other === undefined || value instanceof NumberText || other instanceof NumberText;
   if (isPlain || value === null || typeof value === "boolean" || text.length < LEAST_MARKED) return null;
-  const others = shown(other);
+  const others = visibleText(shown(other));
   return others === text ? null : changedPart(text, others);
 }
 

@@ -3,9 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import { type RecordAddress, recordDocument } from "../api/addresses";
 import { send } from "../api/client";
 import { watch } from "../live/live";
-import { exactJson, parseExactly } from "../sweep/exactNumbers";
-
-export type Values = Readonly<Record<string, unknown>>;
+import { parseExactly } from "../sweep/exactNumbers";
+import type { Values } from "./compared";
 
 export interface RecordFacts {
   readonly address: RecordAddress;
@@ -121,20 +120,3 @@ export function useRecordFacts(records: readonly RecordAddress[]): LoadedFacts {
 }
 
 const MOST_WATCHED = 8; // records that are followed live
-
-/** A section of a comparison: names with the value of each record. */
-export interface Compared {
-  readonly name: string;
-  readonly values: readonly unknown[];
-  readonly differs: boolean;
-}
-
-/** All names of some records with their values, in the order in which they appear. */
-export function compared(all: readonly Values[]): Compared[] {
-  const names = [...new Set(all.flatMap(Object.keys))];
-  return names.map((name) => {
-    const values = all.map((each) => (Object.hasOwn(each, name) ? each[name] : undefined));
-    const texts = new Set(values.map((value) => (value === undefined ? null : exactJson(value))));
-    return { name, values, differs: texts.size > 1 };
-  });
-}

@@ -6,6 +6,7 @@ import { navigate, route, withQuery } from "../app/route";
 import { CommandHint } from "../ui/CommandHint";
 import { ErrorNote } from "../ui/ErrorNote";
 import { MenuButton } from "../ui/MenuButton";
+import { withTies } from "./best";
 import { type Brush, brushesOf, keeps, withBrush } from "./brushes";
 import { Conditions } from "./Conditions";
 import { type Column, metricColumn, metricsOf, paramColumn, paramsOf, withFunction } from "./columns";
@@ -29,10 +30,10 @@ import { Scatter } from "./Scatter";
 import { Segmented } from "./Segmented";
 import { SweepTable } from "./SweepTable";
 import { type Colouring, colouring, STEPS } from "./sequence";
-import { axesOf, colouredBy, isSmallFirst, MOST_AXES, nextSort, scatterAxes } from "./settings";
+import { axesOf, colouredBy, isSmallFirst, nextSort, scatterAxes } from "./settings";
 import { useLatest } from "./useLatest";
 import { rounded } from "./values";
-import "../ui/panel.css";
+import "./SweepPanel.css";
 import "./Comparison.css";
 
 export interface ComparisonProps {
@@ -110,8 +111,12 @@ function Shown(props: ShownProps) {
   const picked = query.get("pick");
 
   const allRows = useMemo(() => rowsOf(all, within), [all, within]);
-  const keptRows = useMemo(() => rowsOf(props.kept ?? all, within), [props.kept, all, within]);
   const { columns, every } = useColumns(all, choice, hidden);
+  const sorted = choice.sort.map(sortText).join("\n");
+  const keptRows = useMemo(
+    () => withTies(rowsOf(props.kept ?? all, within), every, choice.sort),
+    [props.kept, all, within, every, sorted],
+  );
   const chosenAxes = query.getAll("axis").map(axisChoice);
   const address = query.toString();
   const axes = useMemo(() => axesOf(columns, allRows, chosenAxes, choice.sort), [columns, allRows, address]);
@@ -234,20 +239,23 @@ function Shown(props: ShownProps) {
       </div>
       {props.error ? <ErrorNote error={props.error} /> : null}
       <Notes document={props.kept ?? all} />
-      <section class="panel" aria-label="Parallel coordinates">
-        <div class="panel-head">
+      <section class="sweep-panel" aria-label="Parallel coordinates">
+        <div class="sweep-panel-head">
           <h2>Parallel coordinates</h2>
-          <span class="panel-note">
+          <span class="sweep-panel-note">
             {choice.groupBy.length ? "means of groups; " : ""}
             drag along an axis to keep a part of it
-            {axes.length > MOST_AXES ? `; ${MOST_AXES} of ${axes.length} axes, choose them in Columns` : ""}
           </span>
+          <AxisMenu
+            columns={columns.filter((column) => axes.every((axis) => axis.column.key !== column.key))}
+            onAdd={(column) => setAxes([...axisChoices(), { key: column.key }])}
+          />
           <ColourLegend colours={colours} />
         </div>
         <ParallelAxes
           rows={allRows}
           kept={keptIds}
-          axes={axes.slice(0, MOST_AXES)}
+          axes={axes}
           colours={colours}
           colourOf={colourOf}
           lifted={lifted}
@@ -267,14 +275,14 @@ function Shown(props: ShownProps) {
         />
       </section>
       <div class="comparison-parts">
-        <section class="panel" aria-label="Table">
-          <div class="panel-head">
+        <section class="sweep-panel" aria-label="Table">
+          <div class="sweep-panel-head">
             <h2>Table</h2>
-            <span class="panel-note">{sortNote(choice.sort)}</span>
+            <span class="sweep-panel-note">{sortNote(choice.sort)}</span>
             <div class="comparison-hint">
               <CommandHint command={command(source, choice)} />
             </div>
-            <span class="panel-end">
+            <span class="sweep-panel-end">
               <ColumnChoice every={every} hidden={hidden} />
             </span>
           </div>
@@ -294,8 +302,8 @@ function Shown(props: ShownProps) {
           {props.foot?.(allRows)}
         </section>
         {scatter ? (
-          <section class="panel" aria-label="Scatter">
-            <div class="panel-head">
+          <section class="sweep-panel" aria-label="Scatter">
+            <div class="sweep-panel-head">
               <h2>Scatter</h2>
               <ColumnSelect label="x" value={scatter.x.key} columns={columns} name="x" />
               <ColumnSelect label="y" value={scatter.y.key} columns={columns} name="y" />
@@ -364,13 +372,26 @@ function Notes({ document }: { document: CompareDocument }) {
   ) : null;
 }
 
+function AxisMenu({ columns, onAdd }: { columns: readonly Column[]; onAdd(column: Column): void }) {
+  if (!columns.length) return null;
+  return (
+    <MenuButton label="Add an axis">
+      {columns.map((column) => (
+        <button key={column.key} type="button" onClick={() => onAdd(column)}>
+          <bdi class="mono">{column.name}</bdi> {column.fn ?? ""}
+        </button>
+      ))}
+    </MenuButton>
+  );
+}
+
 function ColourLegend({ colours }: { colours: Colouring }) {
   if (!colours.title) return null;
   const steps = Array.from({ length: STEPS }, (_, index) =>
     colours.isSmallStrong ? STEPS - index : index + 1,
   );
   return (
-    <span class="colour-legend panel-end">
+    <span class="colour-legend sweep-panel-end">
       <bdi>{colours.title}</bdi>
       <span>{rounded(colours.least)}</span>
       <svg width="120" height="8" role="img" aria-label="from pale to strong">
@@ -439,7 +460,7 @@ function GroupChoice({ choice, all }: { choice: Choice; all: CompareDocument }) 
       isOpenAfterChoice
       label={groupBy.length ? `Mean over ${over.join(", ") || "equal records"}` : "Mean over…"}
     >
-      <p class="menu-note">Average over the values of these params, such as seed:</p>
+      <p class="menu-button-note">Average over the values of these params, such as seed:</p>
       {params.map((name) => (
         <label key={name}>
           <input

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { visibleText } from "../ui/visibleText";
 import "./Conditions.css";
 
 export interface ConditionsProps {
@@ -25,7 +26,7 @@ export function Conditions({ conditions, keys, onChange }: ConditionsProps) {
     <>
       {conditions.map((text) => (
         <span key={text} class="condition-chip">
-          where <bdi class="condition-text">{spaced(text)}</bdi>
+          where <bdi class="condition-text">{visibleText(spaced(text))}</bdi>
           <button
             type="button"
             aria-label={`Remove the condition ${text}`}

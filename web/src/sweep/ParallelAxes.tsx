@@ -1,20 +1,17 @@
 // biome-ignore-all lint/a11y/useSemanticElements: a drawing is no fieldset
 import { useMemo, useRef, useState } from "preact/hooks";
 import { MenuButton } from "../ui/MenuButton";
+import { visibleText } from "../ui/visibleText";
 import { type Brush, brushBetween, extent } from "./brushes";
 import type { Column } from "./columns";
 import { nearest, type Point, pathThrough } from "./curves";
 import type { Row } from "./rows";
 import type { Scale } from "./scales";
 import type { Colouring } from "./sequence";
+import type { Axis } from "./settings";
 import { useWidth } from "./useWidth";
 import { FUNCTIONS, type MetricFunction, rounded } from "./values";
 import "./ParallelAxes.css";
-
-export interface Axis {
-  readonly column: Column;
-  readonly scale: Scale;
-}
 
 export interface ParallelProps {
   /** All rows; those that are not in `kept` are drawn faint. */
@@ -46,14 +43,16 @@ const FOOT = 10;
 const NONE = 26; // pixels below an axis to the place of rows without a value
 const CLOSEST = 116; // pixels between two axes
 const MARGIN = 104; // pixels before the first axis
+const LARGE = 1700; // pixels of width from which the axes are higher
 const NEAR = 14; // pixels from a curve
 const EDGE = 6; // pixels from the edge of a brush
 const STEPS = 20; // of an axis, by which the keys move a brush
 
 /** The rows as curves over axes, of which parts can be kept. */
 export function ParallelAxes(props: ParallelProps) {
-  const { axes, rows, kept, height = 176 } = props;
+  const { axes, rows, kept } = props;
   const { element, width } = useWidth<HTMLDivElement>();
+  const height = props.height ?? (width < LARGE ? 176 : 240);
   const [moving, setMoving] = useState<{ index: number; by: number } | null>(null);
   const margin = Math.min(MARGIN, width / 5);
   const inner = Math.max(width, 2 * margin + (axes.length - 1) * CLOSEST);
@@ -245,7 +244,7 @@ function AxisLine(props: LineProps) {
     <g
       class="parallel-axis"
       role="group"
-      tabIndex={index === 0 ? 0 : -1}
+      tabindex={index === 0 ? 0 : -1}
       aria-label={`${column.key}, ${scale.kind}${bounds.length ? `, keeps ${bounds.join(" and ")}` : ""}: ${props.summary}`}
       aria-roledescription="axis"
       onKeyDown={press}
@@ -272,7 +271,7 @@ function AxisLine(props: LineProps) {
           text-anchor={isLast ? "start" : "end"}
           opacity={range && bounds.length && isClose(tick.at, range, height) ? 0 : 1}
         >
-          {shortened(tick.label)}
+          {shortened(visibleText(tick.label))}
         </text>
       ))}
       {range ? (
@@ -425,7 +424,7 @@ function AxisHead(props: HeadProps) {
           props.onMove(index, next);
         }}
       >
-        <bdi>{column.name}</bdi>
+        <bdi>{visibleText(column.name)}</bdi>
       </button>
       <div class="axis-words">
         {column.kind === "metric" && !props.isGrouped ? (

@@ -1,8 +1,10 @@
 // biome-ignore-all lint/a11y/noStaticElementInteractions: the list of points takes the keys
 import { useMemo, useState } from "preact/hooks";
 import { navigate } from "../app/route";
+import { visibleText } from "../ui/visibleText";
 import type { Column } from "./columns";
 import type { Row } from "./rows";
+import { hrefOf } from "./SweepTable";
 import { scaleOf } from "./scales";
 import type { Colouring } from "./sequence";
 import { useWidth } from "./useWidth";
@@ -30,6 +32,7 @@ const RIGHT = 24;
 const TOP = 14;
 const BOTTOM = 40;
 const SIZE = 5;
+const DENSE = 200; // points from which they have no rims
 /** Triangle, square, circle, diamond, and what is left. */
 const SHAPES = [
   `M0 ${-SIZE}L${SIZE} ${SIZE * 0.8}H${-SIZE}z`,
@@ -100,7 +103,7 @@ export function Scatter(props: ScatterProps) {
     if (by) to = Math.min(kept.length - 1, Math.max(0, to + by));
     else if (event.key === "Home") to = 0;
     else if (event.key === "End") to = kept.length - 1;
-    else if (event.key === "Enter" && at?.row.href) return navigate(at.row.href);
+    else if (event.key === "Enter" && hrefOf(at?.row)) return navigate(hrefOf(at?.row) ?? "");
     else if (event.key === " " && at) props.onPick(at.row.id);
     else return;
     event.preventDefault();
@@ -109,7 +112,7 @@ export function Scatter(props: ScatterProps) {
   };
   const without = rows.length - placed.length;
   return (
-    <div class="scatter" ref={element}>
+    <div class={`scatter ${placed.length > DENSE ? "is-dense" : ""}`} ref={element}>
       <div
         role="listbox"
         tabIndex={0}
@@ -130,7 +133,7 @@ export function Scatter(props: ScatterProps) {
               <g key={tick.at}>
                 <line class="scatter-grid" x1={LEFT} x2={width - RIGHT} y1={toY(tick.at)} y2={toY(tick.at)} />
                 <text x={LEFT - 8} y={toY(tick.at) + 4} text-anchor="end">
-                  {short(tick.label)}
+                  {short(visibleText(tick.label))}
                 </text>
               </g>
             ))}
@@ -144,7 +147,7 @@ export function Scatter(props: ScatterProps) {
                   y2={TOP + down + 5}
                 />
                 <text x={toX(tick.at)} y={HEIGHT - BOTTOM + 19} text-anchor="middle">
-                  {short(tick.label)}
+                  {short(visibleText(tick.label))}
                 </text>
               </g>
             ))}
@@ -240,7 +243,7 @@ function Key({ shape, label }: { shape: number; label: string }) {
       <svg viewBox="-7 -7 14 14" width="12" height="12" aria-hidden="true">
         <path d={SHAPES[shape]} />
       </svg>
-      <bdi>{label}</bdi>
+      <bdi>{visibleText(label)}</bdi>
     </span>
   );
 }

@@ -1,6 +1,10 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { recordHref } from "../api/addresses";
+import { type Key, useKeys } from "../app/keys";
 import { navigate } from "../app/route";
 import { StatusMark } from "../ui/StatusMark";
+import { visibleText } from "../ui/visibleText";
+import { bestOf } from "./best";
 import type { Column } from "./columns";
 import type { SortKey } from "./request";
 import type { Row } from "./rows";
@@ -24,11 +28,20 @@ export interface SweepTableProps {
 
 const ROW = 28; // pixels; a row is measured once there is one
 const ALL = 200; // rows that are drawn whether they are seen or not, so that the browser finds text in them
+/** For the help; the table takes them while it has the focus. */
+const KEYS: readonly Key[] = [
+  { keys: "j,ArrowDown", label: "next row", group: "Lists and tables", run: () => false },
+  { keys: "k,ArrowUp", label: "previous row", group: "Lists and tables", run: () => false },
+  { keys: "Enter", label: "open the row", group: "Lists and tables", run: () => false },
+  { keys: "x", label: "pick the row", group: "Lists and tables", run: () => false },
+];
+const LONGEST_NAME = 45; // characters
 const MORE = 20; // rows that are drawn above and below those that are seen
 
 /** The rows and values of `exp compare`; of more than 200 only those that are seen are drawn. */
 export function SweepTable(props: SweepTableProps) {
   const { rows, kept, columns } = props;
+  useKeys(KEYS);
   const scroll = useRef<HTMLElement>(null);
   const [seen, setSeen] = useState<readonly [number, number]>([0, ALL]);
   const [focused, setFocused] = useState(0);
@@ -69,7 +82,7 @@ export function SweepTable(props: SweepTableProps) {
       reveal(scroll.current, to);
       event.preventDefault();
     } else if (event.key === "Enter" && event.target === event.currentTarget) {
-      const href = rows[focused]?.href;
+      const href = hrefOf(rows[focused]);
       if (href) navigate(href);
     } else if (event.key === " " || event.key === "x") {
       const id = rows[focused]?.id ?? null;
@@ -135,12 +148,12 @@ export function SweepTable(props: SweepTableProps) {
               >
                 <td class="sweep-rank">{index < kept ? index + 1 : ""}</td>
                 <th scope="row" class="sweep-name mono" title={row.title}>
-                  {row.href ? (
-                    <a href={row.href} tabIndex={-1}>
-                      <bdi>{row.label}</bdi>
+                  {row.status ? (
+                    <a href={hrefOf(row) ?? ""} tabIndex={-1}>
+                      <bdi>{middleless(visibleText(row.label))}</bdi>
                     </a>
                   ) : (
-                    <bdi>{row.label}</bdi>
+                    <bdi>{middleless(visibleText(row.label))}</bdi>
                   )}
                 </th>
                 <td>{row.status ? <StatusMark status={row.status} /> : <Statuses counts={row.counts} />}</td>
@@ -166,6 +179,19 @@ export function SweepTable(props: SweepTableProps) {
       </table>
     </section>
   );
+}
+
+/** A name that is too long without its middle: members differ at their ends. */
+function middleless(name: string): string {
+  return name.length > LONGEST_NAME
+    ? `${name.slice(0, LONGEST_NAME / 3)}…${name.slice((-LONGEST_NAME * 2) / 3)}`
+    : name;
+}
+
+/** The page of a record; a group has none. */
+export function hrefOf(row: Row | null | undefined): string | null {
+  const [prefix] = row?.prefixes ?? [];
+  return row?.status && prefix !== undefined ? recordHref({ prefix }) : null;
 }
 
 function Space({ height, width }: { height: number; width: number }) {
@@ -206,7 +232,7 @@ function Head({ column, isNumber, sort, onSort }: HeadProps) {
       title={`${column.key}\nPress to sort`}
     >
       <button type="button" onClick={(event) => onSort(column, event.shiftKey)}>
-        <bdi>{column.name}</bdi>
+        <bdi>{visibleText(column.name)}</bdi>
         {column.fn ? <small>{column.fn}</small> : null}
         {at >= 0 ? (
           <span aria-hidden="true">
@@ -249,7 +275,7 @@ function Cell({ row, column, format, isNumber, isSorted }: CellProps) {
   ];
   return (
     <td class={`${classes} ${isPlain ? "" : "is-not-finite"}`} title={notes.join("\n")}>
-      {isNumber ? format(value) : <bdi class="is-text">{format(value)}</bdi>}
+      {isNumber ? format(value) : <bdi class="is-text">{visibleText(format(value))}</bdi>}
       {spread?.std !== undefined ? <span class="sweep-spread"> ±{rounded(spread.std, 2)}</span> : null}
       {spread && (spread.missing || spread.notFinite) ? (
         <span class="sweep-spread"> n={spread.n}</span>
@@ -269,32 +295,4 @@ function Statuses({ counts }: { counts: Readonly<Record<string, number>> }) {
       ))}
     </>
   );
-}
-
-/** The first row by a metric, and those that are as good; none if the sort is by no metric. */
-export function bestOf(
-  rows: readonly Row[],
-  columns: readonly Column[],
-  sort: readonly SortKey[],
-): { id: string; tied: ReadonlySet<string> } | null {
-  const by = sort
-    .map((key) => columns.find((column) => column.key === key.key))
-    .filter((column): column is Column => column !== undefined);
-  const [first] = by;
-  if (first?.kind !== "metric") return null;
-  const canWin = (row: Row) =>
-    (row.status === null || row.status === "COMPLETED") && Number.isFinite(numeric(row.value(first)));
-  const candidates = rows.filter(canWin);
-  const [best] = candidates;
-  if (!best) return null;
-  const isAsGood = (row: Row) => by.every((column) => row.value(column) === best.value(column));
-  return {
-    id: best.id,
-    tied: new Set(
-      candidates
-        .slice(1)
-        .filter(isAsGood)
-        .map((row) => row.id),
-    ),
-  };
 }

@@ -15,6 +15,7 @@ export interface Condition {
   readonly value: string;
 }
 
+const SLACK = 1e-9; // of an axis: a brush that ends at a value keeps it
 const OPERATOR = /<=|>=|!=|==|=|<|>/g;
 
 /** A condition in its parts, by the longest key that is a column: names may contain operators. */
@@ -123,7 +124,7 @@ export function keeps(brush: Brush, value: unknown): boolean {
 
 /** The brush between two places of an axis, with the shortest bounds that keep the same; null if it keeps all. */
 export function brushBetween(scale: Scale, one: number, other: number): Brush | null {
-  const [bottom, top] = [Math.min(one, other), Math.max(one, other)];
+  const [bottom, top] = [Math.min(one, other) - SLACK, Math.max(one, other) + SLACK];
   if (scale.kind === "category") {
     const kept = scale.categories.filter((_, index) => {
       const share = scale.categories.length > 1 ? index / (scale.categories.length - 1) : 0.5;

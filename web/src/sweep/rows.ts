@@ -1,5 +1,4 @@
 // The rows of a comparison: records, or groups of records with the mean of each metric.
-import { recordHref } from "../api/addresses";
 import type { CompareDocument, ComparedGroup } from "../api/documents/compare";
 import type { Column } from "./columns";
 import { identityOf, numeric } from "./values";
@@ -17,7 +16,6 @@ export interface Row {
   readonly label: string;
   /** Its whole name, for a title. */
   readonly title: string;
-  readonly href: string | null;
   readonly experiment: string | null;
   /** Of a record; of a group the number of members in each status. */
   readonly status: string | null;
@@ -49,7 +47,6 @@ function recordRow(row: Compared, within: string): Row {
     id: `${row.dash_root}\n${row.prefix}\n${row.experiment ?? ""}\n${row.task ?? ""}`,
     label: shortened(whole, within),
     title: row.prefix,
-    href: recordHref({ prefix: row.prefix }),
     experiment: row.experiment,
     status: row.status,
     counts: { [row.status]: 1 },
@@ -86,7 +83,6 @@ function groupRow(group: ComparedGroup, within: string): Row {
     id: `${group.task ?? ""}\n${values.join("\n")}`,
     label: [...task, values.join(",")].join(" "),
     title: group.members.map((member) => member.task ?? member.prefix).join("\n"),
-    href: null,
     experiment: null,
     status: null,
     counts: group.counts,

@@ -1,17 +1,22 @@
 // What the axes, the scatter and the table show by default, and what was chosen instead.
 
 import type { Column } from "./columns";
-import type { Axis } from "./ParallelAxes";
 import type { AxisChoice, SortKey } from "./request";
 import type { Row } from "./rows";
-import { scaleOf } from "./scales";
+import { type Scale, scaleOf } from "./scales";
 import { areNumbers, identityOf } from "./values";
+
+export interface Axis {
+  readonly column: Column;
+  readonly scale: Scale;
+}
 
 /** More axes than these are not drawn. */
 export const MOST_AXES = 10;
+const MOST_METRICS = 4; // axes of metrics, if there are many params, too
 const TICK_GAP = 0.085; // of the height of an axis
 
-/** The axes in the chosen order, each with its scale; columns that were not moved follow. */
+/** The axes in the chosen order, each with its scale; columns that were not moved follow, up to `MOST_AXES`. */
 export function axesOf(
   columns: readonly Column[],
   rows: readonly Row[],
@@ -21,7 +26,7 @@ export function axesOf(
   const named = chosen
     .map((choice) => columns.find((column) => column.key === choice.key))
     .filter((column): column is Column => column !== undefined);
-  const inOrder = [...named, ...columns.filter((column) => !named.includes(column))];
+  const inOrder = [...named, ...byDefault(columns, rows, sort).filter((column) => !named.includes(column))];
   return inOrder.map((column) => {
     const choice = chosen.find((each) => each.key === column.key);
     const by = sort.find((each) => each.key === column.key);
@@ -38,6 +43,21 @@ export function axesOf(
       ),
     };
   });
+}
+
+/** The columns with several values; if they are too many, most of the metrics and the first of the params. */
+function byDefault(columns: readonly Column[], rows: readonly Row[], sort: readonly SortKey[]): Column[] {
+  const isVaried = (column: Column) => {
+    const values = new Set(rows.map((row) => identityOf(row.value(column))));
+    values.delete("");
+    return values.size > 1 || sort.some(({ key }) => key === column.key);
+  };
+  const varied = columns.filter(isVaried);
+  const several = varied.length > 1 ? varied : columns;
+  const metrics = several.filter((column) => column.kind === "metric");
+  const params = several.filter((column) => column.kind === "param");
+  const most = Math.min(metrics.length, Math.max(MOST_METRICS, MOST_AXES - params.length));
+  return [...params.slice(0, MOST_AXES - most), ...metrics.slice(0, most)];
 }
 
 /** Whether small values are on top, and have the strong colours: of a minimum, and in a sort with the smallest first. */
