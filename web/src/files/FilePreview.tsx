@@ -29,7 +29,8 @@ export function FilePreview({ record, file: latest }: FilePreviewProps) {
   const [problem, setProblem] = useState<unknown>(null);
   const versions = useVersions(record, latest);
   const query = route.value.query;
-  const file = versionOf(versions, query.get("version")) ?? latest;
+  const file =
+    versionOf(versions, query.get("version")) ?? versionOf(versions, String(latest.version)) ?? latest;
   const other = versionOf(versions, query.get("beside"));
   const pick = (version: number) =>
     navigate(withQuery({ version: version === latest.version ? null : String(version) }), { replace: true });

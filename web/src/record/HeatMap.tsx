@@ -101,6 +101,7 @@ function paint(
 }
 
 function rgb(color: string): number[] {
-  const hex = color.trim().replace("#", "");
+  let hex = color.trim().replace("#", "");
+  if (hex.length === 3) hex = hex.replace(/./g, "$&$&");
   return [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 }

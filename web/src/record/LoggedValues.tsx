@@ -105,6 +105,7 @@ function Stepped<Item extends { readonly at: number }>({ items, show }: SteppedP
         <label class="logged-slider">
           step <b>{item.at}</b>
           <input
+            class="slider"
             type="range"
             min={0}
             max={items.length - 1}
@@ -161,7 +162,7 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
                   class={typeof value === "number" ? "number logged-left" : ""}
                   dir="auto"
                 >
-                  {visibleText(plainValue(value))}
+                  {visibleText(typeof value === "string" ? value : plainValue(value))}
                 </td>
               ))}
             </tr>
@@ -180,7 +181,8 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
 function Listed({ values }: { values: readonly LoggedValue[] }) {
   const shown = values.slice(-LISTED);
   return (
-    <div class="table-scroll">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls by keys
+    <section class="table-scroll logged-scroll" tabIndex={0} aria-label="values by step">
       <table class="data-table">
         <thead>
           <tr>
@@ -199,6 +201,6 @@ function Listed({ values }: { values: readonly LoggedValue[] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }

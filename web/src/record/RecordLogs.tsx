@@ -132,7 +132,5 @@ function LogRow({ line }: { line: Line }) {
 }
 
 function clock(time: Date): string {
-  return time
-    .toLocaleTimeString("sv-SE", { fractionalSecondDigits: 3 } as Intl.DateTimeFormatOptions)
-    .replace(",", ".");
+  return `${time.toLocaleTimeString("sv-SE")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }

@@ -36,9 +36,13 @@ export function RecordMetrics({ record, view }: RecordTabProps) {
     <>
       {rows.length ? <CurvesView records={[record]} /> : null}
       {rows.length ? <StatisticsTable rows={rows} /> : null}
-      {(view.others ?? []).map(({ series, field }) => (
-        <LoggedValues key={keyOf(series, field)} record={record} series={series} field={field} />
-      ))}
+      {view.others?.length ? (
+        <div class="logged-grid">
+          {view.others.map(({ series, field }) => (
+            <LoggedValues key={keyOf(series, field)} record={record} series={series} field={field} />
+          ))}
+        </div>
+      ) : null}
       {view.counts?.files ? <LoggedImages record={record} /> : null}
     </>
   );
