@@ -38,7 +38,7 @@ export function HeatMap({ label, columns, left, right, bottom, top, isSquare = f
       observer.disconnect();
     };
   }, [columns, height, low, high]);
-  if (low > high) return <p class="panel-note">It has no finite number.</p>;
+  if (low > high) return <p class="data-panel-note">It has no finite number.</p>;
   return (
     <div class="heat-map">
       <div class="heat-map-drawn">

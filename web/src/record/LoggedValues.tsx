@@ -2,10 +2,10 @@ import { useMemo, useState } from "preact/hooks";
 import { type RecordAddress, recordDocument } from "../api/addresses";
 import type { MetricsDocument } from "../api/documents/metrics";
 import { useDocument } from "../api/useDocument";
+import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import { HeatMap } from "./HeatMap";
 import { type Drawn, drawnAs, type LoggedValue } from "./loggedKinds";
@@ -44,12 +44,12 @@ export function LoggedValues({ record, series, field }: LoggedProps) {
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (!drawn) return null;
   return (
-    <Panel
+    <DataPanel
       title={visibleText(key)}
       about={`${what(drawn)}${total > MOST ? `; the last ${count(MOST)} of ${count(total)} rows` : ""}`}
     >
       <Body drawn={drawn} label={key} />
-    </Panel>
+    </DataPanel>
   );
 }
 
@@ -170,7 +170,7 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
         </tbody>
       </table>
       {rows.length > MOST_ROWS ? (
-        <p class="panel-note">
+        <p class="data-panel-note">
           The first {MOST_ROWS} of {count(rows.length)} rows.
         </p>
       ) : null}

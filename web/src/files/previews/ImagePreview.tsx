@@ -22,14 +22,14 @@ export function ImagePreview({ record, file, onSize }: PreviewProps & { onSize?(
   }, [content, type]);
   if (isLarge) {
     return (
-      <p class="panel-note">
+      <p class="data-panel-note">
         It has {bytes(file.bytes)}; images up to {bytes(MOST_IMAGE)} are shown here.
       </p>
     );
   }
   if (error && checksum === file.checksum) return <ErrorNote error={error} />;
-  if (!source) return <p class="panel-note">Loading {bytes(file.bytes)}…</p>;
-  if (problem) return <p class="panel-note">This is no image that a browser can draw.</p>;
+  if (!source) return <p class="data-panel-note">Loading {bytes(file.bytes)}…</p>;
+  if (problem) return <p class="data-panel-note">This is no image that a browser can draw.</p>;
   return (
     <img
       class="image-preview"
