@@ -44,7 +44,7 @@ def shown(home: Path) -> str:
         for step in range(6):
             experiment.metrics("train").log(step=step, loss=1 / (step + 1), bins=[step, 1, 2])
             experiment.files("figures").save_blob(image(40 * step), to="map.png")
-        experiment.logs.warn(f"slow disk {SCRIPT}", step=3)
+        experiment.logs.write("warn", f"slow disk {SCRIPT}", {"step": 3})
         experiment.log("epoch done", epoch=1)
         experiment.files.save_text("one\ntwo\n", to="notes.txt")
         experiment.files.save_text("one\nthree\n", to="notes.txt")
