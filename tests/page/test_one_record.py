@@ -90,7 +90,7 @@ def test_versions_are_a_slider(server: Served, visit: Callable[..., Page], shown
     page.get_by_role("slider", name="Version").press("ArrowLeft")
     page.get_by_role("img", name="figures/map.png, version 5").wait_for()
     assert "version=5" in page.url
-    page.get_by_role("link", name="Beside another version").click()
+    page.get_by_role("link", name="another version").click()
     page.get_by_role("img", name="figures/map.png, version 4").wait_for()
     page.goto(f"{server.url}{shown}?tab=files&file=notes.txt&beside=1")
     page.get_by_role("row", name="three").wait_for()
