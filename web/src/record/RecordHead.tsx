@@ -24,14 +24,14 @@ export function RecordHead({ record, view, children }: RecordHeadProps) {
   return (
     <header class="record-head">
       <div class="record-row">
-        <h1 class="record-prefix" aria-label={record.prefix}>
+        <h1 class="record-heading" aria-label={record.prefix}>
           {parts.map((part, index) =>
             index < parts.length - 1 ? (
               <span key={part.path}>
                 <a href={`/records?${new URLSearchParams({ prefix: part.path })}`}>
                   {visibleText(part.name)}
                 </a>
-                <span class="record-prefix-slash"> / </span>
+                <span class="record-heading-slash"> / </span>
               </span>
             ) : (
               <bdi key={part.path}>{visibleText(part.name)}</bdi>
