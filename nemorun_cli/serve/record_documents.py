@@ -133,7 +133,7 @@ def record(chosen: TargetRecord, reports: Reports) -> dict[str, Any]:
 
 
 def amounts(index: Index, chosen: TargetRecord, elsewhere: Sequence[Record]) -> dict[str, Any]:
-    """What `exp.record-view/1` says about how much a record has, and of what.
+    """How much a record has, and of what, in `exp.record-view/1`.
 
     Args:
         index: knows its series.

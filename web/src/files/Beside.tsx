@@ -48,10 +48,10 @@ function TextDifference({ record, file, other }: Omit<BesideProps, "versions">) 
   const [old, now] = texts;
   const hunks = useMemo(() => (old != null && now != null ? textHunks(old, now) : null), [old, now]);
   if (before.error || after.error) return <Preview record={record} file={before.error ? other : file} />;
-  if (!hunks) return <p class="panel-note">Loading…</p>;
+  if (!hunks) return <p class="data-panel-note">Loading…</p>;
   if (!hunks.length) {
     return (
-      <p class="panel-note">
+      <p class="data-panel-note">
         Versions {other.version} and {file.version} are the same
         {isCut(before, after) ? " in their first megabyte" : ""}.
       </p>

@@ -5,10 +5,10 @@ import { useDocument } from "../api/useDocument";
 import { navigate, route, withQuery } from "../app/route";
 import { CommandHint } from "../ui/CommandHint";
 import { CopyButton } from "../ui/CopyButton";
+import { Fact } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, jsonText } from "../ui/exactJson";
 import { absolute, age, bytes, count } from "../ui/format";
-import { Fact } from "../ui/Panel";
 import { commandLine } from "../ui/quoting";
 import { visibleText } from "../ui/visibleText";
 import { Beside } from "./Beside";
@@ -29,7 +29,8 @@ export function FilePreview({ record, file: latest }: FilePreviewProps) {
   const [problem, setProblem] = useState<unknown>(null);
   const versions = useVersions(record, latest);
   const query = route.value.query;
-  const file = versionOf(versions, query.get("version")) ?? latest;
+  const file =
+    versionOf(versions, query.get("version")) ?? versionOf(versions, String(latest.version)) ?? latest;
   const other = versionOf(versions, query.get("beside"));
   const pick = (version: number) =>
     navigate(withQuery({ version: version === latest.version ? null : String(version) }), { replace: true });

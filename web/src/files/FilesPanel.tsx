@@ -1,7 +1,7 @@
 import { navigate, route, withQuery } from "../app/route";
+import { DataPanel } from "../ui/DataPanel";
 import { EmptyState } from "../ui/EmptyState";
 import { bytes, count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { FilePreview } from "./FilePreview";
 import { FileTree } from "./FileTree";
 import { isFound } from "./fileTree";
@@ -23,17 +23,17 @@ export function FilesPanel({ files }: { files: readonly SavedFile[] }) {
   });
   if (!files.length) {
     return (
-      <Panel title="Files">
+      <DataPanel title="Files">
         <EmptyState>
           <p>
             No files yet. In the program: <code>experiment.files("models").save(…)</code>
           </p>
         </EmptyState>
-      </Panel>
+      </DataPanel>
     );
   }
   return (
-    <Panel
+    <DataPanel
       title="Files"
       about={summary(files)}
       tools={
@@ -55,7 +55,7 @@ export function FilesPanel({ files }: { files: readonly SavedFile[] }) {
             {shown.length ? (
               <FileTree files={shown} picked={picked} queryOf={queryOf} />
             ) : (
-              <p class="panel-note">
+              <p class="data-panel-note">
                 None of {count(files.length)} files matches <code>{typed}</code>.{" "}
                 <a class="link" href={withQuery({ find: null })}>
                   Show all
@@ -68,7 +68,7 @@ export function FilesPanel({ files }: { files: readonly SavedFile[] }) {
           ) : null}
         </div>
       </div>
-    </Panel>
+    </DataPanel>
   );
 }
 

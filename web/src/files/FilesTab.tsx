@@ -3,9 +3,9 @@ import type { FilesDocument } from "../api/documents/files";
 import { useDocument } from "../api/useDocument";
 import { withQuery } from "../app/route";
 import type { TabProps } from "../experiment/tabs";
+import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import { FilesPanel } from "./FilesPanel";
 import "./FilesTab.css";
@@ -38,7 +38,7 @@ function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {
   );
   if (!rows.length) return null;
   return (
-    <Panel title="Outputs" about="of the latest attempts, from $EXP_OUTPUT">
+    <DataPanel title="Outputs" about="of the latest attempts, from $EXP_OUTPUT">
       <div class="table-scroll">
         <table class="data-table">
           <thead>
@@ -65,6 +65,6 @@ function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {
           </tbody>
         </table>
       </div>
-    </Panel>
+    </DataPanel>
   );
 }

@@ -1,4 +1,5 @@
 import type { SavedFile } from "./savedFiles";
+import "./VersionSlider.css";
 
 export interface SliderProps {
   readonly versions: readonly SavedFile[];
@@ -27,6 +28,7 @@ export function VersionSlider({ versions, file, label, onPick }: SliderProps) {
         ‹
       </button>
       <input
+        class="slider"
         type="range"
         min={0}
         max={versions.length - 1}

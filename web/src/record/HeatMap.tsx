@@ -38,7 +38,7 @@ export function HeatMap({ label, columns, left, right, bottom, top, isSquare = f
       observer.disconnect();
     };
   }, [columns, height, low, high]);
-  if (low > high) return <p class="panel-note">It has no finite number.</p>;
+  if (low > high) return <p class="data-panel-note">It has no finite number.</p>;
   return (
     <div class="heat-map">
       <div class="heat-map-drawn">
@@ -101,6 +101,7 @@ function paint(
 }
 
 function rgb(color: string): number[] {
-  const hex = color.trim().replace("#", "");
+  let hex = color.trim().replace("#", "");
+  if (hex.length === 3) hex = hex.replace(/./g, "$&$&");
   return [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 }

@@ -6,8 +6,8 @@ import { withQuery } from "../app/route";
 import { Preview } from "../files/previews/Preview";
 import { previewKind, type SavedFile } from "../files/savedFiles";
 import { VersionSlider } from "../files/VersionSlider";
+import { DataPanel } from "../ui/DataPanel";
 import { count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 
 const MOST = 24;
@@ -20,7 +20,7 @@ export function LoggedImages({ record }: { record: RecordAddress }) {
   const images = imagesOf(document?.files ?? []);
   if (!images.length) return null;
   return (
-    <Panel
+    <DataPanel
       title="Images"
       about={images.length > MOST ? `the first ${MOST} of ${count(images.length)}` : count(images.length)}
     >
@@ -29,7 +29,7 @@ export function LoggedImages({ record }: { record: RecordAddress }) {
           <OneImage key={versions[0]?.name ?? ""} record={record} versions={versions} />
         ))}
       </div>
-    </Panel>
+    </DataPanel>
   );
 }
 

@@ -2,10 +2,10 @@ import { useMemo, useState } from "preact/hooks";
 import { type RecordAddress, recordDocument } from "../api/addresses";
 import type { MetricsDocument } from "../api/documents/metrics";
 import { useDocument } from "../api/useDocument";
+import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import { HeatMap } from "./HeatMap";
 import { type Drawn, drawnAs, type LoggedValue } from "./loggedKinds";
@@ -44,12 +44,12 @@ export function LoggedValues({ record, series, field }: LoggedProps) {
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (!drawn) return null;
   return (
-    <Panel
+    <DataPanel
       title={visibleText(key)}
       about={`${what(drawn)}${total > MOST ? `; the last ${count(MOST)} of ${count(total)} rows` : ""}`}
     >
       <Body drawn={drawn} label={key} />
-    </Panel>
+    </DataPanel>
   );
 }
 
@@ -105,6 +105,7 @@ function Stepped<Item extends { readonly at: number }>({ items, show }: SteppedP
         <label class="logged-slider">
           step <b>{item.at}</b>
           <input
+            class="slider"
             type="range"
             min={0}
             max={items.length - 1}
@@ -161,7 +162,7 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
                   class={typeof value === "number" ? "number logged-left" : ""}
                   dir="auto"
                 >
-                  {visibleText(plainValue(value))}
+                  {visibleText(typeof value === "string" ? value : plainValue(value))}
                 </td>
               ))}
             </tr>
@@ -169,7 +170,7 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
         </tbody>
       </table>
       {rows.length > MOST_ROWS ? (
-        <p class="panel-note">
+        <p class="data-panel-note">
           The first {MOST_ROWS} of {count(rows.length)} rows.
         </p>
       ) : null}
@@ -180,7 +181,8 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
 function Listed({ values }: { values: readonly LoggedValue[] }) {
   const shown = values.slice(-LISTED);
   return (
-    <div class="table-scroll">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls by keys
+    <section class="table-scroll logged-scroll" tabIndex={0} aria-label="values by step">
       <table class="data-table">
         <thead>
           <tr>
@@ -199,6 +201,6 @@ function Listed({ values }: { values: readonly LoggedValue[] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }

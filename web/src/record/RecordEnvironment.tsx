@@ -2,10 +2,10 @@ import { recordDocument } from "../api/addresses";
 import type { EnvironmentDocument } from "../api/documents/environment";
 import { useDocument } from "../api/useDocument";
 import { navigate, route, withQuery } from "../app/route";
+import { DataPanel, Fact } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
-import { Fact, Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import { entryOf, type RecordTabProps } from "./recordTabs";
 
@@ -22,7 +22,7 @@ export function RecordEnvironment({ record, view }: RecordTabProps) {
   const openings = document.openings;
   const picked = openings.find((each) => each.id === query.get("opening")) ?? openings.at(-1);
   const other = openings.find((each) => each.id === query.get("against") && each !== picked) ?? null;
-  if (!picked) return <p class="panel-note">No opening recorded its environment.</p>;
+  if (!picked) return <p class="data-panel-note">No opening recorded its environment.</p>;
   const names = openingNames(view);
   return (
     <>
@@ -112,7 +112,7 @@ function Packages({ packages }: { packages: Readonly<Record<string, string>> }) 
     />
   );
   return (
-    <Panel title="Packages" about={count(all.length)} tools={all.length ? find : null}>
+    <DataPanel title="Packages" about={count(all.length)} tools={all.length ? find : null}>
       {all.length ? (
         <table class="data-table">
           <tbody>
@@ -125,18 +125,18 @@ function Packages({ packages }: { packages: Readonly<Record<string, string>> }) 
           </tbody>
         </table>
       ) : (
-        <p class="panel-note">No packages were recorded.</p>
+        <p class="data-panel-note">No packages were recorded.</p>
       )}
       {all.length && !shown.length ? (
-        <p class="panel-note">None of {count(all.length)} packages matches.</p>
+        <p class="data-panel-note">None of {count(all.length)} packages matches.</p>
       ) : null}
-    </Panel>
+    </DataPanel>
   );
 }
 
 function Git({ git, diff }: { git: Readonly<Record<string, Json>> | null; diff: string | null }) {
   return (
-    <Panel title="Git">
+    <DataPanel title="Git">
       {git ? (
         <dl class="record-facts">
           {Object.entries(git).map(([name, value]) => (
@@ -155,9 +155,9 @@ function Git({ git, diff }: { git: Readonly<Record<string, Json>> | null; diff: 
           </Fact>
         </dl>
       ) : (
-        <p class="panel-note">It ran outside of a repository.</p>
+        <p class="data-panel-note">It ran outside of a repository.</p>
       )}
-    </Panel>
+    </DataPanel>
   );
 }
 
@@ -183,7 +183,10 @@ function Differences({ before, after, names }: DifferencesProps) {
     (name) => before.packages[name] === after.packages[name],
   ).length;
   return (
-    <Panel title="What differs" about={`${count(rows.length)} differ, ${count(same)} packages are the same`}>
+    <DataPanel
+      title="What differs"
+      about={`${count(rows.length)} differ, ${count(same)} packages are the same`}
+    >
       {rows.length ? (
         <div class="table-scroll">
           <table class="data-table">
@@ -206,9 +209,9 @@ function Differences({ before, after, names }: DifferencesProps) {
           </table>
         </div>
       ) : (
-        <p class="panel-note">Nothing differs.</p>
+        <p class="data-panel-note">Nothing differs.</p>
       )}
-    </Panel>
+    </DataPanel>
   );
 }
 

@@ -4,11 +4,11 @@ import type { EnvironmentDocument } from "../api/documents/environment";
 import { useDocument } from "../api/useDocument";
 import { route } from "../app/route";
 import { CopyButton } from "../ui/CopyButton";
+import { DataPanel } from "../ui/DataPanel";
 import { DiffLines } from "../ui/DiffLines";
 import { type FileDiff, parseUnifiedDiff } from "../ui/diffHunks";
 import { ErrorNote } from "../ui/ErrorNote";
 import { count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import { OpeningPicker, openingNames } from "./RecordEnvironment";
 import type { RecordTabProps } from "./recordTabs";
@@ -26,7 +26,7 @@ export function RecordGitDiff({ record, view }: RecordTabProps) {
   const { openings } = document;
   const asked = route.value.query.get("opening");
   const picked = openings.find((each) => each.id === asked) ?? openings.at(-1);
-  if (!picked) return <p class="panel-note">No opening recorded its repository.</p>;
+  if (!picked) return <p class="data-panel-note">No opening recorded its repository.</p>;
   const git = picked.git as { commit?: string; branch?: string } | null;
   return (
     <>
@@ -34,13 +34,13 @@ export function RecordGitDiff({ record, view }: RecordTabProps) {
       {picked.diff ? (
         <Diff text={picked.diff} git={git} />
       ) : (
-        <Panel title="Git diff" about={commitFact(git)}>
-          <p class="panel-note">
+        <DataPanel title="Git diff" about={commitFact(git)}>
+          <p class="data-panel-note">
             {git ? "No uncommitted changes were recorded." : "It ran outside of a repository."} Changes are
             recorded if <code>git diff HEAD</code> finishes in time and has up to 10 MB; files that git does
             not track are never in it.
           </p>
-        </Panel>
+        </DataPanel>
       )}
     </>
   );
@@ -59,7 +59,7 @@ function Diff({ text, git }: { text: string; git: { commit?: string; branch?: st
   )} −${count(total((file) => file.removed))}`;
   const commit = commitFact(git);
   return (
-    <Panel
+    <DataPanel
       title="Git diff"
       about={commit ? `${summary}, ${commit}` : summary}
       tools={<CopyButton text={text} label="Copy the diff" />}
@@ -71,7 +71,7 @@ function Diff({ text, git }: { text: string; git: { commit?: string; branch?: st
       ) : (
         <pre class="record-diff-text">{visibleText(text)}</pre>
       )}
-    </Panel>
+    </DataPanel>
   );
 }
 

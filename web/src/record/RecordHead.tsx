@@ -24,15 +24,15 @@ export function RecordHead({ record, view, children }: RecordHeadProps) {
   const parts = prefixParts(record.prefix);
   return (
     <header class="record-head">
-      <div class="record-line">
-        <h1 class="record-name" aria-label={record.prefix}>
+      <div class="record-row">
+        <h1 class="record-heading" aria-label={record.prefix}>
           {parts.map((part, index) =>
             index < parts.length - 1 ? (
               <span key={part.path}>
                 <a href={`/records?${new URLSearchParams({ prefix: part.path })}`}>
                   {visibleText(part.name)}
                 </a>
-                <span class="record-name-slash"> / </span>
+                <span class="record-heading-slash"> / </span>
               </span>
             ) : (
               <bdi key={part.path}>{visibleText(part.name)}</bdi>
@@ -57,7 +57,7 @@ export function RecordHead({ record, view, children }: RecordHeadProps) {
           <RecordActions record={record} status={entry.status} tags={entry.tags} notes={entry.notes ?? []} />
         </div>
       </div>
-      <p class="record-about">
+      <p class="record-summary">
         <span title={absolute(entry.opened)}>opened {age(entry.opened)} ago</span>
         {entry.ended ? <span title={absolute(entry.ended)}>ended {age(entry.ended)} ago</span> : null}
         <OfExperiment view={view} />

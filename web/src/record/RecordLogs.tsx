@@ -2,11 +2,11 @@ import { recordDocument } from "../api/addresses";
 import type { RecordLogDocument } from "../api/documents/record-log";
 import { useDocument } from "../api/useDocument";
 import { navigate, route, withQuery } from "../app/route";
+import { DataPanel } from "../ui/DataPanel";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { absolute, count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import "./RecordLogs.css";
@@ -56,14 +56,14 @@ export function RecordLogs({ record }: RecordTabProps) {
     </>
   );
   return (
-    <Panel
+    <DataPanel
       title="Logs"
       about={document ? about(lines.length, total, level !== "" || text !== "") : null}
       tools={tools}
     >
       {error ? <ErrorNote error={error} retry={reload} /> : null}
       {total > lines.length ? (
-        <p class="panel-note">
+        <p class="data-panel-note">
           {count(total - lines.length)} earlier lines are not shown.{" "}
           <a class="link" href={withQuery({ last: String(last * 10) })}>
             Show {count(Math.min(total, last * 10))}
@@ -72,7 +72,7 @@ export function RecordLogs({ record }: RecordTabProps) {
       ) : null}
       {document && !lines.length ? (
         level || text ? (
-          <p class="panel-note">
+          <p class="data-panel-note">
             No line matches.{" "}
             <a class="link" href={withQuery({ level: null, text: null })}>
               Show all
@@ -97,7 +97,7 @@ export function RecordLogs({ record }: RecordTabProps) {
           </table>
         </div>
       ) : null}
-    </Panel>
+    </DataPanel>
   );
 }
 
@@ -132,7 +132,5 @@ function LogRow({ line }: { line: Line }) {
 }
 
 function clock(time: Date): string {
-  return time
-    .toLocaleTimeString("sv-SE", { fractionalSecondDigits: 3 } as Intl.DateTimeFormatOptions)
-    .replace(",", ".");
+  return `${time.toLocaleTimeString("sv-SE")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }

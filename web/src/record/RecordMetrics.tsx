@@ -2,10 +2,10 @@ import { recordDocument } from "../api/addresses";
 import type { MetricsDocument, Statistics } from "../api/documents/metrics";
 import { useDocument } from "../api/useDocument";
 import { CurvesView } from "../curves/CurvesView";
+import { DataPanel } from "../ui/DataPanel";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import { LoggedImages } from "./LoggedImages";
 import { LoggedValues } from "./LoggedValues";
@@ -36,9 +36,13 @@ export function RecordMetrics({ record, view }: RecordTabProps) {
     <>
       {rows.length ? <CurvesView records={[record]} /> : null}
       {rows.length ? <StatisticsTable rows={rows} /> : null}
-      {(view.others ?? []).map(({ series, field }) => (
-        <LoggedValues key={keyOf(series, field)} record={record} series={series} field={field} />
-      ))}
+      {view.others?.length ? (
+        <div class="logged-grid">
+          {view.others.map(({ series, field }) => (
+            <LoggedValues key={keyOf(series, field)} record={record} series={series} field={field} />
+          ))}
+        </div>
+      ) : null}
       {view.counts?.files ? <LoggedImages record={record} /> : null}
     </>
   );
@@ -56,7 +60,7 @@ function StatisticsTable({
 }) {
   const hasNan = rows.some(({ values }) => values.nan);
   return (
-    <Panel title="Statistics" about={`${count(rows.length)} ${rows.length === 1 ? "metric" : "metrics"}`}>
+    <DataPanel title="Statistics" about={`${count(rows.length)} ${rows.length === 1 ? "metric" : "metrics"}`}>
       <div class="table-scroll">
         <table class="data-table">
           <thead>
@@ -93,6 +97,6 @@ function StatisticsTable({
           </tbody>
         </table>
       </div>
-    </Panel>
+    </DataPanel>
   );
 }

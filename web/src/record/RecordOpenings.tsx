@@ -1,10 +1,10 @@
 import { recordDocument } from "../api/addresses";
 import type { OpeningsDocument } from "../api/documents/openings";
 import { useDocument } from "../api/useDocument";
+import { DataPanel, Fact } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { absolute, age, count, duration } from "../ui/format";
-import { Fact, Panel } from "../ui/Panel";
 import { StatusWord } from "../ui/StatusMark";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
@@ -25,7 +25,7 @@ export function RecordOpenings({ record }: RecordTabProps) {
   ]);
   if (!document) return error ? <ErrorNote error={error} retry={reload} /> : null;
   return (
-    <Panel title="Openings" about={count(document.openings.length)}>
+    <DataPanel title="Openings" about={count(document.openings.length)}>
       {[...document.openings].reverse().map((opening, index) => (
         <OneOpening
           key={opening.id}
@@ -34,7 +34,7 @@ export function RecordOpenings({ record }: RecordTabProps) {
           isOpen={document.openings.length === 1}
         />
       ))}
-    </Panel>
+    </DataPanel>
   );
 }
 

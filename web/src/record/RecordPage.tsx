@@ -22,7 +22,7 @@ function Shown({ record }: { record: RecordAddress }) {
   if (!document) {
     return error ? (
       <div class="record-body">
-        <h1 class="record-name">{record.prefix}</h1>
+        <h1 class="record-heading">{record.prefix}</h1>
         <ErrorNote error={error} retry={reload} />
       </div>
     ) : null;

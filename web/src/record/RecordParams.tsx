@@ -7,11 +7,11 @@ import { navigate, route, withQuery } from "../app/route";
 import { ParamsDiff } from "../compare/ParamsDiff";
 import { FilesView } from "../files/FilesView";
 import { CopyButton } from "../ui/CopyButton";
+import { DataPanel } from "../ui/DataPanel";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import "./RecordParams.css";
@@ -20,9 +20,9 @@ import "./RecordParams.css";
 export function RecordParams({ record, view }: RecordTabProps) {
   const other = route.value.query.get("with");
   const params = other ? (
-    <Panel title="Params of two records" tools={<ComparePicker record={record} picked={other} />}>
+    <DataPanel title="Params of two records" tools={<ComparePicker record={record} picked={other} />}>
       <ParamsDiff records={[record, otherRecord(other)]} />
-    </Panel>
+    </DataPanel>
   ) : (
     <OwnParams record={record} />
   );
@@ -54,7 +54,7 @@ function OwnParams({ record }: { record: RecordAddress }) {
     `${name} ${plainValue(value)}`.toLowerCase().includes(wanted),
   );
   return (
-    <Panel
+    <DataPanel
       title="Params"
       about={count(params.length)}
       tools={
@@ -92,7 +92,9 @@ function OwnParams({ record }: { record: RecordAddress }) {
               ))}
             </tbody>
           </table>
-          {shown.length ? null : <p class="panel-note">None of {count(params.length)} params matches.</p>}
+          {shown.length ? null : (
+            <p class="data-panel-note">None of {count(params.length)} params matches.</p>
+          )}
         </div>
       ) : (
         <EmptyState>
@@ -101,7 +103,7 @@ function OwnParams({ record }: { record: RecordAddress }) {
           </p>
         </EmptyState>
       )}
-    </Panel>
+    </DataPanel>
   );
 }
 

@@ -2,10 +2,10 @@ import { recordDocument } from "../api/addresses";
 import type { TracksDocument } from "../api/documents/tracks";
 import { useDocument } from "../api/useDocument";
 import { route, withQuery } from "../app/route";
+import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { absolute, count } from "../ui/format";
-import { Panel } from "../ui/Panel";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import { Sparkline } from "./Sparkline";
@@ -24,10 +24,10 @@ export function RecordTracks({ record, view }: RecordTabProps) {
     topic === null ? null : recordDocument(record, "tracks", { topic, last: String(DRAWN) }),
     [`record:${record.prefix}`],
   );
-  if (topic === null) return <p class="panel-note">No tracks.</p>;
+  if (topic === null) return <p class="data-panel-note">No tracks.</p>;
   return (
     <div class="record-tracks">
-      <nav class="panel record-tracks-topics" aria-label="Topics">
+      <nav class="data-panel record-tracks-topics" aria-label="Topics">
         {view.tracks.map((name) => (
           <a key={name} href={withQuery({ topic: name })} aria-current={name === topic ? "page" : undefined}>
             {visibleText(name)}
@@ -46,7 +46,7 @@ function Topic({ document, topic }: { document: TracksDocument; topic: string })
   const numeric = columns.filter((name) => entries.some((entry) => typeof entry[name] === "number"));
   const total = document.count ?? entries.length;
   return (
-    <Panel title={visibleText(topic)} about={<TimeRange document={document} total={total} />}>
+    <DataPanel title={visibleText(topic)} about={<TimeRange document={document} total={total} />}>
       <div class="record-tracks-plots">
         {numeric.map((name) => (
           <figure key={name}>
@@ -87,11 +87,11 @@ function Topic({ document, topic }: { document: TracksDocument; topic: string })
         </table>
       </div>
       {total > LISTED ? (
-        <p class="panel-note">
+        <p class="data-panel-note">
           The last {LISTED} of {count(total)} entries.
         </p>
       ) : null}
-    </Panel>
+    </DataPanel>
   );
 }
 

@@ -33,8 +33,8 @@ export function ArrayPreview({ record, file }: PreviewProps) {
     };
   }, [record.prefix, record.root, file.checksum]);
   if (state.error) return <ErrorNote error={state.error} />;
-  if (!state.arrays) return <p class="panel-note">Loading…</p>;
-  if (!state.arrays.length) return <p class="panel-note">No array of NumPy was found in it.</p>;
+  if (!state.arrays) return <p class="data-panel-note">Loading…</p>;
+  if (!state.arrays.length) return <p class="data-panel-note">No array of NumPy was found in it.</p>;
   return (
     <div class="table-preview">
       <table class="data-table">

@@ -11,6 +11,7 @@ export function ImagePreview({ record, file, onSize }: PreviewProps & { onSize?(
   const { content, checksum, error } = useContent(record, isLarge ? null : file.checksum);
   const [source, setSource] = useState<string | null>(null);
   const [problem, setProblem] = useState(false);
+  const [width, setWidth] = useState<number | null>(null);
   const type = file.type.split(";", 1)[0] ?? "";
   useEffect(() => {
     if (!content) return;
@@ -21,23 +22,34 @@ export function ImagePreview({ record, file, onSize }: PreviewProps & { onSize?(
   }, [content, type]);
   if (isLarge) {
     return (
-      <p class="panel-note">
+      <p class="data-panel-note">
         It has {bytes(file.bytes)}; images up to {bytes(MOST_IMAGE)} are shown here.
       </p>
     );
   }
   if (error && checksum === file.checksum) return <ErrorNote error={error} />;
-  if (!source) return <p class="panel-note">Loading {bytes(file.bytes)}…</p>;
-  if (problem) return <p class="panel-note">This is no image that a browser can draw.</p>;
+  if (!source) return <p class="data-panel-note">Loading {bytes(file.bytes)}…</p>;
+  if (problem) return <p class="data-panel-note">This is no image that a browser can draw.</p>;
   return (
     <img
       class="image-preview"
       src={source}
       alt={`${file.name}, version ${file.version}`}
       onError={() => setProblem(true)}
-      onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) =>
-        onSize?.(`${naturalWidth} × ${naturalHeight}`)
-      }
+      style={width ? { width: `${width}px`, imageRendering: "pixelated" } : {}}
+      onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) => {
+        setWidth(enlarged(naturalWidth, naturalHeight));
+        onSize?.(`${naturalWidth} × ${naturalHeight}`);
+      }}
     />
   );
+}
+
+const SMALL = 160;
+const LARGE = 320;
+
+/** The width at which a small image is drawn, so that its pixels can be seen; null for its own. */
+function enlarged(width: number, height: number): number | null {
+  const size = Math.max(width, height);
+  return size > 0 && size <= SMALL ? width * Math.floor(LARGE / size) : null;
 }

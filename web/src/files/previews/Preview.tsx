@@ -35,9 +35,9 @@ export function Preview({ onSize, ...props }: PreviewProps & { onSize?(size: str
     case "array":
       return <ArrayPreview {...props} />;
     case "video":
-      return <p class="panel-note">Videos are not played here. Download it to see it.</p>;
+      return <p class="data-panel-note">Videos are not played here. Download it to see it.</p>;
     case "none":
-      return <p class="panel-note">Files of this type are not shown. Download it to open it.</p>;
+      return <p class="data-panel-note">Files of this type are not shown. Download it to open it.</p>;
     default:
       return <TextContent {...props} />;
   }
@@ -45,7 +45,7 @@ export function Preview({ onSize, ...props }: PreviewProps & { onSize?(size: str
 
 export function NotHere({ file }: { file: SavedFile }) {
   return (
-    <p class="panel-note preview-not-here">
+    <p class="data-panel-note preview-not-here">
       Not here yet, {bytes(file.bytes)} to go. The machine that saved it sends it:{" "}
       <code>exp sync --status</code> there says how far it is.
     </p>
@@ -61,7 +61,7 @@ function TextContent({ record, file }: PreviewProps) {
       <ErrorNote error={error} />
     );
   }
-  if (!content) return <p class="panel-note">Loading…</p>;
+  if (!content) return <p class="data-panel-note">Loading…</p>;
   const isCut = content.total > content.bytes.length;
   const text = new TextDecoder().decode(content.bytes);
   const props = { file, text, isCut, total: content.total };

@@ -10,7 +10,7 @@ export function TextPreview({ text, isCut, total }: TextProps) {
     if (found.length > 1 && found.at(-1) === "") found.pop();
     return found.map((line) => visibleText(line.replace(/\r$/, "")));
   }, [text]);
-  if (!total) return <p class="panel-note">It is empty.</p>;
+  if (!total) return <p class="data-panel-note">It is empty.</p>;
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls by keys */}

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
-import "./Panel.css";
+import "./DataPanel.css";
 
-export interface PanelProps {
+export interface DataPanelProps {
   readonly title: string;
   /** What is said beside the title, such as counts. */
   readonly about?: ComponentChildren;
@@ -11,13 +11,13 @@ export interface PanelProps {
 }
 
 /** A part of a view with its own head. */
-export function Panel({ title, about, tools, children }: PanelProps) {
+export function DataPanel({ title, about, tools, children }: DataPanelProps) {
   return (
-    <section class="panel" aria-label={title}>
-      <header class="panel-head">
+    <section class="data-panel" aria-label={title}>
+      <header class="data-panel-head">
         <h2>{title}</h2>
-        {about ? <span class="panel-about">{about}</span> : null}
-        {tools ? <div class="panel-tools">{tools}</div> : null}
+        {about ? <span class="data-panel-about">{about}</span> : null}
+        {tools ? <div class="data-panel-tools">{tools}</div> : null}
       </header>
       {children}
     </section>
