@@ -279,6 +279,68 @@ CurveDocument = TypedDict(
 )
 
 
+class CurvesRecordCurveFields(TypedDict):
+    """One curve; its columns have an entry for each point."""
+
+    key: str
+    series: str | None
+    field: str
+    x: list[float | Literal["Infinity", "-Infinity"] | None]
+    min: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    max: list[float | Literal["Infinity", "-Infinity"] | None] | None
+    last: list[float | Literal["Infinity", "-Infinity"] | None]
+    nan: list[int] | None
+    sampled: bool
+    total: int
+    numbered: bool
+    position: dict[str, list[int]]
+
+
+class CurvesRecordFields(TypedDict):
+    """One record."""
+
+    prefix: str
+    dash_root: str
+    experiment: str | None
+    task: str | None
+    status: RecordStatusValue
+    root: str
+    name: str
+    begin: float
+    ended: float | None
+    attempts: list[int]
+    params: NotRequired[dict[str, Any]]
+    metrics: NotRequired[list[str]]
+    curves: list[CurvesRecordCurveFields]
+
+
+class CurvesKeyFields(TypedDict):
+    """One metric."""
+
+    key: str
+    series: str | None
+    field: str
+    records: int
+
+
+# What `POST /v1/views/curves` answers.
+CurvesDocument = TypedDict(
+    "CurvesDocument",
+    {
+        "schema": Literal["exp.curves/1"],
+        "axis": Literal["step", "epoch", "time", "relative"],
+        "from": float | None,
+        "to": float | None,
+        "points": int,
+        "attempts": int | str | None,
+        "records": list[CurvesRecordFields],
+        "keys": NotRequired[list[CurvesKeyFields]],
+        "left_out": int,
+        "problems": list[str],
+    },
+)
+
+
 class SideFields(TypedDict):
     """One experiment."""
 
@@ -1154,6 +1216,13 @@ class RecordViewDocument(TypedDict):
     others: NotRequired[list[RecordViewOtherFields]]
 
 
+class RecordsFolderFields(TypedDict):
+    """One part."""
+
+    name: str
+    records: int
+
+
 class RecordsUnreadableFields(TypedDict):
     """One of them."""
 
@@ -1192,6 +1261,7 @@ class RecordsRecordFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -1219,6 +1289,7 @@ class RecordsDocument(TypedDict):
     offset: NotRequired[int]
     previous: NotRequired[str | None]
     next: NotRequired[str | None]
+    folders: NotRequired[list[RecordsFolderFields]]
     unreadable: NotRequired[list[RecordsUnreadableFields]]
     records: list[RecordsRecordFields]
 
@@ -1581,6 +1652,42 @@ class TagDocument(TypedDict):
     tags: list[str]
     added: list[str]
     removed: list[str]
+
+
+class TimelineTaskAttemptFields(TypedDict):
+    """A submitted attempt."""
+
+    attempt: int
+    status: TaskStatusValue
+    waits_since: str | None
+    submitted: str | None
+    started: str | None
+    ended: str | None
+
+
+class TimelineTaskFields(TypedDict):
+    """One task."""
+
+    id: str
+    waits_since: str | None
+    error: str | None
+    attempts: list[TimelineTaskAttemptFields]
+
+
+class TimelineDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/timeline` answers."""
+
+    schema: Literal["exp.timeline/1"]
+    id: str
+    seen: str
+    created_by: str | None
+    host: str | None
+    rerun_of: str | None
+    revision: int
+    max_parallel: int | None
+    events: int
+    records: int
+    tasks: list[TimelineTaskFields]
 
 
 class TokenTokenFields(TypedDict):

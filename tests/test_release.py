@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 SCRIPT: Final = ROOT / ".ci" / "release.py"
 CHANGELOG: Final = "# Changelog\n\n## HEADING\n\n### Added\n\n- A thing.\n\n## 1.2.2, 2026-01-01\n\n- Old.\n"
-PAGES_OF_SERVER: Final = ["device.html", "icon.svg", "index.html", "page.css", "page.js"]
-"""All files that `exp serve` gives to browsers: they are in the package, and load nothing from elsewhere."""
+PAGE: Final = "nemorun_cli/page/static/"
+"""The files that `exp serve` gives to browsers."""
 TODAY: Final = "2026-02-28"  # not that of the clock, which may reach midnight during a test
 IDENTITY: Final = ("-c", "user.name=n", "-c", "user.email=n@localhost", "-c", "commit.gpgsign=false")
 
@@ -134,8 +136,15 @@ def test_the_packages_have_everything(release: ModuleType, tmp_path: Path) -> No
     with zipfile.ZipFile(wheel) as archive:
         present = archive.namelist()
     names = [name for name in present if not name.endswith(("status.schema.json", "py.typed"))]
-    pages = sorted(name for name in present if name.startswith("nemorun_cli/serve/pages/"))
-    assert [name.rpartition("/")[2] for name in pages] == PAGES_OF_SERVER
+    page = {name.removeprefix(PAGE) for name in present if name.startswith(PAGE)}
+    with zipfile.ZipFile(wheel) as archive:
+        parts = set(re.findall(r'/static/([^"]+)"', archive.read(f"{PAGE}index.html").decode()))
+    assert {"index.html", "icon.svg", "licences.md", *parts} <= page
+    assert {Path(name).suffix for name in page} == {".html", ".svg", ".md", ".js", ".css"}
+    with tarfile.open(sdist) as archive_of_sources:
+        sources = {name.partition("/")[2] for name in archive_of_sources.getnames()}
+    assert {"web/package-lock.json", "web/src/app/main.tsx", f"{PAGE}index.html"} <= sources
+    assert not [name for name in sources if "node_modules" in name]
     assert release.missing_in_wheel(ROOT, [*names, "tests/test_release.py"], release.version_of(ROOT)) == [
         "nemorun_cli/py.typed is missing",
         "nemorun_cli/schemas/status.schema.json is missing",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from nemorun_cli.model import labels
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.serve import attempt_logs, control, experiment_views, log_search, record_views
+from nemorun_cli.serve import attempt_logs, control, curve_views, experiment_views, log_search, record_views
 from nemorun_cli.serve.answers import LONGEST, MOST
 from nemorun_cli.serve.index import curves, pages
 
@@ -148,7 +148,23 @@ _TAG: Final = {
 }
 _NOTE: Final = _object({"text": {"type": "string", "minLength": 1}}, "text")
 _IS_DRY: Final[Schema] = {"type": "boolean", "default": False}
+_TEXTS: Final = _several(_TEXT)
+_CURVES: Final = _object(
+    {
+        "experiments": _TEXTS,
+        "records": _several(_object({"prefix": _TEXT, "root": {"type": "string"}}, "prefix")),
+        "only": _TEXTS,
+        "keys": _TEXTS,
+        "x": {"type": "string", "enum": list(curves.AXES), "default": "step"},
+        "from": {"type": ["number", "null"]},
+        "to": {"type": ["number", "null"]},
+        "points": {**_integer(0, maximum=curve_views.MOST_POINTS), "default": curve_views.POINTS},
+        "attempts": {"anyOf": [_integer(1), {"const": "all"}, {"type": "null"}]},
+        "describe": {"type": "boolean", "default": True},
+    }
+)
 BODIES: Final[dict[str, Schema]] = {
+    curve_views.PATH: _CURVES,
     f"{control.EXPERIMENT}/cancel": _object({"tasks": _NAMES}),
     f"{control.EXPERIMENT}/resume": _object({"from": _NAMES, "dry_run": _IS_DRY}),
     f"{control.EXPERIMENT}/rerun": _object({"dry_run": _IS_DRY}),

@@ -81,6 +81,7 @@ SUMMARIES: Final = {
     f"POST:{_VIEW}/contents/{{checksum}}/link": ApiSummary(
         "A link to a content, valid for a minute.", "link"
     ),
+    "POST:/v1/views/curves": ApiSummary("Curves of many records, and what distinguishes these.", "curves"),
     "GET:/v1/views/compare": ApiSummary("A table of runs with their params and metrics.", "compare"),
     "GET:/v1/views/experiments": ApiSummary("A page of the experiments.", "list"),
     f"GET:{_EXPERIMENT_VIEW}": ApiSummary("One experiment.", "status"),
@@ -93,6 +94,7 @@ SUMMARIES: Final = {
     f"GET:{_EXPERIMENT_VIEW}/why": ApiSummary("Why tasks wait, failed or were skipped.", "why"),
     f"GET:{_EXPERIMENT_VIEW}/diff": ApiSummary("The differences between two experiments.", "diff"),
     f"GET:{_EXPERIMENT_VIEW}/spec": ApiSummary("The spec of an experiment, where it was sent.", "spec"),
+    f"GET:{_EXPERIMENT_VIEW}/timeline": ApiSummary("When attempts waited and ran.", "timeline"),
     f"GET:{_EXPERIMENT_VIEW}/files": ApiSummary("The files that the tasks of an experiment saved.", "files"),
     f"GET:{_EXPERIMENT_VIEW}/log": ApiSummary("The log of an attempt, or a range of it."),
     f"GET:{_EXPERIMENT_VIEW}/log/outline": ApiSummary(

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.serve import (
     control,
+    curve_views,
     experiment_views,
     heard,
     hello_endpoints,
@@ -47,6 +48,7 @@ MODULES: Final = (
     login_endpoints,
     replica_endpoints,
     record_views,
+    curve_views,
     experiment_views,
     live,
     heard,

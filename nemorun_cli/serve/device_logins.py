@@ -194,6 +194,10 @@ class DeviceLogins:
             wrong.append(self._clock())
             return Guess.UNKNOWN
 
+    def age(self, login: Login) -> float:
+        """Seconds since a login began."""
+        return self._clock() - login.begun
+
     def approve(self, login: Login, caller: Caller, scopes: frozenset[Scope]) -> bool:
         """Let a login act as a user; False if it was decided or has expired meanwhile.
 

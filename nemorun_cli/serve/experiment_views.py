@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
-from nemorun_cli.serve import attempt_logs, forged_content, log_outline, log_search
+from nemorun_cli.serve import attempt_logs, experiment_timeline, forged_content, log_outline, log_search
 from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
@@ -77,6 +77,7 @@ def endpoints(site: Site) -> list[Endpoint]:
         "/why": (_why, ("task",)),
         "/diff": (_diff, ("with",)),
         "/spec": (_spec, ("revision",)),
+        "/timeline": (_timeline, ()),
         "/files": (_files, ("task", "name")),
     }
     return [
@@ -274,6 +275,21 @@ def _spec(request: Request, index: Index, found: Found, given: QueryParameters) 
         "missing": missing,
         "resolved": snapshot.spec.to_json() if number == latest else None,
     }
+
+
+def _timeline(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
+    """When its attempts waited and ran, `exp.timeline/1`."""
+    del request, given
+    events, _ = ledger.read_settled(found.files.ledger)
+    snapshot = _look(index, found)
+    written = index.fresh(lambda fresh: fresh.records.of_experiment(found.files.id))
+    is_local, above = index.site.root is None, f"{found.place.owner}/"
+    return experiment_timeline.document(
+        snapshot,
+        events,
+        records=sum(is_local or prefix.startswith(above) for _, prefix in written),
+        secrets=_secrets(index, snapshot),
+    )
 
 
 def _files(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:

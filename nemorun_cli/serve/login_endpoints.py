@@ -131,8 +131,17 @@ class _DeviceFlow:
         found = self._found(await _body(request), request.state.caller)
         if not isinstance(found, Login):
             return found
-        document = {"format": "exp.device/1", "name": found.name, "address": found.address}
-        return JSONResponse({**document, "scopes": _words(_scopes(request.state.caller, DEFAULT_SCOPES))})
+        age = self._logins.age(found)
+        return JSONResponse(
+            {
+                "format": "exp.device/1",
+                "name": found.name,
+                "address": found.address,
+                "scopes": _words(_scopes(request.state.caller, DEFAULT_SCOPES)),
+                "age": round(age, 1),
+                "left": round(max(0.0, device_logins.LIFE - age), 1),
+            }
+        )
 
     async def approve(self, request: Request) -> Response:
         """Let the program with a code act as the caller, at most with the caller's rights."""

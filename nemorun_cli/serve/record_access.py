@@ -11,9 +11,8 @@ from nemorun_cli.experiment.records import targets
 from nemorun_cli.replication.protocol import RESERVED
 from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.cache_file import CacheLostError
-from nemorun_cli.serve.index.index import Index, root_id
 from nemorun_cli.serve.index.pages import Conditions
-from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE
+from nemorun_cli.serve.index.record_index import SEPARATOR, UNREADABLE, root_id
 from nemorun_cli.serve.raw_path import parts
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.tracking.store.record_paths import RECORD, check_prefix
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.serve.index.index import Index
     from nemorun_cli.tracking import Record
 
 VIEWS: Final = "/v1/views/records/"

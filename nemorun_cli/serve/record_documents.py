@@ -7,11 +7,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.experiment.records import documents, record_documents
+from nemorun_cli.experiment.records import documents, record_documents, targets
 from nemorun_cli.experiment.records.targets import MEASURED
 from nemorun_cli.model import clock
 from nemorun_cli.serve.index.curves import Window, curve
-from nemorun_cli.serve.index.index import root_id
+from nemorun_cli.serve.index.record_index import root_id
 from nemorun_cli.serve.index.series_index import drawn_by_rows
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.tracking.access import reader
@@ -19,11 +19,12 @@ from nemorun_cli.tracking.store import row_files, row_origins
 from nemorun_cli.tracking.store.file_index import full_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.serve.heard import Reports
     from nemorun_cli.serve.index.index import Index
+    from nemorun_cli.serve.index.pages import Conditions
     from nemorun_cli.serve.index.series_view import SeriesView
     from nemorun_cli.tracking import Record
     from nemorun_cli.tracking.store.file_index import File
@@ -36,8 +37,31 @@ TRACKS_FORMAT: Final = "exp.tracks/1"
 ENVIRONMENT_FORMAT: Final = "exp.environment/1"
 OPENINGS_FORMAT: Final = "exp.openings/1"
 MOST_CURVES: Final = 200
+MOST_FOLDERS: Final = 200
 RUNNING: Final = "RUNNING"
 PART: Final = 1 << 20  # bytes that are read at a time
+
+
+def folders(
+    index: Index, chosen: Conditions, prefix: str | None, judge: Callable[[str], bool] | None
+) -> list[dict[str, Any]]:
+    """The parts that follow a prefix in a list of records, with the number of records of each.
+
+    Raises:
+        CacheLostError: the cache is empty now.
+    """
+    plain = (prefix or "").strip("/")
+    if not targets.GLOB.isdisjoint(plain):
+        return []
+    begin = len(plain) + 1 if plain else 0
+    rest = "substr(prefix, ?)"
+    rows = index.cache.read(
+        f"SELECT substr({rest}, 1, instr({rest} || '/', '/') - 1) AS part, count(*)"  # noqa: S608 - only texts of this module
+        f" FROM records {chosen.where} GROUP BY part ORDER BY part LIMIT ?",
+        [begin + 1, begin + 1, *chosen.values, MOST_FOLDERS],
+        judge=judge,
+    )
+    return [{"name": name, "records": count} for name, count in rows if name]
 
 
 def heard_entry(entry: str, reports: Reports) -> str:

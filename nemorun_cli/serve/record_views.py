@@ -164,11 +164,12 @@ async def _records(request: Request) -> Response:
         query = f"SELECT entry FROM records {unreadable.where} ORDER BY prefix, root LIMIT ?"  # noqa: S608 - only texts of this package
         wanted = 0 if statuses else MOST_UNREADABLE
         problems = index.cache.read(query, [*unreadable.values, wanted], judge=judge)
+        folders = views.folders(index, chosen, given.text("prefix"), judge)
         reports = reports_of(request)
         listed = ",".join(views.heard_entry(entry, reports) for entry in page.entries)
         unread = ",".join(entry for (entry,) in problems)
         head = dump({"schema": record_documents.RECORDS_FORMAT})[:-1]
-        tail = json.dumps(page.to_json())[1:]
+        tail = json.dumps({**page.to_json(), "folders": folders})[1:]
         return f'{head},"records":[{listed}],"unreadable":[{unread}],{tail}'.encode("ascii")
 
     body = await off_loop(lambda: index_of(request).fresh(ask))

@@ -66,7 +66,7 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """A page of somebody who is signed in: `visit(server, "/records", user="alice", scopes=…)`.
 
-    At the end the test fails if the page asked another origin for anything, broke its policy, or had an error.
+    At the end the test fails if the page asked another origin for anything, or had an error.
     """
     opened: list[tuple[BrowserContext, list[str]]] = []
 

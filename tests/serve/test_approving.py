@@ -54,7 +54,9 @@ def test_a_login_is_approved_on_the_page(exp: Exp, server: Served, page: Page) -
     page.get_by_label("Code").fill(found[2].lower())
     page.get_by_role("button", name="Continue").click()
     page.get_by_text("exp login by").wait_for()
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_text(found[2], exact=True).wait_for()
+    page.keyboard.press("Enter")  # no button is the default
+    page.get_by_role("button", name="Allow").click()
     assert login.wait(30) == 0, log.read_text()
     storage = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert server.token not in storage

@@ -369,3 +369,24 @@ def test_no_experiment_breaks_a_list_or_its_own_views(collected: Path, which: st
                 answer = bob.get(path, code=None)
                 assert answer.status_code < 500, f"{path}: {answer.text[:300]}"
                 json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+
+
+def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reader, made: Exp) -> None:
+    """An attempt waits from the end of its dependencies, or of the attempt before; an error is masked."""
+    place = places(alice)[0]
+    timeline = alice.json(f"{place}/timeline")
+    shown = {task["id"]: task for task in alice.json(f"{place}/show")["tasks"]}
+    tasks = {task["id"]: task for task in timeline["tasks"]}
+    assert list(tasks) == list(shown)
+    for name, task in tasks.items():
+        names = ("attempt", "status", "submitted", "started", "ended")
+        attempts = [{key: each[key] for key in names} for each in shown[name]["attempts"]]
+        assert [without(each, "waits_since") for each in task["attempts"]] == attempts
+        assert task["waits_since"] is None
+    first, second = tasks["train/lr=0.1"]["attempts"]
+    assert first["waits_since"] == shown["prepare"]["ended"]
+    assert second["waits_since"] == first["ended"]
+    assert tasks["never"]["attempts"] == []
+    assert (timeline["revision"], timeline["max_parallel"]) == (1, None)
+    assert timeline["events"] == alice.json(f"{place}/events")["total"]
+    assert SECRET not in json.dumps(timeline)

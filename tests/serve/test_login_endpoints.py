@@ -83,6 +83,7 @@ def test_a_login_is_approved_by_its_code(client: TestClient, access: Access) -> 
     code = started["user_code"].lower().replace("-", " ")
     found = client.post("/v1/device/find", json={"user_code": code}, headers=bearer(secret)).json()
     assert found["name"] == "exp login"
+    assert found["age"] + found["left"] == pytest.approx(600, abs=0.2)
     assert (
         client.post("/v1/device/approve", json={"user_code": code}, headers=bearer(secret)).status_code == 200
     )

@@ -86,7 +86,10 @@ def test_documents_equal_those_of_the_commands(alice: Reader, made: Exp) -> None
     own = ("--dash-root", str(made.home / "dash"), "--json")
     listed = alice.json(f"{RECORDS}?limit=1000&sort=prefix")
     printed = made("records", *own).json
-    assert without(listed["records"], "heard") == printed["records"]
+    assert without(listed["records"], "heard", "root") == printed["records"]
+    assert {"name": "alice", "records": 3} in listed["folders"]
+    below = alice.json(f"{RECORDS}?prefix=alice/study/&limit=1")["folders"]
+    assert below == [{"name": f"run-{number}", "records": 1} for number in range(3)]
     assert alice.json(view(prefix, "/params")) == made("params", prefix, *own).json
     for options, query in (
         ((), "last=all"),

@@ -1,13 +1,19 @@
-// Builds the page into the package, and says how large each part is. Fails if a part exceeds its bound.
+// Builds the page into the package, or into the folder that is named, and says how large each part is.
+// Fails if it exceeds its bounds.
 import { readdir, readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "vite";
 
-const BUILT = new URL("../../nemorun_cli/page/static/", import.meta.url);
+const named = process.argv[2];
+const BUILT = named
+  ? pathToFileURL(`${resolve(named)}/`)
+  : new URL("../../nemorun_cli/page/static/", import.meta.url);
 const FIRST_VIEW = 60_000; // bytes, compressed: what index.html loads
 const ALL = 500_000;
 
-await build({ logLevel: "warn" });
+await build({ logLevel: "warn", build: { outDir: fileURLToPath(BUILT) } });
 const index = await readFile(new URL("index.html", BUILT), "utf8");
 let first = 0;
 let all = 0;

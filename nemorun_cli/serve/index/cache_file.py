@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-VERSION: Final = 2  # of the tables; a file with another one is deleted
+VERSION: Final = 3  # of the tables; a file with another one is deleted
 PATIENCE: Final = 1.0  # seconds that a statement waits for another process
 RETRY: Final = 30.0  # seconds until a file that could not be used is tried again; doubled each time
 LONGEST_RETRY: Final = 3600.0  # seconds

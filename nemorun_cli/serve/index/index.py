@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -103,11 +102,6 @@ class Index:
                 self.experiments.forget()
                 self.records.forget()
                 self._generation = generation
-
-
-def root_id(root: str) -> str:
-    """The word for a folder of records in addresses, which contain no paths."""
-    return hashlib.sha256(root.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 _making: Final = threading.Lock()

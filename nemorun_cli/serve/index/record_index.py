@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -224,7 +225,7 @@ def _row(root: str, prefix: str) -> _RecordRow | None:
 
 def _readable(key: tuple[str, str], record: Record, before: str) -> _RecordRow:
     """What the cache keeps of a record that can be read."""
-    entry = record_documents.of_record(targets.under(record))
+    entry = {**record_documents.of_record(targets.under(record)), "root": root_id(key[0])}
     if (entry["sync"] or {}).get("pending"):
         before = ""  # what is to be sent changes without a change of the record
     return _RecordRow(
@@ -242,6 +243,11 @@ def _readable(key: tuple[str, str], record: Record, before: str) -> _RecordRow:
             if opening.facts.get("exp_id")
         ),
     )
+
+
+def root_id(root: str) -> str:
+    """The word for a folder of records in addresses, which contain no paths."""
+    return hashlib.sha256(root.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 def marked(tags: Iterable[str]) -> str:

@@ -75,6 +75,7 @@ read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/outline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/spec
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/status
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/timeline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/why
 read     GET            /v1/views/records
 read     GET            /v1/views/records/{prefix:path}/.record
@@ -93,6 +94,7 @@ read     POST           /v1/device/deny
 read     POST           /v1/device/find
 read     POST           /v1/link
 read     POST           /v1/live/{stream}
+read     POST           /v1/views/curves
 read     POST           /v1/views/records/{prefix:path}/.record/contents/{checksum}/link
 write    DELETE         /api/projects/{id}
 write    DELETE         /v1/experiments/{owner}/{home}/{experiment_id}

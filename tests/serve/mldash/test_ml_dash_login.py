@@ -56,10 +56,18 @@ def made(tmp_path: Path) -> MlDashClient:
 def decide(collector: Collector, page: Page, code: str, button: str) -> None:  # noqa: F811 - the fixture
     """Enter a code on the server's page, and press a button."""
     page.goto(f"{collector.server.url}/device")
-    page.locator("[name=code]").fill(code)
-    page.locator("#find button").click()
-    page.locator(button).click()
-    page.locator("#message").wait_for()
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name=button).click()
+    page.get_by_text("You can close this page").wait_for()
+
+
+def sign_in(collector: Collector, page: Page) -> None:  # noqa: F811 - the fixture
+    """Paste the token of the collector."""
+    page.goto(f"{collector.server.url}/")
+    page.get_by_label("Token").fill(collector.token)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Menu of").wait_for()
 
 
 def test_a_login_is_approved_in_a_browser_and_its_token_uploads(
@@ -72,12 +80,9 @@ def test_a_login_is_approved_in_a_browser_and_its_token_uploads(
     url = collector.server.url
     approved = Login(made, url)
     denied = Login(client("0.6", tmp_path / "home-of-another"), url)
-    page.goto(f"{url}/")
-    page.locator("[name=token]").fill(collector.token)
-    page.locator("#sign-in button").click()
-    page.locator("#content").wait_for()
-    decide(collector, page, approved.code, "#approve")
-    decide(collector, page, denied.code, "#deny")
+    sign_in(collector, page)
+    decide(collector, page, approved.code, "Allow")
+    decide(collector, page, denied.code, "Deny")
     approved.end(code=0)
     assert "denied" in denied.end(code=1).lower()
     (tmp_path / "go").touch()
@@ -104,10 +109,7 @@ if IS_LONG:  # the client waits five seconds between its questions, and ten more
         """As long as somebody else asks for the same login, it is asked to slow down; then it is approved."""
         with cutting_proxy(collector.server.port) as proxy:
             login = Login(made, proxy.url)
-            page.goto(f"{collector.server.url}/")
-            page.locator("[name=token]").fill(collector.token)
-            page.locator("#sign-in button").click()
-            page.locator("#content").wait_for()
+            sign_in(collector, page)
             config = json.loads((made.home / ".dash" / "config.json").read_text())
             digest = hashlib.sha256(config["device_secret"].encode()).hexdigest()
             fields = {"client_id": "ml-dash-client", "device_secret_hash": digest}
@@ -118,5 +120,5 @@ if IS_LONG:  # the client waits five seconds between its questions, and ten more
 
             before = polls()
             eventually(lambda: polls() > before + 1)
-            decide(collector, page, login.code, "#approve")
+            decide(collector, page, login.code, "Allow")
             login.end(code=0)

@@ -1,32 +1,28 @@
-import { useEffect, useState } from "preact/hooks";
-import { ask, beginSession } from "../api/client";
-import { ErrorNote } from "../ui/ErrorNote";
-import { once } from "./fragment";
+import { sessionOver } from "../api/client";
+import { CommandHint } from "../ui/CommandHint";
+import { SignInForm } from "./SignInForm";
+import { isSigningIn, signInNote } from "./signIn";
+import "./SignIn.css";
 
+/** What somebody sees who has not signed in. */
 export function SignIn() {
-  const [problem, setProblem] = useState<unknown>(null);
-  const open = (body: object, token: string | null) =>
-    ask<{ token: string }>("/v1/session", { method: "POST", body, token }).then(
-      (made) => {
-        beginSession(made.token);
-      },
-      (error) => setProblem(error),
-    );
-  useEffect(() => {
-    if (once) open({ once }, null);
-  }, []);
+  if (isSigningIn.value) return null;
+  const note =
+    signInNote.value ??
+    (sessionOver.value === null
+      ? null
+      : "Sign in: your session is over, or the token is missing, wrong or expired.");
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        open({}, String(new FormData(event.currentTarget).get("token")).trim());
-      }}
-    >
-      <label>
-        Token <input type="password" name="token" autocomplete="off" required />
-      </label>
-      <button type="submit">Sign in</button>
-      {problem ? <ErrorNote error={problem} /> : null}
-    </form>
+    <section class="alone">
+      <h1>Sign in</h1>
+      {note ? <p role="status">{note}</p> : null}
+      <p class="alone-second">
+        Open the address that <code>exp serve</code> printed, which signs in once, or paste a token of this
+        server.
+      </p>
+      <SignInForm />
+      <p class="alone-third">A new token, on the server’s machine</p>
+      <CommandHint command="exp serve token add NAME" />
+    </section>
   );
 }

@@ -1,12 +1,13 @@
-import { ExperimentActions } from "../actions/ExperimentActions";
+import { useMemo } from "preact/hooks";
 import { type ExperimentAddress, experimentDocument, experimentName } from "../api/addresses";
 import type { StatusDocument } from "../api/documents/status";
+import type { TimelineDocument } from "../api/documents/timeline";
 import { useDocument } from "../api/useDocument";
 import { route, withQuery } from "../app/route";
 import { ErrorNote } from "../ui/ErrorNote";
 import { Part } from "../ui/Part";
-import { StatusWord } from "../ui/StatusMark";
-import { TABS } from "./tabs";
+import { ExperimentHead } from "./ExperimentHead";
+import { shownTabs, type Tab } from "./tabs";
 import "./ExperimentPage.css";
 
 /** One experiment: its state, and the tabs. */
@@ -17,30 +18,45 @@ export function ExperimentPage() {
 }
 
 function Shown({ experiment }: { experiment: ExperimentAddress }) {
-  const { document, error, reload } = useDocument<StatusDocument>(experimentDocument(experiment, "status"), [
-    `experiment:${experimentName(experiment)}`,
-  ]);
-  if (!document) return error ? <ErrorNote error={error} retry={reload} /> : null;
-  const picked = TABS.find((tab) => tab.name === route.value.query.get("tab")) ?? TABS[0];
+  const topics = [`experiment:${experimentName(experiment)}`];
+  const { document, error, reload } = useDocument<StatusDocument>(
+    experimentDocument(experiment, "status"),
+    topics,
+  );
+  const timeline = useDocument<TimelineDocument>(experimentDocument(experiment, "timeline"), topics).document;
+  const tabs = useMemo(() => (document ? shownTabs(document, timeline) : []), [document, timeline]);
+  if (!document) {
+    return error ? (
+      <div class="experiment-problem">
+        <h1>{experiment.id}</h1>
+        <ErrorNote error={error} retry={reload} />
+      </div>
+    ) : null;
+  }
+  const name = route.value.query.get("tab");
+  const picked = tabs.find((tab) => tab.name === name) ?? tabs[0];
   return (
-    <>
-      <header class="experiment-head">
-        <h1>{document.id}</h1>
-        <StatusWord status={document.status} />
-        <ExperimentActions experiment={experiment} status={document} />
-      </header>
-      <nav class="tabs">
-        {TABS.map((tab) => (
-          <a
-            key={tab.name}
-            href={withQuery({ tab: tab.name })}
-            aria-current={tab === picked ? "page" : undefined}
-          >
-            {tab.label}
-          </a>
+    <div class="experiment-page" data-tab={picked?.name}>
+      <ExperimentHead experiment={experiment} status={document} timeline={timeline} />
+      <nav class="tabs" aria-label="Views of this experiment">
+        {tabs.map((tab) => (
+          <TabLink key={tab.name} tab={tab} isPicked={tab === picked} />
         ))}
       </nav>
-      {picked ? <Part load={picked.load} experiment={experiment} status={document} /> : null}
-    </>
+      {error ? <ErrorNote error={error} retry={reload} /> : null}
+      {picked ? (
+        <Part load={picked.load} experiment={experiment} status={document} timeline={timeline} />
+      ) : null}
+    </div>
+  );
+}
+
+function TabLink({ tab, isPicked }: { tab: Tab & { count: string }; isPicked: boolean }) {
+  const href = withQuery({ tab: tab.name === "tasks" ? null : tab.name });
+  return (
+    <a href={href} aria-current={isPicked ? "page" : undefined}>
+      <span class="tab-label">{tab.label}</span>
+      {tab.count ? <span class="tab-count">{tab.count}</span> : null}
+    </a>
   );
 }

@@ -1,5 +1,70 @@
+import { experimentDocument, experimentName } from "../api/addresses";
+import type { FilesDocument } from "../api/documents/files";
+import { useDocument } from "../api/useDocument";
+import { withQuery } from "../app/route";
 import type { TabProps } from "../experiment/tabs";
+import { ErrorNote } from "../ui/ErrorNote";
+import { type Json, plainValue } from "../ui/exactJson";
+import { Panel } from "../ui/Panel";
+import { visibleText } from "../ui/visibleText";
+import { FilesPanel } from "./FilesPanel";
+import "./FilesTab.css";
 
-export function FilesTab({ experiment }: TabProps) {
-  return <p>{experiment.id}</p>;
+/** The files that an experiment's tasks saved, and the outputs of its tasks. */
+export function FilesTab({ experiment, status }: TabProps) {
+  const { document, error, reload } = useDocument<FilesDocument>(experimentDocument(experiment, "files"), [
+    `experiment:${experimentName(experiment)}`,
+    "records",
+  ]);
+  return (
+    <div class="files-tab">
+      {document ? (
+        <FilesPanel files={document.files} />
+      ) : error ? (
+        <ErrorNote error={error} retry={reload} />
+      ) : null}
+      <Outputs tasks={status.tasks} />
+    </div>
+  );
+}
+
+function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {
+  const rows = tasks.flatMap((task) =>
+    Object.entries(task.outputs as Record<string, Json>).map(([name, value]) => ({
+      task: task.id,
+      name,
+      value,
+    })),
+  );
+  if (!rows.length) return null;
+  return (
+    <Panel title="Outputs" about="of the latest attempts, from $EXP_OUTPUT">
+      <div class="table-scroll">
+        <table class="data-table">
+          <thead>
+            <tr>
+              <th scope="col">Task</th>
+              <th scope="col">Output</th>
+              <th scope="col">Value</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(({ task, name, value }) => (
+              <tr key={`${task}\n${name}`}>
+                <td class="mono">
+                  <a class="link" href={withQuery({ tab: "tasks", task })}>
+                    {visibleText(task)}
+                  </a>
+                </td>
+                <td class="mono">{visibleText(name)}</td>
+                <td class="mono" dir="auto">
+                  {visibleText(plainValue(value))}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Panel>
+  );
 }

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import "./Dialog.css";
 import { ErrorNote } from "./ErrorNote";
 
 export interface ConfirmProps {

@@ -1,5 +1,6 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { checkVersion } from "../app/version";
 import { ErrorNote } from "./ErrorNote";
 
 interface State {
@@ -23,7 +24,11 @@ export function Part<Props extends object>({
         loaded.set(load, component as ComponentType<never>);
         if (isCurrent) setState({ load, component: component as ComponentType<never> });
       },
-      (problem) => {
+      async () => {
+        const isOutdated = await checkVersion();
+        const problem = isOutdated
+          ? "The server has a new version of this page."
+          : "The server does not answer.";
         if (isCurrent) setState({ load, problem });
       },
     );
@@ -32,7 +37,13 @@ export function Part<Props extends object>({
     };
   }, [load]);
   if (state.load === load && state.problem) {
-    return <ErrorNote error={state.problem} retry={() => location.reload()} />;
+    return (
+      <ErrorNote
+        what="This part of the page cannot be loaded."
+        error={state.problem}
+        retry={() => location.reload()}
+      />
+    );
   }
   const Component = loaded.get(load) as ComponentType<Props> | undefined;
   return Component ? <Component {...(props as unknown as Props)} /> : null;

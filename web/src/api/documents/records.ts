@@ -121,6 +121,21 @@ offset?: ListOffset
 previous?: ListPrevious
 next?: ListNext
 /**
+ * From a server: the parts that follow `prefix` in the list, in order; at most 200.
+ * 
+ * Items: One part.
+ */
+folders?: {
+/**
+ * The part.
+ */
+name: string
+/**
+ * How many records there and below.
+ */
+records: number
+}[]
+/**
  * From a server: records that cannot be read.
  * 
  * Items: One of them.
@@ -141,6 +156,10 @@ problem: string
 records: {
 prefix: PrefixOfRecord
 dash_root: DashRoot
+/**
+ * From a server: the word for its folder of records, as the parameter `root` takes it.
+ */
+root?: string
 experiment: ExperimentOfRecord
 task: TaskOfRecord
 /**

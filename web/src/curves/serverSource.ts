@@ -1,0 +1,66 @@
+// Curves from the server: one request for many records and metrics.
+import { type ExperimentAddress, experimentName, type RecordAddress } from "../api/addresses";
+import { ask } from "../api/client";
+import type { CurvesDocument } from "../api/documents/curves";
+import { watch } from "../live/live";
+import { type CurvesRequest, type CurvesSource, catalogueOf, curvesOf, type Run } from "./model";
+
+const PATH = "/v1/views/curves";
+const MOST_WATCHED = 12; // topics of a stream are few: with more runs, all are asked for at intervals
+const INTERVAL = 5_000;
+
+export interface Chosen {
+  readonly experiments?: readonly ExperimentAddress[];
+  readonly records?: readonly RecordAddress[];
+}
+
+export function serverSource({ experiments = [], records = [] }: Chosen): CurvesSource {
+  const whose = {
+    experiments: experiments.map(experimentName),
+    records: records.map(({ prefix, root }) => (root ? { prefix, root } : { prefix })),
+  };
+  const post = (body: object, signal: AbortSignal) =>
+    ask<CurvesDocument>(PATH, { method: "POST", body: { ...whose, ...body }, signal });
+  return {
+    describe: async (signal) => catalogueOf(await post({ points: 0 }, signal)),
+    async load(request: CurvesRequest, runs, signal) {
+      const document = await post(
+        {
+          keys: request.keys,
+          x: request.axis,
+          from: request.from,
+          to: request.to,
+          points: request.points,
+          attempts: request.attempt,
+          only: request.only ?? [],
+          describe: false,
+        },
+        signal,
+      );
+      return curvesOf(document, runs, request.attempt);
+    },
+    watch: (runs, onChange) => watchRuns(runs, onChange),
+    watchAll(onChange) {
+      const ends = experiments.map((each) => watch(`experiment:${experimentName(each)}`, { onChange }));
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+  };
+}
+
+/** Follows the runs that have not ended: by a topic each, or all at intervals. */
+function watchRuns(runs: readonly Run[], onChange: (prefixes: readonly string[]) => void): () => void {
+  const prefixes = [...new Set(runs.filter((run) => run.status === "RUNNING").map((run) => run.prefix))];
+  if (!prefixes.length) return () => {};
+  if (prefixes.length > MOST_WATCHED) {
+    const timer = setInterval(() => {
+      if (!document.hidden) onChange(prefixes);
+    }, INTERVAL);
+    return () => clearInterval(timer);
+  }
+  const ends = prefixes.map((prefix) => watch(`record:${prefix}`, { onChange: () => onChange([prefix]) }));
+  return () => {
+    for (const end of ends) end();
+  };
+}

@@ -1,0 +1,13 @@
+/** The tags of a row, with dots between them. */
+export function Tags({ tags }: { tags: readonly string[] }) {
+  return (
+    <span class="row-tags" title={tags.length ? tags.join(", ") : undefined}>
+      {tags.map((tag, place) => (
+        <span key={tag}>
+          {place ? <span class="row-tags-dot"> · </span> : null}
+          <bdi>{tag}</bdi>
+        </span>
+      ))}
+    </span>
+  );
+}

@@ -1,0 +1,204 @@
+import { useMemo, useState } from "preact/hooks";
+import { type RecordAddress, recordDocument } from "../api/addresses";
+import type { MetricsDocument } from "../api/documents/metrics";
+import { useDocument } from "../api/useDocument";
+import { ErrorNote } from "../ui/ErrorNote";
+import { type Json, plainValue } from "../ui/exactJson";
+import { count } from "../ui/format";
+import { Panel } from "../ui/Panel";
+import { visibleText } from "../ui/visibleText";
+import { HeatMap } from "./HeatMap";
+import { type Drawn, drawnAs, type LoggedValue } from "./loggedKinds";
+import "./LoggedValues.css";
+
+const MOST = 500;
+const LISTED = 100;
+const MOST_ROWS = 200;
+
+export interface LoggedProps {
+  readonly record: RecordAddress;
+  readonly series: string | null;
+  readonly field: string;
+}
+
+/** The values of a field that are no numbers: lists and histograms as heat over steps, tables, texts. */
+export function LoggedValues({ record, series, field }: LoggedProps) {
+  const key = series === null ? field : `${series}/${field}`;
+  const { document, error, reload } = useDocument<MetricsDocument>(
+    recordDocument(record, "metrics", { key, last: String(MOST) }),
+    [`record:${record.prefix}`],
+  );
+  const own = document?.series.find((each) => each.name === series);
+  const [drawn, total] = useMemo((): [Drawn | null, number] => {
+    if (!own) return [null, 0];
+    const rows = own.rows as readonly Readonly<Record<string, Json>>[];
+    const values = rows.flatMap((row, index): LoggedValue[] => {
+      const value = row[field];
+      const at = [row.step, row.epoch].find((each) => typeof each === "number");
+      return value === undefined || value === null || typeof value === "number"
+        ? []
+        : [{ at: (at as number | undefined) ?? own.count - rows.length + index, value }];
+    });
+    return [drawnAs(values), own.count];
+  }, [own, field]);
+  if (error) return <ErrorNote error={error} retry={reload} />;
+  if (!drawn) return null;
+  return (
+    <Panel
+      title={visibleText(key)}
+      about={`${what(drawn)}${total > MOST ? `; the last ${count(MOST)} of ${count(total)} rows` : ""}`}
+    >
+      <Body drawn={drawn} label={key} />
+    </Panel>
+  );
+}
+
+function what(drawn: Drawn): string {
+  switch (drawn.kind) {
+    case "heat":
+      return `${drawn.edges ? "histograms" : "lists"} of ${count(drawn.bins)}, over ${count(drawn.rows.length)} steps`;
+    case "matrix":
+      return `arrays, ${count(drawn.matrices.length)} steps`;
+    case "table":
+      return `tables, ${count(drawn.tables.length)} steps`;
+    default:
+      return `${count(drawn.values.length)} values`;
+  }
+}
+
+function Body({ drawn, label }: { drawn: Drawn; label: string }) {
+  switch (drawn.kind) {
+    case "heat":
+      return (
+        <HeatMap
+          label={`${label} over steps`}
+          columns={drawn.rows.map((row) => row.values)}
+          left={String(drawn.rows[0]?.at)}
+          right={`step ${drawn.rows.at(-1)?.at}`}
+          bottom={String(drawn.edges?.[0] ?? 0)}
+          top={String(drawn.edges?.at(-1) ?? drawn.bins)}
+        />
+      );
+    case "matrix":
+      return <Stepped items={drawn.matrices} show={(each) => <Matrix label={label} rows={each.rows} />} />;
+    case "table":
+      return <Stepped items={drawn.tables} show={(each) => <Table head={each.head} rows={each.rows} />} />;
+    default:
+      return <Listed values={drawn.values} />;
+  }
+}
+
+interface SteppedProps<Item> {
+  readonly items: readonly Item[];
+  show(item: Item): preact.JSX.Element;
+}
+
+/** One of the values, chosen by a slider over the steps; the latest at first. */
+function Stepped<Item extends { readonly at: number }>({ items, show }: SteppedProps<Item>) {
+  const [picked, setPicked] = useState<number | null>(null);
+  const index = picked === null ? items.length - 1 : Math.min(picked, items.length - 1);
+  const item = items[index];
+  if (!item) return null;
+  return (
+    <div class="logged-stepped">
+      {items.length > 1 ? (
+        <label class="logged-slider">
+          step <b>{item.at}</b>
+          <input
+            type="range"
+            min={0}
+            max={items.length - 1}
+            value={index}
+            aria-valuetext={`step ${item.at}`}
+            onInput={({ currentTarget: { value } }) =>
+              setPicked(Number(value) === items.length - 1 ? null : Number(value))
+            }
+          />
+        </label>
+      ) : null}
+      {show(item)}
+    </div>
+  );
+}
+
+function Matrix({ label, rows }: { label: string; rows: readonly (readonly number[])[] }) {
+  const width = rows[0]?.length ?? 0;
+  const columns = Array.from({ length: width }, (_, column) =>
+    rows.map((row) => row[column] as number).reverse(),
+  );
+  return (
+    <HeatMap
+      label={label}
+      columns={columns}
+      left="0"
+      right={String(width - 1)}
+      bottom={String(rows.length - 1)}
+      top="0"
+      isSquare
+    />
+  );
+}
+
+function Table({ head, rows }: { head: readonly string[]; rows: readonly (readonly Json[])[] }) {
+  return (
+    <div class="table-scroll">
+      <table class="data-table">
+        <thead>
+          <tr>
+            {head.map((name) => (
+              <th key={name} scope="col">
+                {visibleText(name)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.slice(0, MOST_ROWS).map((row, index) => (
+            <tr key={String(index)}>
+              {row.map((value, column) => (
+                <td
+                  key={head[column]}
+                  class={typeof value === "number" ? "number logged-left" : ""}
+                  dir="auto"
+                >
+                  {visibleText(plainValue(value))}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {rows.length > MOST_ROWS ? (
+        <p class="panel-note">
+          The first {MOST_ROWS} of {count(rows.length)} rows.
+        </p>
+      ) : null}
+    </div>
+  );
+}
+
+function Listed({ values }: { values: readonly LoggedValue[] }) {
+  const shown = values.slice(-LISTED);
+  return (
+    <div class="table-scroll">
+      <table class="data-table">
+        <thead>
+          <tr>
+            <th scope="col">Step</th>
+            <th scope="col">Value</th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map(({ at, value }, index) => (
+            <tr key={String(values.length - shown.length + index)}>
+              <td class="mono">{at}</td>
+              <td class="mono" dir="auto">
+                {visibleText(plainValue(value))}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
