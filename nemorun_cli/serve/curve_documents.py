@@ -16,7 +16,7 @@ from nemorun_cli.experiment.records.targets import MEASURED
 from nemorun_cli.model import clock
 from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.curves import curve
-from nemorun_cli.serve.index.index import root_id
+from nemorun_cli.serve.index.record_index import root_id
 from nemorun_cli.serve.index.series_index import drawn_by_rows
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.tracking.store.json_values import dump

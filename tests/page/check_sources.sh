@@ -53,6 +53,10 @@ diff -r "$scratch/documents" "$documents" || fail "$documents is not what the sc
 (cd web && node scripts/build.mjs "$scratch/static") || fail "it cannot be built"
 diff -rq "$scratch/static" "$built" ||
     fail "$built is not what web/ gives: cd web && npm run build, and commit it"
+for package in $(node -p 'Object.keys(require("./web/package.json").dependencies).join(" ")'); do
+    grep -q "^## $package - " "$scratch/static/licences.md" ||
+        fail "$package is not in licences.md: nothing uses it, so web/package.json should not name it"
+done
 if git check-ignore -q "$built/index.html"; then
     fail "git ignores $built: it belongs to what is committed"
 fi

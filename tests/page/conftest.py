@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -16,9 +16,9 @@ from support import browsers
 from support.served import EXP, Served, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 HERE: Final = Path(__file__).parent
 SPECS: Final = HERE / "specs"
@@ -66,12 +66,13 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """A page of somebody who is signed in: `visit(server, "/records", user="alice", scopes=…)`.
 
-    At the end the test fails if the page asked another origin for anything, or had an error.
+    At the end the test fails if the page asked another origin for anything, or had an error. `permits` are
+    parts of errors that the test causes; other options are those of Playwright's `new_context`.
     """
     opened: list[tuple[BrowserContext, list[str]]] = []
 
-    def open_page(server: Served, path: str = "/", *, user: str = "", **options: object) -> Page:
-        scopes = options.pop("scopes", None)
+    def open_page(server: Served, path: str = "/", *, user: str = "", **options: Any) -> Page:
+        scopes, permits = options.pop("scopes", None), options.pop("permits", ())
         token = server.add_token(*(user,) if user else (), **({"scopes": scopes} if scopes else {}))
         stored = {"origin": server.url, "localStorage": [{"name": SESSION, "value": token}]}
         context = browser.new_context(storage_state={"cookies": [], "origins": [stored]}, **options)
@@ -79,7 +80,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         faults: list[str] = []
         opened.append((context, faults))
         context.on("request", lambda request: _note_foreign(request.url, server.url, faults))
-        context.on("console", lambda message: message.type == "error" and faults.append(message.text))
+        context.on("console", lambda message: _note_error(message, permits, faults))
         context.on("weberror", lambda error: faults.append(str(error.error)))
         page = context.new_page()
         page.goto(server.url + path)
@@ -91,6 +92,11 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         for context, _ in opened:
             context.close()
     assert not [fault for _, faults in opened for fault in faults]
+
+
+def _note_error(message: ConsoleMessage, permits: Collection[str], faults: list[str]) -> None:
+    if message.type == "error" and not any(part in message.text for part in permits):
+        faults.append(message.text)
 
 
 def _note_foreign(address: str, own: str, faults: list[str]) -> None:

@@ -22,7 +22,10 @@ export function App() {
   useEffect(() => followHeight(frame.current), []);
   useFocusOfView(main.current);
   useUsualTitle();
-  useKeys([{ keys: "Escape", label: "close, leave a field", group: "Anywhere", run: leaveField }]);
+  useKeys([
+    { keys: "c", label: "copy as a command", group: "Anywhere", run: copyCommand },
+    { keys: "Escape", label: "close, leave a field", group: "Anywhere", run: leaveField },
+  ]);
   const isKnown = session.value !== null || (sessionOver.value !== null && whoami.value !== null);
   return (
     <>
@@ -66,6 +69,13 @@ function useFocusOfView(main: HTMLElement | null): void {
     main?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }, [path]);
+}
+
+/** Copies the first command of the view, which is that of the whole view. */
+function copyCommand(): boolean {
+  const button = document.querySelector<HTMLElement>("main .command-hint .icon-button");
+  button?.click();
+  return button !== null;
 }
 
 function leaveField(): boolean {

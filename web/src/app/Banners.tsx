@@ -40,10 +40,12 @@ function Stale() {
   return (
     <div class="banner warns">
       <Icon name="clock" />
-      <p role="status">
-        <b>Not live.</b> The server does not answer; what you see is of {clockTime(heard)}
-      </p>
-      <Waiting heard={heard} retry={retry} />
+      <div class="banner-text">
+        <span role="status">
+          <b>Not live.</b> The server does not answer; what you see is of {clockTime(heard)}
+        </span>
+        <Waiting heard={heard} retry={retry} />
+      </div>
       <button type="button" class="button small" onClick={tryNow}>
         Try now
       </button>

@@ -25,7 +25,7 @@ export function UserMenu() {
         <bdi class="user-name">{user?.user ?? "…"}</bdi>
         <Icon name="menu" />
       </button>
-      <div ref={menu} id="user-menu" class="menu" popover="auto">
+      <div ref={menu} id="user-menu" class="user-menu" popover="auto">
         <nav class="menu-narrow" aria-label="Places">
           {PLACES.map((place) => (
             <a
@@ -51,10 +51,10 @@ export function UserMenu() {
                 </div>
               ))}
             </dl>
-            {user.controls ? null : <p class="menu-note">{whyNoControl(user.scopes)}</p>}
+            {user.controls ? null : <p class="user-menu-note">{whyNoControl(user.scopes)}</p>}
           </section>
         ) : null}
-        <fieldset class="segments">
+        <fieldset class="theme-choice">
           <legend>Theme</legend>
           {THEMES.map((name) => (
             <label key={name}>

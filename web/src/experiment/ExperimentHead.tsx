@@ -49,8 +49,10 @@ function Identity({ status }: { status: StatusDocument }) {
   const isPlain = id.startsWith(name);
   return (
     <h1 class="experiment-id">
-      <span>{isPlain ? name : id}</span>
-      {isPlain ? <span class="experiment-unixtime">{id.slice(name.length)}</span> : null}
+      <span>
+        {isPlain ? name : id}
+        {isPlain ? <span class="experiment-unixtime">{id.slice(name.length)}</span> : null}
+      </span>
       <CopyButton text={id} label="Copy the id" />
       {title ? (
         <span class="experiment-subtitle" dir="auto">

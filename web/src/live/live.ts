@@ -346,7 +346,7 @@ class Connection {
   }
 
   #send(unsubscribe: readonly string[], added: readonly [string, Topic][]): Promise<unknown> {
-    const known = added.filter(([, topic]) => topic.position !== undefined);
+    const known = added.filter(([, { position }]) => position !== undefined && position !== null);
     const positions = Object.fromEntries(known.map(([text, topic]) => [text, topic.position]));
     const body = { unsubscribe, subscribe: added.map(([text]) => text), positions };
     return send(`/v1/live/${this.#stream}`, { method: "POST", body, signal: this.#stop.signal });

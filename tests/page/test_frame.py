@@ -1,0 +1,209 @@
+"""The frame of the page: what stands around all views."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from page.axe import findings
+from playwright.sync_api import expect
+from support.patience import eventually
+from support.served import served
+
+from nemorun_cli.page import STATIC
+from nemorun_cli.serve.caller import Scope
+from nemorun_cli.serve.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+    from support.served import Served
+
+FIRST_LOAD: Final = 60_000  # bytes, compressed
+OVERFLOW: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+LOADED: Final = "performance.getEntriesByType('resource').map(each => new URL(each.name).pathname)"
+
+
+def test_the_first_view_is_small(server: Served, visit: Callable[..., Page]) -> None:
+    """What the list of experiments loads has at most 60 kB, compressed, and comes from the server alone."""
+    page = visit(server)
+    page.get_by_role("heading", name="Experiments").wait_for()
+    names = {path.removeprefix("/static/") for path in page.evaluate(LOADED) if path.startswith("/static/")}
+    parts = [STATIC / name for name in ("index.html", *names)]
+    assert len(parts) > 2
+    assert sum(len(gzip.compress(part.read_bytes())) for part in parts) <= FIRST_LOAD
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(360, 740), (720, 450), (3840, 2160)], ids=["360 px", "1440 px at 200 %", "4K"]
+)
+def test_the_frame_fits_each_window(
+    server: Served, visit: Callable[..., Page], width: int, height: int
+) -> None:
+    """Nothing is wider than the window, and each place can be reached."""
+    page = visit(server, viewport={"width": width, "height": height})
+    page.get_by_role("button", name="Menu of alice").wait_for()
+    assert page.evaluate(OVERFLOW) == 0
+    if not page.get_by_role("link", name="Records", exact=True).is_visible():
+        page.get_by_role("button", name="Menu of alice").click()
+    page.get_by_role("link", name="Records", exact=True).click()
+    page.wait_for_url(f"{server.url}/records")
+    page.get_by_role("heading", name="Records").wait_for()
+    assert page.evaluate(OVERFLOW) == 0
+
+
+def test_the_keys_go_everywhere_but_in_fields(server: Served, visit: Callable[..., Page]) -> None:
+    """Keys go to views, title and focus follow, fields keep them, and they can be turned off."""
+    page = visit(server, permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("heading", name="Experiments").wait_for()
+    page.keyboard.press("c")
+    page.get_by_text("copied", exact=True).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == "exp list"
+    for key in "gr":
+        page.keyboard.press(key)
+    page.get_by_role("heading", name="Records").wait_for()
+    expect(page).to_have_title("Records · exp")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("/")
+    field = page.get_by_role("combobox", name="Search")
+    expect(field).to_be_focused()
+    page.keyboard.type("ge?")
+    expect(field).to_have_value("ge?")
+    page.keyboard.press("Escape")
+    expect(field).not_to_be_focused()
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").get_by_label("Keys of a single character").uncheck()
+    page.keyboard.press("Escape")
+    for key in "ge?/":
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name="Records")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(field).not_to_be_focused()
+
+
+def test_the_search_field_finds_and_opens(server: Served, visit: Callable[..., Page]) -> None:
+    """It finds experiments, tasks of the open one, records and tags; arrows pick, Enter opens."""
+    page = visit(server)
+    field = page.get_by_role("combobox", name="Search")
+    field.fill("quick")
+    page.get_by_role("option", name=re.compile(r"Tags\s*quick")).wait_for()
+    field.fill("small_")
+    hits = page.get_by_role("listbox", name="What was found").get_by_role("option")
+    expect(hits.first).to_contain_text("Experiments")
+    expect(hits.first).to_contain_text("small_")
+    expect(hits.filter(has_text="train/seed=1").first).to_be_visible()
+    field.press("Enter")
+    page.get_by_role("heading", name=re.compile("small")).wait_for()
+    field.fill("brok")
+    page.get_by_role("option", name=re.compile("broken")).wait_for()
+    field.press("ArrowDown")
+    field.press("ArrowUp")
+    field.press("Enter")
+    page.wait_for_url("**task=broken")
+
+
+def test_the_theme_is_the_system_s_until_it_is_chosen(server: Served, visit: Callable[..., Page]) -> None:
+    """The page is dark where the system is; a choice stays after a reload, and print is always light."""
+    page = visit(server, color_scheme="dark")
+    page.locator(":root[data-theme=dark]").wait_for()
+    page.get_by_role("button", name="Light or dark").click()
+    page.locator(":root[data-theme=light]").wait_for()
+    page.reload()
+    page.locator(":root[data-theme=light]").wait_for()
+    page.get_by_role("button", name="Menu of alice").click()
+    page.get_by_role("radio", name="dark").check()
+    page.locator(":root[data-theme=dark]").wait_for()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.locator(":root[data-theme=light]").wait_for()
+
+
+def test_a_part_that_is_gone_is_explained(server: Served, visit: Callable[..., Page]) -> None:
+    """If the server has another version of the page, a part that is gone offers a reload."""
+    page = visit(server, permits=["Failed to load resource"])
+    page.get_by_role("heading", name="Experiments").wait_for()
+    page.route("**/static/RecordsView-*", lambda route: route.fulfill(status=401, body="{}"))
+    page.route(f"{server.url}/", lambda route: route.fulfill(body='<script src="/static/index-new.js">'))
+    page.get_by_role("link", name="Records", exact=True).click()
+    page.get_by_text("The server has a new version of this page.").first.wait_for()
+    page.get_by_role("button", name="Reload").wait_for()
+
+
+def test_a_session_that_is_over_leaves_what_is_seen(server: Served, visit: Callable[..., Page]) -> None:
+    """The page says since when, keeps its view, and continues after the user has signed in again."""
+    page = visit(server, user="carol", permits=["401"])
+    page.get_by_role("heading", name="Experiments").wait_for()
+    page.locator(":root[data-live=yes]").wait_for()
+    tokens = Tokens(server.own)
+    tokens.revoke([token.id for token in tokens.all() if token.user == "carol"])
+    page.get_by_text(re.compile(r"Your session is over since \d\d:\d\d")).wait_for()
+    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_label("Token").fill(server.add_token("carol"))
+    page.get_by_role("button", name="Sign in").click()
+    page.locator(":root[data-live=yes]").wait_for()
+    expect(page.get_by_text("Your session is over")).to_have_count(0)
+
+
+def test_the_menu_says_what_a_token_does_not_allow(server: Served, visit: Callable[..., Page]) -> None:
+    """A user without the scope `control` learns why there is no Cancel."""
+    page = visit(server, user="bob", scopes={Scope.READ})
+    page.get_by_role("button", name="Menu of bob").click()
+    page.get_by_text("Cancel needs the scope control, which your token does not have.").wait_for()
+
+
+def test_a_user_without_scopes_learns_which_is_missing(server: Served, visit: Callable[..., Page]) -> None:
+    """Whoever may not read sees no experiment, but which scope the token lacks."""
+    page = visit(server, user="eve", scopes={Scope.WRITE}, permits=["403"])
+    page.get_by_text("the token lacks the scope read").wait_for()
+    expect(page.get_by_role("main")).not_to_contain_text("small_")
+
+
+def test_the_frame_is_open_to_everybody(server: Served, browser: Browser, visit: Callable[..., Page]) -> None:
+    """The frame with its menus, the sign-in and the approval of a login have no serious finding of axe."""
+    page = visit(server)
+    page.get_by_role("heading", name="Experiments").wait_for()
+    page.get_by_role("button", name="Menu of alice").click()
+    found = findings(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    found += findings(page)
+    start = {"client_id": "exp", "device_secret_hash": os.urandom(32).hex(), "name": "exp login by alice"}
+    started = server.ask("POST", "/api/device/start", body=json.dumps(start)).json
+    page.goto(started["verification_uri_complete"])
+    page.get_by_role("button", name="Allow").wait_for()
+    found += findings(page)
+    with browser.new_context() as context:
+        signed_out = context.new_page()
+        signed_out.goto(server.url)
+        signed_out.get_by_label("Token").wait_for()
+        found += findings(signed_out)
+    assert found == []
+
+
+def test_one_command_opens_the_page(tmp_path: Path, browser: Browser) -> None:
+    """`exp serve --open` opens a browser that is signed in, without set-up; no argument has the token."""
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\nprintf %s "$1" >"{tmp_path}/opened"\n')
+    script.chmod(0o755)
+    with served(tmp_path, "--open", home=tmp_path / "home", environment={"BROWSER": str(script)}) as server:
+        opened = _content_of(tmp_path / "opened")
+        assert opened.startswith("file://")
+        assert "expo_" not in opened
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(opened)
+            page.get_by_role("button", name="Menu of").wait_for()
+            assert page.url == f"{server.url}/"
+            page.get_by_text("No experiments yet").wait_for()
+            page.get_by_text("exp init hello").wait_for()
+
+
+def _content_of(path: Path) -> str:
+    return str(eventually(lambda: path.is_file() and path.read_text()))

@@ -1,0 +1,124 @@
+"""The page follows the server: it is live, says when it is not, and catches up without gaps or doubles."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from playwright.sync_api import expect
+from support.served import EXP, Served, served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+AWAY: Final = ("Failed to load resource",)  # what the browser itself says of a server that is not there
+SHOW: Final = """state => {
+    Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+SPEC: Final = """
+version: 1
+name: steady
+tasks:
+  train:
+    inline: |
+      python3 - <<'PYTHON'
+      import itertools, pathlib, time
+      from nemorun_cli import Experiment
+      with Experiment().run as experiment:
+          for step in itertools.count():
+              experiment.metrics("train").log(step=step, loss=1 / (step + 1))
+              print(f"line {step}", flush=True)
+              if pathlib.Path("GO").exists():
+                  break
+              time.sleep(0.05)
+      PYTHON
+  report:
+    inline: echo over
+    dependencies: [train]
+"""
+
+
+@pytest.fixture
+def steady(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None], Callable[[], None]]]:
+    """A home, what starts a run there that goes on, and what lets it end."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "steady.yaml").write_text(SPEC.replace("GO", str(folder / "go")), encoding="utf-8")
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> None:
+            run = subprocess.Popen(
+                [EXP, "run", "steady.yaml"],
+                cwd=folder,
+                env={**os.environ, "NEMORUN_HOME": str(tmp_path / "home")},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            stack.callback(run.wait, 30)
+            stack.callback((folder / "go").touch)
+
+        yield tmp_path / "home", begin, (folder / "go").touch
+
+
+def test_what_happens_is_seen_and_caught_up(
+    tmp_path: Path,
+    steady: tuple[Path, Callable[[], None], Callable[[], None]],
+    visit: Callable[..., Page],
+) -> None:
+    """A run appears and ends without a reload; the server is restarted beneath, and nothing doubles."""
+    home, begin, end = steady
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(served(tmp_path, home=home))
+        page = visit(first, permits=AWAY)
+        page.get_by_text("No experiments yet").wait_for()
+        begin()
+        row = page.get_by_role("row", name=re.compile("steady_"))
+        expect(row).to_contain_text("RUNNING")
+        row.get_by_role("link").first.click()
+        page.get_by_role("heading", name=re.compile("steady")).wait_for()
+        expect(page.locator(":root")).to_have_attribute("data-live", "yes")
+
+        first.end(signal.SIGKILL)
+        page.get_by_text("Not live.").wait_for()
+        page.get_by_text(re.compile(r"Retrying (in \d+ s|now)\.")).wait_for()
+        expect(page.locator(":root")).to_have_attribute("data-live", "no")
+        expect(page.get_by_role("heading", name=re.compile("steady"))).to_be_visible()
+        stack.enter_context(served(tmp_path, "--port", str(first.port), home=home))
+        page.get_by_role("button", name="Try now").click()
+        page.get_by_text(re.compile("Live again;")).wait_for()
+        expect(page.locator(":root")).to_have_attribute("data-live", "yes")
+
+        end()
+        expect(page.get_by_role("main")).to_contain_text("COMPLETED")
+        page.go_back()
+        expect(row).to_have_count(1)
+        expect(row).to_contain_text("COMPLETED")
+
+
+def test_without_streams_the_page_asks(server: Served, visit: Callable[..., Page]) -> None:
+    """If streams are refused, the page says that it asks every 5 seconds."""
+    page = visit(server, "/v1/hello", permits=["429"])
+    page.route("**/v1/live", lambda route: route.fulfill(status=429, body="{}"))
+    page.goto(server.url)
+    page.get_by_text("every 5 s", exact=True).wait_for()
+    page.get_by_role("heading", name="Experiments").wait_for()
+
+
+def test_a_hidden_tab_has_no_stream(server: Served, visit: Callable[..., Page]) -> None:
+    """A tab that is not seen closes its stream, and continues it on return."""
+    page = visit(server)
+    page.locator(":root[data-live=yes]").wait_for()
+    page.evaluate(SHOW, "hidden")
+    page.locator(":root[data-live=no]").wait_for()
+    with page.expect_request("**/v1/live"):
+        page.evaluate(SHOW, "visible")
+    page.locator(":root[data-live=yes]").wait_for()
