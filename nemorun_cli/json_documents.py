@@ -462,6 +462,7 @@ class EventListDocument(TypedDict):
     schema: Literal["exp.event-list/1"]
     id: str
     events: list[dict[str, Any]]
+    summaries: NotRequired[list[str]]
     next: int | None
     total: int
 
@@ -1671,6 +1672,7 @@ class TimelineTaskFields(TypedDict):
     id: str
     waits_since: str | None
     error: str | None
+    streams: list[str]
     attempts: list[TimelineTaskAttemptFields]
 
 

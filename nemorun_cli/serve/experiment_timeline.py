@@ -1,4 +1,4 @@
-"""`exp.timeline/1`: when the attempts of an experiment waited and ran, and the facts beside its status."""
+"""`exp.timeline/1`: when the attempts of an experiment waited and ran, and the facts next to its status."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def document(
                 "id": task.id,
                 "waits_since": waits.of_next(task),
                 "error": error,
+                "streams": _streams(snapshot, task),
                 "attempts": waits.of_attempts(task),
             }
             for task, error in zip(spec.tasks, _errors(snapshot, secrets), strict=True)
@@ -110,6 +111,16 @@ class _Waits:
             times += [self._snapshot.history.tasks[name].ended for name in task.dependencies]
         known = [each for each in times if each and (before is None or each <= before)]
         return max(known, default=None)
+
+
+def _streams(snapshot: Snapshot, task: Task) -> list[str]:
+    """What the output of its latest attempt is written to, as the parameter `stream` of its log names it."""
+    state = snapshot.history.tasks[task.id]
+    if not state.submitted:
+        return []
+    files = snapshot.files.attempt(task.id, state.attempt)
+    apart = [] if task.stderr_to_stdout else ["stderr"]
+    return ["log", *apart, *(["backend-output"] if files.backend_output.exists() else [])]
 
 
 _kept: Final[dict[tuple[Path, int], str | None]] = {}

@@ -25,6 +25,7 @@ from nemorun_cli.serve.index.record_index import SEPARATOR
 from nemorun_cli.serve.record_access import judge_of
 from nemorun_cli.serve.record_documents import files_of
 from nemorun_cli.serve.refusals import refusal
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
 from nemorun_cli.system.files import RefusedFileError
 from nemorun_cli.views import known_secrets, listing, timeline
@@ -227,6 +228,7 @@ def _events(request: Request, index: Index, found: Found, given: QueryParameters
         "schema": EVENTS_FORMAT,
         "id": found.files.id,
         "events": events[after:end],
+        "summaries": [kinds.describe(event) for event in events[after:end]],
         "next": end if end < len(events) else None,
         "total": len(events),
     }

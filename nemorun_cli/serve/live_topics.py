@@ -14,7 +14,7 @@ from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.serve import attempt_logs
 from nemorun_cli.serve.index.columns import TIME
-from nemorun_cli.serve.index.experiment_index import ExperimentPlace
+from nemorun_cli.serve.index.experiment_index import HERE, ExperimentPlace
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.serve.record_access import record_at
 from nemorun_cli.tracking.store.record_paths import Place, check_path, check_prefix
@@ -119,9 +119,14 @@ class ExperimentTopic(Topic):
     place: ExperimentPlace = NOWHERE
 
     def version(self, index: Index) -> str:
-        """The size of its ledger."""
-        status = os.stat(_files(index, self.place).ledger)  # noqa: PTH116 - it is asked for often
-        return f"{status.st_size}-{status.st_mtime_ns}"
+        """The size of its ledger, and what no ledger records: a lost supervisor, a later end."""
+        files = _files(index, self.place)
+        status = os.stat(files.ledger)  # noqa: PTH116 - it is asked for often
+        size = f"{status.st_size}-{status.st_mtime_ns}"
+        if index.site.root is not None:
+            return size
+        state = index.fresh(lambda fresh: fresh.experiments.state(self.place._replace(home=HERE)))
+        return f"{size}-{state}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ def test_documents_equal_those_of_the_commands(alice: Reader, made: Exp) -> None
     assert alice.json(f"{later}/events")["events"] == events
     page = alice.json(f"{later}/events?after=2&limit=3")
     assert (page["events"], page["next"], page["total"]) == (events[2:5], 5, len(events))
+    assert "FAILED, exit, exit code 3" in ", ".join(alice.json(f"{later}/events")["summaries"])
+    assert len(page["summaries"]) == len(page["events"])
     assert "matrix" in alice.json(f"{later}/spec")["text"]
 
 
@@ -386,7 +388,8 @@ def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reade
     first, second = tasks["train/lr=0.1"]["attempts"]
     assert first["waits_since"] == shown["prepare"]["ended"]
     assert second["waits_since"] == first["ended"]
-    assert tasks["never"]["attempts"] == []
+    assert (tasks["never"]["attempts"], tasks["never"]["streams"]) == ([], [])
+    assert tasks["prepare"]["streams"] == ["log"]
     assert (timeline["revision"], timeline["max_parallel"]) == (1, None)
     assert timeline["events"] == alice.json(f"{place}/events")["total"]
     assert SECRET not in json.dumps(timeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -239,6 +240,11 @@ class ExperimentIndex:
         query = "SELECT entry FROM experiments WHERE owner = ? AND home = ? AND id = ?"
         found = self._cache.read(query, place)
         return str(found[0][0]) if found else None
+
+    def state(self, place: ExperimentPlace) -> str:
+        """A digest of what the list has of an experiment, without the seconds, which pass anyway."""
+        entry = json.dumps(_lasting(self._entry(place)), sort_keys=True)
+        return hashlib.sha256(entry.encode()).hexdigest()[:16]
 
     def _row(self, home: Home | None, place: ExperimentPlace) -> _ExperimentRow | None:
         if home is None:

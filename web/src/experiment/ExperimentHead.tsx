@@ -6,8 +6,9 @@ import { CommandHint } from "../ui/CommandHint";
 import { CopyButton } from "../ui/CopyButton";
 import { absolute, count } from "../ui/format";
 import { commandLine } from "../ui/quoting";
-import { type Fact, factsOf } from "./facts";
+import { author, type Fact, factsOf } from "./facts";
 import { StatusSentence } from "./StatusSentence";
+import { isAbandoned } from "./sentences";
 import "./ExperimentHead.css";
 
 interface HeadProps {
@@ -65,7 +66,7 @@ function Identity({ status }: { status: StatusDocument }) {
 
 /** The command that shows this, or that continues it. */
 function headCommand(status: StatusDocument): string {
-  if (status.status === "INTERRUPTED") return commandLine("exp", "resume", status.id);
+  if (status.status === "INTERRUPTED" || isAbandoned(status)) return commandLine("exp", "resume", status.id);
   return commandLine("exp", "status", status.id, ...(status.status === "RUNNING" ? ["--watch"] : []));
 }
 
@@ -101,8 +102,8 @@ function Notes({ notes }: { notes: NonNullable<StatusDocument["notes"]> }) {
 function Note({ note }: { note: NonNullable<StatusDocument["notes"]>[number] }) {
   return (
     <p class="experiment-note">
-      <span class="experiment-note-by" title={note.time ? absolute(note.time) : undefined}>
-        {note.by}
+      <span class="experiment-note-by" title={note.time ? `${absolute(note.time)}, ${note.by}` : note.by}>
+        {author(note.by).user}
       </span>{" "}
       <span dir="auto">{note.text}</span>
     </p>

@@ -88,8 +88,8 @@ function OfTask(props: OfTaskProps) {
   const path = `${experimentDocument(experiment, "why")}?${new URLSearchParams({ task: task.id })}`;
   const { document, error, reload } = useDocument<WhyDocument>(path, topics);
   const why = document?.tasks.find((each) => each.id === task.id) ?? null;
-  const attempts =
-    timeline?.tasks.find((each) => each.id === task.id)?.attempts.map((each) => each.attempt) ?? [];
+  const times = timeline?.tasks.find((each) => each.id === task.id);
+  const attempts = times?.attempts.map((each) => each.attempt) ?? [];
   const asked = pickedAttempt();
   const attempt = asked !== null && attempts.includes(asked) ? asked : null;
   useKeys([
@@ -110,7 +110,13 @@ function OfTask(props: OfTaskProps) {
       </PanelHead>
       {error ? <ErrorNote error={error} retry={reload} /> : null}
       {why && isExplained(task) ? <WhyPanel status={status} byId={byId} why={why} /> : null}
-      <PanelTabs show={show} task={task} canPin={canPin && attempts.length > 0} attempt={attempt} />
+      <PanelTabs
+        streams={times?.streams ?? []}
+        show={show}
+        task={task}
+        canPin={canPin && attempts.length > 0}
+        attempt={attempt}
+      />
       {show === "details" ? (
         <TaskDetails experiment={experiment} status={status} task={task} why={why} attempt={attempt} />
       ) : (
@@ -185,15 +191,23 @@ type Stream = (typeof STREAMS)[number]["name"];
 
 interface PanelTabsProps {
   readonly show: string;
+  readonly streams: readonly string[];
   readonly task: Task;
   readonly canPin: boolean;
   readonly attempt: number | null;
 }
 
-function PanelTabs({ show, task, canPin, attempt }: PanelTabsProps) {
+function PanelTabs({ show, task, streams, canPin, attempt }: PanelTabsProps) {
   const outputs = Object.keys(task.outputs).length;
+  const present = STREAMS.filter((stream) => stream.name === "log" || streams.includes(stream.name));
   const pin = { pin: task.id, pin_attempt: attempt === null ? null : String(attempt) };
-  const tabs = [...STREAMS, { name: "details", label: outputs ? `Details, ${outputs} outputs` : "Details" }];
+  const tabs = [
+    ...present,
+    {
+      name: "details",
+      label: outputs ? `Details, ${outputs} ${outputs === 1 ? "output" : "outputs"}` : "Details",
+    },
+  ];
   return (
     <nav class="task-panel-tabs" aria-label="Of this task">
       {tabs.map(({ name, label }) => (

@@ -39,19 +39,23 @@ export function TaskTable(props: TaskTableProps) {
   const visible = useVisible(table, rows.length);
   const shown = rows.slice(visible.first, visible.end);
 
+  const latest = useRef(current); // of keys that follow each other faster than the table is drawn
+  latest.current = current;
   const focus = (index: number) => {
     const row = rows[Math.min(rows.length - 1, Math.max(0, index))];
     if (!row) return;
+    latest.current = row;
     setFocused(row.key);
     reveal(table.current, rows.indexOf(row));
-    requestAnimationFrame(() => {
-      table.current?.querySelector<HTMLElement>(`[data-row="${CSS.escape(row.key)}"]`)?.focus();
-    });
+    const element = () => table.current?.querySelector<HTMLElement>(`[data-row="${CSS.escape(row.key)}"]`);
+    const present = element();
+    if (present) present.focus();
+    else requestAnimationFrame(() => element()?.focus());
   };
   const press = (event: KeyboardEvent) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || !current) return;
-    const index = rows.indexOf(current);
-    const act = keysOf(current, index, rows, props, focus)[event.key];
+    const row = latest.current;
+    if (event.altKey || event.ctrlKey || event.metaKey || !row) return;
+    const act = keysOf(row, rows.indexOf(row), rows, props, focus)[event.key];
     if (act && act() !== false) event.preventDefault();
   };
   return (
@@ -101,7 +105,7 @@ export function TaskTable(props: TaskTableProps) {
 function Spacer({ rows }: { rows: number }) {
   return (
     <tr>
-      <td colSpan={8} style={{ height: `${rows * ROW}px`, padding: 0 }} />
+      <td style={{ height: `${rows * ROW}px`, padding: 0 }} />
     </tr>
   );
 }

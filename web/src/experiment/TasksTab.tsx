@@ -5,11 +5,13 @@ import { useDocument } from "../api/useDocument";
 import { useKeys } from "../app/keys";
 import { navigate, route, withQuery } from "../app/route";
 import { Graph } from "../graph/Graph";
+import { GraphList } from "../graph/GraphList";
 import { liveState } from "../live/live";
 import { clockTime } from "./facts";
 import { PanelEdge, usePanelWidth } from "./PanelEdge";
 import { PinnedLog } from "./PinnedLog";
 import { pickedTask, pinned, taskHref } from "./pick";
+import { reasonOf } from "./reason";
 import { scaleOf } from "./spans";
 import { TaskPanel } from "./TaskPanel";
 import { TaskTable } from "./TaskTable";
@@ -19,6 +21,8 @@ import { isOpenAtFirst, rowsOf } from "./taskRows";
 import { type TaskTimes, worst } from "./tasks";
 import { type Layout, useLayout } from "./useLayout";
 import { useNow } from "./useNow";
+import { isExplained } from "./WhyPanel";
+import { WorstFailure } from "./WorstFailure";
 import "./TasksTab.css";
 
 /** The graph, the table of tasks, and the panel of the picked one. */
@@ -77,6 +81,7 @@ function Beside(props: BesideProps) {
   const canPin = layout === "wide" || layout === "full";
   const hasPanel = Boolean(children) || (canPin && pin !== null);
   const width = usePanelWidth(layout);
+  if (layout === "narrow") return <Narrow {...props} />;
   return (
     <div class={`tasks-tab layout-${layout}`}>
       {layout === "full" ? null : <TaskGraph {...props} />}
@@ -104,10 +109,48 @@ function Beside(props: BesideProps) {
   );
 }
 
-function TaskGraph({ experiment, status, picked }: BesideProps) {
-  const graph = useDocument<GraphDocument>(experimentDocument(experiment, "graph"), [
+function useGraph({ experiment }: TabProps): GraphDocument | null {
+  return useDocument<GraphDocument>(experimentDocument(experiment, "graph"), [
     `experiment:${experimentName(experiment)}`,
   ]).document;
+}
+
+/** Why of the worst failure, then graph and table as one list; a task opens as a page of its own. */
+function Narrow(props: BesideProps) {
+  const { experiment, status, timeline, isDriven, worst: first } = props;
+  const graph = useGraph(props);
+  const byId = useMemo(() => new Map(status.tasks.map((task) => [task.id, task])), [status.tasks]);
+  const errors = useMemo(
+    () => new Map((timeline?.tasks ?? []).map((task) => [task.id, task.error])),
+    [timeline],
+  );
+  const task = first === null ? undefined : byId.get(first);
+  const note = (id: string) => {
+    const noted = byId.get(id);
+    const reason = noted ? reasonOf(noted, byId, errors.get(id) ?? null, isDriven) : "";
+    return reason || undefined;
+  };
+  return (
+    <div class="tasks-tab layout-narrow">
+      {task && isExplained(task) ? (
+        <WorstFailure experiment={experiment} status={status} task={task} />
+      ) : null}
+      {graph ? (
+        <GraphList
+          graph={graph}
+          tasks={status.tasks}
+          picked={first}
+          note={note}
+          onPick={(id) => navigate(taskHref(id))}
+        />
+      ) : null}
+    </div>
+  );
+}
+
+function TaskGraph(props: BesideProps) {
+  const { status, picked } = props;
+  const graph = useGraph(props);
   if (!graph || graph.nodes.length < 2) return null;
   return (
     <div class="tasks-graph">
@@ -195,6 +238,6 @@ function useScale({
     if (!timeline) return null;
     const passed = every === null ? 0 : Math.max(0, now - received.current.time);
     const seen = Date.parse(timeline.seen) + passed - (status.heard ? status.heard.age * 1_000 : 0);
-    return scaleOf(timeline.tasks, status.started, isOver ? null : seen);
+    return scaleOf(timeline.tasks, status.started, isOver || status.status === "INTERRUPTED" ? null : seen);
   }, [timeline, status, now, every, isOver]);
 }

@@ -1,6 +1,16 @@
 import { useMemo } from "preact/hooks";
 import { absolute, duration } from "../ui/format";
-import { at, type Bar, barsOf, loadOf, MOST_THREADS, type Scale, threadsOf, ticksOf } from "./spans";
+import {
+  at,
+  averaged,
+  type Bar,
+  barsOf,
+  loadOf,
+  MOST_THREADS,
+  type Scale,
+  threadsOf,
+  ticksOf,
+} from "./spans";
 import type { TaskTimes } from "./tasks";
 import "./Timeline.css";
 
@@ -9,8 +19,12 @@ const BAR = 10;
 const TOP = (HEIGHT - BAR) / 2;
 const THREAD = 2.5;
 const AREA = 20;
+const AREA_PARTS = 120;
+const SIGN = 0.045; // part of the width that the sign of an end needs
+const MOST_TICKS = 4.5;
+const NEAR_NOW = 0.12; // part of the width that the label of the “now” line needs
 const NARROWEST = 0.004; // part of the width that a run has at least
-const NUMBERED = 0.02; // part of the width that has room for the number of an attempt
+const NUMBERED = 0.045; // part of the width that has room for the number of an attempt
 
 function percent(part: number): string {
   return `${(part * 100).toFixed(3)}%`;
@@ -20,11 +34,13 @@ function percent(part: number): string {
 export function TimelineHead({ scale }: { scale: Scale }) {
   return (
     <span class="timeline-head">
-      {ticksOf(scale, 6).map((tick) => (
-        <span key={tick.label} class="timeline-tick" style={{ left: percent(tick.at) }}>
-          {tick.label}
-        </span>
-      ))}
+      {ticksOf(scale, MOST_TICKS)
+        .filter((tick) => !isNearNow(tick.at, scale))
+        .map((tick) => (
+          <span key={tick.label} class="timeline-tick" style={{ left: percent(tick.at) }}>
+            {tick.label}
+          </span>
+        ))}
       {scale.now === null ? null : (
         <span class="timeline-now-label" style={{ left: percent(at(scale, scale.now)) }}>
           now
@@ -34,11 +50,16 @@ export function TimelineHead({ scale }: { scale: Scale }) {
   );
 }
 
+/** Whether the label of the “now” line leaves no room for that of a tick. */
+function isNearNow(place: number, scale: Scale): boolean {
+  return scale.now !== null && place > 0 && at(scale, scale.now) - place < NEAR_NOW;
+}
+
 /** The hairlines below the labels, and the “now” line, over the height of the table. */
 export function TimelineGrid({ scale }: { scale: Scale }) {
   return (
     <svg class="timeline-grid" width="100%" height="100%" aria-hidden="true">
-      {ticksOf(scale, 6)
+      {ticksOf(scale, MOST_TICKS)
         .slice(1)
         .map((tick) => (
           <line key={tick.label} x1={percent(tick.at)} x2={percent(tick.at)} y1="0" y2="100%" />
@@ -69,13 +90,32 @@ export function TaskTimeline({ task, scale }: TaskTimelineProps) {
     <svg class="timeline-row" width="100%" height={HEIGHT} role="img" aria-label={described(bars)}>
       <title>{described(bars)}</title>
       {bars.map((bar) => (
-        <BarShape key={`${bar.attempt}${bar.kind}`} bar={bar} scale={scale} isNumbered={isSeveral} />
+        <BarShape
+          key={`${bar.attempt}${bar.kind}`}
+          bar={bar}
+          scale={scale}
+          isNumbered={isSeveral}
+          isMarked={hasRoom(bar, bars, scale)}
+        />
       ))}
     </svg>
   );
 }
 
-function BarShape({ bar, scale, isNumbered }: { bar: Bar; scale: Scale; isNumbered: boolean }) {
+/** Whether the sign of how it ended does not cover a later attempt. */
+function hasRoom(bar: Bar, bars: readonly Bar[], scale: Scale): boolean {
+  const later = bars.find((other) => other.kind === "run" && other.attempt > bar.attempt);
+  return !later || at(scale, later.from) - at(scale, bar.to) > SIGN;
+}
+
+interface BarProps {
+  readonly bar: Bar;
+  readonly scale: Scale;
+  readonly isNumbered: boolean;
+  readonly isMarked: boolean;
+}
+
+function BarShape({ bar, scale, isNumbered, isMarked }: BarProps) {
   const from = at(scale, bar.from);
   const to = at(scale, bar.to);
   if (bar.kind === "wait") {
@@ -97,7 +137,7 @@ function BarShape({ bar, scale, isNumbered }: { bar: Bar; scale: Scale; isNumber
           {bar.attempt}
         </text>
       ) : null}
-      <EndMark bar={bar} at={from + width} />
+      {isMarked ? <EndMark bar={bar} at={from + width} /> : null}
     </>
   );
 }
@@ -154,20 +194,19 @@ function Threads({ threads, scale }: { threads: readonly (readonly Bar[])[]; sca
 }
 
 function Area({ bars, scale }: { bars: readonly Bar[]; scale: Scale }) {
-  const load = loadOf(bars, scale);
-  const most = Math.max(1, ...load.map((each) => each.count));
+  const parts = averaged(loadOf(bars, scale), AREA_PARTS);
+  const most = Math.max(1, ...parts);
   const isOpen = bars.some((bar) => bar.isOpen);
   return (
     <>
-      {load.map((each, index) => {
-        const next = load[index + 1]?.at ?? each.at;
-        const height = (AREA * each.count) / most;
-        return each.count && next > each.at ? (
+      {parts.map((count, index) => {
+        const height = (AREA * count) / most;
+        return height > 0 ? (
           <rect
-            key={each.at}
+            key={index}
             class={`timeline-area${isOpen ? " is-open" : ""}`}
-            x={percent(each.at)}
-            width={percent(next - each.at + 0.0005)}
+            x={percent(index / AREA_PARTS)}
+            width={percent(1.04 / AREA_PARTS)}
             y={(HEIGHT + AREA) / 2 - height}
             height={height}
           />

@@ -1,6 +1,6 @@
 // What an experiment's state is, in one sentence to three: state, how long, what is left, what failed first.
 import type { StatusDocument } from "../api/documents/status";
-import { duration } from "../ui/format";
+import { count, duration } from "../ui/format";
 import { compareTimes, nodeOf, nodesOf, type Sweep, stoppedBy, type Task } from "./tasks";
 
 export interface Piece {
@@ -19,7 +19,13 @@ const NEAR = 5; // seconds by which an estimate is not worth telling
  * @param seconds how long it has taken; null before its start
  */
 export function statusSentence(status: StatusDocument, seconds: number | null): Piece[] {
-  const sentences = [state(status, seconds), progress(status), failures(status), unknown(status)];
+  const sentences = [
+    state(status, seconds),
+    progress(status),
+    failures(status),
+    unknown(status),
+    remedy(status),
+  ];
   return sentences
     .filter((pieces) => pieces.length)
     .flatMap((pieces, index) => [...(index ? [text(" ")] : []), ...pieces]);
@@ -37,17 +43,27 @@ function text(words: string): Piece {
 function state(status: StatusDocument, seconds: number | null): Piece[] {
   const word: Piece = { text: status.status, kind: "status" };
   const took = seconds === null ? "" : duration(seconds);
-  if (status.status === "RUNNING") return [word, text(`${running(status, took)}.`)];
+  if (status.status === "RUNNING") {
+    const lost = isAbandoned(status)
+      ? " Its supervisor has terminated: what runs goes on, and nothing else starts."
+      : "";
+    return [word, text(`${running(status, took)}.${lost}`)];
+  }
   if (status.status === "INTERRUPTED") {
-    const after = took ? ` after ${took}` : "";
-    return [
-      word,
-      text(`${after}: nothing runs, and nothing starts what is left. Continue with `),
-      { text: `exp resume ${status.id}`, kind: "command" },
-      text("."),
-    ];
+    return [word, text(`${took ? ` after ${took}` : ""}: nothing runs, and nothing starts what is left.`)];
   }
   return [word, text(took ? ` ${status.status === "COMPLETED" ? "in" : "after"} ${took}.` : ".")];
+}
+
+/** Whether tasks run, but no supervisor that could start what is left. */
+export function isAbandoned(status: StatusDocument): boolean {
+  return status.status === "RUNNING" && status.supervisor.state === "gone";
+}
+
+/** What to type if nothing starts what is left. */
+function remedy(status: StatusDocument): Piece[] {
+  if (status.status !== "INTERRUPTED" && !isAbandoned(status)) return [];
+  return [text("Continue with "), { text: `exp resume ${status.id}`, kind: "command" }, text(".")];
 }
 
 function running(status: StatusDocument, took: string): string {
@@ -67,11 +83,11 @@ function progress(status: StatusDocument): Piece[] {
   const done = own.filter((task) => task.status === "SUCCEEDED").length;
   if (status.status === "COMPLETED") {
     const others = own.length - done;
-    const count =
+    const which =
       own.length === 1
         ? "Its task"
         : `${done === own.length ? "All " : ""}${done} ${others ? `of ${own.length} ` : ""}tasks`;
-    return done ? [text(`${count} succeeded.`)] : [];
+    return done ? [text(`${which} succeeded.`)] : [];
   }
   if (status.outcome && status.status === "RUNNING") {
     const left = status.tasks.filter((task) => task.handler && !isEnded(task)).length;
@@ -86,10 +102,10 @@ function progress(status: StatusDocument): Piece[] {
   if (total === 1) return [];
   const counted = sweep ? (sweep.counts.SUCCEEDED ?? 0) : done;
   const failed = sweep ? (sweep.counts.FAILED ?? 0) : 0;
-  const pieces: Piece[] = [text(`${counted} of ${total} ${sweep ? "members of " : "tasks"}`)];
+  const pieces: Piece[] = [text(`${count(counted)} of ${count(total)} ${sweep ? "members of " : "tasks"}`)];
   if (sweep) pieces.push({ text: sweep.id, kind: "task" });
   pieces.push(text(counted === 1 ? " is done" : " are done"));
-  if (failed) pieces.push(text(" and "), { text: `${failed} failed`, kind: "bad" });
+  if (failed) pieces.push(text(" and "), { text: `${count(failed)} failed`, kind: "bad" });
   return [...pieces, text(".")];
 }
 
@@ -107,8 +123,9 @@ function failures(status: StatusDocument): Piece[] {
   const failed = status.tasks
     .filter((task) => task.status === "FAILED")
     .sort((one, other) => compareTimes(one.ended, other.ended));
+  const isAny = status.tasks.some((task) => task.status === "SKIPPED" || task.status === "CANCELLED");
   const stopping = failed.filter(
-    (task) => nodeOf(task) !== counted || stoppedBy([task], status.tasks).length,
+    (task) => nodeOf(task) !== counted || (isAny && stoppedBy([task], status.tasks).length > 0),
   );
   const first = stopping[0];
   if (!first) return [];
@@ -144,10 +161,10 @@ function names(nodes: readonly string[]): Piece[] {
 const MOST = 4;
 
 function unknown(status: StatusDocument): Piece[] {
-  const count = status.counts.UNKNOWN ?? 0;
-  if (!count) return [];
-  const what = count === 1 ? "1 task is UNKNOWN" : `${count} tasks are UNKNOWN`;
-  return [text(`${what}: whether ${count === 1 ? "it runs" : "they run"} is not known.`)];
+  const unknown = status.counts.UNKNOWN ?? 0;
+  if (!unknown) return [];
+  const what = unknown === 1 ? "1 task is UNKNOWN" : `${count(unknown)} tasks are UNKNOWN`;
+  return [text(`${what}: whether ${unknown === 1 ? "it runs" : "they run"} is not known.`)];
 }
 
 function isEnded(task: Task): boolean {

@@ -164,3 +164,16 @@ export function loadOf(bars: readonly Bar[], scale: Scale): Load[] {
   }
   return load;
 }
+
+/** The average count in each of so many equal parts of the width. */
+export function averaged(load: readonly Load[], parts: number): number[] {
+  const sums = new Array<number>(parts).fill(0);
+  for (const [index, { at: from, count }] of load.entries()) {
+    const to = load[index + 1]?.at ?? from;
+    for (let part = Math.floor(from * parts); part < parts && part / parts < to; part += 1) {
+      const covered = Math.min(to, (part + 1) / parts) - Math.max(from, part / parts);
+      sums[part] = (sums[part] ?? 0) + count * Math.max(0, covered) * parts;
+    }
+  }
+  return sums;
+}

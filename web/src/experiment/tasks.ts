@@ -36,53 +36,38 @@ export function statusOf(members: readonly Task[]): string {
   const counts = countsOf(members);
   const first = ["RUNNING", "UNKNOWN", "SUBMITTED"].find((status) => counts[status]);
   if (first) return first;
-  if (counts.PENDING) return Object.keys(counts).length > 1 && !counts.SKIPPED ? "RUNNING" : "PENDING";
+  if (counts.PENDING) return "PENDING";
   return ["FAILED", "CANCELLED", "SKIPPED"].find((status) => counts[status]) ?? "SUCCEEDED";
 }
 
 /** The tasks that were skipped or stopped because of these, in the order of the spec. */
 export function stoppedBy(causes: readonly Task[], tasks: readonly Task[]): Task[] {
   const reached = new Set(causes.map((task) => task.id));
+  let left = tasks.filter((task) => isStopped(task) && !reached.has(task.id));
   const stopped: Task[] = [];
-  for (const task of inOrder(tasks)) {
-    const isStopped =
-      (task.status === "SKIPPED" || task.status === "CANCELLED") && task.reason === "dependency";
-    if (isStopped && !reached.has(task.id) && task.dependencies.some((name) => reached.has(name))) {
+  for (let isNew = left.length > 0; isNew; ) {
+    const found = stopped.length;
+    left = left.filter((task) => {
+      if (!task.dependencies.some((name) => reached.has(name))) return true;
       reached.add(task.id);
       stopped.push(task);
-    }
+      return false;
+    });
+    isNew = stopped.length > found;
   }
   return stopped.sort((one, other) => one.index - other.index);
 }
 
-/** The tasks, each after those that it depends on. */
-function inOrder(tasks: readonly Task[]): Task[] {
-  const byId = new Map(tasks.map((task) => [task.id, task]));
-  const done = new Set<string>();
-  const ordered: Task[] = [];
-  for (const root of tasks) {
-    const stack = [root];
-    while (stack.length) {
-      const task = stack[stack.length - 1] as Task;
-      const next = done.has(task.id)
-        ? undefined
-        : task.dependencies.find((name) => byId.has(name) && !done.has(name));
-      if (next !== undefined) {
-        stack.push(byId.get(next) as Task);
-        continue;
-      }
-      stack.pop();
-      if (!done.has(task.id)) ordered.push(task);
-      done.add(task.id);
-    }
-  }
-  return ordered;
+function isStopped(task: Task): boolean {
+  return (task.status === "SKIPPED" || task.status === "CANCELLED") && task.reason === "dependency";
 }
 
 /** The names of tasks as they are folded, each once: a group stands for its members. */
 export function nodesOf(tasks: readonly Task[]): string[] {
   return [...new Set(tasks.map(nodeOf))];
 }
+
+const MOST_WEIGHED = 50; // failures of which it is found what each stopped
 
 /**
  * What should be in sight at first: the failure that stopped most, then the first one; else what is UNKNOWN,
@@ -92,7 +77,7 @@ export function worst(tasks: readonly Task[]): Task | null {
   const failed = tasks.filter((task) => task.status === "FAILED");
   const own = failed.filter((task) => !task.handler);
   const ranked = (own.length ? own : failed)
-    .map((task) => ({ task, stopped: failed.length > 200 ? 0 : stoppedBy([task], tasks).length }))
+    .map((task) => ({ task, stopped: failed.length > MOST_WEIGHED ? 0 : stoppedBy([task], tasks).length }))
     .sort((one, other) => other.stopped - one.stopped || compareTimes(one.task.ended, other.task.ended));
   return (
     ranked[0]?.task ??

@@ -5,7 +5,7 @@ import { countsOf, nodeOf, type Task } from "./tasks";
 export type WhyTask = WhyDocument["tasks"][number];
 type Cause = WhyTask["causes"][number];
 
-const OWN_WORD = /^(its?|a|as|the|not|nothing|ready|because|in|likely) /;
+const OWN_WORD = /^(its?|attempt \d+|a|as|the|not|nothing|ready|because|in|likely) /;
 
 /** A message of `exp why` as a sentence: a capital, unless it begins with a name, and a stop. */
 export function sentence(message: string): string {

@@ -21,6 +21,10 @@ events: {
 
 }[]
 /**
+ * For each event its content in one line, as in exp events.
+ */
+summaries?: string[]
+/**
  * The `after` of the next ones; null on the last page.
  */
 next: (number | null)

@@ -78,6 +78,10 @@ waits_since: (Time | null)
  */
 error: (string | null)
 /**
+ * What is written apart of its output: `log`, `stderr`, `backend-output`; empty before its first attempt.
+ */
+streams: string[]
+/**
  * All attempts, the oldest first.
  * 
  * Items: A submitted attempt.

@@ -1,0 +1,236 @@
+"""An experiment's page shows what the commands show, also while it runs, and can be used with keys alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from page.axe import findings
+from playwright.sync_api import expect
+from support.elsewhere import events_of, interrupted
+from support.hostile_values import batch
+from support.served import EXP, Served, served
+
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+GATED: Final = """
+name: gated
+tasks:
+  fast: {inline: 'until [ -e $GATE-1 ]; do sleep 0.05; done'}
+  slow: {inline: 'until [ -e $GATE-2 ]; do sleep 0.05; done', dependencies: [fast]}
+  never: {inline: echo, dependencies: [slow]}
+env_inherit: [GATE]
+"""
+
+
+class Commands:
+    """The commands of the home that the page shows."""
+
+    def __init__(self, home: Path) -> None:
+        self.environment = {**os.environ, "NEMORUN_HOME": str(home), "COLUMNS": "500"}
+
+    def __call__(self, *argv: str, **variables: str) -> str:
+        """What a command prints."""
+        environment = {**self.environment, **variables}
+        done = subprocess.run([EXP, *argv], env=environment, capture_output=True, text=True, check=False)
+        return done.stdout
+
+    def json(self, *argv: str) -> Any:
+        """The document that a command prints."""
+        return json.loads(self(*argv, "--json"))
+
+
+@pytest.fixture
+def exp(home: Path) -> Commands:
+    return Commands(home)
+
+
+def address(exp: Commands, name: str) -> str:
+    """The address of the page of an experiment."""
+    return f"/experiments/{user.name()}/here/{exp.json('status', name)['id']}"
+
+
+def rows(page: Page) -> dict[str, str]:
+    """The texts of the rows of the table, by the names of their tasks."""
+    table = page.get_by_role("treegrid", name="Tasks")
+    table.get_by_role("row").nth(1).wait_for()
+    listed = table.locator("[data-row]").evaluate_all(
+        "all => all.map(each => [each.dataset.row, each.innerText])"
+    )
+    return dict(listed)
+
+
+def test_300_tasks_are_a_few_rows_whose_statuses_are_those_of_exp_status(
+    server: Served, visit: Callable[..., Page], exp: Commands
+) -> None:
+    """Each task has the status that `exp status` prints; groups are one row, and unfold to all members."""
+    page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
+    assert len(rows(page)) < 40
+    page.get_by_role("button", name="Unfold stage07").click()
+    page.get_by_role("button", name=re.compile("more members")).click()
+    shown = rows(page)
+    for task in exp.json("status", "wide")["tasks"]:
+        if task["group"] in (None, "stage07"):
+            assert task["status"] in shown[task["id"]], task["id"]
+    assert "0/15 done" in shown["stage03"]
+    assert "15 skipped" in shown["stage03"]
+    assert "open=stage07" in page.url or "all=stage07" in page.url
+
+
+def test_the_worst_failure_is_in_sight_and_says_what_exp_why_says(
+    server: Served, visit: Callable[..., Page], exp: Commands
+) -> None:
+    """Without a click, a failure is explained with the sentences of `exp why`, at all widths."""
+    said = [line.strip() for line in exp("why", "wide", "broken").splitlines()]
+    causes = [cause["message"] for cause in exp.json("why", "wide", "broken")["tasks"][0]["causes"]]
+    likely = next(line.partition(": ")[2] for line in said if line.startswith("likely cause: "))
+    resumed = next(line for line in said if line.startswith("exp resume "))
+    assert set(causes) <= set(said)
+    page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        why = page.get_by_role("region", name="Why broken is FAILED")
+        expect(why).to_contain_text(likely)
+        for cause in causes[:3]:
+            expect(why).to_contain_text(re.compile(re.escape(cause), re.IGNORECASE))
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(why).to_contain_text(resumed)
+    for cause in causes:
+        expect(why).to_contain_text(re.compile(re.escape(cause), re.IGNORECASE))
+    why.get_by_role("link", name="stage00").click()
+    expect(page.get_by_role("heading", name="stage00")).to_be_visible()
+    page.go_back()
+    expect(why).to_be_visible()
+
+
+def test_a_task_its_attempts_and_its_group_are_reached_with_keys_alone(
+    server: Served, visit: Callable[..., Page], exp: Commands
+) -> None:
+    """`j k` move, arrows fold, Enter opens, braces change the attempt, and Escape closes the panel."""
+    page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
+    rows(page)
+    focused = page.locator("[data-row]:focus")
+    page.keyboard.press("j")
+    expect(focused).to_have_attribute("data-row", "broken")
+    page.keyboard.press("k")
+    expect(focused).to_have_attribute("data-row", "first")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="first")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"task=first"))
+    page.keyboard.press("End")
+    expect(focused).to_have_attribute("data-row", "stage19")
+    page.keyboard.press("ArrowRight")
+    expect(focused).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    expect(focused).to_have_attribute("aria-level", "2")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(focused).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("Home")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.keyboard.press("{")
+    expect(page.get_by_role("navigation", name="Attempts").locator("[aria-current]")).to_have_text(
+        "Attempt 1"
+    )
+    expect(page).to_have_url(re.compile(r"attempt=1"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("complementary", name="The picked task")).to_have_count(0)
+
+
+def test_what_happens_is_seen_without_a_reload(
+    server: Served, visit: Callable[..., Page], exp: Commands, tmp_path: Path
+) -> None:
+    """A task is seen to end; without a supervisor the page shows that nothing runs, and what to type."""
+    gate = tmp_path / "gate"
+    spec = tmp_path / "gated.yaml"
+    spec.write_text(GATED)
+    exp("run", "-d", str(spec), GATE=str(gate))
+    page = visit(server, address(exp, "gated"), viewport={"width": 1440, "height": 900})
+    row = page.locator("[data-row=fast]")
+    expect(row).to_contain_text("RUNNING")
+    expect(page.locator("[data-row=never]")).to_contain_text("waits for slow")
+    gate.with_name("gate-1").touch()
+    expect(row).to_contain_text("SUCCEEDED")
+    expect(page.locator("[data-row=slow]")).to_contain_text("RUNNING")
+    status = exp.json("status", "gated")
+    os.kill(status["supervisor"]["pid"], signal.SIGKILL)
+    gate.with_name("gate-2").touch()
+    expect(page.locator(".status-sentence")).to_contain_text("nothing runs")
+    expect(page.locator(".status-sentence")).to_contain_text(f"exp resume {status['id']}")
+    expect(page.locator("[data-row=never]")).to_contain_text("nothing starts it")
+    expect(page.get_by_role("link", name="Events")).to_contain_text(re.compile(r"\d"))
+
+
+def test_spec_events_and_resources_are_those_of_the_commands(
+    server: Served, visit: Callable[..., Page], exp: Commands
+) -> None:
+    """The spec is the file's text, each event is a row that filters find, and what was used has a table."""
+    place = address(exp, "wide")
+    page = visit(server, f"{place}?tab=spec", viewport={"width": 1280, "height": 900})
+    expect(page.get_by_role("region", name="Spec")).to_contain_text("name: wide")
+    page.goto(f"{server.url}{place}?tab=events")
+    total = len(exp("events", "wide", "--json").splitlines())
+    expect(page.get_by_text(f"{total} events")).to_be_visible()
+    page.get_by_role("combobox", name="Event").select_option("retried")
+    page.get_by_role("searchbox", name="Task").fill("broken")
+    expect(page.get_by_text(f"1 of {total} events")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(f"1 of {total} events")).to_be_visible()
+    page.goto(f"{server.url}{place}?tab=resources")
+    expect(page.get_by_role("row", name=re.compile("^first"))).to_contain_text("SUCCEEDED")
+
+
+@pytest.fixture(scope="module")
+def collector(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that has an experiment of another machine, as of a moment at which it ran."""
+    folder = tmp_path_factory.mktemp("collector")
+    there = Home(folder / "root" / ".experiments" / "alice" / "gpu1-00000000")
+    kept = next((home / "experiments" / "small").iterdir())
+    shutil.copytree(kept, there.directory / "experiments" / "small" / kept.name)
+    files = there.experiment(kept.name)
+    assert files is not None
+    files.ledger.write_bytes(batch([json.dumps(event) for event in interrupted(events_of(files))]))
+    with served(folder) as running:
+        yield running
+
+
+def test_another_machines_experiment_is_what_its_ledger_records(
+    collector: Served, visit: Callable[..., Page]
+) -> None:
+    """Its supervisor is shown as elsewhere, and no time is counted on without a report."""
+    token = collector.add_token()
+    listed = collector.ask("GET", "/v1/views/experiments", token=token).json["experiments"][0]
+    page = visit(collector, f"/experiments/{listed['owner']}/{listed['home']}/{listed['id']}")
+    expect(page.locator(".status-sentence")).to_contain_text("RUNNING")
+    expect(page.locator(".experiment-facts")).to_contain_text("supervisor on")
+    assert "RUNNING" in rows(page)["prepare"]
+
+
+def test_axe_finds_nothing_serious(server: Served, visit: Callable[..., Page], exp: Commands) -> None:
+    """Neither on tasks with a panel, nor on the list of a narrow screen, nor on a tab with a table."""
+    place = address(exp, "small")
+    page = visit(server, f"{place}?task=broken&open=train", viewport={"width": 1440, "height": 900})
+    page.get_by_role("region", name="Why broken is FAILED").wait_for()
+    rows(page)
+    assert findings(page) == []
+    page.goto(f"{server.url}{place}?tab=events")
+    page.get_by_role("row").nth(3).wait_for()
+    assert findings(page, themes=["light"]) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}{place}")
+    page.get_by_role("region", name="Why broken is FAILED").wait_for()
+    assert findings(page, themes=["dark"]) == []
