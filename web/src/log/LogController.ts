@@ -211,7 +211,7 @@ export class LogController {
     const query = new URLSearchParams({ text, case: hasCase ? "1" : "0", around: String(around) });
     try {
       const matches = await ask<LogMatchesDocument>(
-        `${experimentDocument(this.#address.experiment, "log/find")}?${this.#parameters()}&${query}`,
+        `${experimentDocument(this.#address.experiment, "log")}/find?${this.#parameters()}&${query}`,
         { signal: this.#stop.signal },
       );
       if (search !== this.#searches || this.#query.text !== text) return;
@@ -304,7 +304,7 @@ export class LogController {
 
   async #askOutline(): Promise<LogOutlineDocument> {
     return ask<LogOutlineDocument>(
-      `${experimentDocument(this.#address.experiment, "log/outline")}?${this.#parameters()}`,
+      `${experimentDocument(this.#address.experiment, "log")}/outline?${this.#parameters()}`,
       { signal: this.#stop.signal },
     );
   }
