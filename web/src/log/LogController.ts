@@ -363,15 +363,9 @@ export class LogController {
   }
 
   async #openEnd(): Promise<void> {
-    let piece: Piece;
-    try {
-      piece = await this.#read(`-${PIECE}`);
-      this.attempt.value = piece.attempt;
-      this.isOver.value = piece.isOver;
-    } catch (error) {
-      if (!(error instanceof RequestError) || error.status !== 416) throw error;
-      piece = { data: EMPTY, from: 0, size: 0, isOver: false, attempt: 0 }; // nothing is written yet
-    }
+    const piece = await this.#read(`-${PIECE}`);
+    this.attempt.value = piece.attempt;
+    this.isOver.value = piece.isOver;
     const line = piece.from ? firstLine(piece.data) : 0;
     const skipped = Math.max(0, line);
     this.size.value = piece.size;
@@ -466,14 +460,18 @@ export class LogController {
   /** Reads what was appended, where no event says what. */
   async #catchUp(): Promise<void> {
     const size = this.size.peek();
+    // With the byte before, so that a log to which nothing was added has this range too.
+    const begin = Math.max(0, size - 1);
     let piece: Piece;
     try {
-      piece = await this.#read(`${size}-${size + PIECE - 1}`);
+      piece = await this.#read(`${begin}-${begin + PIECE}`);
     } catch (error) {
-      if (error instanceof RequestError && error.status === 416) return;
-      throw error;
+      if (!(error instanceof RequestError) || error.status !== 416) throw error;
+      await this.#restart(); // it is shorter than before
+      return;
     }
-    if (piece.from === size) this.#added(piece.data);
+    if (piece.from !== begin) return;
+    this.#added(piece.data.subarray(size - begin));
     if (piece.size > this.size.peek()) this.#do(() => this.#catchUp());
   }
 
