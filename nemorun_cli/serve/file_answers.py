@@ -46,7 +46,8 @@ def ranged(
     """
     size = os.fstat(stream.fileno()).st_size
     every = {"Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff", **headers}
-    asked = request.headers.get("range")
+    # An empty file has no range; the whole of it is what was asked for, and no error.
+    asked = request.headers.get("range") if size else None
     first, end, status = 0, size, 200
     if asked is not None and (match := _RANGE.fullmatch(asked.strip())) and any(match.groups()):
         begin, stop = match.groups()

@@ -1,13 +1,11 @@
-import type { ExperimentAddress } from "../api/addresses";
+import { Part } from "../ui/Part";
+import type { LogProps } from "./LogPanel";
 
-export interface LogProps {
-  readonly experiment: ExperimentAddress;
-  readonly task: string;
-  /** Its number; null for the latest. */
-  readonly attempt: number | null;
-  readonly stream?: "log" | "stderr" | "backend-output";
-}
+export type { LogProps } from "./LogPanel";
 
-export function LogViewer({ task }: LogProps) {
-  return <p>{task}</p>;
+const load = () => import("./LogPanel").then((part) => part.LogPanel);
+
+/** The log of an attempt: live while it runs, at its error if it failed. It fills what contains it. */
+export function LogViewer(props: LogProps) {
+  return <Part load={load} {...props} />;
 }
