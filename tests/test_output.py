@@ -46,6 +46,7 @@ WRITING = {"write", "writelines", "buffer", "reconfigure"}
 SAFE = {
     "cli/log_output.py": "filtered logs, and bytes for pipes",
     "cli/text_formats.py": "CSV, escaped unless --raw",
+    "cli/commands/report.py": "a whole file for a pipe",
     "cli/commands/sync.py": "a line that is drawn again, with escaped texts",
 }
 """Who may use the functions that do not escape."""

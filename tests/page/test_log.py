@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from axe import findings
+from page.axe import findings
 from support.extent import IS_LONG
 from support.served import EXP, served
 

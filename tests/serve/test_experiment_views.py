@@ -373,7 +373,7 @@ def test_no_experiment_breaks_a_list_or_its_own_views(collected: Path, which: st
                 json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
 
 
-def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reader, made: Exp) -> None:
+def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reader) -> None:
     """An attempt waits from the end of its dependencies, or of the attempt before; an error is masked."""
     place = places(alice)[0]
     timeline = alice.json(f"{place}/timeline")
