@@ -26,7 +26,10 @@ NODES: Final = """
 (() => {
   let count = 0;
   const walk = root => {
-    for (const element of root.querySelectorAll('*')) { count += 1; if (element.shadowRoot) walk(element.shadowRoot) }
+    for (const element of root.querySelectorAll('*')) {
+      count += 1;
+      if (element.shadowRoot) walk(element.shadowRoot);
+    }
   };
   walk(document);
   return count;
@@ -47,12 +50,12 @@ def place_of(server: Served, name: str) -> str:
     return f"/experiments/{found['owner']}/{found['home']}/{found['id']}"
 
 
-def text_of(page: Page, stream: str = "log", task: str = "") -> Locator:
+def text_of(page: Page, task: str) -> Locator:
     return page.get_by_role("textbox", name=f"Log of {task}")
 
 
 def test_a_failed_log_opens_at_its_error(server: Served, place: str, visit: Callable[..., Page]) -> None:
-    """It shows the last line of the traceback, with its true number; hostile text is text, and what is hidden opens."""
+    """It shows the last line of the traceback, with its true number; hostile text is text."""
     page = visit(server, f"{place}?task=broken")
     log = text_of(page, task="broken")
     log.get_by_text("ValueError: shapes do not match").wait_for()
@@ -90,7 +93,7 @@ def test_a_large_log_works_like_text(server: Served, place: str, visit: Callable
     copied = page.evaluate("navigator.clipboard.readText()").split("\n")
     assert len(copied) > 10_000
     assert copied[-1] == f"row {LARGE - 1} of many, which say nothing"
-    assert [line for line in copied if "row" in line][0].startswith("row 2")
+    assert next(line for line in copied if "row" in line).startswith("row 2")
     page.get_by_role("button", name="Copy all").click()
     page.get_by_text(re.compile("copied the .* lines that are loaded, not all")).wait_for()
     log.press("Home")

@@ -21,7 +21,7 @@ attempt: number
  */
 stream: ("log" | "stderr" | "backend-output")
 /**
- * The present logs of the attempt.
+ * The logs of the attempt that exist.
  * 
  * Items: One log.
  */
