@@ -126,6 +126,7 @@ export class LogController {
     const error = this.outline.peek()?.error;
     if (!error) return;
     this.unfollow();
+    this.#host.scrollIntoView({ block: "nearest" });
     this.#do(async () => {
       await this.#toLine(error.offset, error.line, "end");
       this.focus();
@@ -230,24 +231,33 @@ export class LogController {
   }
 
   async #show(number: number): Promise<void> {
-    const match = this.#matches?.matches[number - this.#matches.first];
+    const at = number - (this.#matches?.first ?? 0);
+    const listed = this.#matches?.matches ?? [];
+    const match = listed[at];
     if (!match) return;
+    let nth = 0;
+    while (listed[at - nth - 1]?.line === match.line) nth += 1;
     const { text, hasCase } = this.#query;
     this.found.value = { text, count: this.#matches?.count ?? 0, current: number + 1, error: null };
     this.unfollow();
     await this.#do(async () => {
       await this.#toLine(match.offset, match.line, "center");
+      if (match.offset < this.#window.from || match.offset >= this.#window.to) return;
       const at = this.#window.rowAt(match.offset);
-      const row = this.#window.rows[at];
-      if (!row || match.offset < this.#window.from || match.offset >= this.#window.to) return;
-      const isSeen = (hasCase ? row.text : row.text.toLowerCase()).includes(
-        hasCase ? text : text.toLowerCase(),
-      );
-      if (!isSeen && !row.line.isOpened && (row.line.states > 1 || row.cut)) {
+      let row = this.#window.rows[at];
+      if (!row) return;
+      const column = () => nthIndex(hasCase ? row?.text : row?.text.toLowerCase(), this.#needle, nth);
+      if (column() < 0 && !row.line.isOpened && (row.line.states > 1 || row.cut)) {
         this.#edit(this.#window.show(row.line, { isOpened: row.line.states > 1, isWhole: true }));
+        row = this.#window.rows[at];
       }
-      this.#editor?.found(text, { hasCase, current: match.line });
+      this.#editor?.toRow(at, "center", { column: Math.max(0, column()) });
+      this.#editor?.found(text, { hasCase, current: { line: match.line, nth } });
     });
+  }
+
+  get #needle(): string {
+    return this.#query.hasCase ? this.#query.text : this.#query.text.toLowerCase();
   }
 
   // Loading
@@ -370,6 +380,8 @@ export class LogController {
     const skipped = Math.max(0, line);
     this.size.value = piece.size;
     this.#replace(piece.data.subarray(skipped), piece.from + skipped);
+    for (const { offset, line: number } of this.outline.peek()?.marks ?? [])
+      this.#window.learn(offset, number);
     if (this.#end) this.#window.learn(this.#end.offset, this.#end.line);
     this.#shown();
   }
@@ -395,6 +407,7 @@ export class LogController {
     else {
       this.#editor = new LogEditor(this.#host, window, this.#label, this.#events());
       this.#editor.reset(window);
+      this.#editor.error(this.outline.peek()?.error?.offset ?? null);
     }
   }
 
@@ -404,7 +417,7 @@ export class LogController {
       await this.#openAt(offset, line, Math.min(this.size.peek(), offset + PIECE / 2));
     }
     if (!this.#window.areNumbersKnown) this.#window.learn(offset, line);
-    this.#editor?.toRow(this.#window.rowAt(offset), y, y === "end" ? ABOVE_ERROR : 0);
+    this.#editor?.toRow(this.#window.rowAt(offset), y, { yMargin: y === "end" ? ABOVE_ERROR : 0 });
   }
 
   get #isAtEndOfFile(): boolean {
@@ -428,6 +441,7 @@ export class LogController {
   async #loadBelow(): Promise<void> {
     const { to } = this.#window;
     const size = this.size.peek();
+    if (to >= size) return; // another view was opened meanwhile
     const data = await this.#readBytes(to, Math.min(size, to + PIECE));
     const isToEnd = to + data.length >= size;
     const last = isToEnd ? data.length : data.lastIndexOf(10) + 1 || data.length;
@@ -630,6 +644,15 @@ export class LogController {
       this.#isBusy = false;
     });
   }
+}
+
+/** Where a text occurs for the nth time, from 0; where it first does, if not so often; -1 if not at all. */
+function nthIndex(text: string | undefined, needle: string, nth: number): number {
+  const first = text?.indexOf(needle) ?? -1;
+  let at = first;
+  for (let passed = 0; passed < nth && at >= 0; passed += 1)
+    at = text?.indexOf(needle, at + needle.length) ?? -1;
+  return at < 0 ? first : at;
 }
 
 function breaksIn(data: Uint8Array): number {

@@ -46,6 +46,12 @@ export interface EditorEvents {
   onShow(line: LogLine, changed: { isOpened?: boolean; isWhole?: boolean }): void;
 }
 
+/** A match: the number of its line, and which one in it, from 0. */
+export interface CurrentMatch {
+  readonly line: number;
+  readonly nth: number;
+}
+
 const NEAR = 400; // pixels
 const MOST_MARKS = 2_000; // styled parts of what is seen at once: their elements are in the document
 const NO_EDGES: Edges = { above: null, below: null, end: null };
@@ -60,7 +66,7 @@ export class LogEditor {
   #errorOffset: number | null = null;
   #found = "";
   #hasCase = false;
-  #current: number | null = null;
+  #current: CurrentMatch | null = null;
   readonly #wrap = new Compartment();
   readonly #events: EditorEvents;
   #top = 0;
@@ -90,6 +96,10 @@ export class LogEditor {
           this.#edges(),
           this.#styles(),
           keymap.of(this.#keys()),
+          EditorView.scrollHandler.of(() => {
+            keepAround(host);
+            return false;
+          }),
           EditorView.updateListener.of((update) => this.#updated(update)),
         ],
       }),
@@ -168,8 +178,8 @@ export class LogEditor {
     this.redraw();
   }
 
-  /** What is found, and the number of the line of the current match. */
-  found(text: string, { hasCase, current }: { hasCase: boolean; current: number | null }): void {
+  /** What is found, and which is the current match. */
+  found(text: string, { hasCase, current }: { hasCase: boolean; current: CurrentMatch | null }): void {
     this.#found = hasCase ? text : text.toLowerCase();
     this.#hasCase = hasCase;
     this.#current = current;
@@ -186,13 +196,15 @@ export class LogEditor {
     });
   }
 
-  /** Scrolls to a row, and puts the cursor there. */
-  toRow(row: number, y: "end" | "center" | "start" | "nearest" = "center", yMargin = 0): void {
+  /** Scrolls to a row, and puts the cursor there, or at a column of it. */
+  toRow(
+    row: number,
+    y: "end" | "center" | "start" | "nearest" = "center",
+    { yMargin = 0, column = 0 }: { yMargin?: number; column?: number } = {},
+  ): void {
     const line = this.view.state.doc.line(Math.min(row + 1, this.view.state.doc.lines));
-    this.view.dispatch({
-      selection: EditorSelection.cursor(line.from),
-      effects: EditorView.scrollIntoView(line.from, { y, yMargin }),
-    });
+    const selection = EditorSelection.cursor(Math.min(line.to, line.from + column));
+    this.view.dispatch({ selection, effects: EditorView.scrollIntoView(selection, { y, yMargin }) });
   }
 
   /** The row at the top of what is seen. */
@@ -316,12 +328,15 @@ export class LogEditor {
   #draw(view: EditorView): DecorationSet {
     const marks = [];
     let left = MOST_MARKS;
+    let before = 0; // the number of the last line: a very long one is seen in several parts
     const { doc } = view.state;
     for (const { from, to } of view.visibleRanges) {
       for (let line = doc.lineAt(from); ; line = doc.line(line.number + 1)) {
         const row = this.#row(line.number);
         if (row) {
-          if (row.line.offset === this.#errorOffset) marks.push(ERROR_LINE.range(line.from));
+          const isNew = line.number !== before;
+          before = line.number;
+          if (isNew && row.line.offset === this.#errorOffset) marks.push(ERROR_LINE.range(line.from));
           for (const span of row.shown.spans) {
             const begin = Math.max(from, line.from + span.from);
             const end = Math.min(to, line.from + Math.min(span.to, row.text.length));
@@ -331,20 +346,22 @@ export class LogEditor {
           }
           if (this.#found) {
             const text = this.#hasCase ? row.text : row.text.toLowerCase();
-            const isCurrent = this.#current !== null && this.#window.numberOf(row.line) === this.#current;
+            const isCurrent = this.#current?.line === this.#window.numberOf(row.line);
+            let nth = -1;
             for (
               let at = text.indexOf(this.#found);
               at >= 0 && left > 0;
               at = text.indexOf(this.#found, at + this.#found.length)
             ) {
+              nth += 1;
               const [begin, end] = [line.from + at, line.from + at + this.#found.length];
               if (end > line.to) break;
               if (end <= from || begin >= to) continue;
               left -= 1;
-              marks.push((isCurrent ? CURRENT : FOUND).range(begin, end));
+              marks.push((isCurrent && this.#current?.nth === nth ? CURRENT : FOUND).range(begin, end));
             }
           }
-          const buttons = this.#buttons(row);
+          const buttons = isNew ? this.#buttons(row) : null;
           if (buttons) marks.push(Decoration.widget({ widget: buttons, side: 1 }).range(line.to));
         }
         if (line.to >= to || line.number >= doc.lines) break;
@@ -420,6 +437,22 @@ export class LogEditor {
       { key: "Mod-End", run: jump(true, false), shift: jump(true, true) },
     ];
   }
+}
+
+/** Leaves what is around an element where it is: to show a line, only the log is scrolled. */
+function keepAround(host: HTMLElement): void {
+  const places: [Element, number, number][] = [];
+  for (let around = host.parentElement; around; around = around.parentElement) {
+    if (around.scrollTop || around.scrollHeight > around.clientHeight) {
+      places.push([around, around.scrollTop, around.scrollLeft]);
+    }
+  }
+  queueMicrotask(() => {
+    for (const [around, top, left] of places) {
+      if (around.scrollTop !== top) around.scrollTop = top;
+      if (around.scrollLeft !== left) around.scrollLeft = left;
+    }
+  });
 }
 
 function isRedrawn(update: ViewUpdate): boolean {
