@@ -15,7 +15,7 @@ import {
 } from "@codemirror/view";
 import { count } from "../ui/format";
 import type { Style } from "./ansi";
-import { readable } from "./contrast";
+import { appearance } from "./appearance";
 import type { Edit, LogWindow } from "./LogWindow";
 import type { LogLine, Row } from "./lines";
 import { THEME } from "./theme";
@@ -387,7 +387,12 @@ export class LogEditor {
   #mark(style: Style): Decoration {
     let mark = this.#marks.get(style);
     if (!mark) {
-      mark = Decoration.mark(appearance(style));
+      const { classes, variables } = appearance(style);
+      const values = Object.entries(variables).map(([name, value]) => `${name}:${value}`);
+      mark = Decoration.mark({
+        class: classes,
+        ...(values.length ? { attributes: { style: values.join(";") } } : {}),
+      });
       this.#marks.set(style, mark);
     }
     return mark;
@@ -462,33 +467,6 @@ function isRedrawn(update: ViewUpdate): boolean {
 const ERROR_LINE = Decoration.line({ class: "log-error" });
 const FOUND = Decoration.mark({ class: "log-found" });
 const CURRENT = Decoration.mark({ class: "log-found log-current" });
-
-/** The classes of a style; colours that are not the terminal's own are variables, one for each theme. */
-export function appearance(style: Style): { class: string; attributes?: Record<string, string> } {
-  const { fg, bg } = style.inverse ? { fg: style.bg ?? "ground", bg: style.fg ?? "text" } : style;
-  const classes: string[] = [];
-  const variables: string[] = [];
-  if (style.bold || (typeof fg === "number" && fg > 7)) classes.push("ansi-bold");
-  if (style.dim) classes.push("ansi-dim");
-  if (style.italic) classes.push("ansi-italic");
-  if (style.underline) classes.push("ansi-underline");
-  if (style.strike) classes.push("ansi-strike");
-  if (typeof fg === "number") classes.push(`ansi-${fg % 8}`);
-  else if (fg?.startsWith("#")) {
-    classes.push("ansi-colour");
-    variables.push(`--light:${readable(fg, "light")};--dark:${readable(fg, "dark")}`);
-  }
-  if (typeof bg === "number") classes.push(`ansi-on-${bg % 8}`);
-  else if (bg === "text") classes.push("ansi-inverse");
-  else if (bg) {
-    classes.push("ansi-ground");
-    variables.push(`--ground:${bg}`);
-  }
-  return {
-    class: classes.join(" "),
-    ...(variables.length ? { attributes: { style: variables.join(";") } } : {}),
-  };
-}
 
 class LineNumber extends GutterMarker {
   override elementClass = "";
