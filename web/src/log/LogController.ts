@@ -84,6 +84,7 @@ export class LogController {
   #searchTimer: ReturnType<typeof setTimeout> | undefined;
   #isRefreshing = false;
   #isStale = false;
+  #isAtLine = false;
 
   constructor(host: HTMLElement, address: LogAddress, keys: (key: string) => boolean) {
     this.#host = host;
@@ -133,9 +134,15 @@ export class LogController {
     });
   }
 
+  /** Whether the view was led elsewhere than to its end or its error. */
+  get #isLed(): boolean {
+    return this.#query.text !== "" || this.#isAtLine;
+  }
+
   /** Shows a line by its number, if a mark or what is loaded tells where it is. */
   toLine(number: number): void {
     const marks = this.outline.peek()?.marks ?? [];
+    this.#isAtLine = true;
     this.unfollow();
     this.#do(async () => {
       let row = this.#window.rowOf(number);
@@ -346,7 +353,7 @@ export class LogController {
       () => {
         const outline = this.outline.peek();
         if (!outline || this.isFollowing.peek()) return;
-        if (outline.status === "FAILED" && outline.error && !this.#query.text) {
+        if (outline.status === "FAILED" && outline.error && !this.#isLed) {
           const { offset, line } = outline.error;
           this.#do(() => this.#toLine(offset, line, "end"));
         }

@@ -33,7 +33,7 @@ export function LogLines({ text, first = 1, error = null, label = "Log" }: LogLi
     );
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a part that scrolls is reached by keyboard
-    <div class="log-lines" role="group" aria-label={label} tabIndex={0}>
+    <section class="log-lines" aria-label={label} tabIndex={0}>
       {lines.map((line) => {
         const isOpened = opened.has(line.index);
         const rows = rowsOf({ ...line, isOpened, isWhole: isOpened });
@@ -67,7 +67,7 @@ export function LogLines({ text, first = 1, error = null, label = "Log" }: LogLi
           </div>
         ));
       })}
-    </div>
+    </section>
   );
 }
 
