@@ -21,7 +21,7 @@ attempt: number
  */
 stream: ("log" | "stderr" | "backend-output")
 /**
- * The logs of the attempt that are there.
+ * The existing logs of the attempt.
  * 
  * Items: One log.
  */
@@ -84,7 +84,7 @@ over: boolean
  */
 status: (string | null)
 /**
- * Its exit code; null while it runs, or if there is none.
+ * Its exit code; null while it runs, or if it has none.
  */
 exit_code: (number | null)
 /**
