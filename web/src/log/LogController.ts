@@ -39,7 +39,7 @@ interface Piece {
 }
 
 const PIECE = 1 << 19; // bytes that are read at a time
-const OUTLINE_PATIENCE = 300; // milliseconds that the first view waits for the outline
+const OUTLINE_PATIENCE = 100; // milliseconds that the first view waits for the outline
 const MOST_FOLLOWED = 4 << 20; // bytes above the end that are kept while it is followed
 const KEPT_FOLLOWED = 2 << 20;
 const MOST_KEPT = 16 << 20; // bytes that are kept while somebody reads elsewhere
@@ -341,7 +341,20 @@ export class LogController {
       if (this.#stop.signal.aborted) return;
       this.missing.value = error;
       this.isLoaded.value = false;
+      this.#await();
     }
+  }
+
+  /** Opens the log once it has a first byte: it may arrive without an event of the experiment. */
+  #await(): void {
+    for (const end of this.#ends.splice(1)) end();
+    const number = this.attempt.peek() ?? this.#address.attempt;
+    if (number === null) return; // which attempt it will be, the experiment tells
+    const topic = `log:${experimentName(this.#address.experiment)}?${this.#parameters()}&from=0`;
+    const look = () => {
+      if (!this.isLoaded.peek()) this.reload();
+    };
+    this.#ends.push(watch(topic, { position: 0, onTail: (event) => event.to && look(), onChange: look }));
   }
 
   /** Shows the first view, and follows what comes. */
