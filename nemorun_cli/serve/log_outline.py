@@ -128,7 +128,7 @@ def document(
         known: the lines of logs that were read before.
         secrets: values to mask in the line of the error.
         attempt: what the ledger has about the attempt.
-        sizes: the logs of this attempt, with their bytes.
+        sizes: the logs of this attempt that exist, with their bytes.
 
     Raises:
         OSError: it is not there, or is no regular file.
@@ -165,7 +165,7 @@ def _marks(scan: Scan) -> list[dict[str, int]]:
 
 
 def sizes(log: AttemptLog) -> dict[str, int]:
-    """The logs of the same attempt, with their bytes."""
+    """The logs of the same attempt that exist, with their bytes."""
     found = {}
     for stream in attempt_logs.STREAMS:
         try:

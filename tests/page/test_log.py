@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from page.axe import findings
+from support.extent import IS_LONG
+from support.served import EXP, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from support.served import Served
 
-PANEL: Final = "task-panel"
+FEW: Final = 5_000  # elements
 LARGE: Final = 300_000  # lines
 CLIPBOARD: Final = ("clipboard-read", "clipboard-write")
 NODES: Final = """
@@ -45,12 +49,13 @@ def place_of(server: Served, name: str) -> str:
     return f"/experiments/{found['owner']}/{found['home']}/{found['id']}"
 
 
-def text_of(page: Page, task: str) -> Locator:
+def text_of(page: Page, *, task: str) -> Locator:
+    """The text of the log of a task."""
     return page.get_by_role("textbox", name=f"Log of {task}")
 
 
 def test_a_failed_log_opens_at_its_error(server: Served, place: str, visit: Callable[..., Page]) -> None:
-    """It shows the last line of the traceback, with its true number; hostile text is text."""
+    """The end of the traceback is seen, with its number; harmful text is text, and what is hidden opens."""
     page = visit(server, f"{place}?task=broken")
     log = text_of(page, task="broken")
     log.get_by_text("ValueError: shapes do not match").wait_for()
@@ -72,3 +77,123 @@ def test_a_failed_log_opens_at_its_error(server: Served, place: str, visit: Call
     assert not findings(page)
     log.press("w")
     page.wait_for_url(lambda address: "wrap" not in address)
+
+
+def test_a_large_log_works_like_text(server: Served, place: str, visit: Callable[..., Page]) -> None:
+    """Its end alone is loaded; all keys of a text, copying and find work, in fewer than 5,000 elements."""
+    page = visit(server, f"{place}?task=large", permissions=CLIPBOARD)
+    log = text_of(page, task="large")
+    log.get_by_text(f"row {LARGE - 1} of many").wait_for()
+    page.get_by_text(re.compile(r"^524 kB of 1\d\.\d MB loaded$")).wait_for()
+    log.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+c")
+    copied = page.evaluate("navigator.clipboard.readText()").split("\n")
+    assert len(copied) > 10_000
+    assert copied[-1] == f"row {LARGE - 1} of many, which say nothing"
+    assert copied[1].startswith("row 2")
+    page.get_by_role("button", name="Copy all").click()
+    page.get_by_text(re.compile("copied the .* lines that are loaded, not all")).wait_for()
+    log.press("Home")
+    log.get_by_text("row 1 of many").wait_for()
+    numbers = page.locator(".log-numbers .cm-gutterElement")
+    first = numbers.filter(has_text=re.compile("^2$"))
+    first.wait_for()
+    for _ in range(20):
+        log.press("PageDown")
+    first.wait_for(state="detached")
+    log.press("End")
+    log.get_by_text(f"row {LARGE - 1} of many").wait_for()
+    page.get_by_label("Find in the log").fill("ROW 12345")
+    page.get_by_text("11 of 11").wait_for()  # none follows the end, so it is the last one
+    log.get_by_text("row 123459 of many").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_text("1 of 11", exact=True).wait_for()
+    log.get_by_text("row 12345 of many").wait_for()
+    assert page.locator(".log-current").inner_text() == "row 12345"
+    page.keyboard.press("Shift+Enter")
+    log.get_by_text("row 123459 of many").wait_for()
+    assert page.evaluate(NODES) < FEW
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    whole = download.value.path().read_bytes()
+    assert whole.count(b"\n") == LARGE
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """A home with a running task, and what writes a text to its log."""
+    feed, own = tmp_path / "feed", tmp_path / "home"
+    os.mkfifo(feed)
+    (tmp_path / "told.yaml").write_text(LIVE.format(name="told", feed=feed))
+    command = [EXP, "run", "told.yaml", "-q"]
+    environment = {**os.environ, "NEMORUN_HOME": str(own)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    with feed.open("w") as stream:
+
+        def tell(text: str) -> None:
+            stream.write(text)
+            stream.flush()
+
+        yield own, tell
+    assert process.wait(30) == 0
+
+
+def test_a_live_log_is_followed_and_left(
+    live: tuple[Path, Callable[[str], None]], tmp_path: Path, visit: Callable[..., Page]
+) -> None:
+    """Lines appear once, though the server is killed; scrolling up stops to follow, and `f` begins again."""
+    own, tell = live
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with served(folder, home=own) as server:
+        page = visit(server, f"{place_of(server, 'told')}?task=tell", permits=("ERR_", "Failed to load"))
+        page.get_by_text(re.compile("nothing written yet, running for")).wait_for()
+        tell("".join(f"line {number}\n" for number in range(1, 201)))
+        log = text_of(page, task="tell")
+        log.get_by_text("line 200", exact=True).wait_for()
+        log.hover()
+        page.mouse.wheel(0, -400)
+        page.get_by_role("button", name="nothing new").wait_for()
+        tell("".join(f"line {number}\n" for number in range(201, 239)))
+        page.get_by_role("button", name="38 new lines").wait_for()
+        page.locator("body").press("f")
+        log.get_by_text("line 238", exact=True).wait_for()
+        server.end(signal.SIGKILL)
+        tell("line 239\npart of ")
+        with served(folder, "--port", str(server.port), home=own):
+            tell("a line ü\nline 241\n")
+            log.get_by_text("line 241", exact=True).wait_for(timeout=30_000)
+            log.press("Control+a")
+            lines = [*(f"line {number}" for number in range(1, 240)), "part of a line ü", "line 241"]
+            assert page.locator(".log-host").evaluate(COPIED).split("\n") == lines
+
+
+COPIED: Final = """
+async host => {
+  const content = host.shadowRoot.querySelector('.cm-content');
+  const data = new DataTransfer();
+  content.dispatchEvent(new ClipboardEvent('copy', {clipboardData: data, bubbles: true, cancelable: true}));
+  return data.getData('text/plain');
+}
+"""
+
+
+if IS_LONG:
+
+    def test_a_log_of_200_mb_opens_by_its_end(
+        server: Served, home: Path, place: str, visit: Callable[..., Page]
+    ) -> None:
+        """Of 200 MB, half a megabyte is loaded to show the end, and all of it is searched."""
+        (log,) = home.glob("**/logs_*/**/silent/**/log")
+        line = "\033[32mepoch\033[0m 12 \033[1mloss\033[0m 0.5\r50%\rstep\n"
+        with log.open("w") as stream:
+            for _ in range(200_000_000 // len(line) // 1000):
+                stream.write(line * 1000)
+            stream.write("the end\n")
+        page = visit(server, f"{place}?task=silent")
+        text_of(page, task="silent").get_by_text("the end").wait_for()
+        page.get_by_text(re.compile("524 kB of 200 MB loaded")).wait_for()
+        page.get_by_label("Find in the log").fill("the end")
+        page.get_by_text("1 of 1").wait_for()
+        assert page.evaluate(NODES) < FEW

@@ -47,6 +47,7 @@ export function PinnedLog({ experiment, status, isDriven, pin }: PinnedProps) {
           experiment={experiment}
           task={pin.task}
           attempt={pin.attempt}
+          name="pin_"
         />
       </div>
     </section>

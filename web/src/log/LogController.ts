@@ -39,7 +39,7 @@ interface Piece {
 }
 
 const PIECE = 1 << 19; // bytes that are read at a time
-const OUTLINE_PATIENCE = 300; // milliseconds that the first view waits for the outline
+const OUTLINE_PATIENCE = 100; // milliseconds that the first view waits for the outline
 const MOST_FOLLOWED = 4 << 20; // bytes above the end that are kept while it is followed
 const KEPT_FOLLOWED = 2 << 20;
 const MOST_KEPT = 16 << 20; // bytes that are kept while somebody reads elsewhere
@@ -84,6 +84,7 @@ export class LogController {
   #searchTimer: ReturnType<typeof setTimeout> | undefined;
   #isRefreshing = false;
   #isStale = false;
+  #isAtLine = false;
 
   constructor(host: HTMLElement, address: LogAddress, keys: (key: string) => boolean) {
     this.#host = host;
@@ -126,15 +127,22 @@ export class LogController {
     const error = this.outline.peek()?.error;
     if (!error) return;
     this.unfollow();
+    this.#host.scrollIntoView({ block: "nearest" });
     this.#do(async () => {
       await this.#toLine(error.offset, error.line, "end");
       this.focus();
     });
   }
 
+  /** Whether the view was led elsewhere than to its end or its error. */
+  get #isLed(): boolean {
+    return this.#query.text !== "" || this.#isAtLine;
+  }
+
   /** Shows a line by its number, if a mark or what is loaded tells where it is. */
   toLine(number: number): void {
     const marks = this.outline.peek()?.marks ?? [];
+    this.#isAtLine = true;
     this.unfollow();
     this.#do(async () => {
       let row = this.#window.rowOf(number);
@@ -230,24 +238,33 @@ export class LogController {
   }
 
   async #show(number: number): Promise<void> {
-    const match = this.#matches?.matches[number - this.#matches.first];
+    const at = number - (this.#matches?.first ?? 0);
+    const listed = this.#matches?.matches ?? [];
+    const match = listed[at];
     if (!match) return;
+    let nth = 0;
+    while (listed[at - nth - 1]?.line === match.line) nth += 1;
     const { text, hasCase } = this.#query;
     this.found.value = { text, count: this.#matches?.count ?? 0, current: number + 1, error: null };
     this.unfollow();
     await this.#do(async () => {
       await this.#toLine(match.offset, match.line, "center");
+      if (match.offset < this.#window.from || match.offset >= this.#window.to) return;
       const at = this.#window.rowAt(match.offset);
-      const row = this.#window.rows[at];
-      if (!row || match.offset < this.#window.from || match.offset >= this.#window.to) return;
-      const isSeen = (hasCase ? row.text : row.text.toLowerCase()).includes(
-        hasCase ? text : text.toLowerCase(),
-      );
-      if (!isSeen && !row.line.isOpened && (row.line.states > 1 || row.cut)) {
+      let row = this.#window.rows[at];
+      if (!row) return;
+      const column = () => nthIndex(hasCase ? row?.text : row?.text.toLowerCase(), this.#needle, nth);
+      if (column() < 0 && !row.line.isOpened && (row.line.states > 1 || row.cut)) {
         this.#edit(this.#window.show(row.line, { isOpened: row.line.states > 1, isWhole: true }));
+        row = this.#window.rows[at];
       }
-      this.#editor?.found(text, { hasCase, current: match.line });
+      this.#editor?.toRow(at, "center", { column: Math.max(0, column()) });
+      this.#editor?.found(text, { hasCase, current: { line: match.line, nth } });
     });
+  }
+
+  get #needle(): string {
+    return this.#query.hasCase ? this.#query.text : this.#query.text.toLowerCase();
   }
 
   // Loading
@@ -324,7 +341,20 @@ export class LogController {
       if (this.#stop.signal.aborted) return;
       this.missing.value = error;
       this.isLoaded.value = false;
+      this.#await();
     }
+  }
+
+  /** Opens the log once it has a first byte: it may arrive without an event of the experiment. */
+  #await(): void {
+    for (const end of this.#ends.splice(1)) end();
+    const number = this.attempt.peek() ?? this.#address.attempt;
+    if (number === null) return; // which attempt it will be, the experiment tells
+    const topic = `log:${experimentName(this.#address.experiment)}?${this.#parameters()}&from=0`;
+    const look = () => {
+      if (!this.isLoaded.peek()) this.reload();
+    };
+    this.#ends.push(watch(topic, { position: 0, onTail: (event) => event.to && look(), onChange: look }));
   }
 
   /** Shows the first view, and follows what comes. */
@@ -336,7 +366,7 @@ export class LogController {
       () => {
         const outline = this.outline.peek();
         if (!outline || this.isFollowing.peek()) return;
-        if (outline.status === "FAILED" && outline.error && !this.#query.text) {
+        if (outline.status === "FAILED" && outline.error && !this.#isLed) {
           const { offset, line } = outline.error;
           this.#do(() => this.#toLine(offset, line, "end"));
         }
@@ -370,6 +400,8 @@ export class LogController {
     const skipped = Math.max(0, line);
     this.size.value = piece.size;
     this.#replace(piece.data.subarray(skipped), piece.from + skipped);
+    for (const { offset, line: number } of this.outline.peek()?.marks ?? [])
+      this.#window.learn(offset, number);
     if (this.#end) this.#window.learn(this.#end.offset, this.#end.line);
     this.#shown();
   }
@@ -395,6 +427,7 @@ export class LogController {
     else {
       this.#editor = new LogEditor(this.#host, window, this.#label, this.#events());
       this.#editor.reset(window);
+      this.#editor.error(this.outline.peek()?.error?.offset ?? null);
     }
   }
 
@@ -404,7 +437,7 @@ export class LogController {
       await this.#openAt(offset, line, Math.min(this.size.peek(), offset + PIECE / 2));
     }
     if (!this.#window.areNumbersKnown) this.#window.learn(offset, line);
-    this.#editor?.toRow(this.#window.rowAt(offset), y, y === "end" ? ABOVE_ERROR : 0);
+    this.#editor?.toRow(this.#window.rowAt(offset), y, { yMargin: y === "end" ? ABOVE_ERROR : 0 });
   }
 
   get #isAtEndOfFile(): boolean {
@@ -428,6 +461,7 @@ export class LogController {
   async #loadBelow(): Promise<void> {
     const { to } = this.#window;
     const size = this.size.peek();
+    if (to >= size) return; // another view was opened meanwhile
     const data = await this.#readBytes(to, Math.min(size, to + PIECE));
     const isToEnd = to + data.length >= size;
     const last = isToEnd ? data.length : data.lastIndexOf(10) + 1 || data.length;
@@ -630,6 +664,15 @@ export class LogController {
       this.#isBusy = false;
     });
   }
+}
+
+/** Where a text occurs for the nth time, from 0; where it first does, if not so often; -1 if not at all. */
+function nthIndex(text: string | undefined, needle: string, nth: number): number {
+  const first = text?.indexOf(needle) ?? -1;
+  let at = first;
+  for (let passed = 0; passed < nth && at >= 0; passed += 1)
+    at = text?.indexOf(needle, at + needle.length) ?? -1;
+  return at < 0 ? first : at;
 }
 
 function breaksIn(data: Uint8Array): number {

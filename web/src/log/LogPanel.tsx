@@ -86,6 +86,11 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
   useEffect(() => {
     if (isLoaded) controller?.find(text, hasCase);
   }, [controller, isLoaded, text, hasCase]);
+  const line = Number(query.get(`${name}line`));
+  const hasOutline = Boolean(controller?.outline.value);
+  useEffect(() => {
+    if (hasOutline && Number.isSafeInteger(line) && line > 0) controller?.toLine(line);
+  }, [controller, hasOutline, line]);
   useEffect(() => {
     if (note === null) return;
     const timer = setTimeout(() => setNote(null), NOTE);

@@ -15,7 +15,7 @@ import {
 } from "@codemirror/view";
 import { count } from "../ui/format";
 import type { Style } from "./ansi";
-import { readable } from "./contrast";
+import { appearance } from "./appearance";
 import type { Edit, LogWindow } from "./LogWindow";
 import type { LogLine, Row } from "./lines";
 import { THEME } from "./theme";
@@ -46,6 +46,12 @@ export interface EditorEvents {
   onShow(line: LogLine, changed: { isOpened?: boolean; isWhole?: boolean }): void;
 }
 
+/** A match: the number of its line, and which one in it, from 0. */
+export interface CurrentMatch {
+  readonly line: number;
+  readonly nth: number;
+}
+
 const NEAR = 400; // pixels
 const MOST_MARKS = 2_000; // styled parts of what is seen at once: their elements are in the document
 const NO_EDGES: Edges = { above: null, below: null, end: null };
@@ -60,7 +66,7 @@ export class LogEditor {
   #errorOffset: number | null = null;
   #found = "";
   #hasCase = false;
-  #current: number | null = null;
+  #current: CurrentMatch | null = null;
   readonly #wrap = new Compartment();
   readonly #events: EditorEvents;
   #top = 0;
@@ -90,6 +96,10 @@ export class LogEditor {
           this.#edges(),
           this.#styles(),
           keymap.of(this.#keys()),
+          EditorView.scrollHandler.of(() => {
+            keepAround(host);
+            return false;
+          }),
           EditorView.updateListener.of((update) => this.#updated(update)),
         ],
       }),
@@ -168,8 +178,8 @@ export class LogEditor {
     this.redraw();
   }
 
-  /** What is found, and the number of the line of the current match. */
-  found(text: string, { hasCase, current }: { hasCase: boolean; current: number | null }): void {
+  /** What is found, and which is the current match. */
+  found(text: string, { hasCase, current }: { hasCase: boolean; current: CurrentMatch | null }): void {
     this.#found = hasCase ? text : text.toLowerCase();
     this.#hasCase = hasCase;
     this.#current = current;
@@ -186,13 +196,15 @@ export class LogEditor {
     });
   }
 
-  /** Scrolls to a row, and puts the cursor there. */
-  toRow(row: number, y: "end" | "center" | "start" | "nearest" = "center", yMargin = 0): void {
+  /** Scrolls to a row, and puts the cursor there, or at a column of it. */
+  toRow(
+    row: number,
+    y: "end" | "center" | "start" | "nearest" = "center",
+    { yMargin = 0, column = 0 }: { yMargin?: number; column?: number } = {},
+  ): void {
     const line = this.view.state.doc.line(Math.min(row + 1, this.view.state.doc.lines));
-    this.view.dispatch({
-      selection: EditorSelection.cursor(line.from),
-      effects: EditorView.scrollIntoView(line.from, { y, yMargin }),
-    });
+    const selection = EditorSelection.cursor(Math.min(line.to, line.from + column));
+    this.view.dispatch({ selection, effects: EditorView.scrollIntoView(selection, { y, yMargin }) });
   }
 
   /** The row at the top of what is seen. */
@@ -316,12 +328,15 @@ export class LogEditor {
   #draw(view: EditorView): DecorationSet {
     const marks = [];
     let left = MOST_MARKS;
+    let before = 0; // the number of the last line: a very long one is seen in several parts
     const { doc } = view.state;
     for (const { from, to } of view.visibleRanges) {
       for (let line = doc.lineAt(from); ; line = doc.line(line.number + 1)) {
         const row = this.#row(line.number);
         if (row) {
-          if (row.line.offset === this.#errorOffset) marks.push(ERROR_LINE.range(line.from));
+          const isNew = line.number !== before;
+          before = line.number;
+          if (isNew && row.line.offset === this.#errorOffset) marks.push(ERROR_LINE.range(line.from));
           for (const span of row.shown.spans) {
             const begin = Math.max(from, line.from + span.from);
             const end = Math.min(to, line.from + Math.min(span.to, row.text.length));
@@ -331,20 +346,22 @@ export class LogEditor {
           }
           if (this.#found) {
             const text = this.#hasCase ? row.text : row.text.toLowerCase();
-            const isCurrent = this.#current !== null && this.#window.numberOf(row.line) === this.#current;
+            const isCurrent = this.#current?.line === this.#window.numberOf(row.line);
+            let nth = -1;
             for (
               let at = text.indexOf(this.#found);
               at >= 0 && left > 0;
               at = text.indexOf(this.#found, at + this.#found.length)
             ) {
+              nth += 1;
               const [begin, end] = [line.from + at, line.from + at + this.#found.length];
               if (end > line.to) break;
               if (end <= from || begin >= to) continue;
               left -= 1;
-              marks.push((isCurrent ? CURRENT : FOUND).range(begin, end));
+              marks.push((isCurrent && this.#current?.nth === nth ? CURRENT : FOUND).range(begin, end));
             }
           }
-          const buttons = this.#buttons(row);
+          const buttons = isNew ? this.#buttons(row) : null;
           if (buttons) marks.push(Decoration.widget({ widget: buttons, side: 1 }).range(line.to));
         }
         if (line.to >= to || line.number >= doc.lines) break;
@@ -370,7 +387,12 @@ export class LogEditor {
   #mark(style: Style): Decoration {
     let mark = this.#marks.get(style);
     if (!mark) {
-      mark = Decoration.mark(appearance(style));
+      const { classes, variables } = appearance(style);
+      const values = Object.entries(variables).map(([name, value]) => `${name}:${value}`);
+      mark = Decoration.mark({
+        class: classes,
+        ...(values.length ? { attributes: { style: values.join(";") } } : {}),
+      });
       this.#marks.set(style, mark);
     }
     return mark;
@@ -422,6 +444,22 @@ export class LogEditor {
   }
 }
 
+/** Leaves what is around an element where it is: to show a line, only the log is scrolled. */
+function keepAround(host: HTMLElement): void {
+  const places: [Element, number, number][] = [];
+  for (let around = host.parentElement; around; around = around.parentElement) {
+    if (around.scrollTop || around.scrollHeight > around.clientHeight) {
+      places.push([around, around.scrollTop, around.scrollLeft]);
+    }
+  }
+  queueMicrotask(() => {
+    for (const [around, top, left] of places) {
+      if (around.scrollTop !== top) around.scrollTop = top;
+      if (around.scrollLeft !== left) around.scrollLeft = left;
+    }
+  });
+}
+
 function isRedrawn(update: ViewUpdate): boolean {
   return update.transactions.some((each) => each.effects.some((effect) => effect.is(redraw)));
 }
@@ -429,33 +467,6 @@ function isRedrawn(update: ViewUpdate): boolean {
 const ERROR_LINE = Decoration.line({ class: "log-error" });
 const FOUND = Decoration.mark({ class: "log-found" });
 const CURRENT = Decoration.mark({ class: "log-found log-current" });
-
-/** The classes of a style; colours that are not the terminal's own are variables, one for each theme. */
-export function appearance(style: Style): { class: string; attributes?: Record<string, string> } {
-  const { fg, bg } = style.inverse ? { fg: style.bg ?? "ground", bg: style.fg ?? "text" } : style;
-  const classes: string[] = [];
-  const variables: string[] = [];
-  if (style.bold || (typeof fg === "number" && fg > 7)) classes.push("ansi-bold");
-  if (style.dim) classes.push("ansi-dim");
-  if (style.italic) classes.push("ansi-italic");
-  if (style.underline) classes.push("ansi-underline");
-  if (style.strike) classes.push("ansi-strike");
-  if (typeof fg === "number") classes.push(`ansi-${fg % 8}`);
-  else if (fg?.startsWith("#")) {
-    classes.push("ansi-colour");
-    variables.push(`--light:${readable(fg, "light")};--dark:${readable(fg, "dark")}`);
-  }
-  if (typeof bg === "number") classes.push(`ansi-on-${bg % 8}`);
-  else if (bg === "text") classes.push("ansi-inverse");
-  else if (bg) {
-    classes.push("ansi-ground");
-    variables.push(`--ground:${bg}`);
-  }
-  return {
-    class: classes.join(" "),
-    ...(variables.length ? { attributes: { style: variables.join(";") } } : {}),
-  };
-}
 
 class LineNumber extends GutterMarker {
   override elementClass = "";

@@ -21,7 +21,7 @@ attempt: number
  */
 stream: ("log" | "stderr" | "backend-output")
 /**
- * The logs of the attempt that exist.
+ * The existing logs of the attempt.
  * 
  * Items: One log.
  */

@@ -1,0 +1,1 @@
+import{q as e}from"./index-mAx9_Dgb.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-B2jXuWra.js";import{q as t}from"./index-BCzxM-mI.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};
