@@ -137,8 +137,8 @@ def test_an_experiment_is_controlled_by_the_page(acting: tuple[Served, Run, Path
     )
 
 
-def test_tags_and_notes_have_their_author(acting: tuple[Served, Run, Path], visit: Visit) -> None:
-    """Tags and notes are added in the name of the user."""
+def test_labels_and_the_trash(acting: tuple[Served, Run, Path], visit: Visit) -> None:
+    """Tags and notes are added in the name of the user; what is removed can be restored, as the page says."""
     server, run, _ = acting
     again = find("acting", home=run.home)
     page = visit(server, address(server, again, server.add_token("carol")), user="carol", scopes=ALL)
@@ -157,6 +157,15 @@ def test_tags_and_notes_have_their_author(acting: tuple[Served, Run, Path], visi
     dialog.wait_for(state="hidden")
     assert again.status(observe=False).tags == ["best", "<b>ü"]
     assert authors(again, "tagged") == authors(again, "noted") == ["carol"]
+    menu.click()
+    page.get_by_role("button", name="Move to the trash…").click()
+    dialog.get_by_label("that only it wrote").check()
+    dialog.get_by_role("button", name="Move to the trash").click()
+    dialog.get_by_text(f"exp rm --restore {again.id}").wait_for()
+    dialog.get_by_role("button", name="To the list").click()
+    page.get_by_role("row", name=run.id).wait_for()
+    assert page.get_by_role("row", name=again.id).count() == 0
+    assert not again.files.directory.exists()
 
 
 def test_a_lost_answer_is_asked_for_again(acting: tuple[Served, Run, Path], visit: Visit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from support.extent import IS_LONG
 from support.served import EXP, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Locator, Page
     from support.served import Served
@@ -65,7 +67,7 @@ def test_a_failed_log_opens_at_its_error(server: Served, place: str, visit: Call
     page.get_by_text(re.compile("^ended .* with exit code 1$")).wait_for()
     log.get_by_text(r"<img src=x onerror=alert(1)> \x07 \u202e end").wait_for()
     page.get_by_text("2 control sequences not shown").wait_for()
-    log.get_by_role("button", name="100 kB more").first.wait_for()
+    log.get_by_role("button", name="100 kB more").wait_for()
     log.get_by_role("button", name="61 states").click()
     log.get_by_text("37% of the data").wait_for()
     log.get_by_role("button", name="fold").click()

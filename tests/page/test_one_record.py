@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from page.axe import findings
 
 from nemorun_cli import Experiment
 
@@ -114,3 +115,11 @@ def test_other_tabs(server: Served, visit: Callable[..., Page], shown: str) -> N
     page.goto(f"{server.url}{shown}?tab=openings")
     page.get_by_text("generation 1").first.wait_for()
     assert page.title() != "ran"
+
+
+def test_it_is_accessible(server: Served, visit: Callable[..., Page], shown: str) -> None:
+    """Axe finds nothing serious in light and dark, and nothing is wider than a phone."""
+    page = visit(server, f"{shown}?tab=files", viewport={"width": 360, "height": 800})
+    page.get_by_role("img", name="figures/map.png, version 6").wait_for()
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
