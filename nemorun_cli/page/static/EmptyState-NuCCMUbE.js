@@ -1,1 +1,0 @@
-import{q as e}from"./index-mAx9_Dgb.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-BZerhCwN.js";import{q as t}from"./index-mAx9_Dgb.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};
