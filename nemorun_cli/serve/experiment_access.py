@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nemorun_cli.errors import NotFoundError
+from nemorun_cli.errors import ExpError, NotFoundError
 from nemorun_cli.experiment.records import targets
+from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.raw_path import parts
 from nemorun_cli.serve.record_access import may_read, runs_at
@@ -67,6 +69,23 @@ def experiment_at(request: Request, index: Index, place: ExperimentPlace) -> Fou
     if found is None:
         raise no_experiment(place)
     return Found(place, *found)
+
+
+@contextlib.contextmanager
+def reading(found: Found) -> Iterator[None]:
+    """Read an experiment, which may be removed meanwhile.
+
+    Raises:
+        NotFoundError: it was removed.
+        LedgerError: its files are damaged.
+    """
+    try:
+        with forged_content.reading(found.files.id):
+            yield
+    except ExpError:
+        if not found.files.directory.is_dir():
+            raise no_experiment(found.place) from None
+        raise
 
 
 def experiments_to_compare(

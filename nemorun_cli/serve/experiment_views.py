@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import difference, documents
-from nemorun_cli.serve import attempt_logs, experiment_timeline, forged_content, log_outline, log_search
+from nemorun_cli.serve import attempt_logs, experiment_timeline, log_outline, log_search
 from nemorun_cli.serve.answers import QueryParameters, json_answer, off_loop, slowly, text_answer
 from nemorun_cli.serve.caller import Scope
 from nemorun_cli.serve.endpoints import Endpoint
-from nemorun_cli.serve.experiment_access import Found, experiment_at, experiments_to_compare, place_of
+from nemorun_cli.serve.experiment_access import (
+    Found,
+    experiment_at,
+    experiments_to_compare,
+    place_of,
+    reading,
+)
 from nemorun_cli.serve.heard import reports_of
 from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.index import index_of
@@ -107,7 +113,7 @@ def _of_experiment(make: _Make, known: tuple[str, ...]) -> Handler:
         def work() -> Response:
             index = index_of(request)
             found = experiment_at(request, index, place_of(request))
-            with forged_content.reading(found.files.id):
+            with reading(found):
                 return _not_here(index, found) or json_answer(request, make(request, index, found, given))
 
         return await slowly(request, work)
@@ -312,7 +318,7 @@ def _of_log(make: _MakeOfLog, known: tuple[str, ...]) -> Handler:
             found = experiment_at(request, index, place_of(request))
             if (answer := _not_here(index, found)) is not None:
                 return answer
-            with forged_content.reading(found.files.id):
+            with reading(found):
                 snapshot = _look(index, found)
             task = given.text("task")
             if task is None or task not in snapshot.history.tasks:

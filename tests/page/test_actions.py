@@ -164,7 +164,7 @@ def test_labels_and_the_trash(acting: tuple[Served, Run, Path], visit: Visit) ->
     dialog.get_by_text(f"exp rm --restore {again.id}").wait_for()
     dialog.get_by_role("button", name="To the list").click()
     page.get_by_role("row", name=run.id).wait_for()
-    assert page.get_by_role("row", name=again.id).count() == 0
+    page.get_by_role("row", name=again.id).wait_for(state="detached")
     assert not again.files.directory.exists()
 
 

@@ -1,5 +1,6 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { RmDocument } from "../api/documents/rm";
+import { pauseDocuments } from "../api/useDocument";
 import { navigate } from "../app/route";
 import { CommandHint } from "../ui/CommandHint";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
@@ -24,6 +25,8 @@ export function RemoveDialog({ name, path, kind, list, onLeave }: RemoveProps) {
   const [problem, setProblem] = useState<unknown>(null);
   const [isRemoved, setRemoved] = useState(false);
   const isExperiment = kind === "experiment";
+  const resume = useRef(() => {});
+  useEffect(() => () => resume.current(), []);
   useEffect(() => {
     act<RmDocument>(path, { ...(isExperiment ? { records: true } : {}), dry_run: true }).then(
       setPlan,
@@ -63,7 +66,13 @@ export function RemoveDialog({ name, path, kind, list, onLeave }: RemoveProps) {
       isReady={plan !== null}
       staysAfterAct
       onAct={async () => {
-        await act<RmDocument>(path, isExperiment ? { records: hasRecords } : {});
+        resume.current = pauseDocuments(path.replace("/v1/control/", "/v1/views/").replace(/\/rm$/, ""));
+        try {
+          await act<RmDocument>(path, isExperiment ? { records: hasRecords } : {});
+        } catch (error) {
+          resume.current();
+          throw error;
+        }
         setRemoved(true);
       }}
       onLeave={onLeave}

@@ -27,6 +27,18 @@ const SHARE = 3; // the time between two requests is at least this multiple of h
 const LONGEST = 10_000; // milliseconds between them
 const KEPT = 30; // documents that nobody shows now, for Back
 
+const paused = new Set<string>(); // addresses
+
+/** Asks for no document below an address until the function that it returns is called: it is being removed. */
+export function pauseDocuments(address: string): () => void {
+  paused.add(address);
+  return () => paused.delete(address);
+}
+
+function isPaused(path: string): boolean {
+  return [...paused].some((address) => path === address || path.startsWith(`${address}/`));
+}
+
 /** A document of the server, asked for once for all that show it. */
 class Entry {
   readonly shown: Signal<Shown> = signal({ document: null, error: null });
@@ -69,6 +81,7 @@ class Entry {
       return;
     }
     if (session.peek() === null) return; // it is asked for once somebody has signed in
+    if (isPaused(this.#path)) return;
     const asking = new AbortController();
     this.#asking = asking;
     const begun = Date.now();

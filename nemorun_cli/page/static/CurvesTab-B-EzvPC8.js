@@ -1,1 +1,0 @@
-import{ot as e,q as t,w as n}from"./index-CjVfVMkM.js";import{AddressedCurves as r,t as i}from"./CurvesView-Ca_xHb36.js";function a({experiment:a}){let o=n(a),s=e(()=>i({experiments:[a]}),[o]);return t(r,{source:s})}export{a as CurvesTab};

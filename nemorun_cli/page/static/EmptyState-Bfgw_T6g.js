@@ -1,1 +1,0 @@
-import{q as e}from"./index-CjVfVMkM.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-Dip7ylla.js";import{q as t}from"./index-CjVfVMkM.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};
