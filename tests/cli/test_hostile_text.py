@@ -61,7 +61,7 @@ graph E | graph E --format mermaid | graph E --format dot | graph SPEC | validat
 rerun E --dry-run | resume E --dry-run | resume E --dry-run -p p=q | diff E E | fsck E | gc --dry-run
 doctor E | params | files | records | records -q | metrics | metrics -n 2 | metrics -f | metrics --plot
 metrics --format csv | compare | compare --format csv | compare --format markdown
-tag E | note E | rm E --dry-run | rm E --dry-run --records | rm --restore
+tag E | note E | report E -f -o report.html | rm E --dry-run | rm E --dry-run --records | rm --restore
 """
 STORED = (
     "list | status | show | why E | graph E | graph E --format dot | events E | logs | resume E --dry-run"
@@ -73,7 +73,7 @@ list --limit H | run H | run SPEC -p p=H --dry-run | run SPEC -p H=1 --dry-run |
 run SPEC --only H --dry-run | run SPEC --set tasks.waits.command=H --dry-run | run SPEC --if-running H
 validate SPEC H | validate SPEC --H | compare --where H | compare --best H | compare --format H | metrics -k H
 records --status H | H | gc --older H | diff E H | rerun H | resume H | attach H | wait --timeout H
-events H | show H | fsck H | graph H | doctor H
+events H | show H | fsck H | graph H | doctor H | report H | report E -o missing/H
 tag E H | tag E +H | tag E -H | note H x | close a/H | close H | rm H | rm a/H | rm --restore H | gc --trash H
 login H | login http://H | login http://example.org/H | logout H | logout http://localhost/H | whoami H
 serve H | serve --port H | serve --host H | serve --tls-cert H | serve --quota H | serve token add H/H

@@ -49,6 +49,7 @@ why NEW
 why NEW train-the-model/lr=0.1
 why NEW evaluate-the-model
 doctor NEW
+report NEW -f -o report.html
 compare
 compare NEW OLD --all-params
 compare --sort throughput

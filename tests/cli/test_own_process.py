@@ -41,6 +41,7 @@ CALLS = {
     "records": ["--json"],
     "compare": ["latest"],
     "diff": ["latest", "latest"],
+    "report": ["latest", "-f", "-o", "report.html"],
     "tag": ["latest"],
     "note": ["latest"],
     "close": ["nobody/nothing"],

@@ -14,9 +14,13 @@ from support.extent import amount
 from support.hostile_values import MARK, RAW, VALUES, batch, dumped, pointers, replaced
 from support.view_sites import Reader, collector, local, reading
 
+from nemorun_cli.errors import LedgerDamagedError, NotFoundError
 from nemorun_cli.experiment.run import find
 from nemorun_cli.replication.experiment_source import name_of_home
 from nemorun_cli.serve.attempt_logs import masked_reader
+from nemorun_cli.serve.experiment_access import Found
+from nemorun_cli.serve.experiment_access import reading as while_reading
+from nemorun_cli.serve.index.experiment_index import ExperimentPlace
 from nemorun_cli.serve.index.index import CACHE
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
@@ -393,3 +397,18 @@ def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reade
     assert (timeline["revision"], timeline["max_parallel"]) == (1, None)
     assert timeline["events"] == alice.json(f"{place}/events")["total"]
     assert SECRET not in json.dumps(timeline)
+
+
+def test_what_is_removed_while_it_is_read_does_not_exist(tmp_path: Path) -> None:
+    """A file that is gone with its experiment is no damage; in an experiment that stays, it is one."""
+    files = ExperimentFiles(tmp_path / "experiments" / "gone" / "gone_1")
+    found = Found(ExperimentPlace("alice", "here", "gone_1"), Home(tmp_path), files)
+    files.directory.mkdir(parents=True)
+    with pytest.raises(LedgerDamagedError), while_reading(found):
+        raise LedgerDamagedError("cannot read resolved.json")
+    files.directory.rmdir()
+    with (
+        pytest.raises(NotFoundError, match="there is no experiment 'alice/here/gone_1'"),
+        while_reading(found),
+    ):
+        raise LedgerDamagedError("cannot read resolved.json")
