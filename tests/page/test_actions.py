@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from page import axe
 from support.elsewhere import events_of
+from support.patience import eventually
 from support.served import EXP, Served, served
 
 from nemorun_cli.experiment.run import Run, find
@@ -58,10 +59,17 @@ def acting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, R
         run.cancel()
 
 
+def listed(server: Served, token: str) -> list[dict[str, Any]]:
+    """The entries of the list, which on a busy machine gets a new one a moment later."""
+    entries: list[dict[str, Any]] = server.ask("GET", "/v1/views/experiments", token=token).json[
+        "experiments"
+    ]
+    return entries
+
+
 def address(server: Served, run: Run, token: str) -> str:
     """The path of the view of an experiment."""
-    listed = server.ask("GET", "/v1/views/experiments", token=token).json["experiments"]
-    entry = next(each for each in listed if each["id"] == run.id)
+    entry = eventually(lambda: next((each for each in listed(server, token) if each["id"] == run.id), None))
     return f"/experiments/{entry['owner']}/{entry['home']}/{run.id}"
 
 
@@ -131,10 +139,8 @@ def test_an_experiment_is_controlled_by_the_page(acting: tuple[Served, Run, Path
     assert page.url.endswith(again.id)
     assert authors(again, "created") == ["carol"]
     again.wait(timeout=30)
-    assert (
-        len(server.ask("GET", "/v1/views/experiments", token=server.add_token("carol")).json["experiments"])
-        == 2
-    )
+    token = server.add_token("carol")
+    assert eventually(lambda: len(listed(server, token)) == 2)
 
 
 def test_labels_and_the_trash(acting: tuple[Served, Run, Path], visit: Visit) -> None:

@@ -123,10 +123,13 @@ function Drawn(props: DrawnProps) {
 
   const focus = (id: string) => {
     setStop(id);
-    requestAnimationFrame(() => {
-      const buttons = scroll.current?.querySelectorAll<HTMLElement>("[data-node]") ?? [];
-      for (const button of buttons) if (button.dataset.node === id) button.focus();
-    });
+    const go = () => {
+      const buttons = [...(scroll.current?.querySelectorAll<HTMLElement>("[data-node]") ?? [])];
+      const button = buttons.find((one) => one.dataset.node === id);
+      button?.focus();
+      return button !== undefined;
+    };
+    if (!go()) requestAnimationFrame(go); // a node that is about to be drawn
   };
   const unfold = (node: FlowNode) => {
     setOpen(new Set([...open, node.id]));

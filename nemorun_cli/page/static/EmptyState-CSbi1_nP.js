@@ -1,1 +1,0 @@
-import{J as e}from"./index-CZfDYLNi.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

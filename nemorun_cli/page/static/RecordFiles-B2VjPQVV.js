@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-BQOq3IiK.js";import{J as t}from"./index-CZfDYLNi.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};
