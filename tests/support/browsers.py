@@ -39,8 +39,9 @@ def start() -> Iterator[Browser]:
         pytest.skip(
             "PAGES ARE NOT TESTED: there is no chromium-headless-shell, which root on a Debian installs"
         )
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it takes a third of a second
+    from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415 - it takes a third of a second
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=PROGRAM, args=list(OPTIONS))
         try:
