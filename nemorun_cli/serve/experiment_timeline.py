@@ -33,7 +33,7 @@ def document(
     Args:
         snapshot: the current state of the experiment.
         events: all events of its ledger.
-        records: how many records it wrote.
+        records: how many records its tasks wrote.
         secrets: values to mask in lines of logs.
     """
     waits = _Waits(snapshot, events)

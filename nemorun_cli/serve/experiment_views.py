@@ -291,11 +291,12 @@ def _timeline(request: Request, index: Index, found: Found, given: QueryParamete
     events, _ = ledger.read_settled(found.files.ledger)
     snapshot = _look(index, found)
     written = index.fresh(lambda fresh: fresh.records.of_experiment(found.files.id))
+    own = events[0].get("prefix") if events else None
     is_local, above = index.site.root is None, f"{found.place.owner}/"
     return experiment_timeline.document(
         snapshot,
         events,
-        records=sum(is_local or prefix.startswith(above) for _, prefix in written),
+        records=sum(prefix != own and (is_local or prefix.startswith(above)) for _, prefix in written),
         secrets=_secrets(index, snapshot),
     )
 

@@ -394,7 +394,7 @@ def test_a_timeline_says_since_when_each_attempt_could_have_started(alice: Reade
     assert second["waits_since"] == first["ended"]
     assert (tasks["never"]["attempts"], tasks["never"]["streams"]) == ([], [])
     assert tasks["prepare"]["streams"] == ["log"]
-    assert (timeline["revision"], timeline["max_parallel"]) == (1, None)
+    assert (timeline["revision"], timeline["max_parallel"], timeline["records"]) == (1, None, 2)
     assert timeline["events"] == alice.json(f"{place}/events")["total"]
     assert SECRET not in json.dumps(timeline)
 

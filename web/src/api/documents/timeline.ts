@@ -59,7 +59,7 @@ max_parallel: (number | null)
  */
 events: number
 /**
- * The number of records that it wrote.
+ * The number of records that its tasks wrote.
  */
 records: number
 /**
