@@ -1,7 +1,7 @@
 """Takes pictures of the page, in light and dark: `python docs/pictures/pages.py --out FOLDER [VIEW ...]`.
 
 It runs the study of the README and a study with records of its own in a home of its own, and needs
-Debian's chromium-headless-shell. The pictures in this folder are those of `--out docs/pictures --readme`.
+Debian's chromium-headless-shell. The pictures in this folder are those of `--out docs/pictures --docs`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ VIEWS: Final = {  # the address, and what is there when all of it is
     "files": ("{record}?tab=files&file=figures/map.png", "img"),
     "compare": ("/compare", "h1"),
 }
-OF_README: Final = (("experiment", "light", 1280), ("curves", "dark", 1280), ("experiments", "light", 1280))
+OF_DOCS: Final = (("experiment", "light", 1280), ("curves", "dark", 1280))
 TRACKED: Final = """
 name: tracked
 description: How fast does each learning rate get there?
@@ -160,9 +160,7 @@ def take(browser: Browser, sign_in: str, wanted: list[tuple[str, str, int]], out
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
         page.goto(origin + path.format(**found))
         page.locator(shown).first.wait_for()
-        page.wait_for_load_state("networkidle") if view in ("compare", "records") else page.wait_for_timeout(
-            900
-        )
+        page.wait_for_timeout(SETTLED)
         page.screenshot(path=out / f"page-{view}-{theme}-{width}.png")
 
 
@@ -170,14 +168,16 @@ def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--readme", action="store_true", help="those of the README alone")
-    parser.add_argument("view", nargs="*", choices=[[], *VIEWS])
+    parser.add_argument("--docs", action="store_true", help="those of the documentation alone")
+    parser.add_argument("view", nargs="*", help="of: " + ", ".join(VIEWS))
     options = parser.parse_args()
+    if unknown := set(options.view) - set(VIEWS):
+        parser.error(f"no view: {', '.join(sorted(unknown))}")
     options.out.mkdir(parents=True, exist_ok=True)
     views = options.view or list(VIEWS)
     wanted = (
-        list(OF_README)
-        if options.readme
+        list(OF_DOCS)
+        if options.docs
         else [(view, theme, width) for view in views for theme in THEMES for width in WIDTHS]
     )
     with (
