@@ -1,1 +1,0 @@
-import{J as e,T as t,st as n}from"./index-LkXHLwL9.js";import{AddressedCurves as r,t as i}from"./CurvesView-BXotAZHG.js";function a({experiment:a}){let o=t(a),s=n(()=>i({experiments:[a]}),[o]);return e(r,{source:s})}export{a as CurvesTab};

@@ -1,1 +1,0 @@
-import{J as e}from"./index-LkXHLwL9.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

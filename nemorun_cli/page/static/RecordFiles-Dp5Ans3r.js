@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-CFa6zqXl.js";import{J as t}from"./index-LkXHLwL9.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};

@@ -1,0 +1,2 @@
+var e=/[\p{Cc}\p{Bidi_Control}\u200b\u2028\u2029\u2060\ufeff]/gu;function t(t){return t.replace(e,e=>{if(e===`
+`||e===`	`)return e;let t=e.charCodeAt(0);return t<256?`\\x${t.toString(16).padStart(2,`0`)}`:`\\u${t.toString(16)}`})}export{t};
