@@ -128,7 +128,10 @@ def test_a_list_says_why_an_experiment_failed(alice: Reader) -> None:
     page = alice.json(f"{EXPERIMENTS}?status=COMPLETED&sort=-duration")
     assert (page["total"], page["counts"], page["statuses"]) == (0, {}, {"FAILED": 2})
     again, _ = alice.json(EXPERIMENTS)["experiments"]
-    assert again["failure"] == {"task": "train/lr=0.1", "exit_code": 3, "reason": "exit", "message": None}
+    tasks = alice.json(f"{places(alice)[0]}/show")["tasks"]
+    _, first = min((task["ended"], task["id"]) for task in tasks if task["status"] == "FAILED")
+    assert first.startswith("train/")
+    assert again["failure"] == {"task": first, "exit_code": 3, "reason": "exit", "message": None}
     assert (again["description"], again["executors"]) == ("again", ["local"])
     assert (again["seconds_left"], again["cancelled_by"]) == (None, None)
 
