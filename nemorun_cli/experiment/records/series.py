@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
-from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.targets import MEASURED, warn_or_raise
+from nemorun_cli.model import metric_keys
 from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
