@@ -43,6 +43,8 @@ ReasonWordValue: TypeAlias = Literal[
     "outputs",
     "outcome",
     "until",
+    "target",
+    "diverged",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 TaskStatusValue: TypeAlias = Literal[
@@ -484,6 +486,14 @@ class EventsUnmatchedFields(TypedDict):
     at: int
 
 
+class EventsUnjudgedFields(TypedDict):
+    """One metric."""
+
+    metric: str
+    reason: str
+    names: list[str]
+
+
 class EventsDocument(TypedDict):
     """One line of `exp events --json`; fields that do not apply are omitted."""
 
@@ -501,6 +511,8 @@ class EventsDocument(TypedDict):
     usage: NotRequired[UsageFields]
     symptom: NotRequired[str]
     unmatched: NotRequired[list[EventsUnmatchedFields]]
+    unjudged: NotRequired[list[EventsUnjudgedFields]]
+    metric: NotRequired[str]
     rule: NotRequired[str]
     exit_code: NotRequired[int]
     job_id: NotRequired[str]
@@ -1455,6 +1467,14 @@ class TaskUnmatchedMetricFields(TypedDict):
     reason: UnmatchedReasonValue
 
 
+class TaskUnjudgedMetricFields(TypedDict):
+    """One metric."""
+
+    metric: str
+    reason: str
+    names: list[str]
+
+
 class TaskFields(TypedDict):
     """One task."""
 
@@ -1484,6 +1504,7 @@ class TaskFields(TypedDict):
     resources: NotRequired[ResourcesFields]
     usage: NotRequired[UsageFields | None]
     unmatched_metrics: NotRequired[list[TaskUnmatchedMetricFields]]
+    unjudged_metrics: NotRequired[list[TaskUnjudgedMetricFields]]
 
 
 class AttemptFields(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views import sweeps, unmatched_metrics
+from nemorun_cli.views import stop_progress, sweeps, unmatched_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +46,11 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
 
 
 def _warn_of_metrics(snapshot: Snapshot, names: Sequence[str] | None) -> None:
-    """Write one line about patterns of metrics that matched nothing."""
-    if text := unmatched_metrics.warning(snapshot, names):
-        terminal.flush()
-        terminal.warn(text)
+    """Write a line about patterns that matched nothing, and one about metrics that `stop` had no value of."""
+    for report in (unmatched_metrics, stop_progress):
+        if text := report.warning(snapshot, names):
+            terminal.flush()
+            terminal.warn(text)
 
 
 def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:

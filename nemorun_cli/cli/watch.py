@@ -11,7 +11,14 @@ from nemorun_cli.cli.log_output import LogOutput
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import requests
-from nemorun_cli.views import failed_line_text, known_secrets, log_excerpt, sweeps, unmatched_metrics
+from nemorun_cli.views import (
+    failed_line_text,
+    known_secrets,
+    log_excerpt,
+    stop_progress,
+    sweeps,
+    unmatched_metrics,
+)
 from nemorun_cli.views.log_reader import LogFeed
 
 if TYPE_CHECKING:
@@ -156,7 +163,7 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
         _summarize_failure(snapshot, name, secrets=secrets, is_shown=name in tailed)
     if len(failed) > FAILURES_SHOWN:
         terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more FAILED")
-    if text := unmatched_metrics.warning(snapshot):
+    for text in filter(None, (unmatched_metrics.warning(snapshot), stop_progress.warning(snapshot))):
         terminal.say(f"  {text}")
 
 

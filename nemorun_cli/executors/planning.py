@@ -103,8 +103,13 @@ def make(
 
 
 def _ends(task: Task, group: Group, tries: int) -> tuple[str, ...]:
-    """The kinds of end of an attempt with which a group ends, if it was retried so often before."""
-    is_fatal = tries >= task.retry.limit and (group.leader == task.id or not task.allow_failure)
+    """The kinds of end of an attempt with which a group ends, if it was retried so often before.
+
+    For the engine, a task fails that is stopped because a metric has reached its target.
+    """
+    is_fatal = (
+        not task.stop and tries >= task.retry.limit and (group.leader == task.id or not task.allow_failure)
+    )
     return ("success",) * group.may_lead(task.id) + ("failure",) * is_fatal
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.resources import NOTHING, Resources
+from nemorun_cli.model.stop_rules import StopRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,6 +90,7 @@ class Task:
     stderr_to_stdout: bool = True  # whether its log also has its standard error
     artifacts: tuple[str, ...] = ()
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns for its output, by series
+    stop: tuple[StopRule, ...] = ()  # conditions on metrics that end an attempt
     description: str | None = None
     packager: dict[str, Any] | None = None  # the packager's options; None if nothing is shipped
     launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
@@ -333,6 +335,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
 _NESTED = ("retry", "resources")  # fields whose values are dataclasses
+_LISTED = ("stop",)  # fields whose values are tuples of dataclasses
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
 
 
@@ -349,8 +352,15 @@ def _compact(values: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
             if not _is_same(value, common) and len(value) > len(common):
                 entry[key] = {name: item for name, item in value.items() if name not in common}
         elif value != _TASK_DEFAULTS[key]:
-            entry[key] = asdict(value) if key in _NESTED else value
+            entry[key] = _plain(key, value)
     return entry
+
+
+def _plain(key: str, value: Any) -> Any:
+    """The value of a field in JSON."""
+    if key in _LISTED:
+        return [asdict(item) for item in value]
+    return asdict(value) if key in _NESTED else value
 
 
 def _common(tasks: list[Task]) -> dict[str, Any]:
@@ -399,6 +409,8 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
         values["retry"] = Retry(**retry)
     if "resources" in values:
         values["resources"] = Resources.from_json(values["resources"])
+    if "stop" in values:
+        values["stop"] = tuple(StopRule.from_json(rule) for rule in values["stop"])
     if "metrics" in values:
         values["metrics"] = {name: tuple(patterns) for name, patterns in values["metrics"].items()}
     if "twins" in values:

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     OUTPUTS = "outputs"
     OUTCOME = "outcome"
     UNTIL = "until"
+    TARGET = "target"
+    DIVERGED = "diverged"
 
 
 ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED})
@@ -87,6 +89,7 @@ RETRIED_AS: Final[dict[Reason, str]] = {
     Reason.PREEMPTED: "preempted",
     Reason.NODE_FAIL: "node_fail",
     Reason.LOST: "lost",
+    Reason.DIVERGED: "diverged",
 }
 
 EXIT_CODES: Final[dict[ExperimentStatus, int]] = {

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import masking
+from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_number
 from nemorun_cli.model.clock import age, stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.scheduler.leaders import GROUP_REASONS
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.model.attempt_end import AttemptEnd
-    from nemorun_cli.model.spec import Group
+    from nemorun_cli.model.spec import Group, Task
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.paths import AttemptFiles
 
 CLOCK_SKEW: Final = 1.0  # seconds by which the clocks of two nodes of a cluster may differ
 LEADER_PATIENCE: Final = 30.0  # seconds after its end that a stopped member waits for the end of its leader
+STOPPED_AS: Final = {
+    Reason.UNTIL: TaskStatus.SUCCEEDED,
+    Reason.TARGET: TaskStatus.SUCCEEDED,
+    Reason.DIVERGED: TaskStatus.FAILED,
+}
+"""The status of an attempt that was stopped, by the reason; with all other reasons it is CANCELLED."""
+
+_NEVER_BY_STOP: Final = frozenset({Reason.LOST, Reason.ABANDONED, Reason.LAUNCH})
 
 
 def cancel_of(
@@ -39,8 +48,8 @@ def cancel_of(
 ) -> Cancel | None:
     """The cancel that counts for the result of an attempt; None if the attempt ended by itself.
 
-    A member of a group that ends with its leader is stopped by a supervisor, or by the script of a job. Its
-    own result counts if it ended before that.
+    A supervisor stops an attempt whose `stop` is met. A member of a group that ends with its leader is
+    stopped by a supervisor, or by the script of a job. Its own result counts if it ended before that.
 
     Args:
         schedule: the tasks and their states.
@@ -50,6 +59,12 @@ def cancel_of(
         files: the files of the attempt.
         has_local_clock: whether its times are by the clock of this machine.
     """
+    stop = schedule.history.tasks[task_id].stop
+    if stop is not None:
+        task = schedule.tasks[task_id]
+        if _ended_by_stop(task, stop, ending, sent=sent, files=files, has_local_clock=has_local_clock):
+            return stop
+        sent = None if sent is stop else sent
     requested = schedule.history.tasks[task_id].cancel
     cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     group = schedule.group_with_leader(task_id)
@@ -63,6 +78,34 @@ def cancel_of(
         return None
     by, time = (cancel.by, cancel.time) if cancel else (group.id, stamp(stopped))
     return Cancel(by=by, time=time, whole=False, reason=end.reason, message=end.message)
+
+
+def _ended_by_stop(
+    task: Task,
+    stop: Cancel,
+    ending: AttemptEnd,
+    *,
+    sent: Cancel | None,
+    files: AttemptFiles,
+    has_local_clock: bool,
+) -> bool:
+    """Whether an attempt ended because of its `stop`, and not by itself before the signal.
+
+    If a supervisor was killed while it passed the signal on, only an exit code that a signal causes is
+    evidence: a failure never counts as success.
+    """
+    if ending.reason in _NEVER_BY_STOP:
+        return False
+    began = attempts.stop_time(files)
+    if began is None and sent is not stop:
+        return False
+    tolerance = 0.0 if has_local_clock else CLOCK_SKEW
+    if ending.ended and began and ending.ended < began - tolerance:
+        return False
+    if sent is stop or attempts.is_stop_confirmed(files):
+        return True
+    signals = {signal_number(task.stop_signal), signal_number("KILL")}
+    return ending.exit_code is not None and ending.exit_code - SIGNAL_BASE in signals
 
 
 def _end_of_leader(schedule: Schedule, group: Group, task_id: str) -> float | None:
@@ -108,8 +151,9 @@ def conclude(
     cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     if cancel is not None:
         message = cancel.message or f"cancelled by {cancel.by}"
-        status = TaskStatus.SUCCEEDED if cancel.reason == Reason.UNTIL else TaskStatus.CANCELLED
-        ending = replace(ending, status=status, reason=Reason(cancel.reason), message=message)
+        reason = Reason(cancel.reason)
+        status = STOPPED_AS.get(reason, TaskStatus.CANCELLED)
+        ending = replace(ending, status=status, reason=reason, message=message)
     try:
         hidden = {value for value in secrets.values() if value}
         shown = partial(masking.mask, values=hidden) if are_known else _unshown

@@ -62,11 +62,12 @@ class Rules:
         """Whether the engine can wait for a parent: both are in one queue, and the parent's end is final.
 
         A success is always final. If a parent fails and is retried, the task returns to the scheduler. For
-        the engine, a member that is stopped because its leader has succeeded fails.
+        the engine, a task fails that is stopped because a metric has reached its target, or the leader of its
+        group has succeeded.
         """
         upstream = self.tasks[parent]
         group = self._groups.get(upstream.group or "")
-        if group is not None and group.has_leader:
+        if upstream.stop or (group is not None and group.has_leader):
             return False
         is_final = not upstream.retry.limit or (
             task.dependency_type == "afterok" and not upstream.allow_failure

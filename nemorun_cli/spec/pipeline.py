@@ -386,7 +386,11 @@ class Resolution:
                 task.executor, executors.get(task.executor, {})
             ).runs_here
         ]
+        judged = [task.id for task in tasks if task.stop and task.kind == "partial"]
         reasons = {
+            f"is not possible with stop of a partial, which nothing interrupts ({', '.join(judged)})": bool(
+                judged
+            ),
             "is not possible with run.detach": run.detach,
             f"is not possible with groups ({', '.join(named)})": bool(named),
             f"is local only ({', '.join(elsewhere)} would run elsewhere)": bool(elsewhere),

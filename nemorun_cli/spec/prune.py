@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 _REFERENCED = frozenset(("tasks", "executors"))  # sections whose entries others refer to by name
+_CONDITION = "stop"  # the key of tasks with conditions
 
 
 def cut(data: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
     """Return a copy of the data without the values at these places.
 
     Entries that others refer to by name, and members of a group, are emptied instead. A list with an
-    invalid item is removed as a whole, because the places of its other items must not change.
+    invalid item is removed as a whole, because the places of its other items must not change, and so is a
+    condition of `stop`, whose keys mean something only together.
     """
     for place in sorted(places, key=len, reverse=True):
         if place:
@@ -31,6 +33,8 @@ def _without(value: Any, place: Place, above: Place) -> Any:
             return value
         inner = value[key]
         if rest and isinstance(inner, list) and not _is_group((*above, key)):
+            rest = ()
+        if key == _CONDITION and above and above[-1] not in _REFERENCED:
             rest = ()
         if rest:
             return {**value, key: _without(inner, rest, (*above, key))}

@@ -25,6 +25,7 @@ from nemorun_cli.system.files import (
     FILE_MODE,
     FOLDER_MODE,
     RefusedFileError,
+    descriptor_to_change,
     descriptor_to_read,
     entered,
     is_regular,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
 LONGEST_PID: Final = 10  # digits; a task may have written any number
 NOT_A_FOLDER: Final = "it is no folder: an earlier attempt of the task put something else in its place"
+STOP_PASSED_ON: Final = b"passed on\n"  # in the note of a stop
 STOPPED_BY_JOB: Final = b"job"  # in the note of a stop by the script of a job
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
@@ -139,9 +141,10 @@ def touch(path: Path) -> None:
 
 
 def note_stop(files: AttemptFiles) -> bool:
-    """Note that the attempt is about to be stopped because its group ends; return whether it still has to be.
+    """Note that the attempt is about to be stopped, by its `stop` or as its group ends.
 
-    One that has an exit record, or has exceeded its timeout, ends by itself; others are stopped by their job.
+    Returns whether it still has to be stopped: one that has an exit record, or has exceeded its timeout, ends
+    by itself, and others are stopped by their job.
     """
     if os.path.lexists(files.exit) or os.path.lexists(files.timed_out):
         return False
@@ -153,8 +156,26 @@ def note_stop(files: AttemptFiles) -> bool:
     return True
 
 
+def confirm_stop(files: AttemptFiles) -> None:
+    """Record in the note of a stop, whose time stays, that the executor has passed the signal on."""
+    with contextlib.suppress(OSError):  # without the note, this process alone knows
+        descriptor = descriptor_to_change(files.stopped, creates=False, appends=True)
+        try:
+            modified = os.fstat(descriptor).st_mtime_ns
+            os.write(descriptor, STOP_PASSED_ON)
+            os.utime(descriptor, ns=(modified, modified))
+        finally:
+            os.close(descriptor)
+
+
+def is_stop_confirmed(files: AttemptFiles) -> bool:
+    """Whether the note of a stop says that the signal was passed on."""
+    stopped = _read(files.stopped, inside=files.root)
+    return stopped is not None and stopped[0] == STOP_PASSED_ON
+
+
 def stop_time(files: AttemptFiles) -> float | None:
-    """When the attempt was about to be stopped because its group ended, in Unix seconds; None if never."""
+    """When the attempt was about to be stopped by the supervisor, or the script of its job; None if never."""
     return _modified(files.stopped)
 
 

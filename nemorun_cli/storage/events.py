@@ -44,6 +44,7 @@ QUEUED: Final = "queued"
 RETURNED: Final = "returned"
 STARTED: Final = "started"
 UNKNOWN: Final = "unknown"
+STOP_REQUESTED: Final = "stop_requested"
 ENDED: Final = "ended"
 RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
@@ -108,6 +109,15 @@ def _are_unmatched(value: Any) -> bool:
     )
 
 
+def _are_unjudged(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(each, dict)
+        and all(_is_text(each.get(name)) for name in ("metric", "reason"))
+        and _are_texts(each.get("names"))
+        for each in value
+    )
+
+
 def _is_signal(value: Any) -> bool:
     from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
 
@@ -146,6 +156,8 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "usage": _is_mapping,
     "symptom": _is_text,
     "unmatched": _are_unmatched,
+    "unjudged": _are_unjudged,
+    "metric": _is_text,
     "gpus": _is_text,
     "after": _is_text,
     "rule": _is_text,
@@ -200,6 +212,8 @@ STORED: Final[Mapping[str, Form]] = {
     "usage": Form(_is_usage, "the usage of an attempt") | None,
     "symptom": _OPTIONAL_TEXT,
     "unmatched": Form(_are_unmatched, "a list of metric patterns"),
+    "unjudged": Form(_are_unjudged, "a list of metrics"),
+    "metric": _OPTIONAL_TEXT,
     "gpus": _OPTIONAL_TEXT,
     "signal": Form(_is_signal, "a signal") | None,
     "grace": AMOUNT | None,
@@ -348,9 +362,10 @@ KINDS: Final[Mapping[str, EventKind]] = {
     RETURNED: _of_attempt(),
     STARTED: _of_attempt(optional="job_id evidence"),
     UNKNOWN: _of_attempt(optional="evidence"),
+    STOP_REQUESTED: _of_attempt(required="reason", optional="metric"),
     ENDED: _of_attempt(
         required="status",
-        optional="exit_code reason outputs usage started duration job_id symptom evidence unmatched",
+        optional="exit_code reason outputs usage started duration job_id symptom evidence unmatched unjudged",
         statuses=_ATTEMPT_ENDS,
     ),
     RETRIED: EventKind(

@@ -25,6 +25,7 @@ from nemorun_cli.storage.events import (
     RETURNED,
     SKIPPED,
     STARTED,
+    STOP_REQUESTED,
     SUBMITTED,
     SUPERVISOR_ENDED,
     SUPERVISOR_STARTED,
@@ -80,6 +81,12 @@ class TaskState:
     evidence: str | None = None
     holder: Holder | None = None  # the supervisor that submitted the attempt, on the same host and boot
     cancel: Cancel | None = None
+    stop: Cancel | None = None  # of this attempt, by a condition on a metric
+
+    @property
+    def stop_request(self) -> Cancel | None:
+        """Why the attempt is being stopped; a cancel goes before a condition that was met."""
+        return self.cancel or self.stop
 
     @property
     def is_over(self) -> bool:
@@ -144,6 +151,8 @@ class ExperimentState:
     cancel: Cancel | None = None
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
     unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
+    unjudged: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of the last attempt, by task
+    stopping: set[str] = field(default_factory=set)  # tasks with a `stop` whose attempt has not ended
     cancels: int = 0  # requests since the start or the last resume
     limit: str | None = None
     tag_changes: list[labels.TagChange] = field(default_factory=list)
@@ -263,6 +272,18 @@ def _unknown(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.evidence = event.get("evidence")
 
 
+def _stop_requested(history: ExperimentState, state: TaskState, event: Event) -> None:
+    if _is_current(history, state, event) and state.is_live and state.stop is None:
+        state.stop = Cancel(
+            by=event["by"],
+            time=event["time"],
+            whole=False,
+            message=event.get("message"),
+            reason=event["reason"],
+        )
+        history.stopping.add(event["task"])
+
+
 def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_current(history, state, event) and history.move(state, TaskStatus(event["status"]), event):
         state.ended = event["time"]
@@ -276,6 +297,8 @@ def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.usage = event.get("usage")
         state.symptom = event.get("symptom")
         state.evidence = event.get("evidence")
+        history.stopping.discard(event["task"])
+        history.unjudged[event["task"]] = event.get("unjudged", [])
         _note_unmatched(history, event)
 
 
@@ -316,6 +339,7 @@ def _reset(state: TaskState, attempt: int) -> None:
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
     state.holder = state.usage = state.symptom = state.duration = state.gpus = None
+    state.stop = None
     state.outputs = {}
 
 
@@ -417,6 +441,7 @@ _TASK_EVENTS = {
     RETURNED: _returned,
     STARTED: _started,
     UNKNOWN: _unknown,
+    STOP_REQUESTED: _stop_requested,
     ENDED: _ended,
     SKIPPED: _skipped,
     RETRIED: _retried,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import forms, remote_host
+from nemorun_cli.model.best import Goal
 from nemorun_cli.model.forms import (
     AMOUNT,
     ATTEMPT,
@@ -75,6 +76,21 @@ TASK: Final[Mapping[str, Form]] = {
     "stderr_to_stdout": FLAG,
     "artifacts": TEXTS,
     "metrics": mapping_of(TEXTS, "an object of patterns"),
+    "stop": list_of(
+        record(
+            {
+                "metric": TEXT,
+                "above": forms.NUMBER | None,
+                "below": forms.NUMBER | None,
+                "patience": ATTEMPT | None,
+                "min_delta": AMOUNT,
+                "goal": Form(lambda value: value in set(Goal), "minimize or maximize") | None,
+            },
+            "a condition on a metric",
+            required=("metric",),
+        ),
+        "a list of conditions on metrics",
+    ),
     "description": _OPTIONAL_TEXT,
     "packager": OBJECT | None,
     "launcher": OBJECT,

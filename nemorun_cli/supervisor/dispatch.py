@@ -255,19 +255,23 @@ class Dispatcher:
         return _submitted(fault) if fault is not None and answer.state == "absent" else answer
 
     def cancel(
-        self, history: ExperimentState, may_pass: Callable[[Job, Cancel], bool]
+        self,
+        history: ExperimentState,
+        may_pass: Callable[[Job, Cancel], bool],
+        on_passed: Callable[[Job, Cancel], None],
     ) -> list[tuple[Job, Cancel]]:
         """Pass new cancels to the executors; returns the attempts to abandon, which are not passed on.
 
         Args:
             history: the states, with the requested cancels.
             may_pass: whether a cancel is passed on now.
+            on_passed: called after an executor has accepted one.
         """
         abandoned = []
         for name, jobs in self._jobs.items():
             groups: dict[tuple[str | None, float | None], list[tuple[Job, Cancel]]] = {}
             for job in jobs.values():
-                cancel = history.tasks[job.task].cancel
+                cancel = history.tasks[job.task].stop_request
                 if cancel is None or self._cancels.get(job.key) is cancel:
                     continue
                 if cancel.abandon:
@@ -276,7 +280,10 @@ class Dispatcher:
                     groups.setdefault((cancel.signal, cancel.grace), []).append((job, cancel))
             for (signal, grace), group in groups.items():
                 failed = self._cancel(name, [job for job, _ in group], signal=signal, grace=grace)
-                self._cancels.update((job.key, cancel) for job, cancel in group if job.key not in failed)
+                for job, cancel in group:
+                    if job.key not in failed:
+                        self._cancels[job.key] = cancel
+                        on_passed(job, cancel)
         return abandoned
 
     def _cancel(self, name: str, jobs: list[Job], *, signal: str | None, grace: float | None) -> set[Key]:

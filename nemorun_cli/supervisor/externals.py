@@ -201,7 +201,9 @@ class OtherExperiment:
             return None
         task = next(task for task in self._spec.tasks if task.id == task_id)
         is_led = any(group.has_leader for group in self._spec.groups if group.id == task.group)
-        if task.retry.limit or is_led:  # a retry would be another job; a member that is stopped can succeed
+        if (
+            task.retry.limit or is_led or task.stop
+        ):  # a retry would be another job; what is stopped can succeed
             return None
         options = self._spec.executors.get(task.executor, {"type": task.executor})
         if "tunnel" in options or self._queue_of(task.executor, options) != queue:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
+    from nemorun_cli.supervisor.metric_watch import MetricWatch
     from nemorun_cli.supervisor.shipping import Shipper
     from nemorun_cli.supervisor.system_samples import SystemSamples
     from nemorun_cli.system.locks import HeldLock
@@ -139,6 +140,9 @@ class SupervisorLoop:
         self._samples = self._sampling(spec.sampling) if can_submit and spec.sampling is not None else None
         self._shipper = self._shipping(spec.server) if can_submit and spec.server else None
         self._tracker.shipper = self._shipper
+        self._metric_watch = (
+            self._watching() if can_submit and any(task.stop for task in spec.tasks) else None
+        )
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -152,6 +156,8 @@ class SupervisorLoop:
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
+                    if self._metric_watch is not None and state.stop is None:
+                        self._metric_watch.begin(job)
                     self._sample(job, since=unix(state.started) if state.started else None, is_adopted=True)
 
     def look(self) -> None:
@@ -287,6 +293,7 @@ class SupervisorLoop:
             self._submit()
         self._cancel_live()
         self._tracker.look(self._dispatcher.jobs)
+        self._stop_by_metrics()
         if self._shipper is not None:
             self._shipper.look(job.key for job in self._dispatcher.jobs)
 
@@ -332,6 +339,7 @@ class SupervisorLoop:
             self._evaluations.due,
             self._gpu_peaks.due,
             self._samples.due if self._samples is not None else None,
+            self._metric_watch.due() if self._metric_watch is not None else None,
             outside,
         ):
             if check_at is not None:
@@ -360,6 +368,9 @@ class SupervisorLoop:
     def _on_event(self, event: Event) -> None:
         """Pass an event that was just noted to the tracker and the early queue."""
         self._tracker.on_event(event)
+        if self._metric_watch is not None and event["event"] == events.ENDED:
+            unjudged = self._metric_watch.end((event["task"], event["attempt"]))
+            event.update({"unjudged": unjudged} if unjudged else {})
         if self._early_queue and (name := event.get("task")):
             self._early_queue.notice(name)
 
@@ -462,7 +473,33 @@ class SupervisorLoop:
         if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
             self._starts[job.task] = Moment.now()
         self._sample_gpus(job)
+        if self._metric_watch is not None:
+            self._metric_watch.begin(job)
         self._sample(job, since=reported.since, is_adopted=job.plan is None)
+
+    def _watching(self) -> MetricWatch:
+        from nemorun_cli.scheduler.metric_judges import StopJudge  # noqa: PLC0415 - only for tasks with `stop`
+        from nemorun_cli.supervisor.metric_watch import MetricWatch  # noqa: PLC0415 - the same
+
+        def judge(name: str) -> StopJudge | None:
+            rules = self.schedule.tasks[name].stop
+            return StopJudge(rules) if rules else None
+
+        return MetricWatch(self.files.id, records=self._tracker.records, judge=judge, report=self._report)
+
+    def _stop_by_metrics(self) -> None:
+        """Record which attempts are stopped by their metrics; the next turn stops them."""
+        for job, decision in self._metric_watch.look() if self._metric_watch is not None else ():
+            state = self.history.tasks[job.task]
+            if state.is_live and state.cancel is None:
+                self._note_attempt(
+                    events.STOP_REQUESTED,
+                    job,
+                    reason=decision.reason,
+                    metric=decision.metric,
+                    message=decision.message,
+                )
+                self._decisions.are_pending = True
 
     def _sampling(self, interval: float) -> SystemSamples:
         from nemorun_cli.supervisor.system_samples import SystemSamples  # noqa: PLC0415 - few specs ask for samples
@@ -659,9 +696,9 @@ class SupervisorLoop:
                 self._statuses.append((job, reported))
 
     def _cancel_live(self) -> None:
-        if not self.history.cancels:
+        if not (self.history.cancels or self.history.stopping):
             return
-        for job, cancel in self._dispatcher.cancel(self.history, self._may_stop):
+        for job, cancel in self._dispatcher.cancel(self.history, self._may_stop, self._on_passed):
             ending = AttemptEnd(
                 status=TaskStatus.CANCELLED,
                 reason=Reason.ABANDONED,
@@ -670,11 +707,22 @@ class SupervisorLoop:
             self._statuses.append((job, AttemptStatus(key=job.key, state="over", ending=ending)))
 
     def _may_stop(self, job: Job, cancel: Cancel) -> bool:
-        """Whether a cancel is passed on; of a member of a group that has ended, unless it ends by itself."""
+        """Whether a cancel is passed on; by `stop` or the end of a group, unless the attempt ends by itself.
+
+        A `stop` is passed on only once the ledger has the decision.
+        """
+        if cancel is self.history.tasks[job.task].stop:
+            crashpoints.point("metric.stop")
+            return not self.journal.is_urgent and attempts.note_stop(job.files)
         if cancel.reason not in GROUP_REASONS or self.schedule.group_with_leader(job.task) is None:
             return True
         crashpoints.point("group.stop")
         return attempts.note_stop(job.files)
+
+    def _on_passed(self, job: Job, cancel: Cancel) -> None:
+        if cancel is self.history.tasks[job.task].stop:
+            crashpoints.point("metric.stopped")
+            attempts.confirm_stop(job.files)
 
     # -- parts --------------------------------------------------------------------------------------
 

@@ -215,7 +215,7 @@ class Tracker:
         self._sample_files.pop((task, attempt), None)
         if self.shipper is not None:
             self.shipper.look_at(task, attempt)
-        for root, prefix in self._records(task, attempt):
+        for root, prefix in self.records(task, attempt):
             with self._logging_errors(f"the record {prefix}"):
                 from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing
 
@@ -231,7 +231,7 @@ class Tracker:
                     exit_code=event.get("exit_code"),
                 )
 
-    def _records(self, task: str, attempt: int) -> list[tuple[str, str]]:
+    def records(self, task: str, attempt: int) -> list[tuple[str, str]]:
         """The records that an attempt may have opened: its own and the registered ones; two `stat` calls."""
         own = (self._root, f"{self._prefix}/{task}")
         records = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - called for each task

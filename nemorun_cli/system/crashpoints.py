@@ -31,6 +31,8 @@ POINTS: Final = (
     "attempt.submitted",
     "attempt.over",
     "group.stop",
+    "metric.stop",
+    "metric.stopped",
     "supervisor.ended",
     "revision.taken",
     "revision.noted",

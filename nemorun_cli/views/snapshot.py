@@ -179,6 +179,10 @@ class Snapshot:
                     {name: entry[name] for name in ("series", "pattern", "reason")}
                     for entry in self.history.unmatched.get(task_id, ())
                 ],
+                "unjudged_metrics": [
+                    {name: entry[name] for name in ("metric", "reason", "names")}
+                    for entry in self.history.unjudged.get(task_id, ())
+                ],
             },
         )
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
+    from nemorun_cli.model.stop_rules import StopRule
     from nemorun_cli.spec.tasks.callables import CalledTarget
     from nemorun_cli.spec.tasks.dependencies import Matching, MemberGraph
     from nemorun_cli.spec.tasks.expand import Expansion
@@ -58,6 +59,7 @@ _SHARED_FIELDS = (
     "retry",
     "artifacts",
     "metrics",
+    "stop",
     "env_inherit",
     "description",
     "packager",
@@ -221,6 +223,7 @@ class TaskBuilder:
             stderr_to_stdout=self._joins_stderr(member, own, executor),
             artifacts=tuple(own.get("artifacts", ())),
             metrics=self._metrics(member) if "metrics" in own else {},
+            stop=self._stop(member, own["stop"]) if "stop" in own else (),
             description=member.own.get("description"),
             packager=self._packager(member, own, executor),
             launcher=self._launcher(member, own, executor),
@@ -477,6 +480,16 @@ class TaskBuilder:
 
             self._metric_section = MetricSection()
         return self._metric_section.patterns(sections)
+
+    def _stop(self, member: Member, value: Any) -> tuple[StopRule, ...]:
+        from nemorun_cli.spec.tasks import stop_section  # noqa: PLC0415 - few tasks have the key
+
+        place = self._place(member, "stop")
+        rules, findings = stop_section.rules(value, place)
+        if place not in self._reported:
+            self._reported.add(place)
+            self.findings += findings
+        return rules
 
     def _sections(self, member: Member) -> Sequence[tuple[Mapping[str, Any], Place]]:
         """Return the sections that a task takes its keys from, each with its place; later ones win."""

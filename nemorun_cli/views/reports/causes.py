@@ -39,6 +39,10 @@ _VERBS: Final = {
     TaskStatus.CANCELLED: "was cancelled",
     TaskStatus.SKIPPED: "was skipped",
 }
+_STOPPED: Final[dict[str, str]] = {
+    Reason.UNTIL: "it was stopped",
+    Reason.TARGET: "it was stopped by its `stop`",
+}
 _IMPLIED: Final = frozenset(
     {Reason.EXIT, Reason.SIGNAL, Reason.CANCELLED}
 )  # implied by the rest of the sentence
@@ -292,7 +296,7 @@ class CauseReader:
         if task.timeout is not None and state.started:
             ends = stamp(unix(state.started) + task.timeout)
             causes.append(Cause(kind="timeout", message=f"it times out at {ends}", time=ends))
-        return causes + self._needless(task, state)
+        return [*causes, *_stopping(state), *self._needless(task, state)]
 
     def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
         event = kinds.last(self._events, task.id, "unknown") or {}
@@ -300,7 +304,11 @@ class CauseReader:
         age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
         text = f"{task.executor} has not reported its status{age}"
         text = _with(text, state.message) + (f"; known by {state.evidence}" if state.evidence else "")
-        return [Cause(kind="unknown", message=text, time=since), *self._needless(task, state)]
+        return [
+            Cause(kind="unknown", message=text, time=since),
+            *_stopping(state),
+            *self._needless(task, state),
+        ]
 
     def _usage(self, task: Task, state: TaskState) -> list[Cause]:
         """The requested and the used resources, if both are known."""
@@ -311,8 +319,9 @@ class CauseReader:
 
     def _succeeded(self, task: Task, state: TaskState) -> list[Cause]:
         text, kind = f"it succeeded in attempt {state.attempt}", "succeeded"
-        if state.reason == Reason.UNTIL:
-            text, kind = _with(f"it was stopped in attempt {state.attempt}", state.message), Reason.UNTIL
+        if state.reason in _STOPPED:
+            kind = state.reason
+            text = _with(f"{_STOPPED[kind]} in attempt {state.attempt}", state.message)
         return [Cause(kind=kind, message=text, time=state.ended), *self._usage(task, state)]
 
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:
@@ -381,6 +390,14 @@ def _requested(state: TaskState) -> Cause:
     assert cancel is not None  # noqa: S101 - called only for tasks with a cancel
     text = f"a cancel is in progress, requested by {cancel.by} at {cancel.time}"
     return Cause(kind="cancelled", message=_with(text, cancel.message), time=cancel.time, by=cancel.by)
+
+
+def _stopping(state: TaskState) -> list[Cause]:
+    """The condition of its `stop` that was met, if it is being stopped for that."""
+    if state.stop is None:
+        return []
+    text = _with("it is being stopped by its `stop`", state.stop.message)
+    return [Cause(kind=state.stop.reason, message=text, time=state.stop.time)]
 
 
 def _described(state: TaskState) -> str:

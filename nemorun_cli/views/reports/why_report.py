@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import failed_line_text, log_excerpt, needless, sweeps, timeline, unmatched_metrics
+from nemorun_cli.views import (
+    failed_line_text,
+    log_excerpt,
+    needless,
+    stop_progress,
+    sweeps,
+    timeline,
+    unmatched_metrics,
+)
 from nemorun_cli.views.reports import failure_groups
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
@@ -155,6 +163,7 @@ def explain(
                         for text in unmatched_metrics.details(snapshot, name, secrets=secrets)
                         if state.is_over
                     ),
+                    *(Cause(kind="stop", message=text) for text in stop_progress.details(snapshot, task)),
                 ),
                 chain=tuple(reader.chain(task)),
                 failed_line=line,

@@ -1,0 +1,151 @@
+"""Shows the metrics of running attempts to their judges as rows arrive, and returns what they decide.
+
+Rows come from the records of an attempt, whoever wrote them: the task, or the tracker from its output.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.model import metric_keys
+from nemorun_cli.scheduler.metric_judges import MetricValue
+from nemorun_cli.tracking.access.value_follower import ValueFollower
+from nemorun_cli.tracking.store.record_paths import Place, check_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from nemorun_cli.executors import Job, Key
+    from nemorun_cli.scheduler.metric_judges import MetricJudge, StopDecision
+    from nemorun_cli.tracking.access.value_follower import LoggedValue
+
+LOOK_EVERY: Final = 1.0  # seconds between looks at the records of one attempt
+LOOK_TIME: Final = 0.1  # seconds that one look at all of them may take; the next one begins with the rest
+MOST_NAMED: Final = 8  # metrics of a record that are named where one is missing
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A running attempt: its judge, and how far its records were read."""
+
+    job: Job
+    judge: MetricJudge
+    follower: ValueFollower
+    next_look: float = 0.0
+    is_decided: bool = False
+
+
+class MetricWatch:
+    """Watches the metrics of running attempts.
+
+    Args:
+        experiment: the id of the experiment.
+        records: the roots and prefixes of the records that an attempt has opened.
+        judge: returns the judge of an attempt that has just started; None if nothing can stop it.
+        report: called with each error message.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        *,
+        records: Callable[[str, int], Iterable[tuple[str, str]]],
+        judge: Callable[[str], MetricJudge | None],
+        report: Callable[[str], None],
+    ) -> None:
+        self._experiment, self._records, self._judge, self._report = experiment, records, judge, report
+        self._watched: dict[Key, _Watched] = {}
+        self._errors: dict[Key, str] = {}
+
+    def begin(self, job: Job) -> None:
+        """Watch an attempt that has started, unless nothing can stop it."""
+        if job.key not in self._watched and (judge := self._judge(job.task)) is not None:
+            follower = ValueFollower(
+                judge.metrics, experiment=self._experiment, task=job.task, attempt=job.attempt
+            )
+            self._watched[job.key] = _Watched(job, judge, follower)
+
+    def look(self) -> Iterator[tuple[Job, StopDecision]]:
+        """The attempts whose judges decide to stop them, each once; reads the rows that have arrived."""
+        now = time.monotonic()
+        for key, watched in list(self._watched.items()):
+            if watched.is_decided or watched.next_look > now:
+                continue
+            del self._watched[key]
+            self._watched[key] = watched  # to the end: the next look begins with those that had no turn
+            decision = watched.judge.see(map(metric_value, self._values(watched)))
+            watched.next_look = now + (0.0 if watched.follower.is_behind else LOOK_EVERY)
+            if decision is not None:
+                watched.is_decided = True
+                yield watched.job, decision
+            if time.monotonic() - now > LOOK_TIME:
+                return
+
+    def due(self) -> float | None:
+        """The monotonic time of the next look; None if nothing is watched."""
+        return min((each.next_look for each in self._watched.values() if not each.is_decided), default=None)
+
+    def end(self, key: Key) -> list[dict[str, Any]]:
+        """Stop watching an attempt that has ended; returns the metrics that its judge had no value of.
+
+        This is the field `unjudged` of the event `ended`.
+        """
+        watched = self._watched.pop(key, None)
+        self._errors.pop(key, None)
+        if watched is None or watched.is_decided:
+            return []
+        self._values(watched)
+        return unjudged(watched.follower)
+
+    def _values(self, watched: _Watched) -> list[LoggedValue]:
+        """The values that have arrived; an error is reported once, and the next look continues."""
+        key = watched.job.key
+        try:
+            places = [Place(root, check_prefix(prefix)) for root, prefix in self._records(*key)]
+            values = watched.follower.read(places)
+        except (ExpError, OSError) as error:
+            if self._errors.get(key) != str(error):
+                self._errors[key] = str(error)
+                self._report(f"the metrics of {key[0]} cannot be judged: {error}")
+            return []
+        return values
+
+
+def unjudged(follower: ValueFollower) -> list[dict[str, Any]]:
+    """The metrics of which there was no value to judge: why, and which metrics there are instead.
+
+    The reason is `never` if the record has no such metric, `text` if it has no number, and `ambiguous` if
+    several have that name.
+    """
+    entries = []
+    for key in follower.keys:
+        meant = follower.meant(key)
+        if not meant or len(meant) > 1:
+            reason, named = ("ambiguous", meant) if meant else ("never", list(follower.fields))
+        elif key in follower.not_numbers and key not in follower.numbers:
+            reason, named = "text", meant
+        else:
+            continue
+        names = list(metric_keys.titles(named).values())[:MOST_NAMED]
+        entries.append({"metric": key, "reason": reason, "names": names})
+    return entries
+
+
+def metric_value(logged: LoggedValue) -> MetricValue:
+    """A value as judges see it."""
+    return MetricValue(
+        metric=logged.key,
+        field=logged.field,
+        value=logged.value,
+        step=_number(logged.row, "step"),
+        epoch=_number(logged.row, "epoch"),
+        is_leading=logged.rank in (None, 0),
+    )
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    value = row.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
