@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.best import AGGREGATES, Goal, split_key
-from nemorun_cli.model.forms import MOST_ATTEMPTS, is_number
+from nemorun_cli.model.forms import MOST, MOST_ATTEMPTS
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.model.stop_rules import StopRule
 
@@ -69,7 +69,7 @@ def _of_metric(name: str, entry: Mapping[str, Any], place: Place) -> Iterator[Fi
 
 def _of_numbers(entry: Mapping[str, Any], place: Place) -> Iterator[Finding]:
     for name in _NUMBERS:
-        if name in entry and not is_number(float(entry[name])):
+        if name in entry and not -MOST <= entry[name] <= MOST:  # NaN is neither
             yield Finding(place=(*place, name), message="must be a finite number, of at most 1e18")
     if entry.get("patience", 0) > MOST_ATTEMPTS:
         yield Finding(place=(*place, "patience"), message=f"must be at most {MOST_ATTEMPTS}")
