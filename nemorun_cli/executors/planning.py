@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.plan import Plan
-from nemorun_cli.model.spec import STRICT_BASH
+from nemorun_cli.model.spec import DEFAULT_STOP_SIGNAL, STRICT_BASH
 from nemorun_cli.storage.paths import Home, script_copy
 from nemorun_cli.system import user
 
@@ -76,6 +76,7 @@ def make(
             "EXP_TASK_DIR": str(own.directory.parent),
             "EXP_ATTEMPT": str(attempt),
             "EXP_OUTPUT": str(own.outputs),
+            **({} if task.stop_signal == DEFAULT_STOP_SIGNAL else {"EXP_STOP_SIGNAL": task.stop_signal}),
             **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
             **peers.variables,
             **variables,

@@ -119,7 +119,9 @@ def _end_of_leader(schedule: Schedule, group: Group, task_id: str) -> float | No
 def awaits_leader(schedule: Schedule, task_id: str, ending: AttemptEnd, files: AttemptFiles) -> bool:
     """Whether a stopped member's result depends on an end of its leader that is not known yet."""
     group = schedule.group_with_leader(task_id)
-    if group is None or attempts.stop_time(files) is None or schedule.group_end(group) is not None:
+    if group is None or schedule.history.tasks[task_id].stop is not None:
+        return False
+    if attempts.stop_time(files) is None or schedule.group_end(group) is not None:
         return False
     return ending.ended is not None and age(ending.ended) < LEADER_PATIENCE
 

@@ -5,10 +5,11 @@ A judge is pure: the same values in the same order give the same decision. `Stop
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from nemorun_cli.model.best import Goal, is_finite
+from nemorun_cli.model.best import Goal
 from nemorun_cli.model.metric_keys import plain
 from nemorun_cli.model.status import Reason
 from nemorun_cli.model.stop_rules import values_text
@@ -101,12 +102,12 @@ class RuleProgress:
         self.last = number
         named = f"{plain(value.field)} is {number:g}{value.at}"
         if rule.finds_divergence:
-            return None if is_finite(number) else self._decided(Reason.DIVERGED, named)
+            return None if math.isfinite(number) else self._decided(Reason.DIVERGED, named)
         if rule.patience is not None:
             return self._impatient(number, value.at)
-        if rule.above is not None and is_finite(number) and number > rule.above:
+        if rule.above is not None and math.isfinite(number) and number > rule.above:
             return self._decided(Reason.TARGET, f"{named}, above {rule.above:g}")
-        if rule.below is not None and is_finite(number) and number < rule.below:
+        if rule.below is not None and math.isfinite(number) and number < rule.below:
             return self._decided(Reason.TARGET, f"{named}, below {rule.below:g}")
         return None
 
@@ -114,7 +115,7 @@ class RuleProgress:
         """Count a value without an improvement; one that is not finite never improves anything."""
         rule = self.rule
         assert rule.patience is not None  # noqa: S101 - checked by the caller
-        if is_finite(number) and self._improves(number):
+        if math.isfinite(number) and self._improves(number):
             self.best, self.since = number, 0
             return None
         self.since += 1

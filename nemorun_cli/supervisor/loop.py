@@ -132,6 +132,7 @@ class SupervisorLoop:
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._led = {group.id: group for group in spec.groups if group.has_leader}
         self._held: list[JobStatus] = []  # ends of members that were stopped, until that of their leader
+        self._passed: list[Job] = []  # stopped by their metrics, with a signal that the next poll may send
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
@@ -276,6 +277,7 @@ class SupervisorLoop:
         self._admission.keep()
         self._take_requests()
         self._observe()
+        self._confirm_stops()
         self._gpu_peaks.look()
         if self._samples is not None:
             self._samples.look()
@@ -721,8 +723,13 @@ class SupervisorLoop:
 
     def _on_passed(self, job: Job, cancel: Cancel) -> None:
         if cancel is self.history.tasks[job.task].stop:
+            self._passed.append(job)
+
+    def _confirm_stops(self) -> None:
+        """Record which attempts have received the signal of their `stop`: it may be sent by the next poll."""
+        while self._passed:
+            attempts.confirm_stop(self._passed.pop().files)
             crashpoints.point("metric.stopped")
-            attempts.confirm_stop(job.files)
 
     # -- parts --------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Rows come from the records of an attempt, whoever wrote them: the task, or the t
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -135,11 +136,11 @@ def unjudged(follower: ValueFollower) -> list[dict[str, Any]]:
 
 
 def metric_value(logged: LoggedValue) -> MetricValue:
-    """A value as judges see it."""
+    """A value as judges see it: an integer beyond the largest float counts as infinite."""
     return MetricValue(
         metric=logged.key,
         field=logged.field,
-        value=logged.value,
+        value=_as_float(logged.value),
         step=_number(logged.row, "step"),
         epoch=_number(logged.row, "epoch"),
         is_leading=logged.rank in (None, 0),
@@ -148,4 +149,11 @@ def metric_value(logged: LoggedValue) -> MetricValue:
 
 def _number(row: Mapping[str, Any], name: str) -> float | None:
     value = row.get(name)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return _as_float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf

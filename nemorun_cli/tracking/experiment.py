@@ -16,7 +16,7 @@ from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.logs import Logs
 from nemorun_cli.tracking.metrics import Metrics
 from nemorun_cli.tracking.params import Params
-from nemorun_cli.tracking.process import console
+from nemorun_cli.tracking.process import console, exit_hooks
 from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store.record_paths import Place
 from nemorun_cli.tracking.store.row_writer import Writer
@@ -413,6 +413,15 @@ class Experiment:
                 f"there is no record at {self.prefix!r} in {self.dash_root} yet",
                 hint="open it first: with experiment.run",
             )
+
+    def should_stop(self) -> bool:
+        """Whether this program was asked to stop: by the `stop` of its task, a cancel or a time limit.
+
+        From the first call, which has to be in the main thread, the stop signal (SIGTERM, or the task's
+        `stop_signal`) no longer ends the program: call this in each step, then save and end. After the task's
+        `stop_grace`, 10 s by default, it is killed.
+        """
+        return exit_hooks.is_stop_requested()
 
     def flush(self) -> Experiment:
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""

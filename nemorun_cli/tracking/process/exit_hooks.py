@@ -1,6 +1,7 @@
 """Hooks for the end of a process with open records: normal exit, unhandled exception, SIGTERM, fork.
 
-The hooks are set when the first record of the process opens and removed when its last one closes.
+The hooks are set when the first record of the process opens and removed when its last one closes. So is the
+handler by which a program that asks whether it should stop learns of its stop signal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -34,6 +35,10 @@ _open: list[OpenRecord] = []
 _unhandled: BaseException | None = None
 _previous_hook: Any = None
 _handles_sigterm = False
+_deferred: dict[int, Any] = {}  # the handlers before `_on_stop_request`, by signal
+_stop_is_requested = False
+
+STOP_SIGNAL: Final = "EXP_STOP_SIGNAL"  # of the task, if it is not TERM
 
 
 def watch(record: OpenRecord) -> None:
@@ -50,6 +55,41 @@ def release(record: OpenRecord) -> None:
         _open.remove(record)
     if not _open:
         _restore_hooks()
+
+
+def is_stop_requested() -> bool:
+    """Whether the process received its stop signal since the first call, from which on it only answers this.
+
+    Only the main thread can make the first call.
+    """
+    if not _deferred and not _is_main_thread():
+        import warnings  # noqa: PLC0415 - rarely needed
+
+        text = "should_stop() is always false here: call it once in the main thread, which gets the signals"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+    elif not _deferred:
+        names = {"SIGTERM", f"SIG{os.environ.get(STOP_SIGNAL, 'TERM')}"}
+        for number in signal.valid_signals():
+            if isinstance(number, signal.Signals) and number.name in names:
+                _deferred[number] = signal.signal(number, _on_stop_request)
+    return _stop_is_requested
+
+
+def _on_stop_request(number: int, frame: FrameType | None) -> None:
+    """Note the request; a handler that the program has set is called too."""
+    global _stop_is_requested  # noqa: PLW0603 - the same
+    _stop_is_requested = True
+    previous = _deferred.get(number)
+    if callable(previous) and previous not in (_on_sigterm, signal.default_int_handler):
+        previous(number, frame)
+
+
+def _restore_deferred() -> None:
+    for number, previous in _deferred.items():
+        if signal.getsignal(number) is _on_stop_request:
+            is_own = previous is None or previous is _on_sigterm
+            signal.signal(number, signal.SIG_DFL if is_own else previous)
+    _deferred.clear()
 
 
 def _set_excepthook() -> None:
@@ -72,8 +112,10 @@ def _restore_hooks() -> None:
     global _handles_sigterm  # noqa: PLW0603 - the same
     if sys.excepthook is _note_unhandled:
         sys.excepthook = _previous_hook
-    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _is_main_thread():
+        _restore_deferred()
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _handles_sigterm = False
 
 
@@ -132,6 +174,7 @@ def _after_fork_in_child() -> None:
     global _handles_sigterm  # noqa: PLW0603 - the same
     for record in _open.copy():
         record.forked()
+    _restore_deferred()
     if _handles_sigterm and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _handles_sigterm = False
