@@ -1089,6 +1089,18 @@ class ResourcesFields(TypedDict):
     gpus: NotRequired[int]
 
 
+class PlanTaskStopFields(TypedDict):
+    """One condition: above, below, patience, or none of these for a value that is NaN or infinite."""
+
+    metric: str
+    above: float | None
+    below: float | None
+    patience: int | None
+    min_delta: float
+    goal: str | None
+    text: str
+
+
 class PlanTaskRetryFields(TypedDict):
     """When it is retried; times in seconds."""
 
@@ -1129,6 +1141,7 @@ class PlanTaskFields(TypedDict):
     call: PlanTaskCallFields | None
     timeout: float | None
     resources: NotRequired[ResourcesFields]
+    stop: list[PlanTaskStopFields]
     retry: PlanTaskRetryFields
     handler: NotRequired[HandlerValue]
     late: list[str]

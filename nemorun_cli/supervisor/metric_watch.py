@@ -1,6 +1,6 @@
 """Shows the metrics of running attempts to their judges as rows arrive, and returns what they decide.
 
-Rows come from the records of an attempt, whoever wrote them: the task, or the tracker from its output.
+Rows come from the records of an attempt: the task has tracked them, or the tracker has read its output.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def test_other_ranks_only_diverge() -> None:
 
 
 def test_values_of_other_metrics_are_of_no_concern() -> None:
-    """Each condition sees the values of its own metric, and begins anew if its key comes to mean another."""
+    """Each condition sees the values of its own metric, and begins again if its key comes to mean another."""
     judge = StopJudge([StopRule(metric="accuracy", above=0.5), patience(2)])
     assert judge.metrics == ["accuracy", "loss"]
     values = [

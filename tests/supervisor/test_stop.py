@@ -132,7 +132,7 @@ def test_a_cancel_of_what_is_being_stopped(workspace: ExpWorkspace) -> None:
 
 
 def test_a_metric_that_never_came(workspace: ExpWorkspace) -> None:
-    """`exp why` tells while the task runs and afterwards, and `exp status` in one line."""
+    """`exp why` names it while the task runs and afterwards, and `exp status` does in one line."""
     script = f"echo loss=1; touch up; {until('go')}"
     stop = [{"metric": "val_loss", "patience": 2, "goal": "minimize"}, {"nan": "loss"}]
     run = workspace.start({"a": {"inline": script, "metrics": LOSS, "stop": stop}})

@@ -44,7 +44,7 @@ def _findings(entry: Mapping[str, Any], place: Place) -> Iterator[Finding]:
     if "nan" in entry and len(entry) > 1:
         others = ", ".join(name for name in entry if name != "nan")
         hint = "write two conditions in a list: [{nan: loss}, {metric: loss, below: 0.1}]"
-        yield Finding(place=place, message=f"has nan, which stands alone, and {others}", hint=hint)
+        yield Finding(place=place, message=f"has nan, with which no other key goes, and {others}", hint=hint)
     elif "nan" in entry:
         yield from _of_metric("nan", entry, place)
     elif "metric" not in entry:

@@ -165,6 +165,7 @@ def _entry(
         "resources": task.resources.to_json(),
         "timeout": task_plan.timeout,
         "retry": asdict(task.retry),
+        "stop": [{**asdict(rule), "text": rule.text} for rule in task.stop],
         "late": list(task.late),
         "handler": task.handler,
         "details": task_plan.details,
@@ -223,6 +224,7 @@ def _task_lines(number: int, task: PlanTaskFields) -> list[str]:
         ("asks for", str(Resources.from_json(task["resources"])) if task["resources"] else ""),
         ("timeout", duration_text(task["timeout"]) if task["timeout"] is not None else ""),
         ("retries", str(retry) if retry else ""),
+        ("stops by", "; ".join(rule["text"] for rule in task["stop"])),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
         (
             "later",

@@ -24,7 +24,7 @@ export function reasonOf(
         ? error
         : withMessage(task);
     case "SUCCEEDED":
-      return task.reason === "until" ? (task.message ?? "") : "";
+      return task.reason ? (task.message ?? "") : "";
     default:
       return withMessage(task);
   }
