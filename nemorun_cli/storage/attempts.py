@@ -169,7 +169,7 @@ def confirm_stop(files: AttemptFiles) -> None:
 
 
 def is_stop_confirmed(files: AttemptFiles) -> bool:
-    """Whether the note of a stop says that the signal was passed on."""
+    """Whether the note of a stop records that the signal was passed on."""
     stopped = _read(files.stopped, inside=files.root)
     return stopped is not None and stopped[0] == STOP_PASSED_ON
 
