@@ -7,7 +7,7 @@ export type Time = string
 /**
  * The reason: the values that this version knows. Readers must accept others.
  */
-export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until")
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged")
 /**
  * The series of its rows.
  */
@@ -20,6 +20,18 @@ export type UnmatchedPattern = string
  * It matched no line; it matched only texts that are no numbers, such as 0,5; or it was too slow and was given up.
  */
 export type UnmatchedReason = ("never" | "text" | "slow")
+/**
+ * The key of the metric, as in the spec.
+ */
+export type UnjudgedMetric = string
+/**
+ * There is no such metric; it has no number; or several metrics have that name. Later versions may add reasons.
+ */
+export type UnjudgedReason = string
+/**
+ * The metrics that the record has instead; if the name is ambiguous, those with that name.
+ */
+export type UnjudgedNames = string[]
 /**
  * The name of the experiment.
  */
@@ -86,6 +98,20 @@ reason: UnmatchedReason
  */
 at: number
 }[]
+/**
+ * The metrics of `stop` that the attempt had no value of.
+ * 
+ * Items: One metric.
+ */
+unjudged?: {
+metric: UnjudgedMetric
+reason: UnjudgedReason
+names: UnjudgedNames
+}[]
+/**
+ * The metric by which an attempt is stopped: its key in `stop`.
+ */
+metric?: string
 /**
  * The entry of `retry.on` that caused the retry: an exit code, a cause, or log: and a pattern.
  */

@@ -151,6 +151,41 @@ args: {
 timeout: (number | null)
 resources?: Resources
 /**
+ * The conditions on metrics that stop an attempt.
+ * 
+ * Items: One condition: above, below, patience, or none of these for a value that is NaN or infinite.
+ */
+stop: {
+/**
+ * The key of the metric.
+ */
+metric: string
+/**
+ * A finite value is greater than this.
+ */
+above: (number | null)
+/**
+ * A finite value is less than this.
+ */
+below: (number | null)
+/**
+ * So many values in a row are no improvement.
+ */
+patience: (number | null)
+/**
+ * An improvement differs by more than this from the best value before it.
+ */
+min_delta: number
+/**
+ * Which values are better: minimize or maximize.
+ */
+goal: (string | null)
+/**
+ * The condition in words.
+ */
+text: string
+}[]
+/**
  * When it is retried; times in seconds.
  */
 retry: {

@@ -64,7 +64,7 @@ export type Reason = (ReasonWord | null)
 /**
  * The reason: the values that this version knows. Readers must accept others.
  */
-export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until")
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged")
 /**
  * The same as text for users.
  */
@@ -101,6 +101,18 @@ export type UnmatchedPattern = string
  * It matched no line; it matched only texts that are no numbers, such as 0,5; or it was too slow and was given up.
  */
 export type UnmatchedReason = ("never" | "text" | "slow")
+/**
+ * The key of the metric, as in the spec.
+ */
+export type UnjudgedMetric = string
+/**
+ * There is no such metric; it has no number; or several metrics have that name. Later versions may add reasons.
+ */
+export type UnjudgedReason = string
+/**
+ * The metrics that the record has instead; if the name is ambiguous, those with that name.
+ */
+export type UnjudgedNames = string[]
 /**
  * When it ended.
  */
@@ -280,6 +292,16 @@ unmatched_metrics?: {
 series: UnmatchedSeries
 pattern: UnmatchedPattern
 reason: UnmatchedReason
+}[]
+/**
+ * The metrics of its `stop` that its latest attempt had no value of when it ended.
+ * 
+ * Items: One metric.
+ */
+unjudged_metrics?: {
+metric: UnjudgedMetric
+reason: UnjudgedReason
+names: UnjudgedNames
 }[]
 }
 /**
