@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nemorun_cli.scheduler.metric_judges import MetricJudge, StopDecision
     from nemorun_cli.tracking.access.value_follower import LoggedValue
 
-LOOK_EVERY: Final = 1.0  # seconds between looks at the records of one attempt
-LOOK_TIME: Final = 0.1  # seconds that one look at all of them may take; the next one begins with the rest
+LOOK_EVERY: Final = 1.0  # seconds between looks at the records of all attempts
+LOOK_TIME: Final = 0.1  # seconds that one part of a look may take; the next turn of the loop continues it
 MOST_NAMED: Final = 8  # metrics of a record that are named where one is missing
 
 
@@ -35,7 +35,6 @@ class _Watched:
     job: Job
     judge: MetricJudge
     follower: ValueFollower
-    next_look: float = 0.0
     is_decided: bool = False
 
 
@@ -60,6 +59,9 @@ class MetricWatch:
         self._experiment, self._records, self._judge, self._report = experiment, records, judge, report
         self._watched: dict[Key, _Watched] = {}
         self._errors: dict[Key, str] = {}
+        self._turn: list[Key] = []  # the attempts that this look has still to read
+        self._is_behind = False  # whether it left rows of some attempt
+        self._next_look = 0.0
 
     def begin(self, job: Job) -> None:
         """Watch an attempt that has started, unless nothing can stop it."""
@@ -72,22 +74,25 @@ class MetricWatch:
     def look(self) -> Iterator[tuple[Job, StopDecision]]:
         """The attempts whose judges decide to stop them, each once; reads the rows that have arrived."""
         now = time.monotonic()
-        for key, watched in list(self._watched.items()):
-            if watched.is_decided or watched.next_look > now:
+        if now < self._next_look:
+            return
+        self._turn = self._turn or list(self._watched)
+        while self._turn and time.monotonic() - now <= LOOK_TIME:
+            watched = self._watched.get(self._turn.pop())
+            if watched is None or watched.is_decided:
                 continue
-            del self._watched[key]
-            self._watched[key] = watched  # to the end: the next look begins with those that had no turn
             decision = watched.judge.see(map(metric_value, self._values(watched)))
-            watched.next_look = now + (0.0 if watched.follower.is_behind else LOOK_EVERY)
+            self._is_behind |= watched.follower.is_behind
             if decision is not None:
                 watched.is_decided = True
                 yield watched.job, decision
-            if time.monotonic() - now > LOOK_TIME:
-                return
+        if not self._turn:
+            self._next_look = now if self._is_behind else now + LOOK_EVERY
+            self._is_behind = False
 
     def due(self) -> float | None:
         """The monotonic time of the next look; None if nothing is watched."""
-        return min((each.next_look for each in self._watched.values() if not each.is_decided), default=None)
+        return self._next_look if self._watched else None
 
     def end(self, key: Key) -> list[dict[str, Any]]:
         """Stop watching an attempt that has ended; returns the metrics that its judge had no value of.
