@@ -202,10 +202,9 @@ def test_one_damaged_record_hides_no_other(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(found["problems"])
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded() -> None:
     """Of the answers that are remembered, those that were used last are kept."""
-    monkeypatch.setattr(curve_documents, "LARGEST", 4000)
-    memory = CurveMemory()
+    memory = CurveMemory(4000)
     read = curve_documents._Read(((None, "loss"),), (((None, "loss"), "x" * 500),), "{}")
     for number in range(20):
         memory.keep(number, "1", read)
