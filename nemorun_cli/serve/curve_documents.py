@@ -180,8 +180,10 @@ def _read(index: HasSeries, chosen: TargetRecord, query: CurvesQuery) -> _Read:
         fields = [(view.name, name) for view in kept for name in view.fields() if view.columns(name)]
         if fields and query.window is not None:
             window = query.window._replace(begin=clock.unix(chosen.openings[0].opened))
-            positions = {view.name: position_of(view.pieces) for view in kept}
             is_odd = any(view.needs_rows for view in kept)
+            is_whole = len(chosen.openings) == len(chosen.record.openings)
+            is_streamed = is_whole and not is_odd and query.attempts is None
+            positions = {view.name: position_of(view.pieces) for view in kept if is_streamed}
             views = drawn_by_rows(chosen, [ALL_MEASURED], query.attempts) if is_odd else kept
             keys = [*query.keys, *metric_keys.literal(query.keys, fields)]
             found = [
