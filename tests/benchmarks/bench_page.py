@@ -44,8 +44,10 @@ tasks: {{big: {{inline: 'seq 99999999 | head -c {LOG}; echo; echo "the last"" li
 IDLE: Final = 5.0  # seconds
 PATIENCE: Final = 90_000  # milliseconds: what was never read before may take long
 LOOK: Final = 5  # milliseconds between two looks
-PAINTED: Final = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"
-ANSWERS: Final = """() => performance.getEntriesByType('resource').filter(each => each.name.includes('/v1/views/'))
+PAINTED: Final = """() => new Promise(
+    done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
+ANSWERS: Final = """() => performance.getEntriesByType('resource')
+    .filter(each => each.name.includes('/v1/views/'))
     .reduce((sum, each) => sum + each.responseEnd - each.requestStart, 0)"""
 WIDTH: Final = {"width": 1440, "height": 900}
 MLFLOW: Final = """\

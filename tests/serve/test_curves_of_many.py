@@ -45,7 +45,7 @@ def named(*prefixes: str) -> list[dict[str, str]]:
 
 
 def test_what_a_stream_cannot_continue_has_no_position(tmp_path: Path) -> None:
-    """The curve of a whole record says where it continues; that of one attempt, which is no topic, does not."""
+    """The curve of a record says where it continues; that of one attempt, which is no topic, does not."""
     replica(tmp_path, "alice/a", rows={"m": [{"step": 0, "loss": 1.0}]})
     with reading(collector(tmp_path)) as (alice,):
         for attempts, counts in ((None, [[1, 1]]), (1, [])):
