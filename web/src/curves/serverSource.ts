@@ -3,6 +3,7 @@ import { type ExperimentAddress, experimentName, type RecordAddress } from "../a
 import { ask, send } from "../api/client";
 import type { CurvesDocument } from "../api/documents/curves";
 import { watch } from "../live/live";
+import { parseExact } from "../ui/exactJson";
 import {
   type Catalogue,
   type CurvesRequest,
@@ -34,7 +35,8 @@ export function serverSource({ experiments = [], records = [] }: Chosen): Curves
       const body = { ...whose, points: 0 };
       const text = await (await send(PATH, { method: "POST", body, signal })).text();
       // the same object while nothing has changed, so that nothing is drawn anew
-      if (known?.text !== text) known = { text, catalogue: catalogueOf(JSON.parse(text)) };
+      if (known?.text !== text)
+        known = { text, catalogue: catalogueOf(parseExact(text) as unknown as CurvesDocument) };
       return known.catalogue;
     },
     async load(request: CurvesRequest, runs, signal) {
