@@ -163,7 +163,9 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
               <span class="log-error-sign" aria-hidden="true">
                 !
               </span>
-              First error: line {count(error.line)}
+              <span>
+                <span class="log-error-first">First error: </span>line {count(error.line)}
+              </span>
             </button>
           ) : null}
           <span class="log-tools">
