@@ -17,6 +17,7 @@ from support.elsewhere import interrupted, on_engines
 from support.extent import IS_LONG
 from support.home_copies import put_back
 from support.hostile_values import MARK, RAW, VALUES, batch, dumped, pointers
+from support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +127,7 @@ def stored(shared: Exp, tmp_path_factory: pytest.TempPathFactory) -> Stored:
     shared("run", shared.spec("name: other\ntasks: {one: {inline: 'true'}}"), "-q")
     done = shared("run", shared.spec(SPEC), "-q", code=None)
     assert done.code == 1, done.stderr
+    eventually(lambda: not list(shared.home.rglob("wake")))
     template = tmp_path_factory.mktemp("template") / "home"
     shutil.copytree(shared.home, template, symlinks=True)
     return Stored(shared, template, shared.directory("stored").name)
