@@ -93,6 +93,7 @@ def test_a_report_opens_without_a_server(report: Path, open_file: Callable[[Path
     """It shows the state, the graph, the tasks, why one failed with the end of its log, and curves.
 
     A chart is drawn before it is scrolled to, since it may be printed; a log is shown as on the page.
+    Nothing serious is found by axe, light or dark.
     """
     page = open_file(report)
     page.get_by_role("heading", name="told").wait_for()
@@ -113,6 +114,7 @@ def test_a_report_opens_without_a_server(report: Path, open_file: Callable[[Path
     page.locator("#graph [data-node=fails]").click()
     page.locator("#graph [data-node=fails][aria-pressed=true]").wait_for()
     assert page.url == report.as_uri()
+    assert not axe.findings(page)
 
 
 def test_hostile_texts_are_texts_in_a_report(report: Path, open_file: Callable[[Path], Page]) -> None:
@@ -178,15 +180,6 @@ def test_a_report_of_a_replica_says_what_is_not_there(told: Exp, tmp_path: Path)
     text = (tmp_path / "copy.html").read_text()
     assert '"logs_missing":"not shipped (tracking.logs)"' in text
     assert HIDDEN not in text
-
-
-def test_a_report_has_no_serious_fault_of_accessibility(
-    report: Path, open_file: Callable[[Path], Page]
-) -> None:
-    """Nothing serious is found by axe, light or dark."""
-    page = open_file(report)
-    page.get_by_role("heading", name="told").wait_for()
-    assert not axe.findings(page)
 
 
 def test_a_report_needs_no_server_libraries() -> None:
