@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from page import axe
 from playwright.sync_api import expect
 from support.served import EXP, Served, served
 
@@ -74,15 +75,24 @@ def test_what_happens_is_seen_and_caught_up(
     steady: tuple[Path, Callable[[], None], Callable[[], None]],
     visit: Callable[..., Page],
 ) -> None:
-    """A run appears and ends without a reload; the server is restarted beneath, and nothing doubles."""
+    """Empty lists say what to type; a run and its record appear and end without a reload, over a restart."""
     home, begin, end = steady
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(served(tmp_path, home=home))
         page = visit(first, permits=AWAY)
         page.get_by_text("No experiments yet").wait_for()
+        page.get_by_role("button", name="Copy exp init hello").wait_for()
+        assert axe.findings(page) == []
+        places = page.get_by_role("navigation", name="Places")
+        places.get_by_role("link", name="Records").click()
+        page.get_by_role("heading", name="No records yet").wait_for()
         begin()
+        record = page.get_by_role("row", name=re.compile("Mark train for Compare"))
+        record.get_by_role("img", name="RUNNING", exact=True).wait_for()
+        places.get_by_role("link", name="Experiments").click()
         row = page.get_by_role("row", name=re.compile("steady_"))
         expect(row).to_contain_text("RUNNING")
+        page.get_by_text("1 runs").wait_for()
         row.get_by_role("link").first.click()
         page.get_by_role("heading", name=re.compile("steady")).wait_for()
         expect(page.locator(":root")).to_have_attribute("data-live", "yes")
@@ -102,23 +112,23 @@ def test_what_happens_is_seen_and_caught_up(
         page.go_back()
         expect(row).to_have_count(1)
         expect(row).to_contain_text("COMPLETED")
+        page.get_by_text("Nothing runs").wait_for()
+        page.go_back()
+        expect(record).to_have_count(1)
+        record.get_by_role("img", name="COMPLETED", exact=True).wait_for()
 
 
-def test_without_streams_the_page_asks(server: Served, visit: Callable[..., Page]) -> None:
-    """If streams are refused, the page says that it asks every 5 seconds."""
-    page = visit(server, "/v1/hello", permits=["429"])
-    page.route("**/v1/live", lambda route: route.fulfill(status=429, body="{}"))
-    page.goto(server.url)
-    page.get_by_text("every 5 s", exact=True).wait_for()
-    page.get_by_role("heading", name="Experiments").wait_for()
-
-
-def test_a_hidden_tab_has_no_stream(server: Served, visit: Callable[..., Page]) -> None:
-    """A tab that is not seen closes its stream, and continues it on return."""
-    page = visit(server)
+def test_a_stream_is_closed_continued_and_done_without(server: Served, visit: Callable[..., Page]) -> None:
+    """A tab that is not seen has no stream; where streams are refused, the page asks every 5 seconds."""
+    page = visit(server, permits=["429"])
     page.locator(":root[data-live=yes]").wait_for()
     page.evaluate(SHOW, "hidden")
     page.locator(":root[data-live=no]").wait_for()
     with page.expect_request("**/v1/live"):
         page.evaluate(SHOW, "visible")
     page.locator(":root[data-live=yes]").wait_for()
+    page.evaluate(SHOW, "hidden")
+    page.route("**/v1/live", lambda route: route.fulfill(status=429, body="{}"))
+    page.evaluate(SHOW, "visible")
+    page.get_by_text("every 5 s", exact=True).wait_for()
+    page.get_by_role("heading", name="Experiments").wait_for()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".experiments"  # below the root of a collector
 HERE: Final = "here"  # the word for this machine's home
-INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+INTERVAL: Final = 0.5  # seconds between two looks at this machine's folders; streams look each second
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 DETAILED: Final = frozenset({"FAILED", "CANCELLED"})  # ended, and the ends of the ledger do not say why
 OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
