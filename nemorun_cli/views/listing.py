@@ -25,7 +25,7 @@ from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import owners
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import descriptor_to_read
-from nemorun_cli.views import observe
+from nemorun_cli.views import list_details, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -146,6 +146,8 @@ def matching(
     names: Sequence[str] = (),
     statuses: Collection[str] = (),
     tags: Sequence[str] = (),
+    executors: Collection[str] = (),
+    text: str | None = None,
     since: str | None = None,
     others: bool = False,
 ) -> Iterator[Summary]:
@@ -156,6 +158,8 @@ def matching(
         names: names or globs, of which one has to match; empty for all.
         statuses: statuses, of which it has one; empty for all. See the function `statuses`.
         tags: tags, all of which it has.
+        executors: names of executors, one of which a task of it has; empty for all.
+        text: is in its id, its title, its description or its tags, in whatever case; None for all.
         since: the earliest creation time, as a UTC stamp. See the function `since`.
         others: see `newest_first`.
     """
@@ -167,7 +171,23 @@ def matching(
             continue
         if tags and not set(tags) <= set(summary.tags):
             continue
+        if (executors or text is not None) and not _has_details(home, summary, executors, text):
+            continue
         yield summary
+
+
+def _has_details(home: Home, summary: Summary, executors: Collection[str], text: str | None) -> bool:
+    """Whether its spec has one of the executors, and what is searched in has the text."""
+    try:
+        files = home.experiment(summary.id)
+    except ExpError:
+        files = None
+    document = None if files is None else list_details.spec_document(files)
+    if executors and set(list_details.executors(document)).isdisjoint(executors):
+        return False
+    about = list_details.description(document)
+    searched = list_details.searched(summary.id, summary.title, about, summary.tags)
+    return text is None or text.lower() in searched
 
 
 def has_name(name: str, patterns: Iterable[str]) -> bool:

@@ -80,6 +80,7 @@ def test_conditions_are_in_the_address(many: Served, visit: Visit) -> None:
     rows(page).first.get_by_role("link").focus()
     page.keyboard.press("x")
     page.get_by_text("1 marked").wait_for()
+    page.get_by_text("exp list --tag vision --text 'last 4 ones'").wait_for()
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.get_by_role("button", name="Filter · 2").click()
