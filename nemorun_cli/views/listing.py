@@ -63,6 +63,7 @@ class Summary:
     Attributes:
         status: None if its ledger is unreadable; `problem` is the reason.
         is_responding: whether its supervisor responds, None if none is alive; `stall` is why it does not.
+        unsupervised: how many tasks may still run after it has terminated; None if none, or it is alive.
         not_observed: why the backends of its live tasks were not asked; None if they were, or need not be.
     """
 
@@ -78,9 +79,20 @@ class Summary:
     problem: str | None = None
     is_responding: bool | None = None
     stall: str = ""
+    unsupervised: int | None = None
     not_observed: str | None = None
     title: str | None = None
     notes: Sequence[labels.Note] = ()
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with it; empty if nothing is."""
+        if text := self.problem or self.stall or self.not_observed:
+            return text
+        if self.unsupervised is None:
+            return ""
+        live = f"its supervisor has terminated; {self.unsupervised} task(s) still running"
+        return f"{live}; continue with: exp resume {self.id}"
 
     def to_json(self) -> ListExperimentFields:
         """An entry of `experiments` in `exp.list/1`."""
@@ -100,6 +112,7 @@ class Summary:
                 "key": self.key,
                 "problem": self.problem,
                 "responding": self.is_responding,
+                "unsupervised": self.unsupervised,
                 "not_observed": self.not_observed,
             },
         )
@@ -392,6 +405,7 @@ def _looked(home: Home, experiment_id: str, name: str, look: Look) -> Summary | 
         key=snapshot.history.created.get("key"),
         is_responding=snapshot.is_responding,
         stall=snapshot.stall_text,
+        unsupervised=(snapshot.live or None) if snapshot.supervisor == "gone" else None,
         not_observed=snapshot.not_observed,
     )
 

@@ -40,7 +40,8 @@ RUNS: Final = 100  # whose curves are drawn together
 LOG: Final = 200_000_000  # bytes
 SPEC: Final = f"""
 name: log
-tasks: {{big: {{inline: '{{ seq 99999999 || true; }} | head -c {LOG}; echo; echo "the last"" line"; exit 1'}}}}
+tasks:
+  big: {{inline: '{{ seq 99999999 || true; }} | head -c {LOG}; echo; echo "the last"" line"; exit 1'}}
 """
 STEPS: Final = (
     "the document",

@@ -44,8 +44,22 @@ def rows(page: Page) -> Locator:
     return page.locator("tr[data-row]")
 
 
+def _narrow(page: Page) -> None:
+    """Ask of a narrow screen that it has all of a list with two conditions."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.get_by_role("button", name="Filter · 2").click()
+    sheet = page.get_by_role("dialog", name="Filter")
+    sheet.get_by_role("combobox", name="Add a condition").fill("tag digits")
+    sheet.get_by_role("combobox", name="Add a condition").press("Enter")
+    sheet.get_by_role("button", name="Remove tag digits").wait_for()
+    assert axe.findings(page) == []
+    sheet.get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="Filter · 3").wait_for()
+
+
 def test_conditions_are_in_the_address(many: Served, visit: Visit) -> None:
-    """Chips, statuses and the order are in the address; Back returns, and the command does the same."""
+    """Chips, statuses and the order are in the address, also at 360 px; Back returns, the command does the same."""
     page = visit(many)
     field = page.get_by_role("combobox", name="Add a condition")
     field.click()
@@ -81,16 +95,7 @@ def test_conditions_are_in_the_address(many: Served, visit: Visit) -> None:
     page.keyboard.press("x")
     page.get_by_text("1 marked").wait_for()
     page.get_by_text("exp list --tag vision --text 'last 4 ones'").wait_for()
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.get_by_role("button", name="Filter · 2").click()
-    sheet = page.get_by_role("dialog", name="Filter")
-    sheet.get_by_role("combobox", name="Add a condition").fill("tag digits")
-    sheet.get_by_role("combobox", name="Add a condition").press("Enter")
-    sheet.get_by_role("button", name="Remove tag digits").wait_for()
-    assert axe.findings(page) == []
-    sheet.get_by_role("button", name="Done").click()
-    page.get_by_role("button", name="Filter · 3").wait_for()
+    _narrow(page)
     page.goto(f"{many.url}/?tag=nowhere&status=INTERRUPTED&since=7d")
     page.get_by_role("heading", name=f"None of {MANY:,} matches").wait_for()
     page.get_by_text(

@@ -132,8 +132,8 @@ def command(
             break
         shown.append(summary)
     for summary in shown:
-        if problem := summary.problem or summary.stall or summary.not_observed:
-            terminal.warn(f"{summary.id}: {problem}")
+        if summary.warning:
+            terminal.warn(f"{summary.id}: {summary.warning}")
     if is_json:
         experiments = [summary.to_json() for summary in shown]
         terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": experiments})

@@ -56,6 +56,7 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
         "key": None,
         "problem": None,
         "responding": None,
+        "unsupervised": None,
         "not_observed": None,
     }
 
@@ -97,11 +98,15 @@ def test_a_table_is_cut_and_says_so(exp: Exp) -> None:
 
 
 def test_without_a_supervisor_the_truth_is_told(exp: Exp) -> None:
-    """What was killed with its supervisor is INTERRUPTED at the next look, not RUNNING for ever."""
+    """Tasks that run on without their supervisor are told with the remedy; without them it is not RUNNING."""
     exp("run", exp.spec(WAITING), "-d")
     eventually((exp.folder / "begun").exists)
     assert exp("list", "--json").json["experiments"][0]["status"] == "RUNNING"
     os.kill(exp.status()["supervisor"]["pid"], signal.SIGKILL)
+    listed = exp("list", "--json")
+    (entry,) = listed.json["experiments"]
+    assert (entry["status"], entry["unsupervised"]) == ("RUNNING", 1)
+    assert f"1 task(s) still running; continue with: exp resume {entry['id']}" in listed.stderr
     (exp.folder / "go").touch()
     eventually(lambda: exp("list", "--json").json["experiments"][0]["status"] == "COMPLETED")
 
