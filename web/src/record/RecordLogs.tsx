@@ -6,7 +6,7 @@ import { DataPanel } from "../ui/DataPanel";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
-import { absolute, count } from "../ui/format";
+import { absolute, clockText, count } from "../ui/format";
 import { LongText } from "../ui/LongText";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
@@ -136,5 +136,5 @@ function LogRow({ line }: { line: Line }) {
 }
 
 function clock(time: Date): string {
-  return `${time.toLocaleTimeString("sv-SE")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  return `${clockText(time)}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }

@@ -45,9 +45,11 @@ function otherRecord(text: string): RecordAddress {
 
 function OwnParams({ record }: { record: RecordAddress }) {
   const [typed, setTyped] = useState("");
-  const { document, error, reload } = useDocument<ParamsDocument>(recordDocument(record, "params"), [
-    `record:${record.prefix}`,
-  ]);
+  const { document, error, reload } = useDocument<ParamsDocument>(
+    recordDocument(record, "params"),
+    [`record:${record.prefix}`],
+    { isExact: true },
+  );
   if (!document) return error ? <ErrorNote error={error} retry={reload} /> : null;
   const params = Object.entries((document.records[0]?.params ?? {}) as Record<string, Json>);
   const wanted = typed.trim().toLowerCase();
