@@ -26,6 +26,7 @@ from engines.slurm_cluster import (  # noqa: F401 - fixtures
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from support import warm_supervisors
+from support.browsers import browser, context, page  # noqa: F401 - fixtures
 from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from support.extent import IS_LONG, amount
 from support.failures import pytest_configure  # noqa: F401 - a hook, too
@@ -185,13 +186,21 @@ def _names_an_engine(path: Path) -> bool:
     return any(name in text for name in {*ENGINES, *ALONE, "contract"})
 
 
+@cache
+def _names_a_browser(path: Path) -> bool:
+    """Whether tests of a file may use a browser."""
+    return "playwright" in path.read_text(encoding="utf-8")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m engine`, do not import files without tests on engines; the same for `-m torch`."""
+    """With `-m engine`, do not import files without such tests; the same for `-m torch` and `-m page`."""
     if not (collection_path.name.startswith("test_") and collection_path.suffix == ".py"):
         return None
     chosen = config.option.markexpr
     if chosen.startswith("torch"):
         return re.search(rf"mark\.{chosen}\b", collection_path.read_text(encoding="utf-8")) is None or None
+    if chosen == "page":
+        return True if not _names_a_browser(collection_path) else None
     return True if chosen.startswith("engine") and not _names_an_engine(collection_path) else None
 
 
@@ -204,6 +213,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if needed & ENGINES:
             assert _names_an_engine(item.path), f"{item.path} is not collected with -m engine"
             item.add_marker(pytest.mark.engine)
+        if "browser" in needed:
+            assert _names_a_browser(item.path), f"{item.path} is not collected with -m page"
+            item.add_marker(pytest.mark.page)
         if needed & ALONE:
             item.add_marker(pytest.mark.alone)
         # The longest first, so that no worker ends late.

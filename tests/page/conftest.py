@@ -25,8 +25,6 @@ SPECS: Final = HERE / "specs"
 RUN_PATIENCE: Final = 60.0  # seconds
 SESSION: Final = "exp.session"  # the key of the page's local storage
 
-browser = pytest.fixture(scope="session")(browsers.start)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of these tests are of the stage of the page."""

@@ -9,7 +9,6 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.browsers import browser, context, page  # noqa: F401 - fixtures
 from support.patience import eventually
 from support.served import Served, served
 
@@ -41,7 +40,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
 
 
-def test_a_login_is_approved_on_the_page(exp: Exp, server: Served, page: Page) -> None:  # noqa: F811 - a fixture
+def test_a_login_is_approved_on_the_page(exp: Exp, server: Served, page: Page) -> None:
     """A user signs in with a token, enters the code that `exp login` shows, sees who asks, and approves."""
     log = exp.folder / "login.log"
     with log.open("w") as stream:

@@ -31,8 +31,9 @@ OPTIONS: Final = (
 )
 
 
-def start() -> Iterator[Browser]:
-    """One browser: while Playwright runs, no test in this process can run a loop of asyncio."""
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests: while Playwright runs, none in this process can run a loop of asyncio."""
     if not shutil.which(PROGRAM) and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run([INSTALL, "browser"], check=True, timeout=INSTALL_WAIT)
     if not shutil.which(PROGRAM):
@@ -48,9 +49,6 @@ def start() -> Iterator[Browser]:
             yield started
         finally:
             started.close()
-
-
-browser = pytest.fixture(scope="module")(start)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""One server for the tests of a module, and one browser for all."""
+"""One server for the tests of a module."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from support.browsers import browser, context, page  # noqa: F401 - fixtures
 from support.served import Served, served
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.browsers import browser, context, page  # noqa: F401 - fixtures
 from support.cutting_proxy import cutting_proxy
 from support.extent import IS_LONG
 from support.ml_dash_clients import MlDashClient, client, ended
@@ -53,7 +52,7 @@ def made(tmp_path: Path) -> MlDashClient:
     return client("0.6", tmp_path / "home")
 
 
-def decide(collector: Collector, page: Page, code: str, button: str) -> None:  # noqa: F811 - the fixture
+def decide(collector: Collector, page: Page, code: str, button: str) -> None:
     """Enter a code on the server's page, and press a button."""
     page.goto(f"{collector.server.url}/device")
     page.get_by_label("Code").fill(code)
@@ -62,7 +61,7 @@ def decide(collector: Collector, page: Page, code: str, button: str) -> None:  #
     page.get_by_text("You can close this page").wait_for()
 
 
-def sign_in(collector: Collector, page: Page) -> None:  # noqa: F811 - the fixture
+def sign_in(collector: Collector, page: Page) -> None:
     """Paste the token of the collector."""
     page.goto(f"{collector.server.url}/")
     page.get_by_label("Token").fill(collector.token)
@@ -74,7 +73,7 @@ def test_a_login_is_approved_in_a_browser_and_its_token_uploads(
     collector: Collector,
     made: MlDashClient,
     tmp_path: Path,
-    page: Page,  # noqa: F811 - the same
+    page: Page,
 ) -> None:
     """The client that was approved writes records; the one that was denied ends with an error."""
     url = collector.server.url
