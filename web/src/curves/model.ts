@@ -1,5 +1,6 @@
 // Runs and their curves, as the charts take them: from a server's document, or from the file of a report.
 import type { CurvesDocument } from "../api/documents/curves";
+import { foldersOf } from "../compare/labels";
 import { numberOf, type Points } from "./appended";
 
 export type Axis = "step" | "epoch" | "time" | "relative";
@@ -90,13 +91,18 @@ export function catalogueOf(document: CurvesDocument): Catalogue {
     names.set(name, (names.get(name) ?? 0) + 1);
     prefixes.set(prefix, (prefixes.get(prefix) ?? 0) + 1);
   }
+  const folders = foldersOf(
+    document.records.map((each) => ({ prefix: each.prefix, folder: each.dash_root })),
+  );
   const runs = document.records.map((entry, number): Run => {
     const unique =
       names.get(entry.name) === 1
         ? entry.name
         : prefixes.get(entry.prefix) === 1
           ? entry.prefix
-          : `${entry.root}:${entry.prefix}:${entry.experiment ?? ""}:${entry.task ?? ""}`;
+          : [entry.prefix, folders[number] && `in ${folders[number]}`, entry.experiment, entry.task]
+              .filter(Boolean)
+              .join(" ");
     return {
       id: unique,
       number,

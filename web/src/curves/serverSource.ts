@@ -1,5 +1,5 @@
 // Curves from the server: one request for many records and metrics.
-import { type ExperimentAddress, experimentName, type RecordAddress } from "../api/addresses";
+import { type ExperimentAddress, experimentName, type RecordAddress, recordText } from "../api/addresses";
 import { ask, send } from "../api/client";
 import type { CurvesDocument } from "../api/documents/curves";
 import { watch } from "../live/live";
@@ -71,7 +71,8 @@ export function serverSource({ experiments = [], records = [] }: Chosen): Curves
 
 /** Follows the runs that have not ended: by a topic each, or all at intervals. */
 function watchRuns(runs: readonly Run[], onChange: (prefixes: readonly string[]) => void): () => void {
-  const prefixes = [...new Set(runs.filter((run) => run.status === "RUNNING").map((run) => run.prefix))];
+  const running = runs.filter((run) => run.status === "RUNNING");
+  const prefixes = [...new Set(running.map((run) => run.prefix))];
   if (!prefixes.length) return () => {};
   if (prefixes.length > MOST_WATCHED) {
     const timer = setInterval(() => {
@@ -79,7 +80,8 @@ function watchRuns(runs: readonly Run[], onChange: (prefixes: readonly string[])
     }, INTERVAL);
     return () => clearInterval(timer);
   }
-  const ends = prefixes.map((prefix) => watch(`record:${prefix}`, { onChange: () => onChange([prefix]) }));
+  const topics = new Map(running.map((run) => [`record:${recordText(run)}`, run.prefix]));
+  const ends = [...topics].map(([topic, prefix]) => watch(topic, { onChange: () => onChange([prefix]) }));
   return () => {
     for (const end of ends) end();
   };
