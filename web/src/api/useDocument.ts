@@ -53,12 +53,26 @@ class Entry {
   #ended = 0;
   #took = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isBegun = false;
 
   readonly #isExact: boolean;
 
   constructor(path: string, isExact: boolean) {
     this.#path = path;
     this.#isExact = isExact;
+  }
+
+  /** Asks for it while the first who shows it is drawn: the answer need not wait for what is painted meanwhile. */
+  begin(): void {
+    if (this.users || this.#asking || session.peek() === null) return;
+    this.#isBegun = true;
+    this.load();
+  }
+
+  join(): void {
+    this.users += 1;
+    if (!this.#isBegun && !this.#asking) this.load();
+    this.#isBegun = false;
   }
 
   leave(): void {
@@ -165,12 +179,14 @@ export function useDocument<Document>(
   const former = useRef<Document | null>(null);
   const held = useRef<{ path: string; entry: Entry } | null>(null);
   if (path === null) held.current = null;
-  else if (held.current?.path !== path) held.current = { path, entry: entryOf(path, isExact) };
+  else if (held.current?.path !== path) {
+    held.current = { path, entry: entryOf(path, isExact) };
+    held.current.entry.begin();
+  }
   const entry = held.current?.entry ?? null;
   useEffect(() => {
     if (!entry) return;
-    entry.users += 1;
-    entry.load();
+    entry.join();
     const ends = watched
       ? watched.split("\n").map((topic) => watch(topic, { onChange: () => entry.change() }))
       : [];

@@ -72,6 +72,8 @@ export interface CurvesRequest {
 
 /** Where curves come from: a server, or the file of a report. */
 export interface CurvesSource {
+  /** Whether all of it is at hand: then charts are drawn before they are scrolled to, since they may be printed. */
+  readonly isAtHand?: boolean;
   describe(signal: AbortSignal): Promise<Catalogue>;
   load(request: CurvesRequest, runs: readonly Run[], signal: AbortSignal): Promise<readonly Curve[]>;
   /** Calls back with the prefixes of runs that have new rows, until the returned function is called. */
