@@ -294,6 +294,7 @@ class CurvesRecordCurveFields(TypedDict):
     sampled: bool
     total: int
     numbered: bool
+    times: NotRequired[list[float | None]]
     position: dict[str, list[int]]
 
 

@@ -152,6 +152,7 @@ def the_cursor_is_in_all_charts(page: Page, address: str) -> None:
     assert len(set(here.all_inner_texts())) == 1
     expect(page.locator(".run-legend tr.lifted")).to_have_count(1)
     lifted = page.locator(".run-legend tr.lifted .value").get_attribute("title")
+    expect(page.locator(".cursor-tip-head")).to_contain_text(re.compile("20[0-9-]{8} [0-9]{2}:"))
     expect(chart(page, "train/loss").locator("[aria-live]")).to_contain_text(str(lifted))
     plot.press("Escape")
     expect(here).to_have_count(0)

@@ -70,6 +70,11 @@ export interface CurvesRequest {
   readonly only?: readonly string[];
 }
 
+export interface PointTimes {
+  readonly x: Float64Array;
+  readonly times: readonly (number | null)[];
+}
+
 /** Where curves come from: a server, or the file of a report. */
 export interface CurvesSource {
   /** Whether all of it is at hand: then charts are drawn before they are scrolled to, since they may be printed. */
@@ -80,6 +85,8 @@ export interface CurvesSource {
   watch?(runs: readonly Run[], onChange: (prefixes: readonly string[]) => void): () => void;
   /** Calls back with what is appended to a curve, or null once it has to be read again. */
   follow?(run: Run, curve: Curve, onMore: (more: Points | null) => void): () => void;
+  /** When the points of a curve of a request were logged, as Unix times; null where that is not known. */
+  times?(request: CurvesRequest, run: Run, key: string, signal: AbortSignal): Promise<PointTimes>;
   /** Calls back when there may be other runs or metrics. */
   watchAll?(onChange: () => void): () => void;
 }

@@ -4,6 +4,7 @@ import { ask, send } from "../api/client";
 import type { CurvesDocument } from "../api/documents/curves";
 import { watch } from "../live/live";
 import { parseExact } from "../ui/exactJson";
+import { numberOf } from "./appended";
 import {
   type Catalogue,
   type CurvesRequest,
@@ -40,20 +41,14 @@ export function serverSource({ experiments = [], records = [] }: Chosen): Curves
       return known.catalogue;
     },
     async load(request: CurvesRequest, runs, signal) {
-      const document = await post(
-        {
-          keys: request.keys,
-          x: request.axis,
-          from: request.from,
-          to: request.to,
-          points: request.points,
-          attempts: request.attempt,
-          only: request.only ?? [],
-          describe: false,
-        },
-        signal,
-      );
-      return curvesOf(document, runs, request.attempt);
+      return curvesOf(await post(bodyOf(request), signal), runs, request.attempt);
+    },
+    async times(request, run, key, signal) {
+      const body = { ...bodyOf(request), keys: [key], only: [run.prefix], times: true };
+      const { records } = await post(body, signal);
+      const entry = records.find((each) => each.root === run.root && each.task === run.task);
+      const found = entry?.curves.find((curve) => curve.key === key);
+      return { x: Float64Array.from(found?.x ?? [], numberOf), times: found?.times ?? [] };
     },
     watch: (runs, onChange) => watchRuns(runs, onChange),
     follow({ prefix, root }, { key, position }, onMore) {
@@ -66,6 +61,19 @@ export function serverSource({ experiments = [], records = [] }: Chosen): Curves
         for (const end of ends) end();
       };
     },
+  };
+}
+
+function bodyOf(request: CurvesRequest) {
+  return {
+    keys: request.keys,
+    x: request.axis,
+    from: request.from,
+    to: request.to,
+    points: request.points,
+    attempts: request.attempt,
+    only: request.only ?? [],
+    describe: false,
   };
 }
 
