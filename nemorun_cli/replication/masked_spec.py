@@ -63,6 +63,8 @@ def _of_shared(document: Mapping[str, Any], entry: Mapping[str, Any], shown: set
 def _task(entry: Mapping[str, Any], general: frozenset[str], shown: set[str]) -> dict[str, Any]:
     values = (general | _hidden([entry.get("env")], shown)) - _matrix(entry)
     masked = {key: mask_texts(item, values) if key in _TEXTS_OF_TASK else item for key, item in entry.items()}
+    if "stop" in entry:
+        masked["stop"] = [{**rule, "metric": mask_texts(rule["metric"], values)} for rule in entry["stop"]]
     return {**masked, "env": _blank(entry["env"])} if "env" in entry else masked
 
 

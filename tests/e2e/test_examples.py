@@ -79,6 +79,15 @@ def test_reuse_lies_over_its_base(exp: Exp) -> None:
     ]
 
 
+def test_early_stopping_saves_and_tries_again(exp: Exp) -> None:
+    """A task without an improvement is SUCCEEDED with what it saved, and a divergence is retried."""
+    exp("run", SPECS / "early_stopping.yaml")
+    assert log(exp, "report") == "saved: true, rate 1\n"
+    train, unstable = exp.task("train"), exp.task("unstable")
+    assert (train["status"], train["reason"], train["exit_code"]) == ("SUCCEEDED", "target", 0)
+    assert (unstable["status"], unstable["attempt"]) == ("SUCCEEDED", 2)
+
+
 def test_dag_runs_in_order_and_skips_the_alarm(exp: Exp) -> None:
     """Tasks follow their dependencies; afternotok is skipped where nothing failed, afterany runs."""
     exp("run", SPECS / "dag.yaml")

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def is_stop_requested() -> bool:
         names = {"SIGTERM", f"SIG{os.environ.get(STOP_SIGNAL, 'TERM')}"}
         for number in signal.valid_signals():
             if isinstance(number, signal.Signals) and number.name in names:
-                _deferred[number] = signal.signal(number, _on_stop_request)
+                with suppress(OSError):  # KILL and STOP have no handler
+                    _deferred[number] = signal.signal(number, _on_stop_request)
     return _stop_is_requested
 
 
