@@ -1,4 +1,4 @@
-"""`should_stop`: which signals it answers, and how they act before its first call and after the last record."""
+"""`should_stop`: which signals it answers, and how they act after the last record has closed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(text: str, *, code: int = 0, **env: str) -> str:
 
 
 def test_the_stop_signal_is_an_answer_until_the_record_closes() -> None:
-    """The task's signal and TERM only change the answer; without an open record they end the program again."""
+    """The task's signal and TERM only change the answer; without an open record they end the program."""
     text = """
 record = Experiment("me/a/b").run.start()
 print(record.should_stop())
