@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nemorun_cli.model.best import Goal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class WantedMetric(NamedTuple):
+    """A metric that is judged: its key, and whether all metrics are wanted that have this name.
+
+    Otherwise the key has to mean a single one.
+    """
+
+    key: str
+    takes_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +45,11 @@ class StopRule:
     def finds_divergence(self) -> bool:
         """Whether the condition is that a value is NaN or infinite."""
         return self.above is None and self.below is None and self.patience is None
+
+    @property
+    def wanted(self) -> WantedMetric:
+        """The metric: for a divergence, all that have the name."""
+        return WantedMetric(self.metric, takes_all=self.finds_divergence)
 
     @property
     def text(self) -> str:

@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.model.metric_keys import Field
-    from nemorun_cli.model.stop_rules import StopRule
+    from nemorun_cli.model.stop_rules import StopRule, WantedMetric
 
 
 class MetricValue(NamedTuple):
     """One value of a metric that a judge asked for.
 
     Attributes:
-        metric: the key by which the judge asked for it.
-        field: the series and the field that this key means.
+        metric: what the judge asked for.
+        field: the series and the field that this means.
         value: the number, which may be NaN or infinite.
         step: that of its row; None if the row has none.
         epoch: the same.
         is_leading: whether rank 0, or a process without a rank, logged it.
     """
 
-    metric: str
+    metric: WantedMetric
     field: Field
     value: float
     step: float | None = None
@@ -61,8 +61,8 @@ class MetricJudge(Protocol):
     """Decides whether an attempt is stopped."""
 
     @property
-    def metrics(self) -> Sequence[str]:
-        """The keys of the metrics whose values it wants to see."""
+    def metrics(self) -> Sequence[WantedMetric]:
+        """The metrics whose values it wants to see."""
         ...
 
     def see(self, values: Iterable[MetricValue]) -> StopDecision | None:
@@ -95,7 +95,7 @@ class RuleProgress:
 
     def take(self, value: MetricValue) -> StopDecision | None:
         """Take a value of the rule's metric; returns the decision if the condition is met."""
-        if self.field != value.field:  # a series with exactly this name came later
+        if self.field != value.field and not self.rule.wanted.takes_all:  # one with the full name came later
             self.field, self.count, self.best, self.since = value.field, 0, None, 0
         self.count += 1
         rule, number = self.rule, value.value
@@ -154,15 +154,15 @@ class StopJudge:
         self.progress = [RuleProgress(rule) for rule in ordered]
 
     @property
-    def metrics(self) -> Sequence[str]:
-        """The keys of the metrics of all conditions."""
-        return list(dict.fromkeys(rule.metric for rule in self.rules))
+    def metrics(self) -> Sequence[WantedMetric]:
+        """The metrics of all conditions."""
+        return list(dict.fromkeys(rule.wanted for rule in self.rules))
 
     def see(self, values: Iterable[MetricValue]) -> StopDecision | None:
         """Take values in order; returns the decision of the first one that meets a condition."""
         for value in values:
             for each in self.progress:
                 is_seen = value.is_leading or each.rule.finds_divergence
-                if each.rule.metric == value.metric and is_seen and (decision := each.take(value)):
+                if each.rule.wanted == value.metric and is_seen and (decision := each.take(value)):
                     return decision
         return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import metric_keys
+from nemorun_cli.model.metric_patterns import OVER
 from nemorun_cli.scheduler.metric_judges import MetricValue
 from nemorun_cli.tracking.access.value_follower import ValueFollower
 from nemorun_cli.tracking.store.record_paths import Place, check_prefix
@@ -126,24 +127,27 @@ def unjudged(follower: ValueFollower) -> list[dict[str, Any]]:
     The reason is `never` if the record has no such metric, `text` if it has no number, and `ambiguous` if
     several have that name.
     """
-    entries = []
-    for key in follower.keys:
-        meant = follower.meant(key)
-        if not meant or len(meant) > 1:
-            reason, named = ("ambiguous", meant) if meant else ("never", list(follower.fields))
-        elif key in follower.not_numbers and key not in follower.numbers:
+    entries: list[dict[str, Any]] = []
+    for wanted in follower.wanted:
+        meant = follower.meant(wanted.key)
+        if not meant:
+            reason, named = "never", [field for field in follower.fields if field[1] not in OVER]
+        elif len(meant) > 1 and not wanted.takes_all:
+            reason, named = "ambiguous", meant
+        elif wanted in follower.not_numbers and wanted not in follower.numbers:
             reason, named = "text", meant
         else:
             continue
         names = list(metric_keys.titles(named).values())[:MOST_NAMED]
-        entries.append({"metric": key, "reason": reason, "names": names})
+        entry = {"metric": wanted.key, "reason": reason, "names": names}
+        entries += [entry] if entry not in entries else []
     return entries
 
 
 def metric_value(logged: LoggedValue) -> MetricValue:
     """A value as judges see it: an integer beyond the largest float counts as infinite."""
     return MetricValue(
-        metric=logged.key,
+        metric=logged.wanted,
         field=logged.field,
         value=_as_float(logged.value),
         step=_number(logged.row, "step"),

@@ -48,7 +48,19 @@ def sentence(entry: Mapping[str, Any]) -> str:
         return f"{metric} means several metrics, so none was judged: {names}"
     if entry["reason"] == "text":
         return f"{names} had no number"
-    return f"there was no metric {metric}" + (f"; there were: {names}" if names else ", nor any other")
+    if not names:
+        return f"there was no metric {metric}, nor any other"
+    return f"there was no metric {metric}{_meant(entry)}; there were: {names}"
+
+
+def _meant(entry: Mapping[str, Any]) -> str:
+    """The metric whose name resembles that of a metric that never came, as a question; empty if none does."""
+    from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
+
+    names: list[str] = entry["names"]
+    by_end = {name[name.rfind("/") + 1 :]: name for name in names}
+    close = get_close_matches(entry["metric"], [*names, *by_end], n=1)
+    return f" (did you mean {escaped(by_end.get(close[0], close[0]))}?)" if close else ""
 
 
 def details(snapshot: Snapshot, task: Task) -> Iterator[str]:
@@ -78,7 +90,7 @@ def _progress(snapshot: Snapshot, task: Task) -> Iterator[str]:
     judge.see(map(metric_watch.metric_value, values))
     missing = {entry["metric"]: entry for entry in metric_watch.unjudged(follower)}
     for each in judge.progress:
-        if (entry := missing.get(each.rule.metric)) is not None:
+        if not each.count and (entry := missing.get(each.rule.metric)) is not None:
             yield f"stop: {escaped(each.rule.text)}: so far {sentence(entry)}"
         else:
             yield f"stop: {escaped(each.rule.text)}: {_so_far(each)}"

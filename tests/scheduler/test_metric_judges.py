@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nemorun_cli.model.best import Goal
-from nemorun_cli.model.stop_rules import StopRule
+from nemorun_cli.model.stop_rules import StopRule, WantedMetric
 from nemorun_cli.scheduler.metric_judges import MetricValue, StopJudge
 
 if TYPE_CHECKING:
@@ -18,11 +18,18 @@ NAN, INF = math.nan, math.inf
 LOSS = ("train", "loss")
 
 
+def values(number: float, **fields: Any) -> list[MetricValue]:
+    """A value of `loss` as each kind of condition asks for it."""
+    return [
+        MetricValue(WantedMetric("loss", takes_all=takes), LOSS, number, **fields) for takes in (True, False)
+    ]
+
+
 def seen(rules: StopRule | Sequence[StopRule], *numbers: float, **fields: Any) -> tuple[int, str, str] | None:
     """How many values of `loss` a judge sees until it decides, the reason and the message."""
     judge = StopJudge([rules] if isinstance(rules, StopRule) else rules)
     for count, number in enumerate(numbers, 1):
-        if decision := judge.see([MetricValue("loss", LOSS, number, **fields)]):
+        if decision := judge.see(values(number, **fields)):
             return count, str(decision.reason), decision.message
     return None
 
@@ -94,11 +101,8 @@ def test_other_ranks_only_diverge() -> None:
 def test_values_of_other_metrics_are_of_no_concern() -> None:
     """Each condition sees the values of its own metric, and begins again if its key comes to mean another."""
     judge = StopJudge([StopRule(metric="accuracy", above=0.5), patience(2)])
-    assert judge.metrics == ["accuracy", "loss"]
-    values = [
-        MetricValue("loss", LOSS, 1),
-        MetricValue("loss", LOSS, 1),
-        MetricValue("loss", (None, "loss"), 1),
-    ]
-    assert judge.see(values) is None
-    assert judge.see([MetricValue("accuracy", ("val", "accuracy"), 0.6)]) is not None
+    loss, accuracy = WantedMetric("loss"), WantedMetric("accuracy")
+    assert judge.metrics == [accuracy, loss]
+    first = [MetricValue(loss, LOSS, 1), MetricValue(loss, LOSS, 1), MetricValue(loss, (None, "loss"), 1)]
+    assert judge.see(first) is None
+    assert judge.see([MetricValue(accuracy, ("val", "accuracy"), 0.6)]) is not None

@@ -144,9 +144,12 @@ def test_a_metric_that_never_came(workspace: ExpWorkspace) -> None:
     workspace.touch("go")
     assert statuses(run.wait(timeout=60)) == {"a": S}
     said = workspace.exp("status", run.id)
-    assert said.stderr.count("there was no metric val_loss; there were: train/loss") == 1
+    assert (
+        said.stderr.count("there was no metric val_loss (did you mean train/loss?); there were: train/loss")
+        == 1
+    )
     why = workspace.exp("why", run.id, "a").stdout
-    assert "stop: there was no metric val_loss; there were: train/loss" in why
+    assert "stop: there was no metric val_loss (did you mean train/loss?); there were: train/loss" in why
     shown = workspace.exp("status", run.id, "--json").json["tasks"][0]["unjudged_metrics"]
     assert shown == [{"metric": "val_loss", "reason": "never", "names": ["train/loss"]}]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nemorun_cli.model.metric_keys import Field
+    from nemorun_cli.model.stop_rules import WantedMetric
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Row
 
@@ -30,7 +32,7 @@ SETTLED: Final = 2.0  # seconds after which a folder's time shows every later ch
 class LoggedValue(NamedTuple):
     """A value of a metric, with the row that has it and the rank that logged it."""
 
-    key: str
+    wanted: WantedMetric
     field: Field
     value: float
     row: Row
@@ -42,34 +44,34 @@ _LoggedRow = tuple[float, str | None, "Row", int | None]
 
 
 class ValueFollower:
-    """Follows the metrics that some keys mean, in all records of one attempt.
+    """Follows some metrics in all records of one attempt.
 
     A key means a field as in `exp compare`: by its full name, else by the end of it if only one has that.
 
     Args:
-        keys: the keys of the metrics.
+        wanted: the metrics.
         experiment: the id of the experiment.
         task: the id of the task.
         attempt: the number of the attempt, whose rows alone count.
 
     Attributes:
         fields: the fields of the records so far.
-        numbers: the keys that had a value.
-        not_numbers: the keys that had a value that is no number.
+        numbers: the metrics that had a value.
+        not_numbers: the metrics that had a value that is no number.
     """
 
-    def __init__(self, keys: Sequence[str], *, experiment: str, task: str, attempt: int) -> None:
-        self.keys = tuple(dict.fromkeys(keys))
+    def __init__(self, wanted: Sequence[WantedMetric], *, experiment: str, task: str, attempt: int) -> None:
+        self.wanted = tuple(dict.fromkeys(wanted))
         self.fields: dict[Field, None] = {}
-        self.numbers: set[str] = set()
-        self.not_numbers: set[str] = set()
+        self.numbers: set[WantedMetric] = set()
+        self.not_numbers: set[WantedMetric] = set()
         self._task, self._attempt = (experiment, task), attempt
         self._records: dict[tuple[str, str], _FollowedRecord] = {}
 
     def read(self, places: Iterable[Place]) -> list[LoggedValue]:
         """The values that arrived since the last call, in the order of their times.
 
-        A value is left out if its key meant several fields when it was read.
+        A value is left out if its key meant several fields when it was read, unless all are wanted.
 
         Args:
             places: the records that the attempt has now.
@@ -100,19 +102,20 @@ class ValueFollower:
         return metric_keys.matching(key, {field: metric_keys.plain(field) for field in self.fields})
 
     def _values(self, rows: Iterable[_LoggedRow]) -> Iterator[LoggedValue]:
-        wanted: dict[Field, list[str]] = {}
-        for key in self.keys:
-            if len(meant := self.meant(key)) == 1:
-                wanted.setdefault(meant[0], []).append(key)
+        by_field: dict[Field, list[WantedMetric]] = {}
+        for wanted in self.wanted:
+            meant = self.meant(wanted.key)
+            for field in meant if wanted.takes_all or len(meant) == 1 else ():
+                by_field.setdefault(field, []).append(wanted)
         for _, series, row, rank in rows:
             for name in row:
-                for key in wanted.get((series, name), ()):
+                for wanted in by_field.get((series, name), ()):
                     value = row[name]
                     if isinstance(value, (int, float)) and not isinstance(value, bool):
-                        self.numbers.add(key)
-                        yield LoggedValue(key, (series, name), value, row, rank)
+                        self.numbers.add(wanted)
+                        yield LoggedValue(wanted, (series, name), value, row, rank)
                     else:
-                        self.not_numbers.add(key)
+                        self.not_numbers.add(wanted)
 
 
 @dataclass(slots=True)
@@ -120,7 +123,7 @@ class _FollowedFolder:
     """A folder whose names are listed again when its time has changed."""
 
     path: str
-    names: list[str] = field(default_factory=list)
+    names: list[str] = dataclass_field(default_factory=list)
     _changed: int = -1
 
     def look(self) -> list[str]:

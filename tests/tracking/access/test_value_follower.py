@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nemorun_cli import Experiment
+from nemorun_cli.model.stop_rules import WantedMetric
 from nemorun_cli.supervisor.metric_watch import metric_value, unjudged
 from nemorun_cli.tracking.access.value_follower import ValueFollower
 from nemorun_cli.tracking.store.record_paths import Place
@@ -30,7 +31,8 @@ def record(place: Place) -> Experiment:
 
 def follower(*keys: str, attempt: int = 1) -> ValueFollower:
     """A follower of these metrics of an attempt at `train`."""
-    return ValueFollower(keys, experiment="exp_1", task="train", attempt=attempt)
+    wanted = [WantedMetric(key) for key in keys]
+    return ValueFollower(wanted, experiment="exp_1", task="train", attempt=attempt)
 
 
 def test_each_value_is_returned_once(place: Place) -> None:
@@ -41,7 +43,7 @@ def test_each_value_is_returned_once(place: Place) -> None:
         experiment.metrics("train").log(loss=2, epoch=1)
         experiment.metrics.log(accuracy=0.5, loss="none")
         experiment.metrics("train").log(loss=math.nan, epoch=2)
-        assert [(each.key, each.value) for each in followed.read([place])][:2] == [
+        assert [(each.wanted.key, each.value) for each in followed.read([place])][:2] == [
             ("train/loss", 2),
             ("accuracy", 0.5),
         ]
@@ -84,6 +86,22 @@ def test_a_key_means_one_metric(place: Place) -> None:
         ]
         experiment.metrics.log(loss=3)
         assert [each.field for each in followed.read([place])] == [(None, "loss")]
+
+
+def test_all_metrics_of_a_name_can_be_wanted(place: Place) -> None:
+    """Then a key that means several is not ambiguous."""
+    followed = ValueFollower(
+        [WantedMetric("loss", takes_all=True), WantedMetric("loss")],
+        experiment="exp_1",
+        task="train",
+        attempt=1,
+    )
+    with record(place).run as experiment:
+        experiment.metrics("train").log(loss=1)
+        experiment.metrics("val").log(loss=2)
+    values = [(each.wanted.takes_all, each.value) for each in followed.read([place])]
+    assert values == [(True, 1), (True, 2)]
+    assert [entry["reason"] for entry in unjudged(followed)] == ["ambiguous"]
 
 
 def test_an_incomplete_row_is_read_when_it_is_whole(place: Place) -> None:
