@@ -58,9 +58,9 @@ def _meant(entry: Mapping[str, Any]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
 
     names: list[str] = entry["names"]
-    by_end = {name[name.rfind("/") + 1 :]: name for name in names}
-    close = get_close_matches(entry["metric"], [*names, *by_end], n=1)
-    return f" (did you mean {escaped(by_end.get(close[0], close[0]))}?)" if close else ""
+    by_end = {name[name.rfind("/") + 1 :]: name for name in names} | {name: name for name in names}
+    close = get_close_matches(entry["metric"], by_end, n=1)
+    return f" (did you mean {escaped(by_end[close[0]])}?)" if close else ""
 
 
 def details(snapshot: Snapshot, task: Task) -> Iterator[str]:
