@@ -44,6 +44,8 @@ AT_THE_START = {
     "nemorun_cli.storage.spec_copies",
     "nemorun_cli.storage.spec_revisions",
     "nemorun_cli.supervisor.externals",
+    "nemorun_cli.supervisor.metric_watch",
+    "nemorun_cli.scheduler.metric_judges",
 }
 """What a supervisor needs before `started`, when its package exists."""
 
