@@ -7,6 +7,7 @@ import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { absolute, clockText, count } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import "./RecordLogs.css";
@@ -115,13 +116,16 @@ function LogRow({ line }: { line: Line }) {
       </td>
       <td class="record-logs-level">{line.level}</td>
       <td class="record-logs-message" dir="auto">
-        {visibleText(line.message)}
+        <LongText text={line.message} most={4_000} />
         {line.metadata ? (
           <span class="record-logs-metadata">
             {Object.entries(line.metadata as Record<string, Json>).map(([name, value]) => (
               <span key={name}>
                 {" "}
-                {visibleText(name)}=<b>{visibleText(plainValue(value))}</b>
+                {visibleText(name)}=
+                <b>
+                  <LongText text={plainValue(value)} />
+                </b>
               </span>
             ))}
           </span>
