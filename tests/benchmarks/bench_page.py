@@ -57,6 +57,7 @@ PATIENCE: Final = 90_000  # milliseconds: what was never read before may take lo
 ANSWERS: Final = """() => performance.getEntriesByType('resource')
     .filter(each => each.name.includes('/v1/views/'))
     .reduce((sum, each) => sum + each.responseEnd - each.requestStart, 0)"""
+START: Final = 120.0  # seconds for a peer to answer
 # A locator looks for a text twice a second; this looks in each frame, in shadow roots too.
 SEEN: Final = """text => {
   const roots = [...document.querySelectorAll('*')].flatMap(({ shadowRoot }) => shadowRoot ?? []);
@@ -70,7 +71,7 @@ PAINTED: Final = """what => {
     const begun = performance.now();
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => { window.painted = [begun, performance.now()]; };
-    requestAnimationFrame(() => port2.postMessage(null));
+    port2.postMessage(null); // its turn comes after the frame that is being made
   };
   look();
 }"""
@@ -269,7 +270,7 @@ def _peers(browser: Browser, folder: Path, given: argparse.Namespace, ours: floa
 
 def _await(url: str) -> None:
     """Wait until a server answers."""
-    end = time.monotonic() + PATIENCE / 1000
+    end = time.monotonic() + START
     while True:
         try:
             with urllib.request.urlopen(url.partition("#")[0], timeout=5):  # noqa: S310 - of this machine
