@@ -59,7 +59,7 @@ def _narrow(page: Page) -> None:
 
 
 def test_conditions_are_in_the_address(many: Served, visit: Visit) -> None:
-    """Chips, statuses and the order are in the address; Back returns, and the command does the same."""
+    """Chips, statuses and order are in the address, also at 360 px; Back returns, the command is the same."""
     page = visit(many)
     field = page.get_by_role("combobox", name="Add a condition")
     field.click()
