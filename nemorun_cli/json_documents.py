@@ -158,6 +158,7 @@ class CompareRowFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -293,6 +294,7 @@ class CurvesRecordCurveFields(TypedDict):
     sampled: bool
     total: int
     numbered: bool
+    times: NotRequired[list[float | None]]
     position: dict[str, list[int]]
 
 
@@ -800,6 +802,7 @@ class ListExperimentFields(TypedDict):
     cancelled_by: NotRequired[str | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
+    unsupervised: NotRequired[int | None]
     not_observed: NotRequired[str | None]
 
 

@@ -179,7 +179,7 @@ def test_what_others_wrote_is_text_on_every_view(
 ) -> None:
     """Names, params, logs, files, notes, tags and titles with script, markup and 100 kB are bounded texts."""
     server, place = evil
-    page = visit(server, "/v1/hello")
+    page = visit(server, "/v1/hello", new=True)
     page.add_init_script("window.stolen = () => { window.wasStolen = true }")
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     page.goto(server.url)
