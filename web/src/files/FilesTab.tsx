@@ -1,3 +1,4 @@
+import { useEffect, useState } from "preact/hooks";
 import { experimentDocument, experimentName } from "../api/addresses";
 import type { FilesDocument } from "../api/documents/files";
 import { useDocument } from "../api/useDocument";
@@ -11,12 +12,25 @@ import { visibleText } from "../ui/visibleText";
 import { FilesPanel } from "./FilesPanel";
 import "./FilesTab.css";
 
+const WATCHED = 8; // records at once; a stream has few topics
+const PAUSE = 10_000; // milliseconds
+
 /** The files that an experiment's tasks saved, and the outputs of its tasks. */
 export function FilesTab({ experiment, status }: TabProps) {
+  const [running, setRunning] = useState<readonly string[]>([]);
   const { document, error, reload } = useDocument<FilesDocument>(experimentDocument(experiment, "files"), [
     `experiment:${experimentName(experiment)}`,
     "records",
+    ...running.slice(0, WATCHED).map((prefix) => `record:${prefix}`),
   ]);
+  useEffect(() => setRunning(runningRecords(document)), [document]);
+  const isLive = running.length > 0 || status.status === "RUNNING";
+  // the first file of a record, and those of the records that are not watched
+  useEffect(() => {
+    if (!isLive) return;
+    const timer = setInterval(reload, PAUSE);
+    return () => clearInterval(timer);
+  }, [isLive, experimentName(experiment)]);
   return (
     <div class="files-tab">
       {document ? (
@@ -27,6 +41,11 @@ export function FilesTab({ experiment, status }: TabProps) {
       <Outputs tasks={status.tasks} />
     </div>
   );
+}
+
+function runningRecords(document: FilesDocument | null): string[] {
+  const files = document?.files ?? [];
+  return [...new Set(files.filter((file) => file.status === "RUNNING").map((file) => file.prefix))];
 }
 
 function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {
