@@ -12,25 +12,25 @@ import { visibleText } from "../ui/visibleText";
 import { FilesPanel } from "./FilesPanel";
 import "./FilesTab.css";
 
-const WATCHED = 8; // records at once; a stream has few topics
-const PAUSE = 10_000; // milliseconds
+const MOST_WATCHED = 12; // records: the topics of a stream are few
+const EVERY = 10_000; // milliseconds between two looks for the first file of a record, which no topic tells
 
 /** The files that an experiment's tasks saved, and the outputs of its tasks. */
 export function FilesTab({ experiment, status }: TabProps) {
-  const [running, setRunning] = useState<readonly string[]>([]);
+  const [open, setOpen] = useState<readonly string[]>([]);
   const { document, error, reload } = useDocument<FilesDocument>(experimentDocument(experiment, "files"), [
     `experiment:${experimentName(experiment)}`,
     "records",
-    ...running.slice(0, WATCHED).map((prefix) => `record:${prefix}`),
+    ...open,
   ]);
-  useEffect(() => setRunning(runningRecords(document)), [document]);
-  const isLive = running.length > 0 || status.status === "RUNNING";
-  // the first file of a record, and those of the records that are not watched
+  const watched = document ? openRecords(document.files).join("\n") : "";
+  useEffect(() => setOpen(watched ? watched.split("\n") : []), [watched]);
+  const isRunning = status.status === "RUNNING";
   useEffect(() => {
-    if (!isLive) return;
-    const timer = setInterval(reload, PAUSE);
+    if (!isRunning) return;
+    const timer = setInterval(reload, EVERY);
     return () => clearInterval(timer);
-  }, [isLive, experimentName(experiment)]);
+  }, [isRunning]);
   return (
     <div class="files-tab">
       {document ? (
@@ -43,9 +43,10 @@ export function FilesTab({ experiment, status }: TabProps) {
   );
 }
 
-function runningRecords(document: FilesDocument | null): string[] {
-  const files = document?.files ?? [];
-  return [...new Set(files.filter((file) => file.status === "RUNNING").map((file) => file.prefix))];
+/** The topics of the records with files that are still written. */
+function openRecords(files: FilesDocument["files"]): string[] {
+  const open = files.filter((file) => file.status === "RUNNING");
+  return [...new Set(open.map((file) => `record:${file.prefix}`))].slice(0, MOST_WATCHED);
 }
 
 function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {
