@@ -300,7 +300,8 @@ def test_records_of_one_prefix_stay_two(
         expect(page.get_by_role("application")).to_have_accessible_name(re.compile("2 lines"))
         page.get_by_role("link", name="Table", exact=True).click()
         rows.last.get_by_role("link").click()
-        page.get_by_role("cell", name=seeds[1], exact=True).wait_for()
+        page.wait_for_url(re.compile(r"/records/tester/doubled/run\?root="))
+        page.locator(".params-table").get_by_role("cell", name=seeds[1], exact=True).wait_for()
         page.goto("about:blank")  # before what it shows is removed
     finally:
         for root in roots:
