@@ -59,15 +59,22 @@ export function LoggedValues({ record, series, field }: LoggedProps) {
 
 function what(drawn: Drawn): string {
   switch (drawn.kind) {
-    case "heat":
-      return `${drawn.edges ? "histograms" : "lists"} of ${count(drawn.bins)}, over ${count(drawn.rows.length)} steps${drawn.isMoving ? ", whose bins differ: the edges are the latest" : ""}`;
+    case "heat": {
+      const kind = drawn.edges ? "histograms" : "lists";
+      const moving = drawn.isMoving ? ", whose bins differ: the edges are the latest" : "";
+      return `${kind} of ${count(drawn.bins)}, over ${several(drawn.rows.length, "step")}${moving}`;
+    }
     case "matrix":
-      return `arrays, ${count(drawn.matrices.length)} steps`;
+      return `arrays, ${several(drawn.matrices.length, "step")}`;
     case "table":
-      return `tables, ${count(drawn.tables.length)} steps`;
+      return `tables, ${several(drawn.tables.length, "step")}`;
     default:
-      return `${count(drawn.values.length)} values`;
+      return several(drawn.values.length, "value");
   }
+}
+
+function several(number: number, word: string): string {
+  return `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 }
 
 function Body({ drawn, label }: { drawn: Drawn; label: string }) {
