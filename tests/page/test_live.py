@@ -102,9 +102,9 @@ def test_what_happens_is_seen_and_caught_up(
         points = page.locator(".curves-said")
         expect(points).to_have_text(re.compile("^every point shown: [0-9]+ a run"))
         again: list[str] = []
-        page.on("request", lambda request: again.append(request.url))
+        page.on("request", lambda request: again.append(request.post_data or ""))
         expect(points).not_to_have_text(points.inner_text())
-        assert not [url for url in again if url.endswith("/v1/views/curves")]  # only what is new has come
+        assert not [body for body in again if '"describe":false' in body]  # only what is new has come
         expect(page.locator(":root")).to_have_attribute("data-live", "yes")
 
         first.end(signal.SIGKILL)
@@ -121,13 +121,7 @@ def test_what_happens_is_seen_and_caught_up(
         expect(page.get_by_role("main")).to_contain_text("COMPLETED")
         rows = logged(home, page.url)
         expect(points).to_have_text(f"every point shown: {len(rows)} a run")
-        panel = page.get_by_role("article", name="train/loss")
-        panel.get_by_label("More about train/loss").click()
-        with page.expect_download() as saved:
-            panel.get_by_role("button", name="Save CSV").click()
-        with saved.value.path().open(encoding="utf-8", newline="") as stream:
-            drawn = [(int(row["step"]), float(row["value"])) for row in csv.DictReader(stream)]
-        assert drawn == [(row["step"], row["loss"]) for row in rows]
+        assert drawn(page) == [(row["step"], row["loss"]) for row in rows]
         places.get_by_role("link", name="Experiments").click()
         expect(row).to_have_count(1)
         expect(row).to_contain_text("COMPLETED")
@@ -135,6 +129,16 @@ def test_what_happens_is_seen_and_caught_up(
         places.get_by_role("link", name="Records").click()
         expect(record).to_have_count(1)
         record.get_by_role("img", name="COMPLETED", exact=True).wait_for()
+
+
+def drawn(page: Page) -> list[tuple[int, float]]:
+    """The points of the curve, as the page saves them."""
+    panel = page.get_by_role("article", name="train/loss")
+    panel.get_by_label("More about train/loss").click()
+    with page.expect_download() as saved:
+        panel.get_by_role("button", name="Save CSV").click()
+    with saved.value.path().open(encoding="utf-8", newline="") as stream:
+        return [(int(row["step"]), float(row["value"])) for row in csv.DictReader(stream)]
 
 
 def logged(home: Path, url: str) -> list[dict[str, Any]]:
