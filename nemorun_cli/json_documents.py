@@ -1201,6 +1201,7 @@ class RecordViewOtherFields(TypedDict):
 
     series: str | None
     field: str
+    row_bytes: NotRequired[int]
 
 
 class RecordViewDocument(TypedDict):

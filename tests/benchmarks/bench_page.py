@@ -54,6 +54,7 @@ STEPS: Final = (
 )
 IDLE: Final = 5.0  # seconds
 PATIENCE: Final = 90_000  # milliseconds: what was never read before may take long
+START: Final = 120.0  # seconds for a peer to answer
 ANSWERS: Final = """() => performance.getEntriesByType('resource')
     .filter(each => each.name.includes('/v1/views/'))
     .reduce((sum, each) => sum + each.responseEnd - each.requestStart, 0)"""
