@@ -273,6 +273,8 @@ def _unknown(history: ExperimentState, state: TaskState, event: Event) -> None:
 
 
 def _stop_requested(history: ExperimentState, state: TaskState, event: Event) -> None:
+    if event["reason"] not in set(Reason):
+        return  # of a later version: what the attempt is by itself is all that this one can know
     if _is_current(history, state, event) and state.is_live and state.stop is None:
         state.stop = Cancel(
             by=event["by"],

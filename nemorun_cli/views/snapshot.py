@@ -204,6 +204,8 @@ class Snapshot:
             return f"waits for {self.waiting.wanted}"
         if self.spec.external and state.status is TaskStatus.PENDING and (awaited := self._awaited(task_id)):
             return f"waits for {awaited}"
+        if state.stop is not None and state.is_live:
+            return f"is being stopped: {state.stop.message}"
         return state.message
 
     def _awaited(self, task_id: str) -> str | None:

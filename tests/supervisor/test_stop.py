@@ -61,6 +61,7 @@ def test_killed_around_the_signal(
     eventually(lambda: run.status(observe=False).supervisor == "gone")
     assert decisions(run) == [("a", "target")]
     if point == "metric.stop":
+        assert "is being stopped: train/loss is 1, below 2" in workspace.exp("status", run.id).stdout
         why = workspace.exp("why", run.id, "a").stdout
         assert "it is being stopped by its `stop`: train/loss is 1, below 2" in why
         run.resume()
