@@ -23,6 +23,7 @@ GcKindValue: TypeAlias = Literal[
     "network",
     "delivered",
 ]
+GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
 ReasonWordValue: TypeAlias = Literal[
@@ -467,6 +468,14 @@ class EventListDocument(TypedDict):
     total: int
 
 
+class ExcludedMemberFields(TypedDict):
+    """One member, and why it cannot."""
+
+    task: str
+    reason: Literal["status", "pruned", "missing", "not_finite"]
+    message: str
+
+
 class UsageFields(TypedDict):
     """The resource usage of an attempt; each only if it was measured."""
 
@@ -493,6 +502,13 @@ class EventsDocument(TypedDict):
     by: str
     task: NotRequired[str]
     external: NotRequired[str]
+    group: NotRequired[str]
+    metric: NotRequired[str]
+    goal: NotRequired[GoalOfBestValue]
+    winner: NotRequired[str]
+    value: NotRequired[float]
+    tied: NotRequired[list[str]]
+    excluded: NotRequired[list[ExcludedMemberFields]]
     attempt: NotRequired[int]
     status: NotRequired[Literal["SUCCEEDED", "COMPLETED", "FAILED", "CANCELLED", "SKIPPED", "UNKNOWN"]]
     reason: NotRequired[ReasonWordValue]
@@ -650,6 +666,13 @@ GraphEdgeFields = TypedDict(
 )
 
 
+class GraphGroupBestFields(TypedDict):
+    """By what its best member is chosen; null without the key `best`."""
+
+    metric: str
+    goal: GoalOfBestValue
+
+
 class GraphGroupFields(TypedDict):
     """A group."""
 
@@ -657,6 +680,7 @@ class GraphGroupFields(TypedDict):
     members: list[str]
     together: bool
     fail_fast: bool
+    best: NotRequired[GraphGroupBestFields | None]
     until: NotRequired[str]
 
 
@@ -1438,6 +1462,19 @@ class SweepFields(TypedDict):
     seconds_left: float | None
 
 
+class BestMemberFields(TypedDict):
+    """One group."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+    winner: str | None
+    value: float | None
+    tied: list[str]
+    excluded: list[ExcludedMemberFields]
+    message: str | None
+
+
 class ExternalFields(TypedDict):
     """Another experiment, a task or group of it, or a job of Slurm."""
 
@@ -1563,6 +1600,7 @@ class ShowDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    best: NotRequired[list[BestMemberFields]]
     tasks: list[ShowTaskFields]
     duration: float | None
     active: NotRequired[float | None]
@@ -1618,6 +1656,7 @@ class StatusDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    best: NotRequired[list[BestMemberFields]]
     tasks: list[TaskFields]
 
 
@@ -1860,4 +1899,5 @@ class WhyDocument(TypedDict):
     status: ExperimentStatusValue
     sync: NotRequired[SyncOfExperimentFields | None]
     failures: NotRequired[list[WhyFailureFields]]
+    best: NotRequired[list[BestMemberFields]]
     tasks: list[WhyTaskFields]

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
-from nemorun_cli.experiment.records import documents, leading, metric_keys
+from nemorun_cli.experiment.records import documents, leading
 from nemorun_cli.experiment.records.series import TIME, Series, line, only
+from nemorun_cli.model import metric_keys
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import MetricFollower
 from nemorun_cli.tracking.store.json_values import dump
@@ -18,8 +19,8 @@ from nemorun_cli.views.follow import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import Target, TargetRecord
+    from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.tracking.store.row_series import Attempts, SeriesRows
     from nemorun_cli.views.snapshot import Snapshot

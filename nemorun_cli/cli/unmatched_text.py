@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import terminal
-from nemorun_cli.experiment.records import metric_keys
+from nemorun_cli.model import metric_keys
 from nemorun_cli.views import known_secrets, unmatched_metrics
 
 if TYPE_CHECKING:

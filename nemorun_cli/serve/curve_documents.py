@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.targets import MEASURED
-from nemorun_cli.model import clock
+from nemorun_cli.model import clock, metric_keys
 from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.curves import curve
 from nemorun_cli.serve.index.record_index import root_id
@@ -24,8 +23,8 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.serve.index.curves import Window
     from nemorun_cli.serve.index.series_index import SeriesIndex
     from nemorun_cli.serve.index.series_view import SeriesView

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import metric_keys, targets
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.model import metric_keys
 from nemorun_cli.serve import attempt_logs
 from nemorun_cli.serve.index.columns import TIME
 from nemorun_cli.serve.index.experiment_index import HERE, ExperimentPlace

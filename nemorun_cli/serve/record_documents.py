@@ -272,7 +272,7 @@ def _wanted(
     fields: Sequence[tuple[SeriesView, str]], keys: Sequence[str]
 ) -> list[tuple[str, SeriesView, str]]:
     from nemorun_cli.errors import UsageError  # noqa: PLC0415 - only to raise it
-    from nemorun_cli.experiment.records import metric_keys  # noqa: PLC0415 - the same
+    from nemorun_cli.model import metric_keys  # noqa: PLC0415 - the same
 
     titles = metric_keys.titles((view.name, name) for view, name in fields)
     if metric_keys.has_glob(keys):

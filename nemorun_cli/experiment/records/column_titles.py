@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.row_keys import PARAMS, RECORD
+from nemorun_cli.model import metric_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -20,9 +20,9 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.model.best import Excluded
+    from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking.store.row_selection import Statistics
     from nemorun_cli.tracking.store.row_series import Attempts

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.tracking.store.row_selection import Statistics
 
 AGGREGATES: Final = ("last", "min", "max", "mean", "count")

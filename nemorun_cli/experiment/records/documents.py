@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.model import metric_keys
 from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.compared_row import AGGREGATES
+from nemorun_cli.model import metric_keys
 from nemorun_cli.model.best import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nemorun_cli.experiment.records.compared_row import ComparedRow
-    from nemorun_cli.experiment.records.metric_keys import Field
+    from nemorun_cli.model.metric_keys import Field
 
 MOST_NAMED: Final = 20  # keys that an error lists
 RECORD: Final = "record."  # before the name of a field of the record, where a param has the same name

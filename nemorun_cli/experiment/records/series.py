@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
-from nemorun_cli.experiment.records import metric_keys
 from nemorun_cli.experiment.records.targets import MEASURED, warn_or_raise
+from nemorun_cli.model import metric_keys
 from nemorun_cli.tracking.store import row_files, row_origins, row_selection, row_series
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
@@ -59,16 +59,7 @@ class Series:
 
     def ending_without_number(self, names: Iterable[str]) -> dict[str, Any]:
         """Those of these fields whose last value is no number, with this value: None, a text or a list."""
-        pending = set(names)
-        found = {}
-        for row in reversed(self.rows):
-            if not pending:
-                break
-            for name in [name for name in pending if name in row]:
-                pending.remove(name)
-                if type(row[name]) not in {int, float}:
-                    found[name] = row[name]
-        return found
+        return row_selection.ends_without_number(self.rows, names)
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `series` in `exp.metrics/1`."""

@@ -6,10 +6,11 @@ import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.experiment.records import compare, metric_keys
+from nemorun_cli.experiment.records import compare
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.experiment.records.compare import Measured
 from nemorun_cli.experiment.records.targets import MEASURED
+from nemorun_cli.model import metric_keys
 from nemorun_cli.serve.index.columns import EXACT, FileColumns
 from nemorun_cli.serve.index.row_cache import RowCache
 from nemorun_cli.serve.index.series_view import Piece, SeriesView, kept_rows
@@ -19,8 +20,8 @@ from nemorun_cli.tracking.store.superseding import Cut, cuts, layers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.experiment.records.metric_keys import Field
     from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.serve.index.cache_file import CacheFile
     from nemorun_cli.tracking.store.row_files import RowSource
     from nemorun_cli.tracking.store.row_origins import RowOrigin

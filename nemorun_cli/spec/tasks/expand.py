@@ -52,6 +52,10 @@ class Expansion:
                 self._expand(name, expanded[name])
         return expanded
 
+    def keys_of(self, name: str) -> list[str] | None:
+        """The keys of a task's matrix in expressions; None if they are not known."""
+        return self._names.get(name)
+
     def _expand(self, name: str, task: Mapping[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
         is_unfilled = any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
@@ -151,6 +151,7 @@ def of(
                 "together": group.together,
                 "fail_fast": group.fail_fast,
                 "until": group.until,
+                "best": None if group.best is None else asdict(group.best),
             }
             for group in spec.groups
             if group.id not in RUN_AFTER

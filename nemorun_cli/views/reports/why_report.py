@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import failed_line_text, log_excerpt, needless, sweeps, timeline, unmatched_metrics
+from nemorun_cli.views import (
+    failed_line_text,
+    group_bests,
+    log_excerpt,
+    needless,
+    sweeps,
+    timeline,
+    unmatched_metrics,
+)
 from nemorun_cli.views.reports import failure_groups
-from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
+from nemorun_cli.views.reports.cause import Cause
+from nemorun_cli.views.reports.causes import CauseReader, signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -114,6 +123,7 @@ def document(
             "status": snapshot.status,
             "sync": None if (sync := snapshot.sync) is None else sync.to_json(),
             "failures": [kind.to_json() for kind in kinds],
+            "best": group_bests.to_json(snapshot.spec, snapshot.history),
             "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
         },
     )

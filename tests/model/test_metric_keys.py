@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.extent import amount
 
-from nemorun_cli.experiment.records import metric_keys
+from nemorun_cli.model import metric_keys
 
 NAMES = st.text(alphabet="ab/%.2FE0 :*[]=<\n", min_size=1, max_size=4)
 FIELDS = st.lists(st.tuples(st.none() | NAMES, NAMES), max_size=6, unique=True)
