@@ -824,6 +824,7 @@ class ListExperimentFields(TypedDict):
     cancelled_by: NotRequired[str | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
+    unsupervised: NotRequired[int | None]
     not_observed: NotRequired[str | None]
 
 

@@ -197,48 +197,6 @@ def test_names_that_are_markup_are_text(server: Served, address: str, visit: Cal
     expect(chart(page, "odd/a[1],b").get_by_role("application")).to_be_visible()
 
 
-def test_rows_appear_as_they_are_logged(
-    home: Path, server: Served, address: str, visit: Callable[..., Page], tmp_path: Path
-) -> None:
-    """What a running task logs is drawn without a reload, each row once."""
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    writer = os.open(gate, os.O_RDWR)  # so that neither end waits for the other
-    program = f"""
-from nemorun_cli import Experiment
-gate = open({str(gate)!r})
-with Experiment().run as experiment:
-    for part in range(2):
-        for step in range(part * 5, part * 5 + 5):
-            experiment.metrics("m").log(step=step, loss=1.0 / (step + 1))
-        gate.readline()
-"""
-    spec = tmp_path / "live.yaml"
-    script = "\n".join(f"      {line}" for line in program.splitlines())
-    head = "version: 1\nname: livecurves\ntasks:\n  t:\n    inline: |\n      python3 - <<'P'\n"
-    spec.write_text(f"{head}{script}\n      P\n")
-    environment = {**os.environ, "NEMORUN_HOME": str(home)}
-    started = subprocess.run(
-        [EXP, "run", str(spec), "--detach", "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    name = json.loads(started.stdout)["id"]
-    try:
-        page = visit(server, f"{address.rpartition('/')[0]}/{name}?tab=curves")
-        said = page.locator(".curves-said")
-        expect(said).to_have_text("every point shown: 5 a run")
-        os.write(writer, b"\n")
-        expect(said).to_have_text("every point shown: 10 a run")
-    finally:
-        os.write(writer, b"\n\n")
-        ended = [EXP, "wait", name, "--timeout", "20s"]
-        subprocess.run(ended, env=environment, check=False, capture_output=True)
-        os.close(writer)
-
-
 def test_curves_are_accessible(server: Served, address: str, visit: Callable[..., Page]) -> None:
     """Axe has nothing serious to say, in light and dark, wide and narrow."""
     page = visit(server, f"{address}&key=train/*&join=seed")

@@ -123,7 +123,7 @@ def test_what_others_wrote_is_text_on_every_view(
 ) -> None:
     """Names, params, logs, files, tags and titles with script, markup and control characters are text."""
     server, place = evil
-    page = visit(server, "/v1/hello")
+    page = visit(server, "/v1/hello", new=True)
     page.add_init_script("window.stolen = () => { window.wasStolen = true }")
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     _look(page, f"{server.url}/", SCRIPT)

@@ -44,6 +44,16 @@ def named(*prefixes: str) -> list[dict[str, str]]:
     return [{"prefix": prefix} for prefix in prefixes]
 
 
+def test_what_a_stream_cannot_continue_has_no_position(tmp_path: Path) -> None:
+    """The curve of a record says where it continues; that of one attempt, which is no topic, does not."""
+    replica(tmp_path, "alice/a", rows={"m": [{"step": 0, "loss": 1.0}]})
+    with reading(collector(tmp_path)) as (alice,):
+        for attempts, counts in ((None, [[1, 1]]), (1, [])):
+            found = curves(alice, {"records": named("alice/a"), "attempts": attempts})
+            (only,) = found["records"][0]["curves"]
+            assert list(only["position"].values()) == counts
+
+
 def test_curves_equal_those_of_each_record(tmp_path: Path) -> None:
     """Each curve has the points that the record's own address answers, in every window and on every axis."""
     for number in range(3):
@@ -202,10 +212,9 @@ def test_one_damaged_record_hides_no_other(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(found["problems"])
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded() -> None:
     """Of the answers that are remembered, those that were used last are kept."""
-    monkeypatch.setattr(curve_documents, "LARGEST", 4000)
-    memory = CurveMemory()
+    memory = CurveMemory(4000)
     read = curve_documents._Read(((None, "loss"),), (((None, "loss"), "x" * 500),), "{}")
     for number in range(20):
         memory.keep(number, "1", read)

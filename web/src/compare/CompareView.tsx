@@ -1,4 +1,4 @@
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { type RecordAddress, recordHref } from "../api/addresses";
 import type { CompareDocument } from "../api/documents/compare";
 import { navigate, pathOf, route, withQuery } from "../app/route";
@@ -132,6 +132,9 @@ function Pick({ word, text, href, onRemove }: PickProps) {
 
 /** The curves or params of the rows that meet the conditions, in their order. */
 function OfRecords({ source, tab }: { source: Source; tab: "curves" | "params" }) {
+  useEffect(() => {
+    if (tab === "curves") loadCurves().catch(() => {}); // beside the question which records there are
+  }, [tab]);
   const query = route.value.query;
   const path = documentPath(source, { ...choiceOf(query), keys: [], groupBy: [], over: [] });
   const { document, error, reload } = useLatest<CompareDocument>(

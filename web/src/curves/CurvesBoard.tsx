@@ -98,7 +98,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     isOpenAtFirst(groups, index) !== settings.turned.has(groups[index]?.name ?? "");
   const open = groups.flatMap((group, index) => (isOpen(index) ? group.keys : []));
   const [sight, setSight] = useState<ReadonlySet<string>>(new Set());
-  const inSight = open.filter((key) => sight.has(key));
+  const inSight = source.isAtHand ? open : open.filter((key) => sight.has(key));
   const [tried, setTried] = useState(0);
   const axis = settings.x ?? AXIS_ORDER[tried] ?? "step";
   const curves = useCurves(source, {

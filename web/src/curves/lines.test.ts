@@ -38,6 +38,7 @@ function curve(name: string, x: Float64Array, last: Float64Array): Curve {
     max: null,
     total: x.length,
     isNumbered: false,
+    position: null,
   };
 }
 

@@ -1,5 +1,6 @@
 // Runs and their curves, as the charts take them: from a server's document, or from the file of a report.
 import type { CurvesDocument } from "../api/documents/curves";
+import { numberOf, type Points } from "./appended";
 
 export type Axis = "step" | "epoch" | "time" | "relative";
 export const AXES: readonly Axis[] = ["step", "epoch", "time", "relative"];
@@ -44,6 +45,8 @@ export interface Curve {
   readonly total: number;
   /** Whether the rows lack the axis, so that `x` is their number. */
   readonly isNumbered: boolean;
+  /** Where a live stream continues; null if the curve has to be read again to know more. */
+  readonly position: object | null;
 }
 
 /** What a view can show. */
@@ -68,10 +71,14 @@ export interface CurvesRequest {
 
 /** Where curves come from: a server, or the file of a report. */
 export interface CurvesSource {
+  /** Whether all of it is at hand: then charts are drawn before they are scrolled to, since they may be printed. */
+  readonly isAtHand?: boolean;
   describe(signal: AbortSignal): Promise<Catalogue>;
   load(request: CurvesRequest, runs: readonly Run[], signal: AbortSignal): Promise<readonly Curve[]>;
   /** Calls back with the prefixes of runs that have new rows, until the returned function is called. */
   watch?(runs: readonly Run[], onChange: (prefixes: readonly string[]) => void): () => void;
+  /** Calls back with what is appended to a curve, or null once it has to be read again. */
+  follow?(run: Run, curve: Curve, onMore: (more: Points | null) => void): () => void;
   /** Calls back when there may be other runs or metrics. */
   watchAll?(onChange: () => void): () => void;
 }
@@ -128,6 +135,7 @@ export function curvesOf(document: CurvesDocument, runs: readonly Run[], attempt
         max: isSame ? null : numbers(curve.max),
         total: curve.total,
         isNumbered: curve.numbered,
+        position: Object.keys(curve.position).length ? curve.position : null,
       };
     });
   });
@@ -139,15 +147,6 @@ function placeOf({ root, prefix, task }: Pick<Entry, "root" | "prefix" | "task">
 
 function numbers(column: readonly (number | string | null)[] | null): Float64Array {
   const values = new Float64Array(column?.length ?? 0);
-  for (const [index, value] of (column ?? []).entries()) {
-    values[index] =
-      typeof value === "number"
-        ? value
-        : value === "Infinity"
-          ? Number.POSITIVE_INFINITY
-          : value === "-Infinity"
-            ? Number.NEGATIVE_INFINITY
-            : Number.NaN;
-  }
+  for (const [index, value] of (column ?? []).entries()) values[index] = numberOf(value);
   return values;
 }

@@ -1,9 +1,17 @@
 // Curves from the server: one request for many records and metrics.
 import { type ExperimentAddress, experimentName, type RecordAddress } from "../api/addresses";
-import { ask } from "../api/client";
+import { ask, send } from "../api/client";
 import type { CurvesDocument } from "../api/documents/curves";
 import { watch } from "../live/live";
-import { type CurvesRequest, type CurvesSource, catalogueOf, curvesOf, type Run } from "./model";
+import { parseExact } from "../ui/exactJson";
+import {
+  type Catalogue,
+  type CurvesRequest,
+  type CurvesSource,
+  catalogueOf,
+  curvesOf,
+  type Run,
+} from "./model";
 
 const PATH = "/v1/views/curves";
 const MOST_WATCHED = 12; // topics of a stream are few: with more runs, all are asked for at intervals
@@ -21,8 +29,16 @@ export function serverSource({ experiments = [], records = [] }: Chosen): Curves
   };
   const post = (body: object, signal: AbortSignal) =>
     ask<CurvesDocument>(PATH, { method: "POST", body: { ...whose, ...body }, signal });
+  let known: { text: string; catalogue: Catalogue } | null = null;
   return {
-    describe: async (signal) => catalogueOf(await post({ points: 0 }, signal)),
+    async describe(signal) {
+      const body = { ...whose, points: 0 };
+      const text = await (await send(PATH, { method: "POST", body, signal })).text();
+      // the same object while nothing has changed, so that nothing is drawn anew
+      if (known?.text !== text)
+        known = { text, catalogue: catalogueOf(parseExact(text) as unknown as CurvesDocument) };
+      return known.catalogue;
+    },
     async load(request: CurvesRequest, runs, signal) {
       const document = await post(
         {
@@ -40,6 +56,10 @@ export function serverSource({ experiments = [], records = [] }: Chosen): Curves
       return curvesOf(document, runs, request.attempt);
     },
     watch: (runs, onChange) => watchRuns(runs, onChange),
+    follow({ prefix, root }, { key, position }, onMore) {
+      const topic = `curve:${prefix}?${new URLSearchParams({ key, root })}`;
+      return watch(topic, { position, onTail: ({ points = null }) => onMore(points) });
+    },
     watchAll(onChange) {
       const ends = experiments.map((each) => watch(`experiment:${experimentName(each)}`, { onChange }));
       return () => {

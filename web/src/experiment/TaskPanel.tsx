@@ -58,7 +58,7 @@ export function TaskPanel(props: TaskPanelProps) {
 }
 
 function closed(): string {
-  return withQuery({ task: "", attempt: null, show: null });
+  return withQuery({ task: "", attempt: null, show: null, line: null });
 }
 
 function PanelHead({ isAlone, children }: { isAlone: boolean; children: preact.ComponentChildren }) {
@@ -89,7 +89,7 @@ function OfTask(props: OfTaskProps) {
   const { document, error, reload } = useDocument<WhyDocument>(path, topics);
   const why = document?.tasks.find((each) => each.id === task.id) ?? null;
   const times = timeline?.tasks.find((each) => each.id === task.id);
-  const attempts = times?.attempts.map((each) => each.attempt) ?? [];
+  const attempts = times?.attempts.map((each) => each.attempt) ?? begunAttempts(task);
   const asked = pickedAttempt();
   const attempt = asked !== null && attempts.includes(asked) ? asked : null;
   useKeys([
@@ -126,11 +126,16 @@ function OfTask(props: OfTaskProps) {
   );
 }
 
+/** The numbers of its attempts as its status tells them, before its timeline is there. */
+function begunAttempts({ attempt, started }: Task): number[] {
+  return Array.from({ length: started === null ? attempt - 1 : attempt }, (_, index) => index + 1);
+}
+
 function step(attempts: readonly number[], attempt: number | null, by: number): unknown {
   const present = attempt === null ? attempts.length - 1 : attempts.indexOf(attempt);
   const next = attempts[present + by];
   if (next === undefined) return false;
-  navigate(withQuery({ attempt: String(next) }), { replace: true });
+  navigate(withQuery({ attempt: String(next), line: null }), { replace: true });
 }
 
 /** Which attempt is shown, if there are several. */
@@ -143,7 +148,7 @@ function AttemptSwitch({ attempts, picked }: { attempts: readonly number[]; pick
       {shown.map((number, index) => (
         <a
           key={number}
-          href={withQuery({ attempt: number === latest ? null : String(number) })}
+          href={withQuery({ attempt: number === latest ? null : String(number), line: null })}
           aria-current={number === (picked ?? latest) ? "true" : undefined}
           title="Attempts: { and }"
         >
@@ -213,7 +218,7 @@ function PanelTabs({ show, task, streams, canPin, attempt }: PanelTabsProps) {
       {tabs.map(({ name, label }) => (
         <a
           key={name}
-          href={withQuery({ show: name === "log" ? null : name })}
+          href={withQuery({ show: name === "log" ? null : name, line: null })}
           aria-current={name === show ? "true" : undefined}
         >
           {label}

@@ -5,7 +5,7 @@ import { now } from "../ui/clock";
 import { absolute, count, duration } from "../ui/format";
 import { ProgressBar } from "../ui/ProgressBar";
 import { StatusMark } from "../ui/StatusMark";
-import { visibleText } from "../ui/visibleText";
+import { labelText } from "../ui/shownTexts";
 import { type Entry, noteOf } from "./note";
 
 /** What names a row: OWNER/HOME/ID. */
@@ -51,7 +51,7 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
           </a>
           {about ? (
             <span class="experiments-about" dir="auto">
-              {visibleText(about)}
+              {labelText(about, 400)}
             </span>
           ) : null}
         </span>

@@ -19,7 +19,6 @@ import { type Entry, headline } from "./note";
 import "./Experiments.css";
 
 const WORDS = ["name", "tag", "owner", "executor", "since", "status", "text"] as const;
-const OPTIONS = ["name", "tag", "since", "status"]; // that `exp list` has
 const STATUSES = ["RUNNING", "FAILED", "INTERRUPTED", "CANCELLED", "COMPLETED"] as const;
 const SORT = "-created";
 const SORTS: Readonly<Record<string, readonly [string, string]>> = {
@@ -58,7 +57,7 @@ export function Experiments() {
   const statuses = document.statuses ?? {};
   const isEmpty = !entries.length && !query.get("cursor");
   if (isEmpty && !conditions.length) return <NoExperiments />;
-  const hint = command(["exp", "list"], conditions, OPTIONS);
+  const hint = command(["exp", "list"], conditions);
   const preview = entries.find((one) => rowId(one) === picked);
   return (
     <ListFrame

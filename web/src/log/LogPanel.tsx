@@ -86,10 +86,14 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
   useEffect(() => {
     if (isLoaded) controller?.find(text, hasCase);
   }, [controller, isLoaded, text, hasCase]);
-  const line = Number(query.get(`${name}line`));
-  const hasOutline = Boolean(controller?.outline.value);
+  const line = query.get(`${name}line`);
+  const hasOutline = isLoaded && Boolean(controller?.outline.value);
   useEffect(() => {
-    if (hasOutline && Number.isSafeInteger(line) && line > 0) controller?.toLine(line);
+    if (!hasOutline || line === null) return;
+    if (line === "error") {
+      controller?.toError();
+      set({ line: null }); // so that the same link leads there again
+    } else if (Number.isSafeInteger(Number(line)) && Number(line) > 0) controller?.toLine(Number(line));
   }, [controller, hasOutline, line]);
   useEffect(() => {
     if (note === null) return;
@@ -159,7 +163,9 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
               <span class="log-error-sign" aria-hidden="true">
                 !
               </span>
-              First error: line {count(error.line)}
+              <span>
+                <span class="log-error-first">First error: </span>line {count(error.line)}
+              </span>
             </button>
           ) : null}
           <span class="log-tools">

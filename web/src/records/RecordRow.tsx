@@ -2,6 +2,7 @@ import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age, Duration } from "../ui/Age";
 import { StatusMark } from "../ui/StatusMark";
+import { labelText } from "../ui/shownTexts";
 import { visibleText } from "../ui/visibleText";
 import { below, type Entry, notesOf } from "./note";
 
@@ -42,7 +43,7 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
           </a>
           {entry.description ? (
             <span class="records-about" dir="auto">
-              {visibleText(entry.description)}
+              {labelText(entry.description, 400)}
             </span>
           ) : null}
         </span>

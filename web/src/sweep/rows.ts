@@ -1,5 +1,6 @@
 // The rows of a comparison: records, or groups of records with the mean of each metric.
 import type { CompareDocument, ComparedGroup } from "../api/documents/compare";
+import { ExactNumber } from "../ui/exactJson";
 import type { Column } from "./columns";
 import { identityOf, numeric } from "./values";
 
@@ -56,7 +57,8 @@ function recordRow(row: Compared, within: string): Row {
       if (column.kind === "param")
         return Object.hasOwn(params, column.name) ? params[column.name] : undefined;
       const statistics = Object.hasOwn(row.metrics, column.name) ? row.metrics[column.name] : undefined;
-      return statistics && column.fn ? numeric(statistics[column.fn]) : undefined;
+      const value: unknown = statistics && column.fn ? statistics[column.fn] : undefined;
+      return value instanceof ExactNumber ? value : numeric(value);
     },
     spread: () => null,
     notNumbers: (column) =>

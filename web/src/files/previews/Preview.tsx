@@ -2,6 +2,7 @@ import type { RecordAddress } from "../../api/addresses";
 import { RequestError } from "../../api/client";
 import { ErrorNote } from "../../ui/ErrorNote";
 import { bytes } from "../../ui/format";
+import { decoded } from "../decoded";
 import { MOST_TEXT, previewKind, type SavedFile } from "../savedFiles";
 import { useContent } from "../useContent";
 import { ArrayPreview } from "./ArrayPreview";
@@ -63,7 +64,7 @@ function TextContent({ record, file }: PreviewProps) {
   }
   if (!content) return <p class="data-panel-note">Loading…</p>;
   const isCut = content.total > content.bytes.length;
-  const text = new TextDecoder().decode(content.bytes);
+  const text = decoded(content.bytes, isCut);
   const props = { file, text, isCut, total: content.total };
   switch (previewKind(file)) {
     case "json":
