@@ -20,6 +20,7 @@ from nemorun_cli.spec.compose.named_files import open_given
 from nemorun_cli.spec.compose.overrides import applied
 from nemorun_cli.spec.document import Document
 from nemorun_cli.spec.pipeline import Resolution
+from nemorun_cli.spec.tasks.expand import file_axes
 from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
 
@@ -286,6 +287,14 @@ def _read(
     )
     changed = applied(catalog.address(composition.data, options.sets), options.sets)
     data = catalog.complete(changed.data)
+    whole = _merged_data(composition, catalog, data)
+    findings = list(changed.findings)
+    if any(True for _ in file_axes(data)):
+        from nemorun_cli.spec import axis_files  # noqa: PLC0415 - few specs have axes in files
+
+        data, faults = axis_files.with_values(data, folder)
+        findings += faults
+        whole = axis_files.with_values(whole or composition.data, folder)[0]
     sources = Sources([*composition.layers, *catalog.layers])
     if catalog.problems:
         raise SpecError(sources.in_order((), catalog.problems))
@@ -302,7 +311,7 @@ def _read(
             for layer in sources.layers
             if layer.source is not text_source
         },
-        whole=_merged_data(composition, catalog, data),
+        whole=whole,
         data=data,
         options=changed.options,
         origins={name: catalog.origin(name) for name in (LOCAL, *_entries(data))},
@@ -316,7 +325,7 @@ def _read(
         copies=copies,
     )
     resolution = Resolution(document, _placeholder_identity(document.name))
-    spec = resolution.spec(changed.findings)
+    spec = resolution.spec(findings)
     return replace(
         document,
         run=spec.run,
