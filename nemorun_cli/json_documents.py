@@ -667,7 +667,7 @@ GraphEdgeFields = TypedDict(
 
 
 class GraphGroupBestFields(TypedDict):
-    """By what its best member is chosen; null without the key `best`."""
+    """By what its best member is chosen; only with the key `best`."""
 
     metric: str
     goal: GoalOfBestValue
@@ -680,7 +680,7 @@ class GraphGroupFields(TypedDict):
     members: list[str]
     together: bool
     fail_fast: bool
-    best: NotRequired[GraphGroupBestFields | None]
+    best: NotRequired[GraphGroupBestFields]
     until: NotRequired[str]
 
 

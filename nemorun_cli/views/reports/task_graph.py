@@ -151,7 +151,7 @@ def of(
                 "together": group.together,
                 "fail_fast": group.fail_fast,
                 "until": group.until,
-                "best": None if group.best is None else asdict(group.best),
+                **({"best": asdict(group.best)} if group.best is not None else {}),
             }
             for group in spec.groups
             if group.id not in RUN_AFTER

@@ -116,12 +116,12 @@ together: boolean
  */
 fail_fast: boolean
 /**
- * By what its best member is chosen; null without the key `best`.
+ * By what its best member is chosen; only with the key `best`.
  */
-best?: ({
+best?: {
 metric: MetricOfBest
 goal: GoalOfBest
-} | null)
+}
 /**
  * When it ends: all (when all members have ended), any (with the first member that succeeds), or the id of the member with which it ends.
  */
