@@ -8,9 +8,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.extent import IS_LONG
 from support.patience import eventually
 from support.workspace import kill_supervisor, log, shim_pid, statuses, until
 
+from nemorun_cli.errors import ExpError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.system import crashpoints
@@ -171,6 +174,31 @@ def test_a_crash_before_the_choice_changes_nothing(
     assert len(choices(run)) == 1
 
 
+if IS_LONG:
+
+    @pytest.mark.parametrize("point", ["ledger.before", "ledger.written", "ledger.synced", "attempt.spawned"])
+    @pytest.mark.parametrize("count", range(1, 13))
+    def test_a_crash_at_any_write_changes_nothing(
+        workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, point: str, count: int
+    ) -> None:
+        """Whenever the supervisor is killed, the same member wins, and what uses it runs once."""
+        monkeypatch.setenv(crashpoints.VARIABLE, f"{point}:{count}")
+        tasks = {"train": train(2, 1, 3), "b": {**use("id"), "retry": {"limit": 0}}}
+        try:
+            run = workspace.start(tasks)
+        except ExpError:
+            run = find(home=workspace.home)
+        monkeypatch.delenv(crashpoints.VARIABLE)
+        run.wait(timeout=60)
+        run.resume()
+        final = run.wait(timeout=60)
+        assert final.status is ExperimentStatus.COMPLETED
+        assert log(run, "b") == "train/x=1\n"
+        assert final.history.tasks["b"].attempt == 1
+        assert {choice["winner"] for choice in choices(run)} == {"train/x=1"}
+        assert len(choices(run)) == 1
+
+
 def test_the_choice_in_the_ledger_counts_after_a_crash(workspace: ExpWorkspace) -> None:
     """A retry after kill -9 and a resume uses the same member, also if its record is no longer there."""
     again = {"inline": f'echo "$1"; {until("go")}; [ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 1}}
@@ -199,7 +227,9 @@ def test_a_resume_that_runs_a_member_again_chooses_again(workspace: ExpWorkspace
     assert log(run, "b", 2) == "train/x=1\n"
     tasks["train"]["best"] = {**BEST, "goal": "maximize"}
     path = workspace.spec(tasks)
-    workspace.exp("resume", run.id, "--spec", path, "--from", "b")
+    refused = workspace.exp("resume", run.id, "--spec", path, code=2)
+    assert "changed since they ran: b (tasks.train.best)" in refused.stderr
+    workspace.exp("resume", run.id, "--spec", path, "--accept-changes")
     assert log(run, "b", 3) == "train/x=3\n"
     assert [choice["winner"] for choice in choices(run)] == ["train/x=2", "train/x=1", "train/x=3"]
 

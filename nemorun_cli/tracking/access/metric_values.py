@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.model import metric_keys
-from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.access.reader import belongs
 from nemorun_cli.tracking.store import row_files, row_selection, row_series
+from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.tracking.store.json_values import dump
-from nemorun_cli.tracking.store.record_paths import decode_name
+from nemorun_cli.tracking.store.record_paths import Place, absolute, check_prefix, decode_name
 from nemorun_cli.tracking.store.row_origins import Origins
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
@@ -46,14 +47,17 @@ def of_task(
         UsageError: the prefix could leave the root.
         LedgerError: the record cannot be read.
     """
-    record = reader.record(root, prefix)
-    openings = record.ids(exp_id=exp_id, task=task) if record is not None else []
-    if record is None or not openings:
+    place = Place(absolute(root, what="dash_root"), check_prefix(prefix))
+    folders = row_files.names(place.metrics)
+    if not folders:
         return {}
-    place = record.place
+    sessions, _ = opened.read_all(place)
+    openings = [session.id for session in sessions if belongs(session, exp_id=exp_id, task=task)]
+    if not openings:
+        return {}
     origins = Origins(place.openings)
     values: dict[Field, MetricValues] = {}
-    for folder in row_files.names(place.metrics):
+    for folder in folders:
         series = decode_name(folder)
         if series == MEASURED and not any(key.startswith(MEASURED) for key in keys):
             continue
