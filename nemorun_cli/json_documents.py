@@ -159,6 +159,7 @@ class CompareRowFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -294,6 +295,7 @@ class CurvesRecordCurveFields(TypedDict):
     sampled: bool
     total: int
     numbered: bool
+    times: NotRequired[list[float | None]]
     position: dict[str, list[int]]
 
 
@@ -1223,6 +1225,7 @@ class RecordViewOtherFields(TypedDict):
 
     series: str | None
     field: str
+    row_bytes: NotRequired[int]
 
 
 class RecordViewDocument(TypedDict):

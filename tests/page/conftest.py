@@ -58,9 +58,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def other_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another folder of records that the server has; empty."""
+    return tmp_path_factory.mktemp("other") / "dash"
+
+
+@pytest.fixture(scope="session")
+def server(home: Path, other_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server over that home."""
-    with served(tmp_path_factory.mktemp("served"), home=home) as running:
+    other_root.mkdir()
+    with served(tmp_path_factory.mktemp("served"), "--dash-root", str(other_root), home=home) as running:
         yield running
 
 

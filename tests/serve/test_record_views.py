@@ -20,6 +20,7 @@ from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
 from nemorun_cli.serve import record_documents
+from nemorun_cli.serve.file_answers import file_headers
 from nemorun_cli.serve.index import background, cache_file, experiment_index, folder_cache, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
@@ -131,7 +132,13 @@ def test_a_comparison_equals_that_of_the_command(alice: Reader, made: Exp, optio
     query = "&".join(f"{name}={quote(value)}" for name, value in options.items())
     printed = made("compare", "alice/study/", "--dash-root", made.home / "dash", "--json", *flags).json
     shown = alice.json(f"/v1/views/compare?prefix=alice/study&{query}")
+    assert roots_of(shown) == {record_index.root_id(str(made.home / "dash"))}
     assert {name: shown[name] for name in printed} == printed
+
+
+def roots_of(compared: dict[str, Any]) -> set[str]:
+    """The words for the folders of the rows, which the command does not print, taken from the document."""
+    return {row.pop("root") for row in compared["rows"]}
 
 
 def test_a_comparison_of_an_experiment_equals_that_of_the_command(alice: Reader, made: Exp) -> None:
@@ -141,6 +148,7 @@ def test_a_comparison_of_an_experiment_equals_that_of_the_command(alice: Reader,
     with accesses() as log:
         shown = alice.json(f"/v1/views/compare?experiment={place}&task=train")
     printed = made("compare", "swept", "--task", "train", "--json").json
+    roots_of(shown)
     assert {name: shown[name] for name in printed} == printed
     assert (log.connections, log.programs) == ([], [])
 
@@ -406,6 +414,23 @@ def test_what_could_run_is_never_shown(tmp_path: Path, name: str, kind: str, is_
         missing = alice.get(view("alice/x/y", f"/contents/{file['checksum']}"), code=409).json()
         assert missing["code"] == "not_here_yet"
         assert alice.json(view("alice/x/y", "/files"))["files"][0]["here"] is False
+
+
+def test_the_size_of_logged_tables_is_known_before_they_are_read(tmp_path: Path) -> None:
+    """A page can leave out what it could not load: the bytes of a row are in the view of the record."""
+    with Experiment(prefix="alice/x/y", dash_root=str(tmp_path / "dash")).run as experiment:
+        for _ in range(2):
+            experiment.metrics("eval").log(table={"text": ["x" * 10_000]})
+    with reading(local(tmp_path)) as (alice,):
+        (other,) = alice.json(view("alice/x/y"))["others"]
+    assert (other["series"], other["field"]) == ("eval", "table")
+    assert 10_000 < other["row_bytes"] < 10_500
+
+
+def test_a_download_has_a_name_that_hides_nothing() -> None:
+    """Marks of direction and control characters, with which a program looks like a picture, are `_`."""
+    headers, _ = file_headers("models/my\u202egnp.exe\n", "image/png", is_inline=False)
+    assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''my_gnp.exe_"
 
 
 def test_a_link_reads_one_content_without_a_token(alice: Reader) -> None:

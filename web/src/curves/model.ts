@@ -1,5 +1,6 @@
 // Runs and their curves, as the charts take them: from a server's document, or from the file of a report.
 import type { CurvesDocument } from "../api/documents/curves";
+import { foldersOf } from "../compare/labels";
 import { numberOf, type Points } from "./appended";
 
 export type Axis = "step" | "epoch" | "time" | "relative";
@@ -69,6 +70,11 @@ export interface CurvesRequest {
   readonly only?: readonly string[];
 }
 
+export interface PointTimes {
+  readonly x: Float64Array;
+  readonly times: readonly (number | null)[];
+}
+
 /** Where curves come from: a server, or the file of a report. */
 export interface CurvesSource {
   /** Whether all of it is at hand: then charts are drawn before they are scrolled to, since they may be printed. */
@@ -79,6 +85,8 @@ export interface CurvesSource {
   watch?(runs: readonly Run[], onChange: (prefixes: readonly string[]) => void): () => void;
   /** Calls back with what is appended to a curve, or null once it has to be read again. */
   follow?(run: Run, curve: Curve, onMore: (more: Points | null) => void): () => void;
+  /** When the points of a curve of a request were logged, as Unix times; null where that is not known. */
+  times?(request: CurvesRequest, run: Run, key: string, signal: AbortSignal): Promise<PointTimes>;
   /** Calls back when there may be other runs or metrics. */
   watchAll?(onChange: () => void): () => void;
 }
@@ -92,13 +100,18 @@ export function catalogueOf(document: CurvesDocument): Catalogue {
     names.set(name, (names.get(name) ?? 0) + 1);
     prefixes.set(prefix, (prefixes.get(prefix) ?? 0) + 1);
   }
+  const folders = foldersOf(
+    document.records.map((each) => ({ prefix: each.prefix, folder: each.dash_root })),
+  );
   const runs = document.records.map((entry, number): Run => {
     const unique =
       names.get(entry.name) === 1
         ? entry.name
         : prefixes.get(entry.prefix) === 1
           ? entry.prefix
-          : `${entry.root}:${entry.prefix}:${entry.experiment ?? ""}:${entry.task ?? ""}`;
+          : [entry.prefix, folders[number] && `in ${folders[number]}`, entry.experiment, entry.task]
+              .filter(Boolean)
+              .join(" ");
     return {
       id: unique,
       number,

@@ -231,7 +231,8 @@ function formerAttempts(runs: readonly Run[]): number[] {
   return [...new Set(all)].sort((left, right) => right - left).slice(0, MOST_ATTEMPTS);
 }
 
-function windowOf({ zoom, axis, points }: CurvesWanted) {
+/** The part of a request that says which window is drawn. */
+export function windowOf({ zoom, axis, points }: Pick<CurvesWanted, "zoom" | "axis" | "points">) {
   const room = zoom ? (zoom.largest - zoom.least) * OUTSIDE : 0;
   return {
     axis,

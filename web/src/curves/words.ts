@@ -18,7 +18,9 @@ export function position(axis: Axis, x: number): string {
 }
 
 export function longPosition(axis: Axis, x: number): string {
-  return axis === "time" ? absolute(new Date(x * 1000).toISOString()) : position(axis, x);
+  const date = new Date(x * 1000);
+  const isDate = axis === "time" && !Number.isNaN(date.getTime());
+  return isDate ? absolute(date.toISOString()) : position(axis, x);
 }
 
 /** The point of a line at a position: its value as drawn, and the number itself. */

@@ -9,13 +9,14 @@ import { navigate, route, withQuery } from "../app/route";
 import { LogViewer } from "../log/LogViewer";
 import { CopyButton } from "../ui/CopyButton";
 import { ErrorNote } from "../ui/ErrorNote";
-import { absolute, duration } from "../ui/format";
+import { absolute, count, duration } from "../ui/format";
 import { StatusMark } from "../ui/StatusMark";
 import { CloseIcon } from "./CloseIcon";
-import { pickedAttempt } from "./pick";
+import { pickedAttempt, taskHref } from "./pick";
 import { TaskDetails } from "./TaskDetails";
 import { TaskDuration } from "./TaskTable";
-import { countsOf, nodeOf, statusOf, type Task } from "./tasks";
+import { byWeight } from "./taskRows";
+import { countsOf, memberLabel, nodeOf, statusOf, type Task } from "./tasks";
 import { GroupWhy, isExplained, WhyPanel } from "./WhyPanel";
 import type { WhyTask } from "./why";
 import "./TaskPanel.css";
@@ -265,6 +266,8 @@ function TaskLog({ experiment, task, attempts, attempt, show }: TaskLogProps) {
   );
 }
 
+const MOST_MEMBERS = 60;
+
 function OfGroup({
   experiment,
   status,
@@ -290,7 +293,22 @@ function OfGroup({
         </p>
       </PanelHead>
       {failed ? <GroupFailures key={failed} experiment={experiment} status={status} group={picked} /> : null}
-      <p class="task-panel-note">Pick one of its {members.length} members to see its log.</p>
+      <p class="task-panel-note">Pick one of its {count(members.length)} members to see its log.</p>
+      <ul class="task-panel-members">
+        {byWeight(members)
+          .slice(0, MOST_MEMBERS)
+          .map((member) => (
+            <li key={member.id}>
+              <a href={taskHref(member.id)} dir="auto">
+                <StatusMark status={member.status} />
+                {memberLabel(member)}
+              </a>
+            </li>
+          ))}
+      </ul>
+      {members.length > MOST_MEMBERS ? (
+        <p class="task-panel-note">The others are rows of the table.</p>
+      ) : null}
     </div>
   );
 }

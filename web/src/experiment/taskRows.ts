@@ -73,7 +73,8 @@ export function rowsOf(
 
 const WEIGHT = ["FAILED", "UNKNOWN", "RUNNING", "SUBMITTED", "CANCELLED", "SUCCEEDED", "PENDING", "SKIPPED"];
 
-function byWeight(members: readonly Task[]): Task[] {
+/** What failed first, then what is UNKNOWN, what runs, and the others. */
+export function byWeight(members: readonly Task[]): Task[] {
   return [...members].sort(
     (one, other) => WEIGHT.indexOf(one.status) - WEIGHT.indexOf(other.status) || one.index - other.index,
   );

@@ -1,3 +1,4 @@
+import type { RowState } from "../lists/ListTable";
 import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age } from "../ui/Age";
@@ -13,14 +14,9 @@ export function rowId({ owner, home, id }: Entry): string {
   return `${owner}/${home}/${id}`;
 }
 
-export interface RowProps {
+export interface RowProps extends RowState {
   readonly entry: Entry;
   readonly href: string;
-  readonly isPicked: boolean;
-  /** Whether Tab stops here. */
-  readonly isStop: boolean;
-  readonly isMarked: boolean;
-  readonly hasMarks: boolean;
   /** What a click on a row that is not picked does; null if it opens the experiment. */
   readonly onPick: ((id: string) => void) | null;
 }

@@ -35,9 +35,9 @@ test("a note says what failed, what is left and why it stands still", () => {
   );
   expect(text("INTERRUPTED", { PENDING: 2 })).toBe("supervisor gone");
   const left = { unsupervised: 2, seconds_left: 60 };
-  expect(text("RUNNING", { RUNNING: 2 }, left)).toBe("supervisor gone · 2 tasks run on");
+  expect(text("RUNNING", { RUNNING: 2 }, left)).toBe("2 run, supervisor gone");
   expect(text("RUNNING", { RUNNING: 2 }, { ...left, not_observed: "of another home" })).toBe(
-    "supervisor gone · 2 tasks not observed",
+    "supervisor gone · 2 not observed",
   );
   expect(text("COMPLETED", { SUCCEEDED: 2 })).toBe("");
   expect(text(null, {}, { problem: "torn" })).toBe("torn");

@@ -27,7 +27,7 @@ export function noteOf(entry: Entry): Note {
     case "CANCELLED":
       return { failed, rest: entry.cancelled_by ? [`cancelled by ${person(entry.cancelled_by)}`] : [] };
     case "INTERRUPTED":
-      return { failed, rest: ["supervisor gone", ...unsupervised(entry)] };
+      return { failed, rest: gone(entry) };
     default:
       return { failed: null, rest: [] };
   }
@@ -36,7 +36,7 @@ export function noteOf(entry: Entry): Note {
 function running(entry: Entry): string[] {
   const { counts, heard } = entry;
   if (heard && heard.age > SILENT) return [`last heard of ${duration(heard.age)} ago`];
-  if (entry.unsupervised) return ["supervisor gone", ...unsupervised(entry)];
+  if (entry.unsupervised) return gone(entry);
   if (entry.responding === false) return ["its supervisor does not respond"];
   if (counts.UNKNOWN) return [`${count(counts.UNKNOWN)} unknown`];
   if (typeof entry.seconds_left === "number" && entry.seconds_left >= 1)
@@ -47,11 +47,11 @@ function running(entry: Entry): string[] {
   return [];
 }
 
-/** The tasks that may run on without their supervisor. */
-function unsupervised({ unsupervised: number, not_observed }: Entry): string[] {
-  if (!number) return [];
-  if (not_observed) return [number === 1 ? "1 task not observed" : `${count(number)} tasks not observed`];
-  return [number === 1 ? "1 task runs on" : `${count(number)} tasks run on`];
+/** That the supervisor has terminated, and which tasks run without it, as far as that is known. */
+function gone({ unsupervised, not_observed }: Entry): string[] {
+  if (!unsupervised) return ["supervisor gone"];
+  if (not_observed) return ["supervisor gone", `${count(unsupervised)} not observed`];
+  return [`${count(unsupervised)} ${unsupervised === 1 ? "runs" : "run"}, supervisor gone`];
 }
 
 function failure(entry: Entry, failures: number): string[] {

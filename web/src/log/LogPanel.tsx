@@ -1,5 +1,5 @@
 import type { ComponentChildren, Ref } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ExperimentAddress, experimentName } from "../api/addresses";
 import { RequestError } from "../api/client";
 import { useKeys } from "../app/keys";
@@ -72,7 +72,7 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
   ]);
 
   const { owner, home, id } = experiment;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!host.current) return;
     const address = { experiment: { owner, home, id }, task, attempt, stream };
     const made = new LogController(host.current, address, press);

@@ -1,3 +1,4 @@
+import type { RowState } from "../lists/ListTable";
 import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age, Duration } from "../ui/Age";
@@ -11,16 +12,11 @@ export function rowId({ prefix }: Entry): string {
   return prefix;
 }
 
-export interface RowProps {
+export interface RowProps extends RowState {
   readonly entry: Entry;
   readonly href: string;
   /** The prefix of the list, which is not repeated. */
   readonly folder: string;
-  readonly isPicked: boolean;
-  /** Whether Tab stops here. */
-  readonly isStop: boolean;
-  readonly isMarked: boolean;
-  readonly hasMarks: boolean;
 }
 
 /** One record in a list; the row is one link. */

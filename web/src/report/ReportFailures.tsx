@@ -37,8 +37,8 @@ export function ReportFailures({ data, picked }: { data: ReportData; picked: str
           <summary>
             <StatusMark status={why.status} />
             <code>{visibleText(why.id)}</code>
+            {why.attempt > 1 ? <span class="report-quiet">attempt {why.attempt}</span> : null}
             <span class="report-quiet report-reason" dir="auto">
-              {why.attempt > 1 ? `attempt ${why.attempt} · ` : ""}
               {visibleText(why.log?.error ?? reasonsOf(why, byId)[0]?.text ?? "")}
             </span>
           </summary>

@@ -11,9 +11,13 @@ export interface LongTextProps {
 
 /** A text that others wrote: its beginning, and all of it on request. */
 export function LongText({ text, most = 500 }: LongTextProps) {
-  const [isOpen, setOpen] = useState(false);
   const beginning = beginningOf(text, most);
-  if (beginning === text) return <>{visibleText(text)}</>;
+  // most texts are short, and tables have many of them
+  return beginning === text ? visibleText(text) : <CutText text={text} beginning={beginning} />;
+}
+
+function CutText({ text, beginning }: { text: string; beginning: string }) {
+  const [isOpen, setOpen] = useState(false);
   return (
     <>
       {visibleText(isOpen ? text : `${beginning}…`)}{" "}

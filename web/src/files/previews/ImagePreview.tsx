@@ -1,9 +1,9 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ErrorNote } from "../../ui/ErrorNote";
 import { bytes, count } from "../../ui/format";
 import { imageSize, MOST_PIXELS } from "../imageSizes";
 import { MOST_IMAGE } from "../savedFiles";
 import { useContent } from "../useContent";
+import { ContentProblem } from "./NotHere";
 import type { PreviewProps } from "./Preview";
 
 /** An image, drawn from its bytes. */
@@ -31,7 +31,7 @@ export function ImagePreview({ record, file, onSize }: PreviewProps & { onSize?(
       </p>
     );
   }
-  if (error && checksum === file.checksum) return <ErrorNote error={error} />;
+  if (error && checksum === file.checksum) return <ContentProblem file={file} error={error} />;
   if (isHuge) {
     return (
       <p class="data-panel-note">

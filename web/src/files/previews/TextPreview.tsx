@@ -3,7 +3,7 @@ import { bytes, count } from "../../ui/format";
 import { visibleText } from "../../ui/visibleText";
 import type { TextProps } from "./Preview";
 
-const MOST_LINES = 20_000;
+const MOST_LINES = 10_000;
 
 /** A text with the numbers of its lines. */
 export function TextPreview({ text, isCut, total }: TextProps) {
