@@ -306,7 +306,8 @@ def _read(
 
         swept = swept_params.applied(data, options.sweeps, given)
         data = swept.data
-        findings += swept.findings
+        if swept.findings:  # without the axes, the rest of the spec has other problems
+            raise SpecError(Sources(composition.layers).in_order(swept.findings))
         set_by |= swept.options
     sources = Sources([*composition.layers, *catalog.layers])
     if catalog.problems:

@@ -88,6 +88,7 @@ def test_a_later_task_gets_the_best_member(workspace: ExpWorkspace) -> None:
     assert "it ended with train/loss nan" in exp("why", run.id, "train/x=2,y=7").stdout
     assert "train: train/x=1,y=7 (minimize loss: 1), 4 excluded" in exp("events", run.id).stdout
     assert exp("graph", run.id, "--json").json["groups"][0]["best"] == BEST
+    assert " best by loss" in exp("graph", run.id).stdout
     assert exp("fsck", run.id).code == 0
 
 
