@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.model.problems import FilePosition, Finding, shown
+from nemorun_cli.model.problems import FilePosition, Finding
 from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.spec.schema import checks
 from nemorun_cli.spec.tasks import matrix
@@ -119,11 +119,14 @@ def _source(path: Path) -> SpecSource:
 
 
 def _header(row: list[str], position: FilePosition) -> list[str]:
+    """The names of the columns; a file without such names is some other file, whose content is not shown."""
     names = [cell.strip() for cell in row]
     hint = "the first line names the columns, such as lr,seed"
+    if not all(map(checks.is_axis, names)):
+        raise _AxisFileError("has a first line that does not name axes", hint, position)
     for name in names:
-        if not checks.is_axis(name) or name in matrix.SETTINGS:
-            raise _AxisFileError(f"has the column {shown(name)}, which is no name of an axis", hint, position)
+        if name in matrix.SETTINGS:
+            raise _AxisFileError(f"has the column {name!r}, which is no name of an axis", hint, position)
         if names.count(name) > 1:
             raise _AxisFileError(f"has the column {name!r} twice", hint, position)
     return names
@@ -145,5 +148,4 @@ def _add(columns: Mapping[str, list[Any]], row: list[str], position: FilePositio
 
 
 def _position(source: SpecSource, line: int) -> FilePosition:
-    problem = source.problem_at(line - 1, 0, Finding(place=(), message=""))
-    return FilePosition(file=problem.file, line=problem.line, column=problem.column, text=problem.text)
+    return FilePosition(file=source.file, line=max(line, 1), column=1)

@@ -134,9 +134,9 @@ def test_a_wrong_axis_is_a_problem_at_its_place(tmp_path: Path, axis: dict[str, 
         ("lr\n", "c.csv has no rows"),
         (
             "lr,0.1\n1,2\n",
-            'c.csv:1:1: tasks.t.matrix.x.file: has the column "0.1", which is no name of an axis',
+            "c.csv:1:1: tasks.t.matrix.x.file: has a first line that does not name axes",
         ),
-        ("lr,zip\n1,2\n", 'has the column "zip", which is no name of an axis'),
+        ("lr,zip\n1,2\n", "has the column 'zip', which is no name of an axis"),
         ("lr,lr\n1,2\n", "c.csv:1:1: tasks.t.matrix.x.file: has the column 'lr' twice"),
         ("lr,y\n1,2\n", "has the column 'y', and the matrix has that axis already"),
         ("lr,w\n1,2\n3\n", "c.csv:3:1: tasks.t.matrix.x.file: has a line with 1 of 2 columns"),
@@ -149,6 +149,15 @@ def test_a_wrong_file_is_a_problem_in_its_line(tmp_path: Path, text: str, messag
     """The problem has the line of the CSV file, and the place of the axis in the spec."""
     (tmp_path / "c.csv").write_text(text)
     assert message in problems(tmp_path, {"x": {"file": "c.csv"}, "y": [1]})[0]
+
+
+def test_the_content_of_another_file_is_not_shown(tmp_path: Path) -> None:
+    """A spec of somebody else may name any file of the user."""
+    (tmp_path / "c.csv").write_text("[default]\npassword = hunter2\n")
+    with pytest.raises(SpecError) as caught:
+        resolved(tmp_path, {"x": {"file": "c.csv"}})
+    assert "hunter2" not in str(caught.value)
+    assert "[default]" not in str(caught.value)
 
 
 def test_a_file_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
