@@ -208,7 +208,7 @@ class _Sweep:
         return [entry] if entry in self._tasks else fnmatch.filter(self._tasks, entry)
 
     def _uses_best(self, entry: Mapping[str, Any], name: str, upstream: str) -> bool:
-        """Whether a task runs once after all members of another: it uses the best of them."""
+        """Whether a task uses the best of the members of another, and so runs once, after all of them."""
         return any(
             reference.root == "tasks" and reference.keys[:2] == (upstream, "best")
             for _, reference in self._references(entry, ("tasks", name))
@@ -228,10 +228,10 @@ class _Sweep:
             hint = f"add {self._name} to its entries"
             message = "lists the combinations, to which no axis can be added"
             raise _SweepError(message, hint, (*place, "matrix", "include"))
-        if self._uses(axes, (*place, "matrix")):
-            raise _SweepError(
-                f"uses params.{self._name}, which differs from member to member", None, (*place, "matrix")
-            )
+        for key in ("matrix", "dependencies"):
+            if self._uses(entry.get(key), (*place, key)):
+                message = f"uses params.{self._name}, which differs from member to member"
+                raise _SweepError(message, None, (*place, key))
         changed: dict[str, Any] = {}
         for key, value in entry.items():
             if key == "matrix":

@@ -163,6 +163,12 @@ def test_one_param_has_one_option(tmp_path: Path) -> None:
             "tasks.a.matrix",
             "differs from member to member",
         ),
+        (
+            {"a": {**PLAIN, "dependencies": [{"experiment": "${{ params.lr }}"}]}},
+            {},
+            "tasks.a.dependencies",
+            "differs from member to member",
+        ),
         ({"a": {**PLAIN, "env": {"P": "${{ params | tojson }}"}}}, {}, "tasks.a.env.P", "uses all params"),
         ({"a": USER}, {"on_exit": {"h": USER}}, "on_exit.h.command.1", "a handler runs once"),
         (
