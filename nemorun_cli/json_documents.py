@@ -23,6 +23,7 @@ GcKindValue: TypeAlias = Literal[
     "network",
     "delivered",
 ]
+GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
 ReasonWordValue: TypeAlias = Literal[
@@ -471,6 +472,14 @@ class EventListDocument(TypedDict):
     total: int
 
 
+class ExcludedMemberFields(TypedDict):
+    """One member, and why it cannot."""
+
+    task: str
+    reason: Literal["status", "pruned", "missing", "not_finite"]
+    message: str
+
+
 class UsageFields(TypedDict):
     """The resource usage of an attempt; each only if it was measured."""
 
@@ -505,6 +514,13 @@ class EventsDocument(TypedDict):
     by: str
     task: NotRequired[str]
     external: NotRequired[str]
+    group: NotRequired[str]
+    metric: NotRequired[str]
+    goal: NotRequired[GoalOfBestValue]
+    winner: NotRequired[str]
+    value: NotRequired[float]
+    tied: NotRequired[list[str]]
+    excluded: NotRequired[list[ExcludedMemberFields]]
     attempt: NotRequired[int]
     status: NotRequired[Literal["SUCCEEDED", "COMPLETED", "FAILED", "CANCELLED", "SKIPPED", "UNKNOWN"]]
     reason: NotRequired[ReasonWordValue]
@@ -514,7 +530,6 @@ class EventsDocument(TypedDict):
     symptom: NotRequired[str]
     unmatched: NotRequired[list[EventsUnmatchedFields]]
     unjudged: NotRequired[list[EventsUnjudgedFields]]
-    metric: NotRequired[str]
     rule: NotRequired[str]
     exit_code: NotRequired[int]
     job_id: NotRequired[str]
@@ -664,6 +679,13 @@ GraphEdgeFields = TypedDict(
 )
 
 
+class GraphGroupBestFields(TypedDict):
+    """By what its best member is chosen; only with the key `best`."""
+
+    metric: str
+    goal: GoalOfBestValue
+
+
 class GraphGroupFields(TypedDict):
     """A group."""
 
@@ -671,6 +693,7 @@ class GraphGroupFields(TypedDict):
     members: list[str]
     together: bool
     fail_fast: bool
+    best: NotRequired[GraphGroupBestFields]
     until: NotRequired[str]
 
 
@@ -1467,6 +1490,19 @@ class SweepFields(TypedDict):
     seconds_left: float | None
 
 
+class BestMemberFields(TypedDict):
+    """One group."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+    winner: str | None
+    value: float | None
+    tied: list[str]
+    excluded: list[ExcludedMemberFields]
+    message: str | None
+
+
 class ExternalFields(TypedDict):
     """Another experiment, a task or group of it, or a job of Slurm."""
 
@@ -1601,6 +1637,7 @@ class ShowDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    best: NotRequired[list[BestMemberFields]]
     tasks: list[ShowTaskFields]
     duration: float | None
     active: NotRequired[float | None]
@@ -1656,6 +1693,7 @@ class StatusDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    best: NotRequired[list[BestMemberFields]]
     tasks: list[TaskFields]
 
 
@@ -1898,4 +1936,5 @@ class WhyDocument(TypedDict):
     status: ExperimentStatusValue
     sync: NotRequired[SyncOfExperimentFields | None]
     failures: NotRequired[list[WhyFailureFields]]
+    best: NotRequired[list[BestMemberFields]]
     tasks: list[WhyTaskFields]

@@ -112,6 +112,14 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Set any field of the spec. Repeatable."),
 ]
+Sweeps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sweep",
+        metavar="PARAM=V,V",
+        help="Run the tasks that use a param once for each value; A..B are whole numbers. Repeatable.",
+    ),
+]
 RawTexts = Annotated[
     bool, typer.Option("--raw", help="In CSV, leave texts as they are, also those that begin like formulas.")
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views import stop_progress, sweeps, unmatched_metrics
+from nemorun_cli.views import group_bests, stop_progress, sweeps, unmatched_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,9 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     else:
         terminal.write_lines([*status_text.header(snapshot), ""], hang=status_text.LABELLED)
         tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
+        shown = group_bests.of(snapshot.spec) if names is None else []
+        if bests := group_bests.lines(snapshot.history, shown):
+            terminal.write_lines(["", *bests])
         _show_failures(snapshot, names or ())
         _warn_of_metrics(snapshot, names)
 

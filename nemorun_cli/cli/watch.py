@@ -13,6 +13,7 @@ from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import requests
 from nemorun_cli.views import (
     failed_line_text,
+    group_bests,
     known_secrets,
     log_excerpt,
     stop_progress,
@@ -170,6 +171,8 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
 def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:
     """Print the progress of a sweep and its failures, grouped by cause."""
     terminal.say(f"  {group.id}: {snapshot.sweep(group).line}")
+    for line in group_bests.lines(snapshot.history, [group]):
+        terminal.say(f"    {line}")
     if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
         return
     from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed

@@ -355,6 +355,32 @@ def test_outputs_are_passed_on(workspace: Workspace) -> None:
     assert log(run, "then") == b"a b 3\n"
 
 
+def test_the_best_member_is_passed_on(workspace: Workspace) -> None:
+    """A task gets the values and outputs of the best member of a group, by a metric that members print."""
+    train = {
+        "inline": 'echo "loss $1"; test "$1" != 0 && echo "model=model-$1" >>"$EXP_OUTPUT"',
+        "args": ["${{ matrix.x }}"],
+        "matrix": {"x": [2, 0, 1]},
+        "metrics": {"train": r"loss (?P<loss>\S+)"},
+        "best": {"metric": "loss", "goal": "minimize"},
+    }
+    best = "tasks.train.best"
+    use = {
+        "command": [
+            "echo",
+            f"${{{{ {best}.id }}}}",
+            f"${{{{ {best}.params.x }}}}",
+            f"${{{{ {best}.outputs.model }}}}",
+        ],
+        "dependencies": ["train"],
+        "dependency_type": "afterany",
+    }
+    run = workspace.start({"train": train, "use": use})
+    final = run.wait(timeout=120)
+    assert statuses(final)["use"] == "SUCCEEDED", final.history.tasks["use"].message
+    assert log(run, "use") == b"train/x=1 1 model-1\n"
+
+
 def test_files_are_handed_on(workspace: Workspace) -> None:
     """What a task writes to `$EXP_SHARED` is there for the tasks after it on the same executor."""
     tasks = {

@@ -90,7 +90,9 @@ def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts)
             changed.setdefault(name, []).append(dotted(field.path))
     old_tasks = {task.id: task for task in old.tasks}
     for task in spec.tasks:
-        if task.id in old_tasks and (values := _used_values(old_tasks[task.id], task, old, spec)):
+        if task.id not in old_tasks:
+            continue
+        if values := [*_used_values(old_tasks[task.id], task, old, spec), *_used_bests(task, old, spec)]:
             changed.setdefault(task.id, []).extend(values)
     states = snapshot.history.tasks
     revision = NewRevision(
@@ -124,6 +126,17 @@ def _used_values(before: Task, after: Task, old: Spec, new: Spec) -> list[str]:
         if old_values.get(name) != new_values.get(name) if name else old_values != new_values:
             used.append(f"{match[1]}.{name}" if name else match[1])
     return list(dict.fromkeys(used))
+
+
+def _used_bests(task: Task, old: Spec, new: Spec) -> list[str]:
+    """The groups whose best member a task uses, and which is chosen by another rule than before."""
+    before = {group.id: group.best for group in old.groups}
+    other = [group.id for group in new.groups if group.best != before.get(group.id, group.best)]
+    if not other or not (task.late or isinstance(task.when, str)):
+        return []
+    from nemorun_cli.spec.expressions import evaluate  # noqa: PLC0415 - few changes are of such a rule
+
+    return [f"tasks.{name}.best" for name in evaluate.used_bests(task, other)]
 
 
 def _refuse_live(revision: NewRevision, old: Spec, states: Mapping[str, TaskState]) -> None:

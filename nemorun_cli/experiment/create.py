@@ -255,6 +255,7 @@ def _origin(document: Document) -> Origin:
         is_file=document.is_file,
         params=document.params,
         sets=document.sets,
+        sweeps=document.sweeps,
         only=document.only,
         others=dict(document.others),
         whole=None if document.whole is None else dict(document.whole),

@@ -35,11 +35,32 @@ IMPLIED_GOALS: Final = {"min": Goal.MINIMIZE, "max": Goal.MAXIMIZE}
 _SUCCESSES: Final = frozenset({str(TaskStatus.SUCCEEDED), str(ExperimentStatus.COMPLETED)})
 
 
+OUTPUTS: Final = "outputs."  # before the name of an output that members of a group are compared by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestRule:
+    """By what the best member of a group is chosen, as the key `best` of the spec defines it.
+
+    Attributes:
+        metric: the key of a metric, which may end with one of AGGREGATES, or an output: `outputs.loss`.
+        goal: which values are better.
+    """
+
+    metric: str
+    goal: Goal
+
+    @property
+    def output(self) -> str | None:
+        """The name of the output that is compared; None if it is a metric."""
+        return self.metric.removeprefix(OUTPUTS) if self.metric.startswith(OUTPUTS) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One run: its status, the reason for it, the last value of the metric, and the value to compare.
 
-    `shown` is the last value as text, if it is no number.
+    `shown` is the last value as text, if it is no number; `unreadable` is why its values cannot be read.
     """
 
     status: str
@@ -47,6 +68,7 @@ class Candidate:
     last: float | None
     value: float | None
     shown: str | None = None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +126,8 @@ def _problem(candidate: Candidate, metric: str) -> tuple[Exclusion, str] | None:
     if candidate.reason == Exclusion.PRUNED:
         return Exclusion.PRUNED, "was pruned"
     if candidate.last is None or candidate.value is None:
-        return Exclusion.MISSING, f"has no {metric}"
+        detail = f" that can be read: {candidate.unreadable}" if candidate.unreadable else ""
+        return Exclusion.MISSING, f"has no {metric}{detail}"
     if not is_finite(candidate.last):
         return Exclusion.NOT_FINITE, f"ended with {metric} {candidate.shown or candidate.last}"
     if not is_finite(candidate.value):

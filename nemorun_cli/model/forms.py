@@ -6,6 +6,7 @@ They are not the rules of a spec, which later versions may tighten: what an olde
 from __future__ import annotations
 
 import re
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -107,6 +108,12 @@ def is_number(value: Any) -> bool:
     """Whether it is a number that can be calculated with: finite, and not enormous."""
     kind = type(value)
     return (kind is int or kind is float) and -MOST <= value <= MOST
+
+
+def is_float(value: Any) -> bool:
+    """Whether it is a finite number, as large as floats can be."""
+    kind = type(value)
+    return (kind is int or kind is float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def is_time(value: Any) -> bool:

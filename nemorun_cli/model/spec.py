@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.stop_rules import StopRule
@@ -160,6 +161,7 @@ class Group:
     """Several members that form one node of the graph; with `axes` it is a sweep.
 
     At most `max_parallel` members run at once. After `max_failures` failed members the rest are skipped.
+    `best` is by what its best member is chosen, if tasks may use that one.
     The group ends when all members have ended, or with its leader: `until` is UNTIL_ALL, UNTIL_ANY (the first
     member that succeeds leads), or the id of the member that leads.
     """
@@ -173,6 +175,7 @@ class Group:
     axes: tuple[str, ...] = ()
     max_parallel: int | None = None
     max_failures: int | None = None
+    best: BestRule | None = None
 
     @property
     def members_meet(self) -> bool:
@@ -436,6 +439,8 @@ def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
     entry = {item.name: getattr(group, item.name) for item in fields(group)}
     if group.axes and group.members == tuple(task.id for task in members):
         del entry["members"]
+    if group.best is not None:
+        entry["best"] = asdict(group.best)
     return entry
 
 
@@ -445,6 +450,9 @@ def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
         values["members"] = [task.id for task in tasks if task.group == values["id"]]
     for key in ("members", "axes"):
         values[key] = tuple(values.get(key, ()))
+    if values.get("best") is not None:
+        rule = values["best"]
+        values["best"] = BestRule(metric=rule["metric"], goal=Goal(rule["goal"]))
     return Group(**values)
 
 

@@ -10,6 +10,7 @@ from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.scheduler.leaders import GROUP_REASONS
 from nemorun_cli.scheduler.schedule import rule_of
@@ -48,6 +49,7 @@ class Decisions:
         self._can_submit = can_submit
         self._cancels_seen = 0
         self._ended_groups: set[str] = set()  # those that ended with their leader
+        self._awaiting_best: dict[str, list[str]] = {}  # ready tasks, by the group whose best they use
 
     def begin(self) -> None:
         """Make all decisions that the current state calls for."""
@@ -93,6 +95,21 @@ class Decisions:
             message=end.message,
         )
         self._apply(self.schedule.external_over(key))
+        self.are_pending = True
+
+    def choose_best(self, group: Group, **choice: Any) -> None:
+        """Record which member of a group is the best, and queue the tasks that wait for it.
+
+        Args:
+            group: a group that has a rule for it.
+            choice: the fields of the event.
+        """
+        assert group.best is not None  # noqa: S101 - see above
+        rule = group.best
+        self.journal.note(events.BEST_CHOSEN, group=group.id, metric=rule.metric, goal=rule.goal, **choice)
+        for name in self._awaiting_best.pop(group.id, ()):
+            if self.history.tasks[name].status is TaskStatus.PENDING:
+                self.schedule.add_ready(name)
         self.are_pending = True
 
     def _end_with_leader(self, group: Group, end: GroupEnd | None) -> None:
@@ -284,7 +301,7 @@ class Decisions:
     def fill(self, task: Task, identity: Identity) -> Task | None:
         """Return the task with late expressions filled in; None if it was skipped or an expression failed.
 
-        Raises UnevaluatedError if it needs a value that is still being evaluated.
+        Raises UnevaluatedError if it needs a value that is still being evaluated, or not chosen yet.
         """
         if not task.late and task.when is None:
             return task
@@ -292,6 +309,7 @@ class Decisions:
 
         outputs, evaluator = _Outputs(self.history.tasks), self.evaluations.evaluator(task.id)
         external = {key: end.outputs for key, end in self.history.external.items()}
+        bests = BestValues(self.schedule, identity)
         filled = None
         try:
             if evaluate.decide_when(
@@ -301,6 +319,7 @@ class Decisions:
                 outputs=outputs,
                 evaluator=evaluator,
                 external=external,
+                bests=bests,
             ):
                 filled = evaluate.fill_late(
                     task,
@@ -309,6 +328,7 @@ class Decisions:
                     outputs=outputs,
                     evaluator=evaluator,
                     external=external,
+                    bests=bests,
                 )
             else:
                 self._skip(task.id, Reason.WHEN, "its `when` is false")
@@ -330,6 +350,9 @@ class Decisions:
         for name in names:
             try:
                 filled[name] = self.fill(self.schedule.tasks[name], identity)
+            except UnchosenError as error:
+                awaited.add(name)
+                self._awaiting_best.setdefault(error.group, []).append(name)
             except UnevaluatedError:
                 awaited.add(name)
         if awaited and len(self.evaluations) <= MOST_AWAITED:

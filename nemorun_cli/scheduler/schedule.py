@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Group, Handler, Retry, Spec, Task
     from nemorun_cli.scheduler.leaders import GroupEnd
-    from nemorun_cli.storage.state import ExperimentState, TaskState
+    from nemorun_cli.storage.state import ChosenBest, ExperimentState, TaskState
 
 ANY: Final = "any"
 LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; unlimited backoff would exceed any timestamp
@@ -291,6 +291,17 @@ class Schedule:
                 return None
             self._group_ends[group.id] = end
         return self._group_ends[group.id]
+
+    def is_final(self, task_id: str) -> bool:
+        """Whether a task has finished and is not retried."""
+        return self.history.tasks[task_id].is_over and not self.retry_is_due(task_id)
+
+    def chosen_best(self, group: Group) -> ChosenBest | None:
+        """The best member of a group by its rule, if it is chosen; none may qualify."""
+        chosen = self.history.best.get(group.id)
+        if chosen is None or chosen.rule != group.best:
+            return None
+        return chosen if chosen.winner is None or chosen.winner in group.members else None
 
     def add_ready(self, task_id: str, *, due: float | None = None) -> None:
         """Queue a task for a slot; one that waits for a retry is queued once its delay has passed.

@@ -58,6 +58,7 @@ class Document:
     params: tuple[str, ...] = ()
     param_positions: Mapping[str, FilePosition] = field(default_factory=dict, repr=False)
     sets: tuple[str, ...] = ()
+    sweeps: tuple[str, ...] = ()  # params that are axes, each `name=values`
     only: tuple[str, ...] = ()
     executors: ExecutorTypes = field(repr=False)
     copies: ExperimentFiles | None = None  # the experiment whose copies of scripts are used

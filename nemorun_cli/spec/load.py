@@ -20,6 +20,7 @@ from nemorun_cli.spec.compose.named_files import open_given
 from nemorun_cli.spec.compose.overrides import applied
 from nemorun_cli.spec.document import Document
 from nemorun_cli.spec.pipeline import Resolution
+from nemorun_cli.spec.tasks.expand import file_axes
 from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
 
@@ -39,6 +40,7 @@ def read(
     arguments: Sequence[str] = (),
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
+    sweeps: Sequence[str] = (),
     only: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
     home: Home | None = None,
@@ -54,6 +56,7 @@ def read(
         arguments: those of a program, its `sys.argv[1:]`; only what it builds with them is kept.
         params: values of params, each `name=value`, or `@path` for a file of them.
         sets: changes of fields, each `path.to.key=value`.
+        sweeps: params that become axes of the tasks that use them, each `name=values`.
         only: the tasks, groups or members to run; empty for all.
         executors: the known types; by default all, without asking an engine whether requests are satisfiable.
         home: the home with the user's executors; by default the one from the environment.
@@ -68,6 +71,7 @@ def read(
     """
     options = _Options(
         params=tuple(params),
+        sweeps=tuple(sweeps),
         sets=_kept(sets) if for_later else tuple(sets),
         only=tuple(only),
         executors=executors or _offline_types(),
@@ -187,6 +191,7 @@ def again(
         source = _source_of_data(origin.whole, file=str(files.spec))
     options = _Options(
         params=(*origin.params, *params),
+        sweeps=origin.sweeps,
         sets=(*_kept(origin.sets), *(_kept(sets) if for_later else sets)),
         only=tuple(only or origin.only),
         executors=executors or _offline_types(),
@@ -233,6 +238,7 @@ def changed(
     origin = spec_origin.read(files)
     options = _Options(
         known=origin.params,
+        sweeps=origin.sweeps,
         params=tuple(params),
         sets=(*_kept(origin.sets), *sets),
         only=origin.only,
@@ -263,6 +269,7 @@ class _Options:
     sets: tuple[str, ...]
     only: tuple[str, ...]
     executors: ExecutorTypes
+    sweeps: tuple[str, ...] = ()
     home: Home | None = None
     for_later: bool = False
     known: tuple[str, ...] = ()  # values of params; undeclared ones are ignored
@@ -286,6 +293,22 @@ def _read(
     )
     changed = applied(catalog.address(composition.data, options.sets), options.sets)
     data = catalog.complete(changed.data)
+    whole = _merged_data(composition, catalog, data)
+    findings, set_by = list(changed.findings), dict(changed.options)
+    if any(True for _ in file_axes(data)):
+        from nemorun_cli.spec import axis_files  # noqa: PLC0415 - few specs have axes in files
+
+        data, faults = axis_files.with_values(data, folder)
+        findings += faults
+        whole = axis_files.with_values(whole or composition.data, folder)[0]
+    if options.sweeps:
+        from nemorun_cli.spec import swept_params  # noqa: PLC0415 - only with --sweep
+
+        swept = swept_params.applied(data, options.sweeps, given)
+        data = swept.data
+        if swept.findings:  # without the axes, the rest of the spec has other problems
+            raise SpecError(Sources(composition.layers).in_order(swept.findings))
+        set_by |= swept.options
     sources = Sources([*composition.layers, *catalog.layers])
     if catalog.problems:
         raise SpecError(sources.in_order((), catalog.problems))
@@ -302,21 +325,22 @@ def _read(
             for layer in sources.layers
             if layer.source is not text_source
         },
-        whole=_merged_data(composition, catalog, data),
+        whole=whole,
         data=data,
-        options=changed.options,
+        options=set_by,
         origins={name: catalog.origin(name) for name in (LOCAL, *_entries(data))},
         brought=frozenset(catalog.brought),
         known=tuple(catalog.known),
         params=(*(param for param in options.known if param.partition("=")[0] in declared), *given),
         param_positions=positions,
         sets=options.sets,
+        sweeps=options.sweeps,
         only=options.only,
         executors=options.executors,
         copies=copies,
     )
     resolution = Resolution(document, _placeholder_identity(document.name))
-    spec = resolution.spec(changed.findings)
+    spec = resolution.spec(findings)
     return replace(
         document,
         run=spec.run,

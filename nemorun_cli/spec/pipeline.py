@@ -21,7 +21,7 @@ from nemorun_cli.spec.expressions.helper import Helper
 from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
 from nemorun_cli.spec.prune import cut
 from nemorun_cli.spec.schema import checks
-from nemorun_cli.spec.tasks import dependencies, leaders
+from nemorun_cli.spec.tasks import best_rules, dependencies, leaders
 from nemorun_cli.spec.tasks.build import TaskBuilder
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.expand import Expansion
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.spec.tasks.matrix import Sweep
 
 # Options of executors of every type.
 _OF_SERVER = frozenset(("dash_url", "logs", "spec", "code"))  # keys of `tracking`
@@ -92,7 +91,7 @@ class Resolution:
             "matrix": {},
             "env": {},
             "experiment": experiment_names(self._identity),
-            "tasks": _unknown_outputs(self._document.data.get("tasks"), {}),
+            "tasks": _unknown_outputs(self._document.data.get("tasks"), None),
             "experiments": Externals(self._document.data.get("tasks")).names(),
         }
         return Filler(names, helper.evaluate)
@@ -108,7 +107,7 @@ class Resolution:
         if isinstance(tasks, dict):
             data["tasks"] = tasks = expansion.expand(tasks)
         if has_expressions:
-            filler.names["tasks"] = _unknown_outputs(tasks, expansion.sweeps)
+            filler.names["tasks"] = _unknown_outputs(tasks, expansion)
             rest = {key: value for key, value in data.items() if key not in ("env", "env_file", "tasks")}
             data.update(filler.spec(rest))
             data["tasks"] = self._filled_tasks(tasks, filler, expansion)
@@ -202,6 +201,7 @@ class Resolution:
                 for finding in self._findings
                 if finding.place[:1] == ("executors",) and finding.place[1:]
             },
+            invalid_bests={finding.place[1] for finding in self._findings if finding.place[2:3] == ("best",)},
             strict_inline=self._document.strict_inline,
         )
         tasks = builder.tasks(graph)
@@ -312,7 +312,8 @@ class Resolution:
             name = task.group or task.id
             for text in builder.late.get(task.id, ()):
                 for used, raw in text.uses.items():
-                    if used in task.twins or (name, used) in checked:
+                    is_best = used in text.bests
+                    if (used in task.twins and not is_best) or (name, used) in checked:
                         continue
                     if name not in graph.matching:
                         checked.add((name, used))
@@ -321,6 +322,8 @@ class Resolution:
                     elif not graph.waits_for(task.id, graph.members.get(used, (used,))):
                         message = f"{raw}: {name} does not depend on {used}"
                         hint = f"add {used} to the dependencies of {name}"
+                        if is_best:
+                            message, hint = best_rules.unawaited(name, used, raw, task=task, graph=graph)
                         self._findings.append(
                             Finding(place=text.place, message=message, hint=hint, needle=raw)
                         )
@@ -364,10 +367,11 @@ class Resolution:
                     message = f"{raw}: {task.id} needs outputs of another experiment, which --only leaves out"
                     self._findings.append(Finding(place=text.place, message=message, needle=raw))
                     continue
-                matching = task.twins.get(used)
+                matching = None if used in text.bests else task.twins.get(used)
                 needed = (matching,) if isinstance(matching, str) else matching or members.get(used, (used,))
                 if not selected_ids.issuperset(needed):
-                    message = f"{raw}: {task.id} needs the outputs of {used}, which --only leaves out"
+                    what = "best" if used in text.bests else "outputs"
+                    message = f"{raw}: {task.id} needs the {what} of {used}, which --only leaves out"
                     hint = f"add --only {used}"
                     self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
 
@@ -417,15 +421,18 @@ def _used_externals(externals: Externals, tasks: Sequence[Task]) -> Iterator[Ext
             yield replace(external, executor=executor)
 
 
-def _unknown_outputs(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:
-    """Return every id that expressions can name, with outputs that are not known yet."""
+def _unknown_outputs(tasks: Any, expansion: Expansion | None) -> dict[str, Any]:
+    """Return every id that expressions can name, with outputs, and a best member, that are not known yet."""
     by_id: dict[str, Any] = {}
     unknown = {"outputs": UNKNOWN}
     for name, task in tasks.items() if isinstance(tasks, dict) else ():
         by_id[name] = unknown
         if not isinstance(task, dict):
             continue
-        group, sweep = task.get("group", []), sweeps.get(name)
+        if "best" in task and ("group" in task or "matrix" in task):
+            params = [] if "matrix" not in task else expansion.keys_of(name) if expansion else None
+            by_id[name] = {**unknown, "best": best_rules.unknown_values(params)}
+        group, sweep = task.get("group", []), expansion.sweeps.get(name) if expansion else None
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
             ids = dependencies.member_ids(name, task, sweep)
             by_id |= dict.fromkeys(ids, unknown)
@@ -452,6 +459,7 @@ def _groups(tasks: Mapping[str, Any], graph: dependencies.MemberGraph, expansion
             together=task.get("together", False),
             until=leaders.until_of(name, task),
             description=task.get("description"),
+            best=best_rules.rule_of(task),
         )
         if sweep is not None:
             group = replace(

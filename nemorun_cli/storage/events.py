@@ -17,6 +17,7 @@ from nemorun_cli.model.forms import (
     COUNT,
     FLAG,
     ID,
+    IDS,
     INTEGER,
     NUMBER,
     OBJECT,
@@ -49,6 +50,7 @@ ENDED: Final = "ended"
 RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
 EXTERNAL_ENDED: Final = "external_ended"
+BEST_CHOSEN: Final = "best_chosen"
 CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
@@ -118,6 +120,13 @@ def _are_unjudged(value: Any) -> bool:
     )
 
 
+def _are_excluded(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and all(_is_text(each.get(name)) for name in ("task", "reason", "message"))
+        for each in value
+    )
+
+
 def _is_signal(value: Any) -> bool:
     from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
 
@@ -183,6 +192,13 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "rebuilt": _is_flag,
     "external": _is_text,
     "text": _is_text,
+    "group": _is_text,
+    "metric": _is_text,
+    "goal": _is_text,
+    "winner": _is_text,
+    "value": forms.is_float,
+    "tied": _are_texts,
+    "excluded": _are_excluded,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -240,6 +256,13 @@ STORED: Final[Mapping[str, Form]] = {
     "environment": OBJECT | None,
     "external": TEXT,
     "text": TEXT,
+    "group": ID,
+    "metric": TEXT,
+    "goal": TEXT,
+    "winner": ID,
+    "value": Form(forms.is_float, "a finite number"),
+    "tied": IDS,
+    "excluded": Form(_are_excluded, "a list of members, each with the reason why it cannot be the best"),
 }
 """The form that readers need of each field, whatever wrote it."""
 
@@ -294,6 +317,14 @@ _DETAILS: Final = {
 
 def _external_details(event: Event) -> list[str]:
     return [f"{event['external']} is {event['status']}"]
+
+
+def _best_details(event: Event) -> list[str]:
+    winner = event.get("winner", "none of its members")
+    by = f"{event['goal']} {event['metric']}"
+    chosen = f"{event['group']}: {winner} ({by}" + (f": {event['value']:g})" if "value" in event else ")")
+    excluded = event.get("excluded")
+    return [chosen] + ([f"{len(excluded)} excluded"] if excluded else [])
 
 
 def _task_details(event: Event) -> list[str]:
@@ -381,6 +412,11 @@ KINDS: Final[Mapping[str, EventKind]] = {
         optional=frozenset({"outputs", "message"}),
         statuses=frozenset({*ENDS, TaskStatus.UNKNOWN}),
         details=_external_details,
+    ),
+    BEST_CHOSEN: EventKind(
+        required=frozenset({"group", "metric", "goal"}),
+        optional=frozenset({"winner", "value", "tied", "excluded", "message"}),
+        details=_best_details,
     ),
     CANCEL_REQUESTED: EventKind(
         required=frozenset({"by"}),

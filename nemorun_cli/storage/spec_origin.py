@@ -22,12 +22,13 @@ _FORMS: Final[Mapping[str, forms.Form]] = {
     "is_file": forms.FLAG,
     "params": forms.TEXTS,
     "sets": forms.TEXTS,
+    "sweeps": forms.TEXTS,
     "only": forms.TEXTS,
     "others": forms.NAMED_TEXTS,
     "whole": forms.OBJECT | None,
     "whole_text": forms.TEXT | None,
 }
-_ADDED: Final = frozenset({"whole_text"})  # fields that experiments of earlier versions lack
+_ADDED: Final = frozenset({"whole_text", "sweeps"})  # fields that experiments of earlier versions lack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Origin:
         is_file: whether the spec was read from that file, rather than built by a program.
         params: the values of `-p`.
         sets: the changes of `--set`, including the options of `run`.
+        sweeps: the values of `--sweep`.
         only: the selected tasks.
         others: the texts of the files that the spec includes, by name.
         whole: the spec merged with them, before `sets`; None if it includes no files.
@@ -49,6 +51,7 @@ class Origin:
     is_file: bool = True
     params: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
+    sweeps: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     others: dict[str, str] = field(default_factory=dict)
     whole: dict[str, Any] | None = None
@@ -70,6 +73,7 @@ def read(files: ExperimentFiles) -> Origin:
             is_file=document["is_file"],
             params=tuple(document["params"]),
             sets=tuple(document["sets"]),
+            sweeps=tuple(document.get("sweeps", ())),
             only=tuple(document["only"]),
             others=document["others"],
             whole=document["whole"],

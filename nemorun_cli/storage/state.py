@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model import labels, wording
+from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.storage.active_time import ActiveTime
 from nemorun_cli.storage.events import (
+    BEST_CHOSEN,
     CANCEL_REQUESTED,
     CONCLUDED,
     CREATED,
@@ -35,7 +37,7 @@ from nemorun_cli.storage.events import (
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.events import Event
@@ -128,6 +130,27 @@ class ExternalEnd:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenBest:
+    """The best member of a group, as it was chosen when the group had ended.
+
+    Attributes:
+        rule: by what it was chosen.
+        winner: the id of the member; None if none qualifies.
+        value: the value by which it won; None without a winner.
+        tied: the other members that are as good.
+        excluded: the members that do not qualify, each as `task`, with `reason`, a word, and `message`.
+        message: why nothing could be compared at all.
+    """
+
+    rule: BestRule
+    winner: str | None = None
+    value: float | None = None
+    tied: tuple[str, ...] = ()
+    excluded: tuple[Mapping[str, str], ...] = ()
+    message: str | None = None
+
+
 @dataclass(slots=True)
 class ExperimentState:
     """The fold of a ledger; `apply` takes events in the file's order.
@@ -150,6 +173,7 @@ class ExperimentState:
     supervisor_is_over: bool = True
     cancel: Cancel | None = None
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
+    best: dict[str, ChosenBest] = field(default_factory=dict)  # by group
     unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
     unjudged: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of the last attempt, by task
     stopping: set[str] = field(default_factory=set)  # tasks with a `stop` whose attempt has not ended
@@ -366,6 +390,23 @@ def _external_ended(history: ExperimentState, event: Event) -> None:
     )
 
 
+def _best_chosen(history: ExperimentState, event: Event) -> None:
+    winner = event.get("winner")
+    if winner in history.removed:
+        return
+    if event["goal"] not in set(Goal) or (winner is not None and winner not in history.tasks):
+        history._reject(event, "no such goal or member")  # noqa: SLF001 - a step of the same fold
+        return
+    history.best[event["group"]] = ChosenBest(
+        rule=BestRule(metric=event["metric"], goal=Goal(event["goal"])),
+        winner=winner,
+        value=event.get("value"),
+        tied=tuple(event.get("tied", ())),
+        excluded=tuple(event.get("excluded", ())),
+        message=event.get("message"),
+    )
+
+
 def _cancel_requested(history: ExperimentState, event: Event) -> None:
     names = event.get("tasks")
     cancel = Cancel(
@@ -404,6 +445,10 @@ def _resumed(history: ExperimentState, event: Event) -> None:
     history.external = {
         key: end for key, end in history.external.items() if end.status is TaskStatus.SUCCEEDED
     }
+    if "revision" in event:
+        history.best.clear()  # the rule, or the members, may be others
+    for name in event["tasks"]:
+        history.best.pop(name.partition("/")[0], None)  # chosen again, since a member runs again
     if not history.handlers.issuperset(event["tasks"]):
         history.outcome = None  # tasks run again, so the experiment will get a new result
     for state in history.tasks.values():
@@ -453,6 +498,7 @@ _EXPERIMENT_EVENTS = {
     SUPERVISOR_STARTED: _supervisor_started,
     SUPERVISOR_ENDED: _supervisor_ended,
     EXTERNAL_ENDED: _external_ended,
+    BEST_CHOSEN: _best_chosen,
     CANCEL_REQUESTED: _cancel_requested,
     RESUMED: _resumed,
     CONCLUDED: _concluded,

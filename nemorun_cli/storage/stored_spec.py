@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OPTIONAL_TEXT: Final = TEXT | None
+_GOALS: Final = tuple(Goal)
 _KEYS: Final = list_of(TEXT | forms.INTEGER, "a list of texts and integers")
 
 TASK: Final[Mapping[str, Form]] = {
@@ -111,6 +112,12 @@ GROUP: Final[Mapping[str, Form]] = {
     "axes": TEXTS,
     "max_parallel": COUNT | None,
     "max_failures": COUNT | None,
+    "best": record(
+        {"metric": TEXT, "goal": Form(lambda value: value in _GOALS, "minimize or maximize")},
+        "an object with a metric and a goal",
+        required=("metric", "goal"),
+    )
+    | None,
 }
 
 RUN: Final[Mapping[str, Form]] = {

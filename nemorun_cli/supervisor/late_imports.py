@@ -45,6 +45,11 @@ SAMPLING: Final = (
     "nemorun_cli.supervisor.job_samples",
     "nemorun_cli.supervisor.system_samples",
 )
+BEST: Final = (
+    "nemorun_cli.supervisor.best_choices",
+    "nemorun_cli.tracking.access.metric_values",
+    "fractions",
+)
 SERVER: Final = (
     "nemorun_cli.supervisor.shipping",
     "nemorun_cli.tracking.outbox.addresses",
@@ -113,6 +118,8 @@ def needed(spec: Spec) -> Iterator[str]:
         yield "nemorun_cli.system.gpu_query"
     if spec.sampling is not None:
         yield from SAMPLING
+    if any(group.best is not None for group in spec.groups):
+        yield from BEST
     if spec.server is not None:
         yield from SERVER
         yield "subprocess"  # which starts a sender

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import Cancel, TaskState
+    from nemorun_cli.supervisor.best_choices import BestChoices
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
@@ -135,6 +136,7 @@ class SupervisorLoop:
         self._passed: list[Job] = []  # stopped by their metrics, with a signal that the next poll may send
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
+        self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
         self._gpu_peaks = GpuPeaks(is_use_wanted=spec.sampling is not None)
@@ -188,6 +190,8 @@ class SupervisorLoop:
         if self.can_submit:
             self._admission.begin()
         self._decisions.begin()
+        if self.can_submit and any(group.best is not None for group in self.spec.groups):
+            self._best_choices = self._choices()
         names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
         queues = {name: self._dispatcher.queue(name) for name in names}
         if any(queues.values()):
@@ -285,8 +289,10 @@ class SupervisorLoop:
             self.begin()
         self._look_outside()
         self._decisions.take_values()
+        self._choose_best()
         self._chosen += self._decide()
-        self._decisions.finish()
+        if not self._choose_best():
+            self._decisions.finish()
         if self.history.finished and self.can_submit:
             self._start_listeners()  # a command that reads `finished` waits only for started listeners
         if self.journal.is_urgent:
@@ -343,6 +349,7 @@ class SupervisorLoop:
             self._samples.due if self._samples is not None else None,
             self._metric_watch.due() if self._metric_watch is not None else None,
             outside,
+            self._best_choices.due if self._best_choices is not None else None,
         ):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
@@ -461,6 +468,18 @@ class SupervisorLoop:
                 self._decisions.end_external(key, end)
             if self._early_queue is not None:
                 self._early_queue.notice_external()
+
+    def _choices(self) -> BestChoices:
+        from nemorun_cli.supervisor.best_choices import BestChoices  # noqa: PLC0415 - only for groups with a rule
+
+        return BestChoices(self.files, self.spec, self._decisions, home=self.home)
+
+    def _choose_best(self) -> bool:
+        """Choose the best of groups that have ended; return whether records remain to be read for that."""
+        if self._best_choices is None:
+            return False
+        self._best_choices.look()
+        return self._best_choices.due is not None
 
     def _on_started(self, job: Job, reported: AttemptStatus) -> None:
         """Record the start of an attempt, and remember when it was seen if its times are by this clock."""

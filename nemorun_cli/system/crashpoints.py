@@ -31,6 +31,7 @@ POINTS: Final = (
     "attempt.submitted",
     "attempt.over",
     "group.stop",
+    "group.best",
     "metric.stop",
     "metric.stopped",
     "supervisor.ended",

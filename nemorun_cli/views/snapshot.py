@@ -18,7 +18,7 @@ from nemorun_cli.errors import (
 from nemorun_cli.model import labels
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
-from nemorun_cli.views import sweeps
+from nemorun_cli.views import group_bests, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -298,6 +298,7 @@ class Snapshot:
                 },
                 "counts": {status: count for status, count in self.history.counts.items() if count},
                 "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
+                "best": group_bests.to_json(self.spec, self.history),
                 "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
             },
         )

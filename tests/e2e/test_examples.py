@@ -119,6 +119,16 @@ def test_outputs_arrive_unharmed(exp: Exp) -> None:
     assert log(exp, "number") == "4\n"
 
 
+def test_best_hands_on_the_best_member(exp: Exp) -> None:
+    """A task gets the folder and the outputs of the member with the smallest loss, also of a swept param."""
+    spec = SPECS / "best.yaml"
+    exp("run", spec)
+    assert log(exp, "test").startswith("testing a model for 0.01, which had the loss ")
+    exp("run", spec, "--sweep", "momentum=0,0.9")
+    assert exp.status()["best"][0]["winner"] == "train/lr=0.01,momentum=0.9"
+    assert len(exp.status()["tasks"]) == 11
+
+
 def test_retry_succeeds_in_its_third_attempt(exp: Exp) -> None:
     """A task is tried again after the exit codes that it names; each attempt keeps its log."""
     exp("run", SPECS / "retry.yaml")

@@ -57,6 +57,13 @@ SAMPLES: dict[str, Any] = {
     "rebuilt": True,
     "external": "other:train",
     "text": "a note",
+    "group": "train",
+    "metric": "loss",
+    "goal": "minimize",
+    "winner": "train/a",
+    "value": 0.5,
+    "tied": ["train/b"],
+    "excluded": [{"task": "train/c", "reason": "status", "message": "is FAILED"}],
 }
 KINDS = list(events.KINDS)
 

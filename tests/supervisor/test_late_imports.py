@@ -22,7 +22,9 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.executors import launchers
 from nemorun_cli.experiment import create
 from nemorun_cli.experiment.run import find
+from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.spec import Group
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.scheduler.evaluations import Evaluations
 from nemorun_cli.spec import load
@@ -209,7 +211,9 @@ def test_every_late_import_is_known(workspace: ExpWorkspace) -> None:
     spec = create.resolve(document, create.tentative(document, workspace.home))
     first, late = (next(task for task in spec.tasks if task.id == name) for name in ("first", "late"))
     other = [replace(first, executor=kind, resources=Resources(gpus=1)) for kind in ("docker", "slurm")]
-    spec = replace(spec, tasks=(first, late, *other), tracking={"system": 30.0, "dash_url": "https://a"})
+    best = Group(id="best", members=("first",), best=BestRule(metric="loss", goal=Goal.MINIMIZE))
+    tracking = {"system": 30.0, "dash_url": "https://a"}
+    spec = replace(spec, tasks=(first, late, *other), groups=(best,), tracking=tracking)
     names = [*late_imports.needed(spec), "psutil", "filelock", "nemorun_cli.executors.local", *LAUNCHERS]
     program = [sys.executable, "-P", "-c", PROGRAM, *names]
     loaded = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout.split()

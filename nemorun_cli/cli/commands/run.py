@@ -22,6 +22,7 @@ from nemorun_cli.cli.options import (
     Sequential,
     Sets,
     SpecPath,
+    Sweeps,
     TailLogs,
 )
 from nemorun_cli.errors import UsageError
@@ -47,6 +48,7 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
+    sweeps: Sweeps = None,
     detach: Detach = None,
     sequential: Sequential = None,
     tail_logs: TailLogs = None,
@@ -69,6 +71,7 @@ def command(
       exp run train.yaml
       exp run train.yaml -d -p lr=0.1      start in the background
       exp run train.yaml --dry-run         print what would run
+      exp run train.yaml --sweep lr=0.1,0.01 --sweep seed=1..3
       exp run train.yaml --key "nightly-$(date +%F)" --if-running skip
       exp run pipeline.py -- --folds 5     a program that builds a spec, with its own arguments
     """
@@ -84,6 +87,7 @@ def command(
             arguments=arguments or (),
             params=params or (),
             sets=changes,
+            sweeps=sweeps or (),
             only=only or (),
             executors=executors.known(ask=not dry_run),
             for_later=form == "yaml",

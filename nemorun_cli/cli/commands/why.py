@@ -15,7 +15,7 @@ from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.storage import ledger
-from nemorun_cli.views import known_secrets, log_reader
+from nemorun_cli.views import group_bests, known_secrets, log_reader
 from nemorun_cli.views.reports import failure_groups, why_report
 
 if TYPE_CHECKING:
@@ -105,17 +105,26 @@ def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secre
     part = replace(sweep, members=tuple(names))
     which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
     title = f"{which}: {snapshot.sweep(part).line}"
-    _show_several(snapshot, names, title, secrets=secrets)
+    is_whole = len(names) == len(sweep.members)
+    best = group_bests.lines(snapshot.history, [sweep], with_excluded=True) if is_whole else []
+    _show_several(snapshot, names, title, best, secrets=secrets)
 
 
-def _show_several(snapshot: Snapshot, names: Sequence[str], title: str, *, secrets: Collection[str]) -> None:
-    """Write why several tasks ended, once for each cause."""
+def _show_several(
+    snapshot: Snapshot,
+    names: Sequence[str],
+    title: str,
+    notes: Sequence[str] = (),
+    *,
+    secrets: Collection[str],
+) -> None:
+    """Write why several tasks ended, once for each cause; `notes` follow."""
     lines = [title]
     for kind in failure_groups.kinds(snapshot, names, secrets=secrets):
         lines += [f"  {kind.line}"]
     others = Counter(_other_reason(snapshot.history.tasks[name]) for name in names)
     lines += [f"  {count} {text}" for text, count in others.most_common() if text]
-    terminal.write_lines(lines)
+    terminal.write_lines([*lines, *(f"  {note}" for note in notes)])
     failed = next((name for name in names if snapshot.history.tasks[name].status == "FAILED"), names[0])
     terminal.suggest(f"exp why {snapshot.files.id} '{failed}'", is_wanted=True)
 

@@ -59,16 +59,7 @@ class Series:
 
     def ending_without_number(self, names: Iterable[str]) -> dict[str, Any]:
         """Those of these fields whose last value is no number, with this value: None, a text or a list."""
-        pending = set(names)
-        found = {}
-        for row in reversed(self.rows):
-            if not pending:
-                break
-            for name in [name for name in pending if name in row]:
-                pending.remove(name)
-                if type(row[name]) not in {int, float}:
-                    found[name] = row[name]
-        return found
+        return row_selection.ends_without_number(self.rows, names)
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `series` in `exp.metrics/1`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +83,11 @@ def _used(expression: Parsed, names: Mapping[str, Any]) -> dict[str, Any]:
         values = names[reference.root]
         key = reference.keys[0] if reference.keys else None
         with suppress(KeyError):  # `default` and `is defined` are for a name without a value
-            used[reference.root].update({key: values[key]} if reference.keys else values)
+            if reference.root == "tasks" and key is not None:
+                part = reference.keys[1]  # `outputs` or `best`
+                used["tasks"].setdefault(key, {})[part] = values[key][part]
+            else:
+                used[reference.root].update({key: values[key]} if reference.keys else values)
     return used
 
 
@@ -113,6 +117,9 @@ def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
     """Check the syntax and the names of an expression that is evaluated later; raises TemplateError."""
     with named(expression):
         checked = _checked(expression, names)
+        for reference in checked.references:
+            if is_of_best(reference):
+                _check_best(reference, names["tasks"])
         if checked.sole is None:
             from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - as in evaluate
 
@@ -156,15 +163,17 @@ def fill_late(
     outputs: Mapping[str, Mapping[str, Any]],
     evaluator: Evaluator,
     external: Mapping[str, Mapping[str, Any]] | None = None,
+    bests: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
     """Return the task with every text that `late` names filled in; raises TemplateError.
 
-    `outputs` maps the ids of finished tasks to their outputs, and `external` the keys of those of other
-    experiments. Texts that `late` does not name are not searched: a value is no expression.
+    `outputs` maps the ids of finished tasks to their outputs, `external` the keys of those of other
+    experiments, and `bests` the ids of groups to the values of their best member. Texts that `late` does not
+    name are not searched: a value is no expression.
     """
     if not task.late:
         return task
-    names = names_of(spec, identity, outputs, task, external)
+    names = names_of(spec, identity, outputs, task, external=external, bests=bests)
     fields: dict[str, Any] = {}
     for pointer in task.late:
         name, *keys = _keys(pointer)
@@ -186,6 +195,22 @@ def late_texts(spec: Spec) -> set[str]:
     return texts
 
 
+def used_bests(task: Task, groups: Collection[str]) -> list[str]:
+    """Those of these groups whose best member a task uses."""
+    texts = [_at(getattr(task, name), keys) for name, *keys in map(_keys, task.late)]
+    texts += [task.when] if isinstance(task.when, str) else []
+    names = {"tasks": {name: {"best": UNKNOWN} for name in groups}}
+    references = (
+        reference
+        for text in texts
+        for part in pieces(text)
+        if isinstance(part, Expression)
+        for reference in parsed(part.code, names).references
+    )
+    used = dict.fromkeys(each.keys[0] for each in references if is_of_best(each))
+    return [name for name in used if name in groups]
+
+
 def could_take_long(text: str) -> bool:
     """Whether an expression of a text needs an evaluator even if its values are small."""
     from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - as in value_of
@@ -202,11 +227,14 @@ def decide_when(
     outputs: Mapping[str, Mapping[str, Any]],
     evaluator: Evaluator,
     external: Mapping[str, Mapping[str, Any]] | None = None,
+    bests: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> bool:
     """Whether the `when` of a task lets it run; raises TemplateError if that is not a boolean."""
     if task.when is None or isinstance(task.when, bool):
         return task.when is not False
-    value = fill(task.when, names_of(spec, identity, outputs, task, external), evaluator)
+    value = fill(
+        task.when, names_of(spec, identity, outputs, task, external=external, bests=bests), evaluator
+    )
     if isinstance(value, bool):
         return value
     raise TemplateError(f"when: {task.when} evaluates to {shown(value)}, not true or false")
@@ -217,7 +245,9 @@ def names_of(
     identity: Identity,
     outputs: Mapping[str, Mapping[str, Any]],
     task: Task,
+    *,
     external: Mapping[str, Mapping[str, Any]] | None = None,
+    bests: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The names that expressions of a task can use while the experiment runs."""
     return {
@@ -226,7 +256,7 @@ def names_of(
         "env": spec.env,
         "experiment": experiment_names(identity),
         "experiments": _external_outputs(spec, external or {}),
-        "tasks": _Tasks(spec, outputs, task.twins),
+        "tasks": _Tasks(spec, outputs, task.twins, bests or {}),
     }
 
 
@@ -245,10 +275,32 @@ def experiment_names(identity: Identity) -> dict[str, Any]:
     return {"id": identity.id, "name": identity.name, "dir": identity.directory}
 
 
-class _Tasks(Mapping[str, Any]):
-    """Outputs by task and group id, looked up on demand because there may be ten thousand tasks.
+class _Values(Mapping[str, Any]):
+    """What expressions can use of a task or group: `outputs`, and of a group with a rule `best`.
 
-    A group in which the task has matching members (`twins`) is reduced to these.
+    Each is looked up on demand: the best may not be known, which raises an error.
+    """
+
+    def __init__(self, sources: Mapping[str, Callable[[], Any]]) -> None:
+        self._sources = sources
+
+    def __getitem__(self, key: str) -> Any:
+        return self._sources[key]()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
+class _Tasks(Mapping[str, Any]):
+    """The values by task and group id, looked up on demand because there may be ten thousand tasks.
+
+    The outputs of a group in which the task has matching members (`twins`) are reduced to these.
     """
 
     def __init__(
@@ -256,19 +308,29 @@ class _Tasks(Mapping[str, Any]):
         spec: Spec,
         outputs: Mapping[str, Mapping[str, Any]],
         twins: Mapping[str, str | tuple[str, ...]],
+        bests: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._groups = {group.id: group.members for group in spec.groups}
         self._outputs = outputs
         self._twins = twins
+        self._bests = bests
 
-    def __getitem__(self, name: str) -> dict[str, Any]:
+    def __getitem__(self, name: str) -> _Values:
+        if name not in self:
+            raise KeyError(name)
+        sources: dict[str, Callable[[], Any]] = {"outputs": lambda: self._outputs_of(name)}
+        if name in self._bests:
+            sources["best"] = lambda: self._bests[name]
+        return _Values(sources)
+
+    def _outputs_of(self, name: str) -> Any:
         members = self._twins.get(name, ())
         if isinstance(members, str):
-            return {"outputs": self._outputs[members]}
+            return self._outputs[members]
         if name in self._outputs:
-            return {"outputs": self._outputs[name]}
+            return self._outputs[name]
         members = members or self._groups[name]
-        return {"outputs": {member[len(name) + 1 :]: self._outputs.get(member, {}) for member in members}}
+        return {member[len(name) + 1 :]: self._outputs.get(member, {}) for member in members}
 
     def __contains__(self, name: object) -> bool:
         return name in self._outputs or name in self._groups
@@ -315,8 +377,34 @@ def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
         raise TemplateError(f"{root}: no {kind} is called {keys[0]!r}", hint=choices(keys[0], known))
     if root == "experiments":
         _check_external(reference, known)
-    if root == "tasks" and (len(keys) < _OUTPUTS_DEPTH or keys[1] != "outputs"):
+    if root == "tasks" and (len(keys) < _OUTPUTS_DEPTH or keys[1] not in ("outputs", "best")):
         raise TemplateError(f"{reference} cannot be used", hint="write tasks.<id>.outputs.<key>")
+
+
+def is_of_best(reference: Reference) -> bool:
+    """Whether a reference is to the best member of a group."""
+    return reference.root == "tasks" and len(reference.keys) >= _OUTPUTS_DEPTH and reference.keys[1] == "best"
+
+
+def _check_best(reference: Reference, tasks: Mapping[str, Any]) -> None:
+    """Check a reference to the best of a group, before it is known."""
+    name, _, *keys = reference.keys
+    values = tasks[name]
+    if "best" not in values:
+        if not any(other.startswith(f"{name}/") for other in tasks):
+            hint = "write tasks.<id>.outputs.<key>"
+            raise TemplateError(f"{name} has no members, of which one could be the best", hint=hint)
+        hint = f"add it to {name}, such as best: {{metric: loss, goal: minimize}}"
+        raise TemplateError(f"{name} has no key `best`", hint=hint)
+    known = values["best"]
+    if not keys or keys[0] not in known:
+        hint = choices(keys[0], known) if keys else f"write {reference}.id, or another of: {', '.join(known)}"
+        text = f"tasks.{name}.best has no {keys[0]!r}" if keys else f"{reference} cannot be used"
+        raise TemplateError(text, hint=hint)
+    params = known["params"]
+    if keys[0] == "params" and keys[1:] and params is not UNKNOWN and keys[1] not in params:
+        hint = choices(keys[1], params) if params else f"{name} has no matrix"
+        raise TemplateError(f"tasks.{name}.best.params has no {keys[1]!r}", hint=hint)
 
 
 def _check_external(reference: Reference, known: Mapping[str, Any]) -> None:

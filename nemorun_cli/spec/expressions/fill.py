@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.handlers import RUN_AFTER
@@ -14,6 +14,7 @@ from nemorun_cli.model.problems import Finding, shown
 from nemorun_cli.spec.expressions.evaluate import (
     compile_only,
     evaluate,
+    is_of_best,
     named,
     touches_unknown,
     value_of,
@@ -30,7 +31,7 @@ from nemorun_cli.spec.expressions.syntax import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.expressions.evaluate import Evaluator
@@ -53,6 +54,15 @@ class LateText(str):  # noqa: SLOT000 - a subclass of str cannot have nonempty s
 
     place: Place
     uses: Mapping[str, str]  # ids of tasks and groups, each with an expression that names it
+    bests: Collection[str]  # the groups whose best member it uses
+
+
+@dataclass(slots=True)
+class _Uses:
+    """What the expressions of a text use of tasks: see LateText."""
+
+    tasks: dict[str, str] = field(default_factory=dict)
+    bests: set[str] = field(default_factory=set)
 
 
 class DoubtfulText(str):
@@ -124,7 +134,7 @@ class Filler:
         except TemplateError as fault:
             self._find(fault, place)
             return self._unfilled(text, place)
-        uses: dict[str, str] = {}
+        uses = _Uses()
         parts = [
             part if isinstance(part, str) else self._part(part, role, place, uses) for part in text_parts
         ]
@@ -132,7 +142,7 @@ class Filler:
             return self._unfilled(text, place)
         if any(isinstance(part, _Pending) for part in parts):
             return self._varying(text, parts, role, place, uses)
-        return self._late(parts, place, uses) if uses else self._ready(text, parts, role, place)
+        return self._late(parts, place, uses) if uses.tasks else self._ready(text, parts, role, place)
 
     def _ready(self, text: str, parts: list[Any], role: str, place: Place) -> Any:
         self.filled.add(place)
@@ -142,7 +152,7 @@ class Filler:
             self._find(fault, place)
             return self._unfilled(text, place)
 
-    def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: dict[str, str]) -> str:
+    def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: _Uses) -> str:
         def fill(names: Mapping[str, Any], member: str) -> Any:
             try:
                 self._check_time()
@@ -150,7 +160,7 @@ class Filler:
                     part.value(names, role, self._evaluator) if isinstance(part, _Pending) else part
                     for part in parts
                 ]
-                return self._late(values, place, uses) if uses else self._whole(values, role)
+                return self._late(values, place, uses) if uses.tasks else self._whole(values, role)
             except TemplateError as fault:
                 if place not in self.unfilled:  # reported once, for the first member with the problem
                     message = f"{fault.message} (of {member})"
@@ -163,7 +173,7 @@ class Filler:
         self.varying.add(place)
         return varying
 
-    def _part(self, part: Expression, role: str, place: Place, uses: dict[str, str]) -> Any:
+    def _part(self, part: Expression, role: str, place: Place, uses: _Uses) -> Any:
         """Return the value of an expression, itself if it is filled in later, UNKNOWN if it has a problem."""
         try:
             self._check_time()
@@ -175,7 +185,8 @@ class Filler:
                 if name.root == "experiments"
             }
             if tasks:
-                uses.update(tasks)
+                uses.tasks.update(tasks)
+                uses.bests.update(name.keys[0] for name in checked.references if is_of_best(name))
                 return part
             if touches_unknown(checked, self.names):
                 return UNKNOWN
@@ -196,13 +207,15 @@ class Filler:
             raise TemplateError(f"evaluates to {shown(parts[0])}, not true or false")
         return parts[0]
 
-    def _late(self, parts: list[Any], place: Place, uses: dict[str, str]) -> str:
+    def _late(self, parts: list[Any], place: Place, uses: _Uses) -> str:
         if not _may_be_late(place):
-            hint = f"outputs can be used in these keys of tasks: {', '.join(sorted(LATE_KEYS))}"
-            self._find(TemplateError("uses outputs of a task, which are not known yet", hint=hint), place)
+            what = "the best of a group, which is" if uses.bests else "outputs of a task, which are"
+            subject = "it" if uses.bests else "outputs"
+            hint = f"{subject} can be used in these keys of tasks: {', '.join(sorted(LATE_KEYS))}"
+            self._find(TemplateError(f"uses {what} not known yet", hint=hint), place)
             return self._unfilled("", place)
         late = LateText(_with_known_values(parts))
-        late.place, late.uses = place, uses
+        late.place, late.uses, late.bests = place, uses.tasks, uses.bests
         return late
 
     def _words(self, text: str, place: Place) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,24 +98,41 @@ def parsed(code: str, names: Mapping[str, Any]) -> Parsed:
     """Return an expression with its references rewritten; `names` decides where `a-b` and `a.b` end."""
     rewritten: list[str] = []
     references: list[Reference] = []
-    position = 0
-    while position < len(code):
-        if code[position] in "'\"":
-            end = _string_end(code, position)
-            rewritten.append(code[position:end])
-        elif (word := _WORD.match(code, position)) is None:
-            end = position + 1
-            rewritten.append(code[position])
-        elif word[0] in _ALL_ROOTS and _stands_alone(code, word):
-            reference, end = _reference(code, word, names)
+    for text, reference in _tokens(code, names):
+        if reference is None:
+            rewritten.append(text)
+        else:
             references.append(reference)
             rewritten.append(reference.root + "".join(f"[{_quoted(key)}]" for key in reference.keys))
-        else:
-            end = word.end()
-            rewritten.append(word[0])
-        position = end
     is_sole = len(references) == 1 and len(rewritten) == 1
     return Parsed("".join(rewritten), tuple(references), references[0] if is_sole else None)
+
+
+def with_root(code: str, names: Mapping[str, Any], key: tuple[str, str], root: str) -> str:
+    """Return an expression in which references that begin with a root and a key have another root."""
+    return "".join(
+        text
+        if reference is None or (reference.root, *reference.keys[:1]) != key
+        else root + text.removeprefix(reference.root)
+        for text, reference in _tokens(code, names)
+    )
+
+
+def _tokens(code: str, names: Mapping[str, Any]) -> Iterator[tuple[str, Reference | None]]:
+    """Yield the parts of an expression: strings, words and single characters, and references."""
+    position = 0
+    while position < len(code):
+        reference = None
+        if code[position] in "'\"":
+            end = _string_end(code, position)
+        elif (word := _WORD.match(code, position)) is None:
+            end = position + 1
+        elif word[0] in _ALL_ROOTS and _stands_alone(code, word):
+            reference, end = _reference(code, word, names)
+        else:
+            end = word.end()
+        yield code[position:end], reference
+        position = end
 
 
 def lookup(names: Mapping[str, Any], reference: Reference) -> Any:

@@ -55,6 +55,11 @@ def is_name(text: str) -> bool:
     return bool(_part("#/$defs/name")(text))
 
 
+def is_axis(text: str) -> bool:
+    """Whether the text is a valid name of an axis."""
+    return bool(_part("#/$defs/axisName")(text))
+
+
 def is_matrix(entry: Any) -> bool:
     """Whether the value of a `matrix` is valid."""
     return bool(_part("#/$defs/matrix")(entry))

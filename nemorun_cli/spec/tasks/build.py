@@ -23,7 +23,7 @@ from nemorun_cli.model.spec import (
 )
 from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import callables, leaders
+from nemorun_cli.spec.tasks import best_rules, callables, leaders
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
@@ -85,6 +85,7 @@ class TaskBuilder:
         types: ExecutorTypes,
         selected: Collection[str] | None = None,  # tasks whose resources are checked; None for all
         invalid_executors: Collection[str | int] = (),
+        invalid_bests: Collection[str | int] = (),  # tasks whose key `best` is reported already
         externals: Externals,
         strict_inline: bool = True,
     ) -> None:
@@ -102,6 +103,7 @@ class TaskBuilder:
         # An executor with invalid options cannot check a request.
         self._resource_requests = ResourceRequests(valid, types.why_unsatisfiable)
         self._selected = selected
+        self._invalid_bests = invalid_bests
         self._filled = filled
         self._folder = folder
         self._executors = executors
@@ -508,6 +510,8 @@ class TaskBuilder:
     def _check_group_keys(self, name: str, entry: Mapping[str, Any], ids: Sequence[str]) -> None:
         for message, hint in leaders.faults(name, entry, ids):
             self._report(("tasks", name, "until"), message, hint)
+        for keys, message, hint in () if name in self._invalid_bests else best_rules.faults(entry):
+            self._report(("tasks", name, "best", *keys), message, hint)
         if "fail_fast" in entry and "group" not in entry and "matrix" not in entry:
             self._report(("tasks", name, "fail_fast"), "applies only to groups and tasks with a matrix")
         if "together" in entry and "matrix" in entry:

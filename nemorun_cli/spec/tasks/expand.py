@@ -25,6 +25,16 @@ MOST_MEMBERS = 200_000  # of all sweeps of a spec
 _ALWAYS_TEXT = frozenset(("command", "inline", "args", "env", "when"))
 
 
+def file_axes(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each axis of a spec that names a file: the task, the axis and the path."""
+    tasks = data.get("tasks")
+    for name, task in tasks.items() if isinstance(tasks, dict) else ():
+        section = task.get("matrix") if isinstance(task, dict) else None
+        for axis, value in section.items() if isinstance(section, dict) else ():
+            if isinstance(value, dict) and isinstance(value.get("file"), str) and len(value) == 1:
+                yield name, axis, value["file"]
+
+
 class Expansion:
     """The sweeps of one spec.
 
@@ -52,15 +62,24 @@ class Expansion:
                 self._expand(name, expanded[name])
         return expanded
 
-    def _expand(self, name: str, task: Mapping[str, Any]) -> None:
+    def keys_of(self, name: str) -> list[str] | None:
+        """The keys of a task's matrix in expressions; None if they are not known."""
+        return self._names.get(name)
+
+    def _expand(self, name: str, task: dict[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
         is_unfilled = any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)
         is_beyond = self._members > MOST_MEMBERS  # which is reported once
         if is_unfilled or is_beyond or not checks.is_matrix(task["matrix"]):
             self.unconfirmed.add(name)
             return
-        from nemorun_cli.spec.tasks import matrix  # noqa: PLC0415 - only for sweeps
+        from nemorun_cli.spec.tasks import axis_values, matrix  # noqa: PLC0415 - only for sweeps
 
+        task["matrix"], findings = axis_values.listed(task["matrix"], place)
+        self.findings += findings
+        if any(isinstance(value, dict) for value in task["matrix"].values()):
+            self.unconfirmed.add(name)  # an axis has an error, which is reported
+            return
         self._names[name] = matrix.names_of(task["matrix"])
         group = task.get("group")
         size = len(group) if isinstance(group, list) and group else 1

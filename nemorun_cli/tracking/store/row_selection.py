@@ -223,6 +223,20 @@ def statistics(rows: Iterable[Row]) -> dict[str, Statistics]:
     return {key: _statistics(series) for key, series in numbers.items()}
 
 
+def ends_without_number(rows: Sequence[Row], names: Iterable[str]) -> dict[str, Any]:
+    """Those of these fields whose last value is no number, with this value: None, a text or a list."""
+    pending = set(names)
+    found = {}
+    for row in reversed(rows):
+        if not pending:
+            break
+        for name in [name for name in pending if name in row]:
+            pending.remove(name)
+            if type(row[name]) not in {int, float}:
+                found[name] = row[name]
+    return found
+
+
 def _statistics(series: list[float]) -> Statistics:
     clean = [value for value in series if value == value]  # noqa: PLR0124 - only NaN differs from itself
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import usage
@@ -15,6 +14,8 @@ from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.scheduler.schedule import Schedule, delay_of, rule_of
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.views import needless, resource_wait
+from nemorun_cli.views.reports import best_causes
+from nemorun_cli.views.reports.cause import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,21 +49,6 @@ _IMPLIED: Final = frozenset(
 )  # implied by the rest of the sentence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """One cause of a task's status.
-
-    `kind` is for scripts; `task` and `status` are those of another task, if it is the cause.
-    """
-
-    kind: str
-    message: str
-    task: str | None = None
-    status: TaskStatus | None = None
-    time: str | None = None
-    by: str | None = None
-
-
 class CauseReader:
     """Derives causes from a snapshot and the events that led to it; no method has effects."""
 
@@ -85,7 +71,8 @@ class CauseReader:
             TaskStatus.CANCELLED: self._cancelled,
             TaskStatus.SKIPPED: self._skipped,
         }
-        own = [*by_status[state.status](task, state), *self._retried(task, state)]
+        bests = best_causes.of_task(self.snapshot.spec, self.history, self._events, task, state)
+        own = [*by_status[state.status](task, state), *self._retried(task, state), *bests]
         return own if state.is_over else [*self._stalled(), *self._unrecorded(), *own]
 
     def _unrecorded(self) -> list[Cause]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
@@ -38,7 +38,7 @@ class Node:
     """A task, or a group with its members; in the graph of a spec, `status` is None and `counts` is empty.
 
     In a folded graph a node also represents `more` others. `until` is the short name of the member with which
-    a group ends, or UNTIL_ANY; None if it ends with its last one.
+    a group ends, or UNTIL_ANY; None if it ends with its last one. `best_by` is the metric of its best member.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Node:
     counts: dict[TaskStatus, int] = field(default_factory=dict)
     description: str | None = None
     until: str | None = None
+    best_by: str | None = None
     more: int = 0
     text: str = ""  # of something outside of the experiment, which has no members
 
@@ -61,7 +62,8 @@ class Node:
         if self.more:
             return f"{self.id} and {self.more} more"
         until = f" until {self.until}" if self.until else ""
-        return f"{self.id} {TIMES}{len(self.members)}{until}" if self.is_group else self.id
+        best = f" best by {self.best_by}" if self.best_by else ""
+        return f"{self.id} {TIMES}{len(self.members)}{until}{best}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -151,6 +153,7 @@ def of(
                 "together": group.together,
                 "fail_fast": group.fail_fast,
                 "until": group.until,
+                **({"best": asdict(group.best)} if group.best is not None else {}),
             }
             for group in spec.groups
             if group.id not in RUN_AFTER
@@ -191,6 +194,7 @@ def _node(
         counts={status: counts[status] for status in TaskStatus if counts[status]},
         description=tasks[0].description if group is None else group.description,
         until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
+        best_by=group.best.metric if group is not None and group.best is not None else None,
     )
 
 

@@ -10,6 +10,7 @@ from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
 from nemorun_cli.views import (
     failed_line_text,
+    group_bests,
     log_excerpt,
     needless,
     stop_progress,
@@ -18,7 +19,8 @@ from nemorun_cli.views import (
     unmatched_metrics,
 )
 from nemorun_cli.views.reports import failure_groups
-from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
+from nemorun_cli.views.reports.cause import Cause
+from nemorun_cli.views.reports.causes import CauseReader, signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -122,6 +124,7 @@ def document(
             "status": snapshot.status,
             "sync": None if (sync := snapshot.sync) is None else sync.to_json(),
             "failures": [kind.to_json() for kind in kinds],
+            "best": group_bests.to_json(snapshot.spec, snapshot.history),
             "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
         },
     )

@@ -5,6 +5,37 @@
  */
 export type Time = string
 /**
+ * By what the members are compared: the key of a metric, or `outputs.KEY`.
+ */
+export type MetricOfBest = string
+/**
+ * Which values are better.
+ */
+export type GoalOfBest = ("minimize" | "maximize")
+/**
+ * The other members that are as good: the first in order has won.
+ */
+export type TiedMembers = string[]
+/**
+ * The members that cannot be the best.
+ * 
+ * Items: One member, and why it cannot.
+ */
+export type ExcludedMembers = {
+/**
+ * Its id.
+ */
+task: string
+/**
+ * It is not SUCCEEDED; it was pruned; it does not have the metric or the output; or the last or the compared value is NaN or infinite.
+ */
+reason: ("status" | "pruned" | "missing" | "not_finite")
+/**
+ * The same as text for people, which follows its id.
+ */
+message: string
+}[]
+/**
  * The reason: the values that this version knows. Readers must accept others.
  */
 export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged")
@@ -62,6 +93,22 @@ task?: string
  * Something outside of the experiment that has ended: its key in the spec of exp.show/1.
  */
 external?: string
+/**
+ * The group whose best member was chosen, or the task with a matrix.
+ */
+group?: string
+metric?: MetricOfBest
+goal?: GoalOfBest
+/**
+ * The id of the best member; omitted if none qualifies.
+ */
+winner?: string
+/**
+ * The value by which it won.
+ */
+value?: number
+tied?: TiedMembers
+excluded?: ExcludedMembers
 /**
  * The attempt.
  */

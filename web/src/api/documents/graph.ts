@@ -16,6 +16,14 @@ export type ExperimentStatus = ("RUNNING" | "COMPLETED" | "FAILED" | "CANCELLED"
  * The status of a task.
  */
 export type TaskStatus = ("PENDING" | "SUBMITTED" | "RUNNING" | "UNKNOWN" | "SUCCEEDED" | "FAILED" | "CANCELLED" | "SKIPPED")
+/**
+ * By what the members are compared: the key of a metric, or `outputs.KEY`.
+ */
+export type MetricOfBest = string
+/**
+ * Which values are better.
+ */
+export type GoalOfBest = ("minimize" | "maximize")
 
 /**
  * What `exp graph --json` prints.
@@ -107,6 +115,13 @@ together: boolean
  * Whether a failed member cancels the others.
  */
 fail_fast: boolean
+/**
+ * By what its best member is chosen; only with the key `best`.
+ */
+best?: {
+metric: MetricOfBest
+goal: GoalOfBest
+}
 /**
  * When it ends: all (when all members have ended), any (with the first member that succeeds), or the id of the member with which it ends.
  */

@@ -77,6 +77,64 @@ last: (string | null)
 error: (string | null)
 } | null)
 /**
+ * By what the members are compared: the key of a metric, or `outputs.KEY`.
+ */
+export type MetricOfBest = string
+/**
+ * Which values are better.
+ */
+export type GoalOfBest = ("minimize" | "maximize")
+/**
+ * The other members that are as good: the first in order has won.
+ */
+export type TiedMembers = string[]
+/**
+ * The members that cannot be the best.
+ * 
+ * Items: One member, and why it cannot.
+ */
+export type ExcludedMembers = {
+/**
+ * Its id.
+ */
+task: string
+/**
+ * It is not SUCCEEDED; it was pruned; it does not have the metric or the output; or the last or the compared value is NaN or infinite.
+ */
+reason: ("status" | "pruned" | "missing" | "not_finite")
+/**
+ * The same as text for people, which follows its id.
+ */
+message: string
+}[]
+/**
+ * The best member of each group that has the key `best`.
+ * 
+ * Items: One group.
+ */
+export type BestMembers = {
+/**
+ * The group, or the task with a matrix.
+ */
+group: string
+metric: MetricOfBest
+goal: GoalOfBest
+/**
+ * The id of the best member; null if it is not chosen yet, or if no member qualifies.
+ */
+winner: (string | null)
+/**
+ * The value by which it won; null without a winner.
+ */
+value: (number | null)
+tied: TiedMembers
+excluded: ExcludedMembers
+/**
+ * Why nothing could be compared, such as a key that matches several metrics; else null.
+ */
+message: (string | null)
+}[]
+/**
  * The task's id; the id of a member begins with the id of its group.
  */
 export type TaskId = string
@@ -213,6 +271,7 @@ counts: Counts
  * The tasks with a matrix.
  */
 sweeps?: Sweep[]
+best?: BestMembers
 /**
  * The tasks in the order of the spec, each as in exp.status/1, with all its attempts.
  */

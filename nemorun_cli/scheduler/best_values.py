@@ -1,0 +1,81 @@
+"""What expressions use of the best member of a group: known once the group has ended, and it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.scheduler.evaluations import UnevaluatedError
+from nemorun_cli.storage.paths import ExperimentFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.model.spec import Identity
+    from nemorun_cli.scheduler.schedule import Schedule
+    from nemorun_cli.storage.state import ChosenBest
+
+MOST_NAMED: Final = 5  # members that a message names
+
+
+class UnchosenError(UnevaluatedError):
+    """The best member of a group is not chosen yet; a task that uses it waits."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(group)
+        self.group = group
+
+
+class BestValues(Mapping[str, Mapping[str, Any]]):
+    """By group: `id`, `params`, `outputs`, `value` and `dir` of its best member.
+
+    A lookup raises UnchosenError while the best is not chosen, and TemplateError if no member qualifies.
+
+    Args:
+        schedule: the groups, and the state of their members.
+        identity: the experiment.
+    """
+
+    def __init__(self, schedule: Schedule, identity: Identity) -> None:
+        self._schedule = schedule
+        self._files = ExperimentFiles(Path(identity.directory))
+
+    def __getitem__(self, group_id: str) -> Mapping[str, Any]:
+        group = self._schedule.groups[group_id]
+        if group.best is None:
+            raise KeyError(group_id)
+        chosen = self._schedule.chosen_best(group)
+        if chosen is None:
+            raise UnchosenError(group_id)
+        if chosen.winner is None:
+            from nemorun_cli.spec.expressions.syntax import TemplateError  # noqa: PLC0415 - an expression is being evaluated
+
+            raise TemplateError(why_none(group_id, chosen))
+        return {
+            "id": chosen.winner,
+            "params": self._schedule.tasks[chosen.winner].matrix,
+            "outputs": self._schedule.history.tasks[chosen.winner].outputs,
+            "value": chosen.value,
+            "dir": str(self._files.task(chosen.winner)),
+        }
+
+    def __contains__(self, group_id: object) -> bool:
+        group = self._schedule.groups.get(group_id) if isinstance(group_id, str) else None
+        return group is not None and group.best is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (group.id for group in self._schedule.spec.groups if group.best is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def why_none(group_id: str, chosen: ChosenBest) -> str:
+    """Why a group has no best member, with the reasons of the first members."""
+    text = f"no member of {group_id} can be the best by {chosen.rule.metric}"
+    if chosen.message:
+        return f"{text}: {chosen.message}"
+    reasons = [f"{each['task']} {each['message']}" for each in chosen.excluded]
+    more = [f"and {len(reasons) - MOST_NAMED} more"] if len(reasons) > MOST_NAMED else []
+    return f"{text}: {'; '.join([*reasons[:MOST_NAMED], *more])}"
