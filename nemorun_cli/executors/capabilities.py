@@ -54,6 +54,11 @@ class Capabilities:
             `remove_shared`.
     """
 
+    @property
+    def has_own_files(self) -> bool:
+        """Whether paths that tasks name are those of an image or of another host, and not of this machine."""
+        return self.is_container or self.has_remote_paths
+
     counts_toward_max_parallel: bool = True
     runs_here: bool = False
     has_remote_paths: bool = False

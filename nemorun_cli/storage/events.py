@@ -52,6 +52,8 @@ CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
 FINISHED: Final = "finished"
+ENVIRONMENT_STARTED: Final = "python_environment_started"
+ENVIRONMENT_ENDED: Final = "python_environment_ended"
 TAGGED: Final = "tagged"
 NOTED: Final = "noted"
 
@@ -171,6 +173,11 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "rebuilt": _is_flag,
     "external": _is_text,
     "text": _is_text,
+    "python_environment": _is_text,
+    "environment_text": _is_text,
+    "python_version": _is_text,
+    "installed": _is_mapping,
+    "fingerprint": _is_text,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -226,6 +233,11 @@ STORED: Final[Mapping[str, Form]] = {
     "environment": OBJECT | None,
     "external": TEXT,
     "text": TEXT,
+    "python_environment": TEXT,
+    "environment_text": TEXT,
+    "python_version": _OPTIONAL_TEXT,
+    "installed": mapping_of(TEXT, "an object of packages' versions"),
+    "fingerprint": TEXT,
 }
 """The form that readers need of each field, whatever wrote it."""
 
@@ -276,6 +288,14 @@ _DETAILS: Final = {
     "not_before": "not before",
     "evidence": "evidence:",
 }
+
+
+def _environment_details(event: Event) -> list[str]:
+    parts = [event["environment_text"]] + ([str(event["status"])] if "status" in event else [])
+    count = len(event.get("installed", {}))
+    return parts + (
+        [f"{count} package{'' if count == 1 else 's'}"] if event.get("status") == TaskStatus.SUCCEEDED else []
+    )
 
 
 def _external_details(event: Event) -> list[str]:
@@ -366,6 +386,17 @@ KINDS: Final[Mapping[str, EventKind]] = {
         optional=frozenset({"outputs", "message"}),
         statuses=frozenset({*ENDS, TaskStatus.UNKNOWN}),
         details=_external_details,
+    ),
+    ENVIRONMENT_STARTED: EventKind(
+        required=frozenset({"python_environment", "environment_text"}),
+        optional=frozenset({"message"}),
+        details=_environment_details,
+    ),
+    ENVIRONMENT_ENDED: EventKind(
+        required=frozenset({"python_environment", "environment_text", "status"}),
+        optional=frozenset({"python_version", "installed", "fingerprint", "message"}),
+        statuses=_ATTEMPT_ENDS,
+        details=_environment_details,
     ),
     CANCEL_REQUESTED: EventKind(
         required=frozenset({"by"}),

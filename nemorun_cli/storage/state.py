@@ -16,6 +16,8 @@ from nemorun_cli.storage.events import (
     CONCLUDED,
     CREATED,
     ENDED,
+    ENVIRONMENT_ENDED,
+    ENVIRONMENT_STARTED,
     EXTERNAL_ENDED,
     FINISHED,
     NOTED,
@@ -121,6 +123,27 @@ class ExternalEnd:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentState:
+    """A Python environment of tasks: being made without a `status`, else ready, failed or cancelled.
+
+    `version` and `installed` are those of its Python and its packages; `since` is the time of the last event.
+    """
+
+    text: str
+    since: str
+    status: TaskStatus | None = None
+    message: str | None = None
+    version: str | None = None
+    installed: dict[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+
+    @property
+    def is_made_now(self) -> bool:
+        """Whether tasks wait until it is made."""
+        return self.status is None
+
+
 @dataclass(slots=True)
 class ExperimentState:
     """The fold of a ledger; `apply` takes events in the file's order.
@@ -143,6 +166,7 @@ class ExperimentState:
     supervisor_is_over: bool = True
     cancel: Cancel | None = None
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
+    environments: dict[str, EnvironmentState] = field(default_factory=dict)  # by `python_environment.key`
     unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
     cancels: int = 0  # requests since the start or the last resume
     limit: str | None = None
@@ -326,6 +350,9 @@ def _created(history: ExperimentState, event: Event) -> None:
 def _supervisor_started(history: ExperimentState, event: Event) -> None:
     history.supervisor = Holder.from_mapping({**event, "since": event["time"]})
     history.supervisor_is_over = False
+    for key, environment in list(history.environments.items()):
+        if environment.is_made_now:  # for another supervisor, which was killed
+            del history.environments[key]
     history.started = history.started or event["time"]
 
 
@@ -395,6 +422,24 @@ def _resumed(history: ExperimentState, event: Event) -> None:
                 history.unmatched.pop(name, None)  # its patterns may be others
 
 
+def _environment_started(history: ExperimentState, event: Event) -> None:
+    history.environments[event["python_environment"]] = EnvironmentState(
+        text=event["environment_text"], since=event["time"], message=event.get("message")
+    )
+
+
+def _environment_ended(history: ExperimentState, event: Event) -> None:
+    history.environments[event["python_environment"]] = EnvironmentState(
+        text=event["environment_text"],
+        since=event["time"],
+        status=TaskStatus(event["status"]),
+        message=event.get("message"),
+        version=event.get("python_version"),
+        installed=event.get("installed", {}),
+        fingerprint=event.get("fingerprint"),
+    )
+
+
 def _concluded(history: ExperimentState, event: Event) -> None:
     history.outcome = ExperimentStatus(event["status"])
 
@@ -426,6 +471,8 @@ _EXPERIMENT_EVENTS = {
     SUPERVISOR_STARTED: _supervisor_started,
     SUPERVISOR_ENDED: _supervisor_ended,
     EXTERNAL_ENDED: _external_ended,
+    ENVIRONMENT_STARTED: _environment_started,
+    ENVIRONMENT_ENDED: _environment_ended,
     CANCEL_REQUESTED: _cancel_requested,
     RESUMED: _resumed,
     CONCLUDED: _concluded,

@@ -44,7 +44,7 @@ ONCE = ("supervisor.locked", "supervisor.started", "supervisor.ended")
 OFTEN = tuple(
     point
     for point in crashpoints.POINTS
-    if not point.startswith(("create.", "supervisor.", "revision.", "group.", "trash."))
+    if not point.startswith(("create.", "supervisor.", "revision.", "group.", "environment.", "trash."))
 )
 CREATE = tuple(point for point in crashpoints.POINTS if point.startswith("create."))
 MOMENTS = [f"{point}:1" for point in ONCE] + [f"{point}:{n}" for point in OFTEN for n in (1, 2, 4)]

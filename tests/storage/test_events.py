@@ -57,6 +57,11 @@ SAMPLES: dict[str, Any] = {
     "rebuilt": True,
     "external": "other:train",
     "text": "a note",
+    "python_environment": "46314df17cd59908",
+    "environment_text": "uv: numpy, Python 3.12.4",
+    "python_version": "3.12.4",
+    "installed": {"numpy": "2.1.0"},
+    "fingerprint": "46314df17cd59908",
 }
 KINDS = list(events.KINDS)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.capabilities import Capabilities
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.python_environment import PythonEnvironment
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
     from nemorun_cli.spec.tasks.callables import CalledTarget
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.tasks.extensions import Extensions
     from nemorun_cli.spec.tasks.externals import Externals
     from nemorun_cli.spec.tasks.metric_section import MetricSection
+    from nemorun_cli.spec.tasks.python_section import PythonSection
     from nemorun_cli.spec.tasks.signatures import Signature
     from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -61,6 +63,7 @@ _SHARED_FIELDS = (
     "env_inherit",
     "description",
     "packager",
+    "python",
     "launcher",
 )
 _NOT_FOR_HANDLERS = frozenset(("allow_failure", "dependency_type"))
@@ -89,6 +92,7 @@ class TaskBuilder:
         self.findings: list[Finding] = []
         self._metric_section: MetricSection | None = None
         self._extensions: Extensions | None = None
+        self._python_section: PythonSection | None = None
         self.late: dict[str, tuple[LateText, ...]] = {}  # per task, the texts that need outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # the sources of all tasks' secrets
         self.plugins: list[tuple[str, list[Any], Place]] = []  # task, its uses, their place
@@ -136,7 +140,14 @@ class TaskBuilder:
             self.findings += self._metric_section.findings
         if self._extensions:
             self.findings += self._extensions.findings
+        if self._python_section:
+            self.findings += self._python_section.findings
         return tasks
+
+    @property
+    def environments(self) -> dict[str, PythonEnvironment]:
+        """The Python environments that are made for the tasks, by id."""
+        return self._python_section.environments if self._python_section else {}
 
     def _handlers(self, first_index: int) -> list[Task]:
         handlers: list[Task] = []
@@ -223,6 +234,7 @@ class TaskBuilder:
             metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
             packager=self._packager(member, own, executor),
+            python=self._python(member, own, executor),
             launcher=self._launcher(member, own, executor),
             matrix=dict(member.matrix or {}),
             twins=matching or {},
@@ -389,6 +401,24 @@ class TaskBuilder:
             return None
         return self._extension_section().packager(value, place)
 
+    def _python(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any] | None:
+        options = self._executors.get(executor, {})
+        if "python" in own:
+            value, place = own["python"], self._place(member, "python")
+        elif "python" in options:
+            value, place = options["python"], ("executors", executor, "python")
+        else:
+            return None
+        if not self._is_selected(member.id):
+            return None
+        if self._python_section is None:
+            from nemorun_cli.spec.tasks.python_section import PythonSection  # noqa: PLC0415 - only for specs that name one
+
+            self._python_section = PythonSection(self._folder, self._copies)
+        return self._python_section.resolved(
+            value, place, executor=executor, capabilities=self._capabilities(executor)
+        )
+
     def _check_packagers(self) -> None:
         """Check the packagers that no task uses: another one overrides them, or no task has the executor."""
         sections: list[tuple[Mapping[str, Any], Place]] = [(self._data, ()), (self._defaults, ("defaults",))]
@@ -536,6 +566,8 @@ class TaskBuilder:
             return
         capabilities = self._capabilities(task.executor)
         interpreter = task.entrypoint[0]
+        if task.python is not None:
+            interpreter = f"{task.python.get('venv') or task.python.get('conda') or ''}/bin/python"
         python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
         folders = callables.search_path(task.workdir, python_path=python_path, interpreter=interpreter)
         has_args = "args" in member.own or "args" in (member.group or {})
@@ -552,7 +584,9 @@ class TaskBuilder:
                 signature = callables.look_up(target.name, folders)
             except callables.TargetNotFoundError as fault:
                 # The content of an image or of another host cannot be checked locally.
-                if capabilities.runs_here:
+                if capabilities.runs_here and "uv" not in (
+                    task.python or {}
+                ):  # whose packages are not known yet
                     self._report(target.place, fault.message, fault.hint)
                 continue
             if signature is not None and not capabilities.has_remote_paths:
