@@ -159,6 +159,7 @@ class CompareRowFields(TypedDict):
 
     prefix: str
     dash_root: str
+    root: NotRequired[str]
     experiment: str | None
     task: str | None
     status: RecordStatusValue
@@ -294,6 +295,7 @@ class CurvesRecordCurveFields(TypedDict):
     sampled: bool
     total: int
     numbered: bool
+    times: NotRequired[list[float | None]]
     position: dict[str, list[int]]
 
 
@@ -806,6 +808,7 @@ class ListExperimentFields(TypedDict):
     cancelled_by: NotRequired[str | None]
     problem: NotRequired[str | None]
     responding: NotRequired[bool | None]
+    unsupervised: NotRequired[int | None]
     not_observed: NotRequired[str | None]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,6 +14,7 @@ from nemorun_cli.model import clock
 from nemorun_cli.serve import forged_content
 from nemorun_cli.serve.index.curves import curve
 from nemorun_cli.serve.index.record_index import root_id
+from nemorun_cli.serve.index.record_memory import LARGEST, RecordMemory, version_of
 from nemorun_cli.serve.index.series_index import drawn_by_rows
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.tracking.store.json_values import dump
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "exp.curves/1"
 MOST_CURVES: Final = 20_000  # in one answer
-LARGEST: Final = 1 << 26  # bytes of answers that are remembered
 ALL_MEASURED: Final = f"{MEASURED}*"
 
 
@@ -78,36 +75,11 @@ class _Read:
         return 500 + len(self.params) + sum(200 + len(text) for _, text in self.curves)
 
 
-class CurveMemory:
+class CurveMemory(RecordMemory[_Read]):
     """The latest answers about single records, each valid while the record's files are as they were."""
 
-    def __init__(self) -> None:
-        self._known: dict[object, tuple[str, _Read]] = {}  # the one that was used last is last
-        self._size = 0
-        self._lock = threading.Lock()
-
-    def find(self, key: object, version: str) -> _Read | None:
-        """What is known for this state of the files."""
-        with self._lock:
-            found = self._known.pop(key, None)
-            if found is None:
-                return None
-            if found[0] != version:
-                self._size -= found[1].size
-                return None
-            self._known[key] = found
-            return found[1]
-
-    def keep(self, key: object, version: str, read: _Read) -> None:
-        """Remember an answer, and forget those that were not used for longest."""
-        with self._lock:
-            if former := self._known.pop(key, None):
-                self._size -= former[1].size
-            self._known[key] = version, read
-            self._size += read.size
-            while self._size > LARGEST and len(self._known) > 1:
-                oldest = self._known.pop(next(iter(self._known)))
-                self._size -= oldest[1].size
+    def __init__(self, largest: int = LARGEST) -> None:
+        super().__init__(lambda read: read.size, largest)
 
 
 def curves(
@@ -189,7 +161,7 @@ def _known(
 ) -> _Read | None:
     """What one record has, from memory if its files are as they were; None if it cannot be read."""
     key = (chosen.identity, tuple(chosen.ids or ()), replace(query, only=()))
-    version = _version(chosen)
+    version = version_of(chosen)
     if (known := memory.find(key, version)) is not None:
         return known
     try:
@@ -202,35 +174,16 @@ def _known(
     return read
 
 
-def _version(chosen: TargetRecord) -> str:
-    """A digest of the sizes and times of the files of metrics and params, and of the openings' ends."""
-    digest = hashlib.sha256(repr([(each.id, each.state, each.ended) for each in chosen.openings]).encode())
-    folder = chosen.record.place.record
-    pending = [f"{folder}/metrics", f"{folder}/params"]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-            for entry in found:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                else:
-                    status = entry.stat(follow_symlinks=False)
-                    seen = f"{entry.path}\0{status.st_ino} {status.st_size} {status.st_mtime_ns}\n"
-                    digest.update(os.fsencode(seen))
-        except OSError:
-            continue
-    return digest.hexdigest()
-
-
 def _read(index: HasSeries, chosen: TargetRecord, query: CurvesQuery) -> _Read:
     with index.series.reading(chosen, also=[ALL_MEASURED], attempts=query.attempts) as kept:
         found: list[tuple[Field, str]] = []
         fields = [(view.name, name) for view in kept for name in view.fields() if view.columns(name)]
         if fields and query.window is not None:
             window = query.window._replace(begin=clock.unix(chosen.openings[0].opened))
-            positions = {view.name: position_of(view.pieces) for view in kept}
             is_odd = any(view.needs_rows for view in kept)
+            is_whole = len(chosen.openings) == len(chosen.record.openings)
+            is_streamed = is_whole and not is_odd and query.attempts is None
+            positions = {view.name: position_of(view.pieces) for view in kept if is_streamed}
             views = drawn_by_rows(chosen, [ALL_MEASURED], query.attempts) if is_odd else kept
             keys = [*query.keys, *metric_keys.literal(query.keys, fields)]
             found = [

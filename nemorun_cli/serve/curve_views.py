@@ -46,6 +46,7 @@ FIELDS: Final = (
     "points",
     "attempts",
     "describe",
+    "times",
 )
 
 
@@ -145,16 +146,19 @@ class _Asked:
         axis = self._values.get("x", AXES[0])
         if axis not in AXES:
             raise UsageError(f"x: must be one of {', '.join(AXES)}")
-        window = Window(axis=axis, first=self._number("from"), last=self._number("to"), points=points)
-        describe = self._values.get("describe", True)
-        if not isinstance(describe, bool):
-            raise UsageError("describe: must be true or false")
+        window = Window(
+            axis=axis,
+            first=self._number("from"),
+            last=self._number("to"),
+            points=points,
+            has_times=self._flag("times", default=False),
+        )
         return CurvesQuery(
             keys=tuple(self.texts("keys")),
             window=window if points else None,
             attempts=self._attempts(),
             only=tuple(self.texts("only")),
-            is_described=describe,
+            is_described=self._flag("describe", default=True),
         )
 
     def window_json(self) -> dict[str, Any]:
@@ -166,6 +170,12 @@ class _Asked:
             "points": self._values.get("points", POINTS),
             "attempts": self._attempts(),
         }
+
+    def _flag(self, name: str, *, default: bool) -> bool:
+        value = self._values.get(name, default)
+        if not isinstance(value, bool):
+            raise UsageError(f"{name}: must be true or false")
+        return value
 
     def _number(self, name: str) -> float | None:
         value = self._values.get(name)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PART: Final = 1 << 18  # bytes that are read at a time
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_HIDING: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"
+)
 INLINE: Final = {
     **{kind: kind for kind in ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4")},
     **dict.fromkeys(
@@ -88,7 +91,7 @@ def file_headers(name: str, kind: str, *, is_inline: bool) -> tuple[dict[str, st
     """
     shown = INLINE.get(kind.partition(";")[0].strip().lower()) if is_inline else None
     how = "inline" if shown else "attachment"
-    plain = name.rpartition("/")[2].encode(errors="replace").decode()
+    plain = _HIDING.sub("_", name.rpartition("/")[2].encode(errors="replace").decode())
     headers = {
         "Content-Disposition": f"{how}; filename*=UTF-8''{quote(plain, safe='')}",
         "Content-Security-Policy": "sandbox; default-src 'none'",

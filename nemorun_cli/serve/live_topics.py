@@ -15,6 +15,7 @@ from nemorun_cli.experiment.records import metric_keys, targets
 from nemorun_cli.serve import attempt_logs
 from nemorun_cli.serve.index.columns import TIME
 from nemorun_cli.serve.index.experiment_index import HERE, ExperimentPlace
+from nemorun_cli.serve.index.record_index import root_id
 from nemorun_cli.serve.index.series_view import position_of
 from nemorun_cli.serve.record_access import record_at
 from nemorun_cli.tracking.store.record_paths import Place, check_path, check_prefix
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 2048  # characters
 FORMS: Final = (
-    "records, experiments, record:PREFIX, curve:PREFIX?key=KEY, experiment:OWNER/HOME/ID, or "
+    "records, experiments, record:PREFIX, curve:PREFIX?key=KEY&root=ROOT, experiment:OWNER/HOME/ID, or "
     "log:OWNER/HOME/ID?task=TASK&attempt=N"
 )
 LARGEST_TAIL: Final = 1 << 18  # bytes of a log in one event
@@ -102,14 +103,15 @@ _SHOWN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RecordTopic(Topic):
-    """All that a record contains, without the contents of files."""
+    """All that a record contains, without the contents of files; `root` as in `record_at`."""
 
+    root: str | None = None
     is_quick: ClassVar[bool] = False
 
     def version(self, index: Index) -> str:
         """A digest of the sizes of its files."""
         assert self.prefix is not None  # noqa: S101 - a record has one
-        return _sizes(_record_folder(index, self.prefix), without="blobs")
+        return _sizes(_record_folder(index, self.prefix, self.root), without="blobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +194,17 @@ class LogTopic(Topic):
 
 @dataclass(frozen=True, slots=True)
 class CurveTopic(Topic):
-    """A metric of a record, with the numbers that are appended to it."""
+    """A metric of a record, with the numbers that are appended to it; `root` as in `record_at`."""
 
     key: str = ""
+    root: str | None = None
     has_tail: ClassVar[bool] = True
     is_quick: ClassVar[bool] = False
 
     def version(self, index: Index) -> str:
         """A digest of the sizes of the files of all metrics, and of which openings there are."""
         assert self.prefix is not None  # noqa: S101 - a record has one
-        folder = _record_folder(index, self.prefix)
+        folder = _record_folder(index, self.prefix, self.root)
         return f"{_sizes(f'{folder}/metrics')}-{_sizes(f'{folder}/openings', has_sizes=False)}"
 
     def tail(self, index: Index, position: Any) -> tuple[dict[str, Any] | None, Any]:
@@ -210,7 +213,7 @@ class CurveTopic(Topic):
         The position has for each file how many rows were seen, and how many of these count.
         """
         assert self.prefix is not None  # noqa: S101 - a record has one
-        chosen = targets.under(record_at(index, self.prefix))
+        chosen = targets.under(record_at(index, self.prefix, self.root))
         with index.series.reading(chosen, also=[self.key]) as views:
             found = [(view, name) for view in views for name in view.fields() if view.columns(name)]
             titles = metric_keys.titles((view.name, name) for view, name in found)
@@ -268,9 +271,11 @@ def _plain(value: float) -> float | str | None:
     return None if value != value else value  # noqa: PLR0124 - NaN
 
 
-def _record_folder(index: Index, prefix: str) -> str:
+def _record_folder(index: Index, prefix: str, word: str | None) -> str:
     """The folder of the files of a record."""
     for root in index.roots():
+        if word is not None and root_id(root) != word:
+            continue
         place = Place(root, prefix)
         if os.path.isdir(place.openings):  # noqa: PTH112 - it is asked for often
             return place.record
@@ -351,12 +356,11 @@ def _place(path: str) -> ExperimentPlace:
 
 
 def _record(text: str, path: str, options: dict[str, str]) -> Topic:
-    del options
-    return RecordTopic(text, check_prefix(path))
+    return RecordTopic(text, check_prefix(path), options.get("root"))
 
 
 def _curve(text: str, path: str, options: dict[str, str]) -> Topic:
-    return CurveTopic(text, check_prefix(path), options.get("key", ""))
+    return CurveTopic(text, check_prefix(path), options.get("key", ""), options.get("root"))
 
 
 def _experiment(text: str, path: str, options: dict[str, str]) -> Topic:

@@ -102,12 +102,14 @@ def _continued(known: Scan, stream: BinaryIO) -> Scan:
     )
     stream.seek(size)
     while data := stream.read(BLOCK - size % BLOCK):
-        joined = tail[-len(_TRACEBACK) + 1 :] + data
-        if (at := joined.rfind(_TRACEBACK)) >= 0:
-            traceback = size + len(data) - len(joined) + at
+        before = tail[-len(_TRACEBACK) + 1 :]
+        if (at := data.rfind(_TRACEBACK)) >= 0:
+            traceback = size + at
+        elif (at := (before + data[: len(_TRACEBACK)]).rfind(_TRACEBACK)) >= 0:
+            traceback = size - len(before) + at  # it began in the block before
         breaks += data.count(b"\n")
         size += len(data)
-        tail = (tail + data)[-TAIL:]
+        tail = data[-TAIL:] if len(data) >= TAIL else (tail + data)[-TAIL:]
         if size % BLOCK == 0:
             marks.append(breaks)
     return Scan(size, breaks, tuple(marks), traceback, tail)

@@ -23,7 +23,7 @@ from nemorun_cli.serve.index import curves
 from nemorun_cli.serve.index.curves import Window
 from nemorun_cli.serve.index.index import index_of
 from nemorun_cli.serve.index.pages import DEFAULT, Conditions, PagedTable
-from nemorun_cli.serve.index.record_index import UNREADABLE
+from nemorun_cli.serve.index.record_index import UNREADABLE, root_id
 from nemorun_cli.serve.record_access import (
     IndexedRecords,
     judge_of,
@@ -354,6 +354,7 @@ async def _compare(request: Request) -> Response:
             document = record_documents.comparison(compared, None)
         return {
             **document,
+            "rows": [{**row, "root": root_id(row["dash_root"])} for row in document["rows"]],
             "columns": [key.title for key in compared.columns],
             "notes": compared.notes,
             "problems": problems,

@@ -25,7 +25,7 @@ from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import owners
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import descriptor_to_read
-from nemorun_cli.views import observe
+from nemorun_cli.views import list_details, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -63,6 +63,7 @@ class Summary:
     Attributes:
         status: None if its ledger is unreadable; `problem` is the reason.
         is_responding: whether its supervisor responds, None if none is alive; `stall` is why it does not.
+        unsupervised: how many tasks may still run after it has terminated; None if none, or it is alive.
         not_observed: why the backends of its live tasks were not asked; None if they were, or need not be.
     """
 
@@ -78,9 +79,20 @@ class Summary:
     problem: str | None = None
     is_responding: bool | None = None
     stall: str = ""
+    unsupervised: int | None = None
     not_observed: str | None = None
     title: str | None = None
     notes: Sequence[labels.Note] = ()
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with it; empty if nothing is."""
+        if text := self.problem or self.stall or self.not_observed:
+            return text
+        if self.unsupervised is None:
+            return ""
+        live = f"its supervisor has terminated; {self.unsupervised} task(s) still running"
+        return f"{live}; continue with: exp resume {self.id}"
 
     def to_json(self) -> ListExperimentFields:
         """An entry of `experiments` in `exp.list/1`."""
@@ -100,6 +112,7 @@ class Summary:
                 "key": self.key,
                 "problem": self.problem,
                 "responding": self.is_responding,
+                "unsupervised": self.unsupervised,
                 "not_observed": self.not_observed,
             },
         )
@@ -146,6 +159,8 @@ def matching(
     names: Sequence[str] = (),
     statuses: Collection[str] = (),
     tags: Sequence[str] = (),
+    executors: Collection[str] = (),
+    text: str | None = None,
     since: str | None = None,
     others: bool = False,
 ) -> Iterator[Summary]:
@@ -156,6 +171,8 @@ def matching(
         names: names or globs, of which one has to match; empty for all.
         statuses: statuses, of which it has one; empty for all. See the function `statuses`.
         tags: tags, all of which it has.
+        executors: names of executors, one of which a task of it has; empty for all.
+        text: is in its id, its title, its description or its tags, in whatever case; None for all.
         since: the earliest creation time, as a UTC stamp. See the function `since`.
         others: see `newest_first`.
     """
@@ -167,7 +184,23 @@ def matching(
             continue
         if tags and not set(tags) <= set(summary.tags):
             continue
+        if (executors or text is not None) and not _has_details(home, summary, executors, text):
+            continue
         yield summary
+
+
+def _has_details(home: Home, summary: Summary, executors: Collection[str], text: str | None) -> bool:
+    """Whether its spec has one of the executors, and what is searched in has the text."""
+    try:
+        files = home.experiment(summary.id)
+    except ExpError:
+        files = None
+    document = None if files is None else list_details.spec_document(files)
+    if executors and set(list_details.executors(document)).isdisjoint(executors):
+        return False
+    about = list_details.description(document)
+    searched = list_details.searched(summary.id, summary.title, about, summary.tags)
+    return text is None or text.lower() in searched
 
 
 def has_name(name: str, patterns: Iterable[str]) -> bool:
@@ -372,6 +405,7 @@ def _looked(home: Home, experiment_id: str, name: str, look: Look) -> Summary | 
         key=snapshot.history.created.get("key"),
         is_responding=snapshot.is_responding,
         stall=snapshot.stall_text,
+        unsupervised=(snapshot.live or None) if snapshot.supervisor == "gone" else None,
         not_observed=snapshot.not_observed,
     )
 

@@ -38,6 +38,21 @@ class Excerpt:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RawEnd:
+    """The last lines of a log with their sequences and carriage returns, secrets masked.
+
+    Attributes:
+        text: the lines.
+        error: which of them reports an error, from 0; None if none does.
+        first: the number of the first of them; None if that would take reading all of the log.
+    """
+
+    text: str
+    error: int | None
+    first: int | None
+
+
 def of_attempt(attempt: AttemptFiles, *, secrets: Collection[str], lines: int = LINES) -> Excerpt | None:
     """The end of an attempt's standard error, if that is apart and not empty, or else of its log."""
     excerpt = read(attempt.stderr, secrets=secrets, lines=lines, inside=attempt.root)
@@ -57,20 +72,53 @@ def read(
         lines: the maximum number of lines.
         inside: the folder of the experiment; of the path below it no part may be a link.
     """
-    # Read this much more, so that no secret is cut at the start of the shown part and stays unmasked.
-    margin = max((len(form.encode(errors="surrogateescape")) for form in forms(secrets)), default=0)
     try:
-        with open_to_read(path, follows_link=False, inside=inside) as stream:
-            data, start = last_bytes(stream.fileno(), WINDOW + margin)
+        text, _ = _end(path, secrets, inside)
     except FileNotFoundError:
         return None
     except OSError as error:
         return Excerpt(path, (), f"the log cannot be read: {error.strerror}")
-    text = mask(data.decode(errors="replace"), secrets)
-    if start:
-        text = text[margin:]
     shown = [displayed(line) for line in text.removesuffix("\n").split("\n")] if text else []
     return Excerpt(path, tuple(shown[-lines:]), _error(shown))
+
+
+def raw_end(
+    path: Path, *, secrets: Collection[str], lines: int, longest: int, inside: Path | None = None
+) -> RawEnd:
+    """The end of a log as it is: as many lines as fit, or the end of the last one.
+
+    Args:
+        path: the log.
+        secrets: values to mask.
+        lines: the maximum number of lines.
+        longest: the maximum number of characters.
+        inside: as in `read`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    text, is_whole = _end(path, secrets, inside)
+    every = text.removesuffix("\n").split("\n") if text else []
+    kept = every[-lines:] if lines else []
+    while len(kept) > 1 and sum(map(len, kept)) + len(kept) > longest:
+        kept = kept[1:]
+    left_out = len(every) - len(kept)
+    index = error_index([displayed(line) for line in every])
+    return RawEnd(
+        "\n".join(kept)[-longest:],
+        None if index is None or index < left_out else index - left_out,
+        left_out + 1 if is_whole else None,
+    )
+
+
+def _end(path: Path, secrets: Collection[str], inside: Path | None) -> tuple[str, bool]:
+    """The last part of a log, secrets masked, and whether that is all of it."""
+    # Read this much more, so that no secret is cut at the start of the shown part and stays unmasked.
+    margin = max((len(form.encode(errors="surrogateescape")) for form in forms(secrets)), default=0)
+    with open_to_read(path, follows_link=False, inside=inside) as stream:
+        data, start = last_bytes(stream.fileno(), WINDOW + margin)
+    text = mask(data.decode(errors="replace"), secrets)
+    return (text[margin:] if start else text), not start
 
 
 def displayed(line: str) -> str:

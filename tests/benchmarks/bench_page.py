@@ -2,19 +2,20 @@
 
     python tests/benchmarks/bench_page.py [--peers PYTHON] [--records N] [--rows N] [--rounds N]
 
-PYTHON is the interpreter of an environment with `mlflow` and `trackio` in it. A round opens each view in
-a new context of one browser, without its cache, on servers that run already; what is shown are medians.
+PYTHON is the interpreter of an environment with `mlflow` and `trackio` in it. A round opens a view in one
+browser that has its scripts in the cache, on servers that run already. It ends with the frame in which a row
+or a curve is painted, or when a text is seen. What is shown are medians; the shares are those of one round.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,17 +34,54 @@ from support.view_sites import replica
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext
 
 RUNS: Final = 100  # whose curves are drawn together
 LOG: Final = 200_000_000  # bytes
 SPEC: Final = f"""
 name: log
-tasks: {{big: {{inline: 'seq 99999999 | head -c {LOG}; echo; echo "the last"" line"; exit 1'}}}}
+tasks:
+  big: {{inline: '{{ seq 99999999 || true; }} | head -c {LOG}; echo; echo "the last"" line"; exit 1'}}
 """
+STEPS: Final = (
+    "the document",
+    "scripts and styles",
+    "until the list is asked for",
+    "the server",
+    "its answer",
+    "drawn",
+    "painted",
+)
 IDLE: Final = 5.0  # seconds
-PATIENCE: Final = 20_000  # milliseconds
+PATIENCE: Final = 90_000  # milliseconds: what was never read before may take long
+ANSWERS: Final = """() => performance.getEntriesByType('resource')
+    .filter(each => each.name.includes('/v1/views/'))
+    .reduce((sum, each) => sum + each.responseEnd - each.requestStart, 0)"""
+START: Final = 120.0  # seconds for a peer to answer
+# A locator looks for a text twice a second; this looks in each frame, in shadow roots too.
+SEEN: Final = """text => {
+  const roots = [...document.querySelectorAll('*')].flatMap(({ shadowRoot }) => shadowRoot ?? []);
+  return [document.body, ...roots].some(root => root?.textContent.includes(text)) && performance.now();
+}"""
 WIDTH: Final = {"width": 1440, "height": 900}
+ROW: Final = "tr[data-row] a"
+PAINTED: Final = """what => {
+  const look = () => {
+    if (document.querySelector(what) === null) return requestAnimationFrame(look);
+    const begun = performance.now();
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => { window.painted = [begun, performance.now()]; };
+    port2.postMessage(null); // its turn comes after the frame that is being made
+  };
+  look();
+}"""
+REACHED: Final = """() => {
+  const [page] = performance.getEntriesByType("navigation");
+  const loaded = performance.getEntriesByType("resource");
+  const parts = loaded.filter(each => each.name.includes("/static/")).map(each => each.responseEnd);
+  const list = loaded.find(each => each.name.includes("/v1/views/"));
+  return [page.responseEnd, Math.max(...parts), list.startTime, list.responseStart, list.responseEnd];
+}"""
 MLFLOW: Final = """\
 import sys, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
@@ -94,8 +132,7 @@ def _ours(browser: Browser, folder: Path, given: argparse.Namespace) -> float:
         rows = [{"step": row, "loss": 1 / (row + number + 1)} for row in range(given.rows)]
         replica(collected / "root", f"alice/curves/r{number}", rows={"train": rows})
     with served(collected) as server:
-        row = "tr[data-row] a"
-        first = _shown(browser, server, "/records?prefix=alice/bench", row, rounds=given.rounds)
+        first = _shown(browser, server, "/records?prefix=alice/bench", ROW, rounds=given.rounds)
         _figure(f"first view of {given.records:,} records", first, goal=0.3)
         _figure("an idle tab, of one core", _idle(browser, server, "/records?prefix=alice/bench"), goal=0.01)
         curves = "/compare?prefix=alice/curves&tab=curves"
@@ -114,43 +151,71 @@ def _ours(browser: Browser, folder: Path, given: argparse.Namespace) -> float:
 
 
 @contextlib.contextmanager
-def _opened(browser: Browser, url: str, token: str | None) -> Iterator[Page]:
-    """A view in a context of its own."""
+def _context(browser: Browser, url: str, token: str | None) -> Iterator[BrowserContext]:
+    """What one user of the browser has, signed in with a token."""
     storage = [{"name": "exp.session", "value": token}] if token else []
     origin = {"origin": "/".join(url.split("/", 3)[:3]), "localStorage": storage}
     context = browser.new_context(viewport=WIDTH, storage_state={"cookies": [], "origins": [origin]})
+    context.set_default_timeout(PATIENCE)
     try:
-        page = context.new_page()
-        page.goto(url, wait_until="commit")
-        yield page
+        yield context
     finally:
         context.close()
 
 
-def _until(browser: Browser, url: str, token: str | None, what: str) -> float:
-    """Seconds from the navigation until something can be seen."""
-    with _opened(browser, url, token) as page:
-        page.locator(what).first.wait_for(timeout=PATIENCE)
-        return float(page.evaluate("performance.now()")) / 1000
+def _rounds(
+    browser: Browser, url: str, token: str | None, what: str, *, rounds: int
+) -> list[tuple[float, list[float]]]:
+    """For each round the seconds from the navigation until something is seen, and those of its steps.
+
+    A first round, which fills the cache, does not count. A row is timed in the page, with its steps.
+    """
+    measured: list[tuple[float, list[float]]] = []
+    is_text = what.startswith("text=")
+    with _context(browser, url, token) as context:
+        if not is_text:
+            context.add_init_script(f"({PAINTED})({json.dumps(what)})")
+        page = context.new_page()
+        for _ in range(rounds + 1):
+            page.goto("about:blank")
+            page.goto(url, wait_until="commit")
+            if is_text:
+                seen = page.wait_for_function(SEEN, arg=what.removeprefix("text="))
+                measured.append((seen.json_value() / 1000, []))
+                continue
+            page.locator(what).first.wait_for()
+            while not (painted := page.evaluate("window.painted")):
+                page.wait_for_timeout(20)
+            steps = page.evaluate(REACHED) + painted if what == ROW else [page.evaluate(ANSWERS)]
+            measured.append((painted[1] / 1000, [each / 1000 for each in steps]))
+    return measured[1:]
 
 
 def _shown(browser: Browser, server: Served, path: str, what: str, *, rounds: int) -> float:
-    token = server.add_token()
-    return _median(lambda: _until(browser, server.url + path, token, what), rounds)
+    """The median for a view of ours."""
+    return _median(lambda: _rounds(browser, server.url + path, server.add_token(), what, rounds=rounds))
 
 
-def _median(measure: Callable[[], float], rounds: int) -> float:
-    """The median after a first round, which only warms up; infinite for what is never seen."""
+def _median(measure: Callable[[], list[tuple[float, list[float]]]]) -> float:
+    """The median, whose steps are printed; infinite for what is never seen."""
     try:
-        return statistics.median([measure() for _ in range(rounds + 1)][1:])
-    except Error:
+        measured = sorted(measure())
+    except Error as error:
+        print(f"{'':4}{error.message.splitlines()[0]}")
         return math.inf
+    total, steps = measured[len(measured) // 2]
+    names = STEPS if len(steps) == len(STEPS) else ["the server's answers"]
+    for name, begin, end in zip(names, [0.0, *steps], steps, strict=False):
+        print(f"{'':4}{name:<40} {end - begin:8.3f}")
+    return total
 
 
 def _idle(browser: Browser, server: Served, path: str) -> float:
     """The part of one core that a tab takes while nothing changes."""
-    with _opened(browser, server.url + path, server.add_token()) as page:
-        page.locator("tr[data-row]").first.wait_for()
+    with _context(browser, server.url, server.add_token()) as context:
+        page = context.new_page()
+        page.goto(server.url + path)
+        page.locator(ROW).first.wait_for()
         page.wait_for_timeout(2000)
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable")
@@ -191,7 +256,9 @@ def _peers(browser: Browser, folder: Path, given: argparse.Namespace, ours: floa
         process = subprocess.Popen(serve, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             _await(url)
-            theirs = _median(lambda url=url, what=what: _until(browser, url, None, what), given.rounds)
+            theirs = _median(
+                lambda url=url, what=what: _rounds(browser, url, None, what, rounds=given.rounds)
+            )
             _figure(f"{name}: its list of {given.records:,} runs", theirs)
             print(f"{'':4}ours takes {ours / theirs:.2f} of that", flush=True)
         except Exception as error:  # noqa: BLE001 - a peer that fails is a line, the others are measured
@@ -203,7 +270,7 @@ def _peers(browser: Browser, folder: Path, given: argparse.Namespace, ours: floa
 
 def _await(url: str) -> None:
     """Wait until a server answers."""
-    end = time.monotonic() + PATIENCE / 1000
+    end = time.monotonic() + START
     while True:
         try:
             with urllib.request.urlopen(url.partition("#")[0], timeout=5):  # noqa: S310 - of this machine

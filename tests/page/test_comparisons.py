@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from page.axe import findings
-from support.served import EXP
+from playwright.sync_api import expect
+from support.extent import amount
+from support.view_sites import replica
+from support.workspace import Exp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,23 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from support.served import Served
 
-MANY: Final = 1000
+MANY: Final = amount(400, long=1000)
+HUGE: Final = 2**53
+ANSWER: Final = """([document, refused]) => {
+    const own = fetch;
+    const answer = (path) => path.includes('where=')
+        ? new Response(JSON.stringify(refused), {status: 400})
+        : new Response(JSON.stringify(document));
+    window.fetch = (path, asked) =>
+        path.startsWith('/v1/views/compare') ? Promise.resolve(answer(path)) : own(path, asked);
+}"""
+GO: Final = """path => {
+    const link = document.createElement('a');
+    link.href = path;
+    document.body.append(link);
+    link.click();
+    link.remove();
+}"""
 TOO_WIDE: Final = "document.documentElement.scrollWidth > innerWidth"
 HOSTILE: Final = "<img src=x onerror=document.title='run'>"
 
@@ -46,16 +64,15 @@ def address(experiment: dict[str, str]) -> str:
     return "/".join(["/experiments", *(experiment[name] for name in ("owner", "home", "id"))]) + "?tab=sweep"
 
 
-def command(home: Path, *arguments: str) -> Any:
-    """What a command prints as JSON."""
-    ran = subprocess.run(
-        [EXP, *arguments, "--json"],
-        env={**os.environ, "NEMORUN_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=20,
-    )
-    return json.loads(ran.stdout)
+@pytest.fixture
+def exp(home: Path, tmp_path: Path) -> Exp:
+    """The command, over the home that the page shows."""
+    return Exp(home, tmp_path)
+
+
+def go(page: Page, path: str) -> None:
+    """Follow a link to an address of the page."""
+    page.evaluate(GO, path)
 
 
 def shown_rows(page: Page) -> list[dict[str, str]]:
@@ -85,17 +102,17 @@ def axis(page: Page, key: str) -> Locator:
     return page.locator(f'.parallel-axis[role=group][aria-label^="{key}, "]')
 
 
-def test_the_table_has_the_rows_and_values_of_the_command_that_it_shows(
-    server: Served, home: Path, address: str, visit: Callable[..., Page]
+def test_the_table_is_that_of_the_command_that_it_shows(
+    server: Served, exp: Exp, compared: str, address: str, visit: Callable[..., Page]
 ) -> None:
-    """The table of a sweep has the rows, their order and the unrounded values of the command beside it."""
+    """Rows, order, unrounded values, means and saved files are those of the command beside the table."""
     chosen = (
         "&where=train/accuracy:max>=0.92&sort=-train/accuracy:max&key=train/loss:min&key=train/accuracy:max"
     )
     page = visit(server, address + chosen)
     count(page, "3 of 6")
-    written = page.locator(".comparison .command-hint code").first.inner_text()
-    document = command(home, *shlex.split(written)[1:])
+    arguments = shlex.split(page.locator(".comparison .command-hint code").first.inner_text())[1:]
+    document = exp(*arguments, "--json").json
     expected = [
         {
             "name": row["prefix"],
@@ -113,25 +130,32 @@ def test_the_table_has_the_rows_and_values_of_the_command_that_it_shows(
         page.get_by_role("columnheader", name="train/accuracy max").get_attribute("aria-sort") == "descending"
     )
     page.get_by_text("best", exact=True).wait_for()
+    saved = {}
+    for kind in ("CSV", "Markdown", "JSON"):
+        page.get_by_role("button", name="CSV, JSON, Markdown").click()
+        with page.expect_download() as started:
+            page.get_by_role("button", name=f"Save as {kind}").click()
+        saved[kind] = started.value.path().read_text(encoding="utf-8")
+    for kind in ("CSV", "Markdown"):
+        assert saved[kind] == exp(*arguments, "--format", kind.lower()).stdout
+    rows = json.loads(saved["JSON"])["rows"]
+    assert [row.pop("root") for row in rows]  # which a server adds
+    assert rows == document["rows"]
+
+    go(page, f"{address}&group_by=lr&sort=-train/loss")
+    count(page, "3 of 3")
+    grouping = ("--group-by", "lr", "--sort", "train/loss", "--descending")
+    grouped = exp("compare", compared, "--task", "train", *grouping, "--json").json
+    means = [group["metrics"]["train/loss"]["mean"] for group in grouped["groups"]]
+    assert [row["values"][1] for row in shown_rows(page)] == [text_of(mean) for mean in means]
+    page.get_by_role("button", name="Mean over seed, optimizer, nesterov").or_(
+        page.get_by_role("button", name="Mean over seed, nesterov")
+    ).wait_for()
 
 
 def text_of(value: object) -> str:
     """A value as JavaScript writes it."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def test_failed_members_and_missing_values_are_shown_as_such(
-    server: Served, address: str, visit: Callable[..., Page]
-) -> None:
-    """A member that failed has its status, no values, and a place below the axes; NaN is a word."""
-    page = visit(server, address)
-    count(page, "6 of 6")
-    failed = page.get_by_role("row", name="lr=0.001,seed=2")
-    failed.get_by_label("FAILED").wait_for()
-    assert failed.get_by_title("no value of train/loss").inner_text() == "\N{EN DASH}"
-    assert "NaN" in page.get_by_role("row", name="lr=0.1,seed=2").inner_text()
-    page.get_by_role("group", name=re.compile("^Parallel axes")).get_by_text("no value").wait_for()
-    page.get_by_text("2 of 6 not drawn: no value on one of the axes.").wait_for()
 
 
 def test_a_brush_is_a_condition_and_the_address_has_all_of_the_view(
@@ -140,6 +164,7 @@ def test_a_brush_is_a_condition_and_the_address_has_all_of_the_view(
     """A brush, by pointer or keys, is a condition in the address; a reload shows the same, Back returns."""
     page = visit(server, address)
     count(page, "6 of 6")
+    says_what_is_missing(page)
     axis(page, "lr").focus()
     page.keyboard.press("ArrowUp")
     count(page, "4 of 6")
@@ -171,80 +196,47 @@ def test_a_brush_is_a_condition_and_the_address_has_all_of_the_view(
     count(page, "6 of 6")
     page.go_back()
     count(page, "4 of 6")
+    is_lifted_and_marked(page, address)
 
 
-def test_the_same_row_is_lifted_everywhere(server: Served, address: str, visit: Callable[..., Page]) -> None:
-    """A row that the keys reach in the table is lifted in axes and scatter, too; Enter opens its record."""
-    page = visit(server, f"{address}&sort=train/loss:min")
+def is_lifted_and_marked(page: Page, address: str) -> None:
+    """A row that the keys reach is lifted in axes and scatter, too; x marks rows; Enter opens the record."""
+    go(page, f"{address}&sort=train/loss:min")
     count(page, "6 of 6")
     page.locator(".sweep-scroll").focus()
     page.keyboard.press("j")
     page.locator(".parallel-curves .is-lifted").wait_for()
     page.locator(".scatter-ring").wait_for()
-    name = page.locator("tr.is-lifted th").get_attribute("title")
+    first = page.locator("tr.is-lifted th").get_attribute("title")
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator(".sweep-marked")).to_contain_text("2 marked")
+    second = page.locator("tr.is-lifted th").get_attribute("title")
+    compare = page.get_by_role("link", name="Compare", exact=True).last
+    assert parse_qs(urlsplit(compare.get_attribute("href") or "").query) == {"record": [first, second]}
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(re.escape(f"/records/{quote(name or '', safe='/')}")))
+    page.wait_for_url(re.compile(re.escape(f"/records/{quote(second or '', safe='/')}")))
 
 
-def test_means_over_seeds_are_those_of_the_command(
-    server: Served, home: Path, compared: str, address: str, visit: Callable[..., Page]
-) -> None:
-    """The mean of each group, and how many values it is of, are those of `exp compare --group-by`."""
-    page = visit(server, f"{address}&group_by=lr&sort=-train/loss")
-    count(page, "3 of 3")
-    document = command(
-        home,
-        "compare",
-        compared,
-        "--task",
-        "train",
-        "--group-by",
-        "lr",
-        "--sort",
-        "train/loss",
-        "--descending",
-    )
-    means = [group["metrics"]["train/loss"]["mean"] for group in document["groups"]]
-    assert [row["values"][1] for row in shown_rows(page)] == [text_of(mean) for mean in means]
-    page.get_by_role("button", name="Mean over seed, optimizer, nesterov").or_(
-        page.get_by_role("button", name="Mean over seed, nesterov")
-    ).wait_for()
-
-
-def test_exports_are_those_of_the_command(
-    server: Served, home: Path, compared: str, address: str, visit: Callable[..., Page]
-) -> None:
-    """CSV and Markdown are, byte for byte, what the command prints; JSON is its document."""
-    page = visit(server, f"{address}&sort=train/loss")
-    count(page, "6 of 6")
-    saved = {}
-    for kind in ("CSV", "Markdown", "JSON"):
-        page.get_by_role("button", name="CSV, JSON, Markdown").click()
-        with page.expect_download() as started:
-            page.get_by_role("button", name=f"Save as {kind}").click()
-        saved[kind] = started.value.path().read_bytes()
-    arguments = [EXP, "compare", compared, "--task", "train", "--sort", "train/loss", "--format"]
-    for kind in ("CSV", "Markdown"):
-        ran = subprocess.run(
-            [*arguments, kind.lower()],
-            env={**os.environ, "NEMORUN_HOME": str(home)},
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=20,
-        )
-        assert saved[kind] == ran.stdout
-    rows = command(home, *arguments[1:-1])["rows"]
-    assert json.loads(saved["JSON"])["rows"] == rows
+def says_what_is_missing(page: Page) -> None:
+    """A member that failed has its status, no values, and a place below the axes; NaN is a word."""
+    failed = page.get_by_role("row", name="lr=0.001,seed=2")
+    failed.get_by_label("FAILED").wait_for()
+    assert failed.get_by_title("no value of train/loss").inner_text() == "\N{EN DASH}"
+    assert "NaN" in page.get_by_role("row", name="lr=0.1,seed=2").inner_text()
+    page.get_by_role("group", name=re.compile("^Parallel axes")).get_by_text("no value").wait_for()
+    page.get_by_text("2 of 6 not drawn: no value on one of the axes.").wait_for()
 
 
 def test_params_side_by_side_are_those_of_the_command(
-    server: Served, home: Path, compared: str, address: str, visit: Callable[..., Page]
+    server: Served, exp: Exp, compared: str, address: str, visit: Callable[..., Page]
 ) -> None:
-    """What differs, how many are the same, and all params with their types, as `exp params` has them."""
+    """What differs, how many are the same, and all params with their types; what is hostile is text."""
     page = visit(server, address.replace("tab=sweep", "tab=params"))
     table = page.locator(".params-diff-table")
     table.get_by_role("row", name="nesterov false true").wait_for()
-    recorded = command(home, "params", compared)["records"]
+    recorded = exp("params", compared, "--json").json["records"]
     first, second = [record["params"] for record in recorded if record["task"]][:2]
     differing = [name for name in first if first[name] != second[name]]
     same = len(first) - len(differing)
@@ -258,15 +250,7 @@ def test_params_side_by_side_are_those_of_the_command(
     assert ["batch", '"1"', '"1"'] in shown
     assert ["note", "null", "null"] in shown
 
-
-def written(value: object) -> str:
-    """A value as the page writes it: a text in quotes if it looks like a value of another type."""
-    return json.dumps(value) if not isinstance(value, str) or value == "1" else value
-
-
-def test_hostile_names_are_text(server: Served, visit: Callable[..., Page]) -> None:
-    """Names and values that try markup, direction and 100 kB of text are shown as text."""
-    page = visit(server, "/compare")
+    go(page, "/compare")
     page.get_by_text("Nothing is chosen yet.").wait_for()
     page.get_by_role("searchbox", name="Add an experiment, a record or a prefix").fill("tester/hostile/*")
     page.keyboard.press("Enter")
@@ -279,22 +263,78 @@ def test_hostile_names_are_text(server: Served, visit: Callable[..., Page]) -> N
     assert page.title() != "run"
 
 
-def test_a_thousand_rows_are_drawn_as_far_as_they_are_seen(
+def written(value: object) -> str:
+    """A value as the page writes it: a text in quotes if it looks like a value of another type."""
+    return json.dumps(value) if not isinstance(value, str) or value == "1" else value
+
+
+def test_records_of_one_prefix_stay_two(
+    home: Path, other_root: Path, server: Served, visit: Callable[..., Page]
+) -> None:
+    """In two folders, they are two rows, columns and lines that their folders name; no digit is lost."""
+    prefix = "tester/doubled/run"
+    roots = (home / "dash", other_root)
+    for number, root in enumerate(roots):
+        folder = replica(root, prefix, rows={"m": [{"step": 0, "loss": 1.0}, {"step": 1, "loss": 0.5}]})
+        (folder / "params").mkdir()
+        text = json.dumps({"_ts": 1.0, "set": {"seed": HUGE + 1 + number}})
+        (folder / "params/0001-x-1.jsonl").write_text(f"{text}\n")
+    try:
+        page = visit(server, f"/compare?record={prefix}")
+        count(page, "2 of 2")
+        seeds = [str(HUGE + 1), str(HUGE + 2)]
+        names = [f"in {'/'.join(root.parts[-2:])}" for root in roots]
+        rows = page.locator("tr[data-row]")
+        for row, seed, name in zip(rows.all(), seeds, names, strict=True):
+            expect(row.get_by_role("cell", name=seed, exact=True)).to_be_visible()
+            expect(row.get_by_role("rowheader")).to_contain_text(name)
+        page.get_by_role("link", name="Params", exact=True).click()
+        page.get_by_role("row", name=re.compile(rf"^seed\s+{seeds[0]}\s+{seeds[1]}")).wait_for()
+        chosen = page.get_by_role("combobox", name=re.compile("^Record instead of"))
+        for column, name in zip(chosen.all(), names, strict=True):
+            expect(column.locator("option:checked")).to_contain_text(name)
+        page.get_by_role("link", name="Curves", exact=True).click()
+        runs = page.get_by_role("region", name="Runs")
+        for seed in seeds:
+            expect(runs.get_by_role("cell", name=seed, exact=True)).to_be_visible()
+        expect(page.get_by_role("application")).to_have_accessible_name(re.compile("2 lines"))
+        page.get_by_role("link", name="Table", exact=True).click()
+        rows.last.get_by_role("link").click()
+        page.get_by_role("cell", name=seeds[1], exact=True).wait_for()
+        page.goto("about:blank")  # before what it shows is removed
+    finally:
+        for root in roots:
+            shutil.rmtree(root / "tester/doubled")
+
+
+def test_many_rows_are_drawn_as_far_as_they_are_seen(
     server: Served, address: str, visit: Callable[..., Page]
 ) -> None:
-    """Of 1,000 rows the table draws those that are seen; keys reach the last; all curves are few paths."""
-    page = visit(server, "/v1/hello")
+    """Of many rows the table draws those that are seen, keys reach the last; an error leaves the rows."""
+    page = visit(server, "/compare")
+    page.get_by_text("Nothing is chosen yet.").wait_for()
     rows = [member(number) for number in range(MANY)]
     columns = ["loss", "accuracy"]
     document = {"schema": "exp.compare/1", "differing": ["lr", "name"], "columns": columns, "rows": rows}
-    page.route("**/v1/views/compare?*", lambda route: route.fulfill(json=document))
-    page.goto(f"{server.url}{address}&sort=loss")
+    refused = {
+        "format": "exp.error/1",
+        "code": "usage",
+        "message": "there is no metric 'nothing'",
+        "hint": "lr",
+    }
+    page.evaluate(ANSWER, [document, refused])
+    go(page, f"{address}&sort=loss")
     count(page, f"{MANY} of {MANY}")
     assert page.locator("tr[data-row]").count() < 200
     assert page.locator(".parallel-curves path").count() < 12
     page.locator(".sweep-scroll").focus()
     page.keyboard.press("End")
-    page.get_by_role("link", name="run-999", exact=True).wait_for()
+    page.get_by_role("link", name=f"run-{MANY - 1}", exact=True).wait_for()
+    page.get_by_role("button", name="+ condition").click()
+    page.get_by_role("combobox", name="Condition", exact=True).fill("nothing=1")
+    page.keyboard.press("Enter")
+    page.get_by_text("there is no metric 'nothing'").wait_for()
+    count(page, f"{MANY} of {MANY}")
 
 
 def member(number: int) -> dict[str, Any]:
@@ -312,30 +352,6 @@ def member(number: int) -> dict[str, Any]:
     }
 
 
-def test_a_condition_that_is_none_says_how_to_write_one(
-    server: Served, address: str, visit: Callable[..., Page]
-) -> None:
-    """The message of the server stands beside the rows, which stay."""
-    page = visit(server, address)
-    count(page, "6 of 6")
-    refused = {
-        "format": "exp.error/1",
-        "code": "usage",
-        "message": "there is no metric 'nothing'",
-        "hint": "lr",
-    }
-    page.evaluate(
-        """refused => { const own = fetch; window.fetch = (path, asked) => path.includes('where=')
-            ? Promise.resolve(new Response(JSON.stringify(refused), {status: 400})) : own(path, asked); }""",
-        refused,
-    )
-    page.get_by_role("button", name="+ condition").click()
-    page.get_by_role("combobox", name="Condition", exact=True).fill("nothing=1")
-    page.keyboard.press("Enter")
-    page.get_by_text("there is no metric 'nothing'").wait_for()
-    count(page, "6 of 6")
-
-
 def test_it_fits_a_phone_and_can_be_used_without_seeing_it(
     server: Served, address: str, visit: Callable[..., Page]
 ) -> None:
@@ -349,7 +365,7 @@ def test_it_fits_a_phone_and_can_be_used_without_seeing_it(
         (address.replace("tab=sweep", "tab=params"), ".params-diff-table", "dark"),
         ("/compare", ".empty-state", "light"),
     ):
-        page.goto(server.url + path)
+        go(page, path)
         page.locator(seen).wait_for()
         assert not findings(page, themes=[theme])
         assert not page.evaluate(TOO_WIDE)

@@ -18,7 +18,6 @@ from support.hostile_values import batch
 from support.served import EXP, Served, served
 
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.system import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ tasks:
   never: {inline: echo, dependencies: [slow]}
 env_inherit: [GATE]
 """
+DESK: Final = {"width": 1440, "height": 900}
 
 
 class Commands:
@@ -58,9 +58,11 @@ def exp(home: Path) -> Commands:
     return Commands(home)
 
 
-def address(exp: Commands, name: str) -> str:
+def address(server: Served, name: str) -> str:
     """The address of the page of an experiment."""
-    return f"/experiments/{user.name()}/here/{exp.json('status', name)['id']}"
+    listed = server.ask("GET", "/v1/views/experiments", token=server.add_token()).json["experiments"]
+    found = next(each for each in listed if each["name"] == name)
+    return f"/experiments/{found['owner']}/{found['home']}/{found['id']}"
 
 
 def rows(page: Page) -> dict[str, str]:
@@ -73,12 +75,28 @@ def rows(page: Page) -> dict[str, str]:
     return dict(listed)
 
 
-def test_300_tasks_are_a_few_rows_whose_statuses_are_those_of_exp_status(
+def test_300_tasks_are_told_as_the_commands_tell_them_and_reached_with_keys_alone(
     server: Served, visit: Callable[..., Page], exp: Commands
 ) -> None:
-    """Each task has the status that `exp status` prints; groups are one row, and unfold to all members."""
-    page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
+    """Each task has the status of `exp status`, the worst failure the sentences of `exp why`.
+
+    They are there without a click, at all widths; groups are one row, and unfold to all members. A click on
+    a node of the graph opens its log; the error in the explanation leads to its line in the log.
+
+    With keys alone: `j k` move, arrows fold, Enter opens, braces change the attempt, `g g` leads to the graph
+    and `g l` to the log, in the graph arrows follow the edges, and Escape closes the panel.
+    """
+    page = visit(server, address(server, "wide"), viewport=DESK)
     assert len(rows(page)) < 40
+    move_with_keys(page)
+    page.locator("[data-row=broken]").click()
+
+    explained = exp.json("why", "wide", "broken")["tasks"][0]
+    causes, likely = [cause["message"] for cause in explained["causes"]], explained["log"]["error"]
+    why = page.get_by_role("region", name="Why broken is FAILED")
+    resumed = f"runs it again, as attempt {explained['resume']['attempt']}: {explained['resume']['reason']}"
+    for told in (likely, resumed, *causes):
+        expect(why).to_contain_text(re.compile(re.escape(told), re.IGNORECASE))
     page.get_by_role("button", name="Unfold stage07").click()
     page.get_by_role("button", name=re.compile("more members")).click()
     shown = rows(page)
@@ -89,39 +107,24 @@ def test_300_tasks_are_a_few_rows_whose_statuses_are_those_of_exp_status(
     assert "15 skipped" in shown["stage03"]
     assert "open=stage07" in page.url or "all=stage07" in page.url
 
-
-def test_the_worst_failure_is_in_sight_and_says_what_exp_why_says(
-    server: Served, visit: Callable[..., Page], exp: Commands
-) -> None:
-    """Without a click, a failure is explained with the sentences of `exp why`, at all widths."""
-    said = [line.strip() for line in exp("why", "wide", "broken").splitlines()]
-    causes = [cause["message"] for cause in exp.json("why", "wide", "broken")["tasks"][0]["causes"]]
-    likely = next(line.partition(": ")[2] for line in said if line.startswith("likely cause: "))
-    resumed = next(line for line in said if line.startswith("exp resume "))
-    assert set(causes) <= set(said)
-    page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
-    for width in (1440, 390):
-        page.set_viewport_size({"width": width, "height": 900})
-        why = page.get_by_role("region", name="Why broken is FAILED")
-        expect(why).to_contain_text(likely)
-        for cause in causes[:3]:
-            expect(why).to_contain_text(re.compile(re.escape(cause), re.IGNORECASE))
-    page.set_viewport_size({"width": 1440, "height": 900})
-    expect(why).to_contain_text(resumed)
-    for cause in causes:
-        expect(why).to_contain_text(re.compile(re.escape(cause), re.IGNORECASE))
+    page.locator("#graph [data-node=first]").click()
+    expect(page.get_by_role("textbox", name="Log of first")).to_contain_text("ready")
+    page.go_back()
+    log = page.get_by_role("textbox", name="Log of broken")
+    expect(log.locator(".log-error")).to_have_text(likely)
+    why.get_by_role("link", name=likely).click()
+    expect(log).to_be_focused()
     why.get_by_role("link", name="stage00").click()
     expect(page.get_by_role("heading", name="stage00")).to_be_visible()
-    page.go_back()
-    expect(why).to_be_visible()
+
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.locator(".task-panel-head a").first.click()
+    for told in (likely, *causes[:3]):
+        expect(why).to_contain_text(re.compile(re.escape(told), re.IGNORECASE))
 
 
-def test_a_task_its_attempts_and_its_group_are_reached_with_keys_alone(
-    server: Served, visit: Callable[..., Page], exp: Commands
-) -> None:
-    """`j k` move, arrows fold, Enter opens, braces change the attempt, and Escape closes the panel."""
-    page = visit(server, address(exp, "wide"), viewport={"width": 1440, "height": 900})
-    rows(page)
+def move_with_keys(page: Page) -> None:
+    """From the table to the graph and the log of the failed task, without a mouse."""
     focused = page.locator("[data-row]:focus")
     page.keyboard.press("j")
     expect(focused).to_have_attribute("data-row", "broken")
@@ -139,14 +142,21 @@ def test_a_task_its_attempts_and_its_group_are_reached_with_keys_alone(
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     expect(focused).to_have_attribute("aria-expanded", "false")
-    page.keyboard.press("Home")
-    page.keyboard.press("j")
+    page.keyboard.press("g")
+    page.keyboard.press("g")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-node]:focus")).to_have_attribute("data-node", "broken")
     page.keyboard.press("Enter")
     page.keyboard.press("{")
     expect(page.get_by_role("navigation", name="Attempts").locator("[aria-current]")).to_have_text(
         "Attempt 1"
     )
     expect(page).to_have_url(re.compile(r"attempt=1"))
+    log = page.get_by_role("textbox", name="Log of broken")
+    expect(log).to_contain_text("reading shard 7")
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+    expect(log).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("complementary", name="The picked task")).to_have_count(0)
 
@@ -159,7 +169,7 @@ def test_what_happens_is_seen_without_a_reload(
     spec = tmp_path / "gated.yaml"
     spec.write_text(GATED)
     exp("run", "-d", str(spec), GATE=str(gate))
-    page = visit(server, address(exp, "gated"), viewport={"width": 1440, "height": 900})
+    page = visit(server, address(server, "gated"), viewport=DESK)
     row = page.locator("[data-row=fast]")
     expect(row).to_contain_text("RUNNING")
     expect(page.locator("[data-row=never]")).to_contain_text("waits for slow")
@@ -178,20 +188,34 @@ def test_what_happens_is_seen_without_a_reload(
 def test_spec_events_and_resources_are_those_of_the_commands(
     server: Served, visit: Callable[..., Page], exp: Commands
 ) -> None:
-    """The spec is the file's text, each event is a row that filters find, and what was used has a table."""
-    place = address(exp, "wide")
-    page = visit(server, f"{place}?tab=spec", viewport={"width": 1280, "height": 900})
-    expect(page.get_by_role("region", name="Spec")).to_contain_text("name: wide")
-    page.goto(f"{server.url}{place}?tab=events")
-    total = len(exp("events", "wide", "--json").splitlines())
-    expect(page.get_by_text(f"{total} events")).to_be_visible()
-    page.get_by_role("combobox", name="Event").select_option("retried")
+    """The spec is the file's text, each event is a row that filters find, and what was used has a table.
+
+    Axe finds nothing serious, neither in a tab with a table, nor on tasks with a graph and a panel, nor on
+    the list of a narrow screen.
+    """
+    total = len(exp("events", "small", "--json").splitlines())
+    page = visit(server, f"{address(server, 'small')}?tab=events&kind=ended&of=broken", viewport=DESK)
+    expect(page.get_by_text(f"1 of {total} events")).to_be_visible()
+    page.get_by_role("combobox", name="Event").select_option("")
+    page.get_by_role("searchbox", name="Task").fill("")
+    expect(page.get_by_text(f"{total} events", exact=True)).to_be_visible()
+    assert findings(page, themes=["light"]) == []
     page.get_by_role("searchbox", name="Task").fill("broken")
+    page.get_by_role("combobox", name="Event").select_option("ended")
     expect(page.get_by_text(f"1 of {total} events")).to_be_visible()
-    page.reload()
-    expect(page.get_by_text(f"1 of {total} events")).to_be_visible()
-    page.goto(f"{server.url}{place}?tab=resources")
-    expect(page.get_by_role("row", name=re.compile("^first"))).to_contain_text("SUCCEEDED")
+    expect(page).to_have_url(re.compile("of=broken.*kind=ended"))
+    page.get_by_role("link", name="Spec").click()
+    expect(page.get_by_role("region", name="Spec")).to_contain_text("name: small")
+    page.get_by_role("link", name="Resources").click()
+    expect(page.get_by_role("row", name=re.compile("^prepare"))).to_contain_text("SUCCEEDED")
+
+    page.get_by_role("link", name="Tasks").click()
+    page.get_by_role("button", name="Unfold train").click()
+    page.get_by_role("region", name="Why broken is FAILED").wait_for()
+    assert findings(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("link", name="Log and why").wait_for()
+    assert findings(page, themes=["light"]) == []
 
 
 @pytest.fixture(scope="module")
@@ -219,19 +243,3 @@ def test_another_machines_experiment_is_what_its_ledger_records(
     expect(page.locator(".status-sentence")).to_contain_text("RUNNING")
     expect(page.locator(".experiment-facts")).to_contain_text("supervisor on")
     assert "RUNNING" in rows(page)["prepare"]
-
-
-def test_axe_finds_nothing_serious(server: Served, visit: Callable[..., Page], exp: Commands) -> None:
-    """Neither on tasks with a panel, nor on the list of a narrow screen, nor on a tab with a table."""
-    place = address(exp, "small")
-    page = visit(server, f"{place}?task=broken&open=train", viewport={"width": 1440, "height": 900})
-    page.get_by_role("region", name="Why broken is FAILED").wait_for()
-    rows(page)
-    assert findings(page) == []
-    page.goto(f"{server.url}{place}?tab=events")
-    page.get_by_role("row").nth(3).wait_for()
-    assert findings(page, themes=["light"]) == []
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{server.url}{place}")
-    page.get_by_role("region", name="Why broken is FAILED").wait_for()
-    assert findings(page, themes=["dark"]) == []

@@ -8,7 +8,6 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-import pytest
 from page.axe import findings
 from playwright.sync_api import expect
 from support.patience import eventually
@@ -26,36 +25,29 @@ if TYPE_CHECKING:
     from support.served import Served
 
 FIRST_LOAD: Final = 60_000  # bytes, compressed
+WINDOWS: Final = ((360, 740), (720, 450), (3840, 2160))  # a phone, 1440 px at 200 %, 4K
+ACTS: Final = re.compile("Cancel|Resume|Rerun|Tags|Note|trash")
 OVERFLOW: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 LOADED: Final = "performance.getEntriesByType('resource').map(each => new URL(each.name).pathname)"
 
 
-def test_the_first_view_is_small(server: Served, visit: Callable[..., Page]) -> None:
-    """What the list of experiments loads has at most 60 kB, compressed, and comes from the server alone."""
+def test_the_first_view_is_small_and_fits_each_window(server: Served, visit: Callable[..., Page]) -> None:
+    """A list loads at most 60 kB, compressed, from the server alone; nothing is wider than the window."""
     page = visit(server)
     page.get_by_role("heading", name="Experiments").wait_for()
     names = {path.removeprefix("/static/") for path in page.evaluate(LOADED) if path.startswith("/static/")}
     parts = [STATIC / name for name in ("index.html", *names)]
     assert len(parts) > 2
     assert sum(len(gzip.compress(part.read_bytes())) for part in parts) <= FIRST_LOAD
-
-
-@pytest.mark.parametrize(
-    ("width", "height"), [(360, 740), (720, 450), (3840, 2160)], ids=["360 px", "1440 px at 200 %", "4K"]
-)
-def test_the_frame_fits_each_window(
-    server: Served, visit: Callable[..., Page], width: int, height: int
-) -> None:
-    """Nothing is wider than the window, and each place can be reached."""
-    page = visit(server, viewport={"width": width, "height": height})
-    page.get_by_role("button", name="Menu of alice").wait_for()
-    assert page.evaluate(OVERFLOW) == 0
-    if not page.get_by_role("link", name="Records", exact=True).is_visible():
-        page.get_by_role("button", name="Menu of alice").click()
-    page.get_by_role("link", name="Records", exact=True).click()
-    page.wait_for_url(f"{server.url}/records")
-    page.get_by_role("heading", name="Records").wait_for()
-    assert page.evaluate(OVERFLOW) == 0
+    for width, height in WINDOWS:
+        page.set_viewport_size({"width": width, "height": height})
+        for name in ("Records", "Experiments"):
+            link = page.get_by_role("link", name=name, exact=True)
+            if not link.is_visible():
+                page.get_by_role("button", name="Menu of alice").click()
+            link.click()
+            page.get_by_role("heading", name=name).wait_for()
+            assert page.evaluate(OVERFLOW) == 0
 
 
 def test_the_keys_go_everywhere_but_in_fields(server: Served, visit: Callable[..., Page]) -> None:
@@ -123,19 +115,8 @@ def test_the_theme_is_the_system_s_until_it_is_chosen(server: Served, visit: Cal
     page.locator(":root[data-theme=light]").wait_for()
 
 
-def test_a_part_that_is_gone_is_explained(server: Served, visit: Callable[..., Page]) -> None:
-    """If the server has another version of the page, a part that is gone offers a reload."""
-    page = visit(server, permits=["Failed to load resource"])
-    page.get_by_role("heading", name="Experiments").wait_for()
-    page.route("**/static/RecordsView-*", lambda route: route.fulfill(status=401, body="{}"))
-    page.route(f"{server.url}/", lambda route: route.fulfill(body='<script src="/static/index-new.js">'))
-    page.get_by_role("link", name="Records", exact=True).click()
-    page.get_by_text("The server has a new version of this page.").first.wait_for()
-    page.get_by_role("button", name="Reload").wait_for()
-
-
-def test_a_session_that_is_over_leaves_what_is_seen(server: Served, visit: Callable[..., Page]) -> None:
-    """The page says since when, keeps its view, and continues after the user has signed in again."""
+def test_what_is_over_is_explained(server: Served, visit: Callable[..., Page]) -> None:
+    """A session that is over leaves what is seen, and continues; a part that is gone offers a reload."""
     page = visit(server, user="carol", permits=["401"])
     page.get_by_role("heading", name="Experiments").wait_for()
     page.locator(":root[data-live=yes]").wait_for()
@@ -148,20 +129,38 @@ def test_a_session_that_is_over_leaves_what_is_seen(server: Served, visit: Calla
     page.get_by_role("button", name="Sign in").click()
     page.locator(":root[data-live=yes]").wait_for()
     expect(page.get_by_text("Your session is over")).to_have_count(0)
+    page.route("**/static/CompareView-*", lambda route: route.fulfill(status=401, body="{}"))
+    page.route(f"{server.url}/", lambda route: route.fulfill(body='<script src="/static/index-new.js">'))
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.get_by_text("The server has a new version of this page.").first.wait_for()
+    page.get_by_role("button", name="Reload").wait_for()
 
 
-def test_the_menu_says_what_a_token_does_not_allow(server: Served, visit: Callable[..., Page]) -> None:
-    """A user without the scope `control` learns why there is no Cancel."""
+def test_each_view_says_which_scope_is_missing(server: Served, visit: Callable[..., Page]) -> None:
+    """Without `control` no view has a button that acts, but the reason; without `read` each says that."""
     page = visit(server, user="bob", scopes={Scope.READ})
     page.get_by_role("button", name="Menu of bob").click()
     page.get_by_text("Cancel needs the scope control, which your token does not have.").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("row", name=re.compile("small_")).get_by_role("link").first.click()
+    page.get_by_text("no such data").last.wait_for()
+    places = page.get_by_role("navigation", name="Places")
+    for view in ("experiment", "record"):
+        page.get_by_role("button", name="Actions", exact=True).click()
+        page.get_by_text("To cancel, resume, rerun, tag, note or remove needs the scope control").wait_for()
+        expect(page.get_by_role("button", name=ACTS)).to_have_count(0)
+        if view == "experiment":
+            places.get_by_role("link", name="Records").click()
+            page.locator("tr[data-row] a").first.click()
+    places.get_by_role("link", name="Compare").click()
+    page.get_by_role("heading", name="Compare").wait_for()
+    expect(page.get_by_role("button", name=ACTS)).to_have_count(0)
 
-
-def test_a_user_without_scopes_learns_which_is_missing(server: Served, visit: Callable[..., Page]) -> None:
-    """Whoever may not read sees no experiment, but which scope the token lacks."""
     page = visit(server, user="eve", scopes={Scope.WRITE}, permits=["403"])
-    page.get_by_text("the token lacks the scope read").wait_for()
-    expect(page.get_by_role("main")).not_to_contain_text("small_")
+    for name in ("Experiments", "Records"):
+        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_text("the token lacks the scope read").first.wait_for()
+        expect(page.get_by_role("main")).not_to_contain_text("small_")
 
 
 def test_the_frame_is_open_to_everybody(server: Served, browser: Browser, visit: Callable[..., Page]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from page.axe import findings
+from playwright.sync_api import expect
 
 from nemorun_cli import Experiment
 
@@ -42,9 +44,11 @@ def shown(home: Path) -> str:
     with Experiment(**place, tags=["best"], description="A record to look at.").run as experiment:
         experiment.params.set(lr=0.1, model={"depth": 3}, name="12")
         for step in range(6):
-            experiment.metrics("train").log(step=step, loss=1 / (step + 1), bins=[step, 1, 2])
+            experiment.metrics("train").log(step=step, loss=1 / (step + 1), bins=[math.nan, step, 2])
             experiment.files("figures").save_blob(image(40 * step), to="map.png")
-        experiment.logs.write("warn", f"slow disk {SCRIPT}", {"step": 3})
+        table = {f"c{column}": [column] * 60 for column in range(201)}
+        experiment.metrics("train").log(step=5, table=table)
+        experiment.logs.write("warn", f"slow disk {SCRIPT} {'x' * 9_000} the end of it", {"step": 3})
         experiment.log("epoch done", epoch=1)
         experiment.files.save_text("one\ntwo\n", to="notes.txt")
         experiment.files.save_text("one\nthree\n", to="notes.txt")
@@ -57,8 +61,8 @@ def shown(home: Path) -> str:
     return ADDRESS
 
 
-def test_params_are_those_of_the_command(server: Served, visit: Callable[..., Page], shown: str) -> None:
-    """The first tab has the params with their values; a text that reads as a number has quotes."""
+def test_each_part_is_shown_as_what_it_is(server: Served, visit: Callable[..., Page], shown: str) -> None:
+    """Params have the command's values, logs are filtered, lists and tracks are drawn, long texts are cut."""
     page = visit(server, shown)
     page.get_by_role("heading", name=PREFIX).wait_for()
     rows = page.get_by_role("region", name="Params", exact=True).get_by_role("row")
@@ -66,10 +70,27 @@ def test_params_are_those_of_the_command(server: Served, visit: Callable[..., Pa
     assert [row.split("\t") for row in rows.all_inner_texts()] == [
         ["lr", "0.1"], ["model.depth", "3"], ["name", '"12"'],
     ]  # fmt: skip
+    parts = page.get_by_role("navigation", name="Parts of this record")
+    parts.get_by_role("link", name="Logs").click()
+    page.get_by_role("combobox", name="Least level").select_option("warn")
+    page.get_by_role("row", name=f"slow disk {SCRIPT}").wait_for()
+    expect(page.get_by_role("row")).to_have_count(1)
+    page.get_by_role("button", name="all 9,0").click()
+    page.get_by_role("row", name="the end of it").wait_for()
+    parts.get_by_role("link", name="Metrics").click()
+    page.get_by_role("img", name="train/bins over steps").wait_for()
+    page.get_by_text("6 not finite: blank").wait_for()
+    page.get_by_text("tables, 1 step").wait_for()
+    page.get_by_text("The first 50 of 60 rows, and 200 of 201 columns.").wait_for()
+    parts.get_by_role("link", name="Tracks").click()
+    page.get_by_role("img", name="x over time").wait_for()
+    parts.get_by_role("link", name="Openings").click()
+    page.get_by_text("generation 1").first.wait_for()
+    assert page.title() != "ran"
 
 
 def test_each_file_is_shown_as_what_it_is(server: Served, visit: Callable[..., Page], shown: str) -> None:
-    """A text has lines, JSON a tree, CSV a table, an image its pixels; what could run is text."""
+    """A text has lines, JSON a tree, CSV a table, an image versions; what could run is text; globs choose."""
     page = visit(server, f"{shown}?tab=files&file=notes.txt")
     page.get_by_role("region", name="text").get_by_text("three").wait_for()
     page.get_by_role("link", name="config.json").click()
@@ -80,46 +101,19 @@ def test_each_file_is_shown_as_what_it_is(server: Served, visit: Callable[..., P
     page.get_by_role("region", name="text").get_by_text(HOSTILE).wait_for()
     page.get_by_role("link", name="evil.html").click()
     page.get_by_role("region", name="text").get_by_text("<html>").wait_for()
-    assert page.title() != "ran"
-
-
-def test_versions_are_a_slider(server: Served, visit: Callable[..., Page], shown: str) -> None:
-    """Arrow keys step through the versions of an image, and the address has the one that is shown."""
-    page = visit(server, f"{shown}?tab=files&file=figures%2Fmap.png")
+    page.get_by_role("link", name="notes.txt").click()
+    page.get_by_role("link", name="another version").click()
+    page.get_by_role("row", name="three").wait_for()
+    page.get_by_role("searchbox", name="Find files").fill("**/*.png")
+    expect(page.get_by_role("link", name="notes.txt")).to_have_count(0)
+    page.get_by_role("link", name="map.png").click()
     page.get_by_role("img", name="figures/map.png, version 6").wait_for()
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert findings(page) == []
     page.get_by_role("slider", name="Version").press("ArrowLeft")
     page.get_by_role("img", name="figures/map.png, version 5").wait_for()
     assert "version=5" in page.url
     page.get_by_role("link", name="another version").click()
     page.get_by_role("img", name="figures/map.png, version 4").wait_for()
-    page.goto(f"{server.url}{shown}?tab=files&file=notes.txt&beside=1")
-    page.get_by_role("row", name="three").wait_for()
-
-
-def test_globs_choose_files(server: Served, visit: Callable[..., Page], shown: str) -> None:
-    """A glob in the address leaves the files that match."""
-    page = visit(server, f"{shown}?tab=files&find=**/*.png")
-    page.get_by_role("link", name="map.png").wait_for()
-    assert not page.get_by_role("link", name="notes.txt").count()
-
-
-def test_other_tabs(server: Served, visit: Callable[..., Page], shown: str) -> None:
-    """Logs are filtered by level and shown as text; lists are drawn over steps; tracks have their rows."""
-    page = visit(server, f"{shown}?tab=logs&level=warn")
-    page.get_by_role("row", name=f"slow disk {SCRIPT}").wait_for()
-    assert page.get_by_role("row").count() == 1
-    page.goto(f"{server.url}{shown}?tab=metrics")
-    page.get_by_role("img", name="train/bins over steps").wait_for()
-    page.goto(f"{server.url}{shown}?tab=tracks")
-    page.get_by_role("img", name="x over time").wait_for()
-    page.goto(f"{server.url}{shown}?tab=openings")
-    page.get_by_text("generation 1").first.wait_for()
     assert page.title() != "ran"
-
-
-def test_it_is_accessible(server: Served, visit: Callable[..., Page], shown: str) -> None:
-    """Axe finds nothing serious in light and dark, and nothing is wider than a phone."""
-    page = visit(server, f"{shown}?tab=files", viewport={"width": 360, "height": 800})
-    page.get_by_role("img", name="figures/map.png, version 6").wait_for()
-    assert findings(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360

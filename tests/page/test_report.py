@@ -40,10 +40,16 @@ tasks:
     metrics: {{train: 'loss=(?P<loss>\\S+) epoch=(?P<epoch>\\d+)'}}
   fails:
     inline: |
-      printf '%s\\n' {json.dumps("'" + HOSTILE + "'")} "token $TOKEN" 'ValueError: no'
+      printf '%s\\n' {json.dumps("'" + HOSTILE + "'")} "token $TOKEN"
+      printf '\\033[32mINFO\\033[0m begins\\n1%%\\r2%%\\r3%%\\n%s\\n%s\\n' 'ValueError: no' 'it ends here'
       exit 3
   after: {{inline: "true", dependencies: [fails]}}
 """
+BELOW = "element => element.querySelector('canvas').getBoundingClientRect().top > 2 * innerHeight"
+IN_SIGHT = """element => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,7 @@ def report(told: Exp) -> Path:
 @pytest.fixture
 def open_file(browser: Browser) -> Iterator[Callable[[Path], Page]]:
     """Opens a file without a network; the test fails if the file asks for anything, or has an error."""
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 400})
     faults: list[str] = []
     context.on("console", lambda message: message.type == "error" and faults.append(message.text))
     context.on("weberror", lambda error: faults.append(str(error.error)))
@@ -84,17 +90,31 @@ def open_file(browser: Browser) -> Iterator[Callable[[Path], Page]]:
 
 
 def test_a_report_opens_without_a_server(report: Path, open_file: Callable[[Path], Page]) -> None:
-    """It shows the state, the graph, the tasks, why one failed with the end of its log, and curves."""
+    """It shows the state, the graph, the tasks, why one failed with the end of its log, and curves.
+
+    A chart is drawn before it is scrolled to, since it may be printed; a log is shown as on the page.
+    Nothing serious is found by axe, light or dark.
+    """
     page = open_file(report)
     page.get_by_role("heading", name="told").wait_for()
     page.get_by_text("It failed with exit code 3.").wait_for()
-    page.get_by_text("ValueError: no", exact=True).last.wait_for()
-    page.get_by_role("region", name="Curves").get_by_role("application").first.scroll_into_view_if_needed()
+    chart = page.get_by_role("region", name="Curves").get_by_role("application").first
+    chart.wait_for()
+    assert page.evaluate(BELOW, chart.element_handle())
+    log = page.get_by_role("region", name="Log of fails")
+    assert log.locator(".ansi-2").inner_text() == "INFO"
+    log.get_by_role("button", name="3 states").click()
+    log.get_by_text("2%", exact=True).wait_for()
+    page.get_by_role("link", name="ValueError: no").click()
+    error = log.locator(".log-lines-error")
+    assert page.evaluate(IN_SIGHT, error.element_handle())
+    assert error.inner_text().split() == ["5", "ValueError:", "no"]
     assert page.locator("#graph [data-node=fails]").count() == 1
     assert page.get_by_role("treegrid", name="Tasks").get_by_role("row").count() >= 4
     page.locator("#graph [data-node=fails]").click()
     page.locator("#graph [data-node=fails][aria-pressed=true]").wait_for()
     assert page.url == report.as_uri()
+    assert not axe.findings(page)
 
 
 def test_hostile_texts_are_texts_in_a_report(report: Path, open_file: Callable[[Path], Page]) -> None:
@@ -160,15 +180,6 @@ def test_a_report_of_a_replica_says_what_is_not_there(told: Exp, tmp_path: Path)
     text = (tmp_path / "copy.html").read_text()
     assert '"logs_missing":"not shipped (tracking.logs)"' in text
     assert HIDDEN not in text
-
-
-def test_a_report_has_no_serious_fault_of_accessibility(
-    report: Path, open_file: Callable[[Path], Page]
-) -> None:
-    """Nothing serious is found by axe, light or dark."""
-    page = open_file(report)
-    page.get_by_role("heading", name="told").wait_for()
-    assert not axe.findings(page)
 
 
 def test_a_report_needs_no_server_libraries() -> None:

@@ -44,6 +44,22 @@ def named(*prefixes: str) -> list[dict[str, str]]:
     return [{"prefix": prefix} for prefix in prefixes]
 
 
+def test_points_have_times_and_positions_if_there_are_any(tmp_path: Path) -> None:
+    """A curve has the time of each point if asked, and where it continues unless it is of one attempt."""
+    replica(tmp_path, "alice/a", rows={"m": [{"step": 0, "loss": 1.0}]})
+    with reading(collector(tmp_path)) as (alice,):
+        for attempts, counts in ((None, [[1, 1]]), (1, [])):
+            found = curves(alice, {"records": named("alice/a"), "attempts": attempts})
+            (only,) = found["records"][0]["curves"]
+            assert list(only["position"].values()) == counts
+            assert "times" not in only
+        many = [{"step": step, "loss": 1.0} for step in range(10)]
+        replica(tmp_path, "alice/b", rows={"m": many})
+        for points, times in ((1000, [1000.0 + step for step in range(10)]), (2, [1004.0, 1009.0])):
+            found = curves(alice, {"records": named("alice/b"), "points": points, "times": True})
+            assert found["records"][0]["curves"][0]["times"] == times
+
+
 def test_curves_equal_those_of_each_record(tmp_path: Path) -> None:
     """Each curve has the points that the record's own address answers, in every window and on every axis."""
     for number in range(3):
@@ -202,10 +218,9 @@ def test_one_damaged_record_hides_no_other(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(found["problems"])
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded() -> None:
     """Of the answers that are remembered, those that were used last are kept."""
-    monkeypatch.setattr(curve_documents, "LARGEST", 4000)
-    memory = CurveMemory()
+    memory = CurveMemory(4000)
     read = curve_documents._Read(((None, "loss"),), (((None, "loss"), "x" * 500),), "{}")
     for number in range(20):
         memory.keep(number, "1", read)

@@ -19,8 +19,10 @@ from support.view_sites import TIME, collector, replica
 from nemorun_cli.serve import live, live_topics
 from nemorun_cli.serve.app import make_app
 from nemorun_cli.serve.index.index import Index
+from nemorun_cli.serve.index.record_index import root_id
 from nemorun_cli.serve.live import MOST_STREAMS, MOST_TOPICS
 from nemorun_cli.serve.live_topics import ListTopic, RecordTopic, Topic
+from nemorun_cli.serve.site import Site
 from nemorun_cli.serve.tokens import Tokens
 from nemorun_cli.tracking.store.json_values import dump, encode_row
 
@@ -415,4 +417,22 @@ def test_a_curve_has_another_version_with_another_opening(tmp_path: Path) -> Non
     assert topic.version(index) == before
     replica(tmp_path, "alice/a", opening="0002-x-1")
     assert topic.version(index) != before
+    index.close()
+
+
+def test_a_curve_is_that_of_its_root(tmp_path: Path) -> None:
+    """Of two folders with a record of one prefix, a topic with `root` is about the one that it names."""
+    roots = [tmp_path / "a", tmp_path / "b"]
+    for number, root in enumerate(roots):
+        replica(root, "alice/a", rows={"m": [{"loss": float(number)}] * (number + 1)})
+    own = tmp_path / "own"
+    own.mkdir()
+    index = Index(Site(root=None, home=tmp_path / "home", dash_roots=tuple(roots), own=own))
+    for number, root in enumerate(roots):
+        topic = live_topics.parse(f"curve:alice/a?key=m/loss&root={root_id(str(root))}")
+        assert topic.version(index)
+        _, position = topic.tail(index, None)
+        points, _ = topic.tail(index, {name: [0, 0] for name in position})
+        assert points is not None
+        assert points["points"]["value"] == [float(number)] * (number + 1)
     index.close()

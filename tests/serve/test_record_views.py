@@ -20,6 +20,7 @@ from support.view_sites import Reader, collector, local, reading, replica
 
 from nemorun_cli import Experiment
 from nemorun_cli.serve import record_documents
+from nemorun_cli.serve.file_answers import file_headers
 from nemorun_cli.serve.index import background, cache_file, experiment_index, folder_cache, record_index
 from nemorun_cli.serve.index.index import CACHE, Index
 
@@ -406,6 +407,12 @@ def test_what_could_run_is_never_shown(tmp_path: Path, name: str, kind: str, is_
         missing = alice.get(view("alice/x/y", f"/contents/{file['checksum']}"), code=409).json()
         assert missing["code"] == "not_here_yet"
         assert alice.json(view("alice/x/y", "/files"))["files"][0]["here"] is False
+
+
+def test_a_download_has_a_name_that_hides_nothing() -> None:
+    """Marks of direction and control characters, with which a program looks like a picture, are `_`."""
+    headers, _ = file_headers("models/my\u202egnp.exe\n", "image/png", is_inline=False)
+    assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''my_gnp.exe_"
 
 
 def test_a_link_reads_one_content_without_a_token(alice: Reader) -> None:

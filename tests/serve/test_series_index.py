@@ -171,6 +171,7 @@ def test_only_appended_bytes_are_read(tmp_path: Path) -> None:
     assert again.rows.parsed == sum(map(len, lines[3000:]))
     fresh = SeriesIndex(CacheFile(tmp_path / "other.sqlite")).measured(chosen, (), None)
     assert statistics(kept) == statistics(fresh) == statistics(compare.measured(chosen, (), None))
+    assert again.measured(chosen, (), None) is kept  # nothing has changed, so nothing is read
     path.write_bytes(b"".join(lines[:10]))
     assert statistics(again.measured(chosen, (), None)) == statistics(compare.measured(chosen, (), None))
 

@@ -11,6 +11,7 @@ from nemorun_cli.cli.options import Json, Observe, Quiet, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import user
 from nemorun_cli.views import listing
 
 if TYPE_CHECKING:
@@ -59,6 +60,20 @@ def command(
         list[str] | None,
         typer.Option("--tag", metavar="TAG", help="Only experiments with this tag. Repeatable."),
     ] = None,
+    owner: Annotated[
+        list[str] | None,
+        typer.Option("--owner", metavar="USER", help="Only experiments of this user. Repeatable."),
+    ] = None,
+    executor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--executor", metavar="NAME", help="Only experiments with a task on this executor. Repeatable."
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="Only with this text in id, title, description or tags."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -85,21 +100,25 @@ def command(
       exp list --since 2d                     created in the last two days
       exp list --status failed --tag nightly
       exp list --name 'train*' -q             print only the ids
+      exp list --executor cluster --text vit  by its place and a text
       exp list --foreign                      runs of NeMo-Run, read-only
     """
     home = Home.from_environment()
     most = whole_number("--limit", limit) if limit is not None else None
     earliest = None if since is None else listing.since(since, option="--since")
     if is_foreign:
-        if status or tag or observe:
+        if status or tag or observe or owner or executor or text:
             raise UsageError("NeMo-Run's runs have no status and no tags; give --name, --since or --limit")
         _show_foreign(home, names=name, since=earliest, most=most, is_json=is_json, quiet=quiet)
         return
+    is_mine = not owner or user.name() in owner  # all in a home are of one user; servers have several
     matching = listing.matching(
         home,
         names=name or (),
         statuses=listing.statuses(status or (), option="--status"),
         tags=tag or (),
+        executors=executor or (),
+        text=text,
         since=earliest,
         others=observe,
     )
@@ -107,14 +126,14 @@ def command(
     maximum = LIMIT if most is None and is_table else most
     shown: list[Summary] = []
     is_cut = False
-    for summary in matching:
+    for summary in matching if is_mine else ():
         if maximum is not None and len(shown) == maximum:
             is_cut = True
             break
         shown.append(summary)
     for summary in shown:
-        if problem := summary.problem or summary.stall or summary.not_observed:
-            terminal.warn(f"{summary.id}: {problem}")
+        if summary.warning:
+            terminal.warn(f"{summary.id}: {summary.warning}")
     if is_json:
         experiments = [summary.to_json() for summary in shown]
         terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": experiments})

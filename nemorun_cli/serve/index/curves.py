@@ -10,6 +10,7 @@ from operator import le
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.serve.index.columns import TIME, NumberColumn
+from nemorun_cli.serve.index.series_view import ORDER_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ class Window(NamedTuple):
         last: the largest.
         points: how many there are at most.
         begin: the Unix time at which `relative` is 0.
+        has_times: whether the time of each point is wanted, too.
     """
 
     axis: str = "step"
@@ -35,6 +37,7 @@ class Window(NamedTuple):
     last: float | None = None
     points: int = 1000
     begin: float = 0.0
+    has_times: bool = False
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class SampledCurve:
         is_sampled: whether a point stands for more than one number.
         total: how many numbers there are in the window.
         is_numbered: whether the rows lack the axis, so that it is their number.
+        times: the Unix time of the last number of each point, if they were wanted.
     """
 
     x: list[float] = field(default_factory=list)
@@ -62,6 +66,7 @@ class SampledCurve:
     is_sampled: bool = False
     total: int = 0
     is_numbered: bool = False
+    times: list[float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The columns of an entry of `curves` in `exp.curve/1`; NaN is null."""
@@ -75,7 +80,12 @@ class SampledCurve:
             "sampled": self.is_sampled,
             "total": self.total,
             "numbered": self.is_numbered,
+            **({} if self.times is None else {"times": [*map(_plain_time, self.times)]}),
         }
+
+
+def _plain_time(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def _plain(value: float) -> float | None:
@@ -110,6 +120,7 @@ def curve(view: SeriesView, name: str, window: Window) -> SampledCurve:
     found = _points(parts) if total <= window.points else _buckets(parts, window.points)
     found.total, found.is_numbered = total, is_numbered
     found.x = [value - shift for value in found.x] if shift else found.x
+    found.times = found.times if window.has_times else None
     return found
 
 
@@ -194,6 +205,7 @@ def _points(parts: Sequence[_Part]) -> SampledCurve:
         last=values,
         counts=[1] * len(values),
         nan=[int(value != value) for value in values],  # noqa: PLR0124 - NaN
+        times=[order[ORDER_TIME] for order, _, _ in found],
     )
 
 
@@ -239,6 +251,7 @@ def _buckets(parts: Sequence[_Part], points: int) -> SampledCurve:
         counts=[each.numbers for each in ordered],
         nan=[each.nan for each in ordered],
         is_sampled=True,
+        times=[each.order[ORDER_TIME] for each in ordered],
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.views import sweeps
+from nemorun_cli.views import list_details, sweeps
+from nemorun_cli.views.list_details import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from nemorun_cli.views.snapshot import Snapshot
 
-LONGEST: Final = 200  # characters of a description or a message; an experiment's own view has all of it
 NOTHING: Final[Mapping[str, Any]] = {
     "description": None,
     "executors": [],
@@ -24,23 +24,15 @@ NOTHING: Final[Mapping[str, Any]] = {
 
 def of_spec(document: Any) -> dict[str, Any]:
     """From a resolved spec: the first line of its description, and its executors."""
-    if not isinstance(document, dict):
-        return dict(NOTHING)
-    shared = document.get("shared")
-    parts = [*_list(document.get("tasks")), *(shared.values() if isinstance(shared, dict) else ())]
-    names = (part.get("executor") for part in parts if isinstance(part, dict))
-    return {
-        **NOTHING,
-        "description": _line(document.get("description")),
-        "executors": list(dict.fromkeys(name for name in names if isinstance(name, str))),
-    }
+    description = list_details.description(document)
+    return {**NOTHING, "description": description, "executors": list_details.executors(document)}
 
 
 def of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     """From the state of an experiment, in addition: the first failure, the time left, who cancelled."""
     cancel = snapshot.history.cancel
     return {
-        "description": _line(snapshot.spec.description),
+        "description": first_line(snapshot.spec.description),
         "executors": list(dict.fromkeys(task.executor for task in snapshot.spec.tasks)),
         "failure": _failure(snapshot),
         "seconds_left": _left(snapshot),
@@ -60,7 +52,7 @@ def _failure(snapshot: Snapshot) -> dict[str, Any] | None:
         "task": name,
         "exit_code": state.exit_code,
         "reason": state.reason,
-        "message": _line(state.message),
+        "message": first_line(state.message),
     }
 
 
@@ -70,14 +62,3 @@ def _left(snapshot: Snapshot) -> float | None:
         return None
     left = (snapshot.sweep(group).seconds_left for group in sweeps.of(snapshot.spec))
     return max((round(seconds, 1) for seconds in left if seconds is not None), default=None)
-
-
-def _line(text: Any) -> str | None:
-    """The first line of a text, shortened; None for what is none."""
-    if not isinstance(text, str) or not (lines := text.strip().splitlines()):
-        return None
-    return lines[0] if len(lines[0]) <= LONGEST else f"{lines[0][: LONGEST - 1]}…"
-
-
-def _list(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else ()

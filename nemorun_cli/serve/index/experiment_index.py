@@ -21,7 +21,7 @@ from nemorun_cli.storage import creation_mark, spec_copies
 from nemorun_cli.storage.paths import LEDGER, ExperimentFiles, Home, name_in
 from nemorun_cli.system import user
 from nemorun_cli.system.files import read_bytes
-from nemorun_cli.views import listing, observe
+from nemorun_cli.views import list_details, listing, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".experiments"  # below the root of a collector
 HERE: Final = "here"  # the word for this machine's home
-INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+INTERVAL: Final = 0.5  # seconds between two looks at this machine's folders; streams look each second
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 DETAILED: Final = frozenset({"FAILED", "CANCELLED"})  # ended, and the ends of the ledger do not say why
 OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", UNREADABLE})
-LARGEST: Final = 1 << 26  # bytes of a resolved spec
 LONGEST_NAME: Final = 256  # bytes of the name of a home
 
 
@@ -266,7 +265,7 @@ class ExperimentIndex:
             return None
         if summary is None or files is None:
             return None
-        document = _spec_document(files)
+        document = list_details.spec_document(files)
         root = "" if self._site.root is not None else _dash_root(home, files, document)
         try:
             if not looked and summary.status in DETAILED:
@@ -294,9 +293,7 @@ def _of_summary(
         title=summary.title or "",
         created=summary.created or "",
         ended=summary.ended or "",
-        searched="\n".join(
-            [place.id, summary.title or "", details["description"] or "", *summary.tags]
-        ).lower(),
+        searched=list_details.searched(place.id, summary.title, details["description"], summary.tags),
         tags=marked(summary.tags) if summary.tags else SEPARATOR,
         executors=marked(details["executors"]),
         active=summary.active or 0.0,
@@ -345,14 +342,6 @@ def _signature(directory: str) -> str:
     except OSError:
         return ""
     return f"{status.st_size}-{status.st_mtime_ns}" if is_settled(status.st_mtime_ns) else ""
-
-
-def _spec_document(files: ExperimentFiles) -> Any:
-    """The resolved spec of an experiment as plain data; None if it cannot be read."""
-    try:
-        return json.loads(files.read(files.resolved, limit=LARGEST))
-    except (ExpError, OSError, ValueError, RecursionError):
-        return None
 
 
 def _dash_root(home: Home, files: ExperimentFiles, spec: Any) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nemorun_cli.serve.index.cache_file import CacheFile
     from nemorun_cli.tracking import Record
 
-INTERVAL: Final = 1.0  # seconds between two looks at the folders of this machine
+INTERVAL: Final = 0.5  # seconds between two looks at this machine's folders; streams look each second
 LEAST_REST: Final = 5.0  # times as long as the last look took is the least time until the next one
 COLLECTOR_INTERVAL: Final = 300.0  # the same where all changes are announced
 UNREADABLE: Final = "UNREADABLE"  # instead of a status

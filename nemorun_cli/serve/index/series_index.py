@@ -11,6 +11,7 @@ from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.experiment.records.compare import Measured
 from nemorun_cli.experiment.records.targets import MEASURED
 from nemorun_cli.serve.index.columns import EXACT, FileColumns
+from nemorun_cli.serve.index.record_memory import RecordMemory, version_of
 from nemorun_cli.serve.index.row_cache import RowCache
 from nemorun_cli.serve.index.series_view import Piece, SeriesView, kept_rows
 from nemorun_cli.tracking.store import row_origins, row_series
@@ -33,6 +34,7 @@ class SeriesIndex:
 
     def __init__(self, cache: CacheFile) -> None:
         self.rows = RowCache(cache)
+        self._measured = RecordMemory[Measured](_size_of)
 
     def measured(self, chosen: TargetRecord, also: Sequence[str], attempts: Attempts) -> Measured:
         """What `exp compare` shows of the metrics of a record; for the arguments see `series.read`.
@@ -40,6 +42,15 @@ class SeriesIndex:
         Raises:
             LedgerError: a file cannot be read.
         """
+        key = (chosen.identity, tuple(chosen.ids or ()), tuple(also), attempts)
+        version = version_of(chosen)  # before reading: what is appended meanwhile is another state
+        found = self._measured.find(key, version)
+        if found is None:
+            found = self._measure(chosen, also, attempts)
+            self._measured.keep(key, version, found)
+        return found
+
+    def _measure(self, chosen: TargetRecord, also: Sequence[str], attempts: Attempts) -> Measured:
         with self.reading(chosen, also=also, attempts=attempts) as views:
             try:
                 if not any(view.needs_rows for view in views):
@@ -139,6 +150,11 @@ def _view(
     return SeriesView(
         name, [piece for piece in pieces if shown or not piece.origin.is_supervised], measured=shown
     )
+
+
+def _size_of(measured: Measured) -> int:
+    """Bytes of memory, about."""
+    return 500 + 600 * (len(measured.statistics) + len(measured.no_number))
 
 
 def _measured(views: Sequence[SeriesView]) -> Measured:

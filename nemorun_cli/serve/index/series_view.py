@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_selection import Statistics
 
 AT: Final = "_at"  # what a supervisor adds to rows; no reader shows it
+ORDER_TIME: Final = 4  # of `Piece.order`: the time
 Range = tuple[int, int]
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.views.snapshot import Snapshot
 
 AXES: Final = ("step", "epoch", "relative")  # `time` follows from `relative`
@@ -39,6 +40,7 @@ MOST_POINTS: Final = 500
 MOST_EXPLAINED: Final = 40  # failed tasks that are explained one by one
 MOST_LOGS: Final = 60
 LINES: Final = 40  # of the end of a log
+LONGEST_LOG: Final = 32_000  # characters of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,19 +193,40 @@ def _logs(
         attempt = log_reader.latest_attempt(snapshot.files, name, state, is_error=False)
         if not attempt:
             continue
-        files = snapshot.files.attempt(name, attempt)
-        excerpt = log_excerpt.of_attempt(files, secrets=secrets, lines=lines)
-        if excerpt is not None:
-            found.append(
-                {
-                    "task": name,
-                    "attempt": attempt,
-                    "status": state.status,
-                    "lines": list(excerpt.lines),
-                    "error": excerpt.error,
-                }
-            )
+        if (end := _log_end(snapshot.files.attempt(name, attempt), lines, secrets)) is not None:
+            found.append({"task": name, "attempt": attempt, "status": state.status, **end})
     return found
+
+
+def _log_end(files: AttemptFiles, lines: int, secrets: Collection[str]) -> dict[str, Any] | None:
+    """The end of standard error, if that is apart and not empty, else of the log; None if neither exists."""
+    empty = None
+    for stream, path in (("stderr", files.stderr), ("log", files.log)):
+        try:
+            end = log_excerpt.raw_end(
+                path, secrets=secrets, lines=lines, longest=LONGEST_LOG, inside=files.root
+            )
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return {
+                "stream": stream,
+                "text": "",
+                "first": None,
+                "error": None,
+                "problem": f"cannot be read: {error.strerror}",
+            }
+        found = {
+            "stream": stream,
+            "text": end.text,
+            "first": end.first,
+            "error": end.error,
+            "problem": None,
+        }
+        if end.text:
+            return found
+        empty = found
+    return empty
 
 
 def _masked(value: Any, hidden: Sequence[str]) -> Any:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from support.patience import eventually
 
+from nemorun_cli.system import user
+
 if TYPE_CHECKING:
     from support.workspace import Exp
 
-GOOD = "name: good\ntags: [x, y]\ntasks: {a: {command: 'true'}}\n"
+GOOD = "name: good\ndescription: A good one\ntags: [x, y]\ntasks: {a: {command: 'true'}}\n"
 BAD = "name: bad\ntags: [x]\ntasks: {a: {command: 'false'}}\n"
 WAITING = """
 name: waiting
@@ -54,12 +56,13 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
         "key": None,
         "problem": None,
         "responding": None,
+        "unsupervised": None,
         "not_observed": None,
     }
 
 
 def test_filters_narrow_it(exp: Exp) -> None:
-    """Name (or glob), status, tags (all of them), age and number choose what is listed."""
+    """Name (or glob), status, tags (all), executor, text, owner, age and number choose what is listed."""
     good = exp("run", exp.spec(GOOD), "-q").stdout.strip()
     bad = exp("run", exp.spec(BAD), "-q", code=1).stdout.strip()
     assert _ids(exp, "--name", "good") == [good]
@@ -67,6 +70,12 @@ def test_filters_narrow_it(exp: Exp) -> None:
     assert _ids(exp, "--status", "failed") == [bad]
     assert _ids(exp, "--tag", "x") == [bad, good]
     assert _ids(exp, "--tag", "x", "--tag", "y") == [good]
+    assert _ids(exp, "--executor", "local") == [bad, good]
+    assert _ids(exp, "--executor", "elsewhere") == []
+    assert _ids(exp, "--text", "A GOOD o") == [good]
+    assert _ids(exp, "--text", "bad_", "--executor", "local") == [bad]
+    assert _ids(exp, "--owner", user.name(), "--owner", "alice") == [bad, good]
+    assert _ids(exp, "--owner", "alice") == []
     assert _ids(exp, "--since", "1h") == [bad, good]
     assert _ids(exp, "--since", "2999-01-01") == []
     assert _ids(exp, "--limit", "1") == [bad]
@@ -89,11 +98,15 @@ def test_a_table_is_cut_and_says_so(exp: Exp) -> None:
 
 
 def test_without_a_supervisor_the_truth_is_told(exp: Exp) -> None:
-    """What was killed with its supervisor is INTERRUPTED at the next look, not RUNNING for ever."""
+    """Tasks that run on without their supervisor are told with the remedy; without them it is not RUNNING."""
     exp("run", exp.spec(WAITING), "-d")
     eventually((exp.folder / "begun").exists)
     assert exp("list", "--json").json["experiments"][0]["status"] == "RUNNING"
     os.kill(exp.status()["supervisor"]["pid"], signal.SIGKILL)
+    listed = exp("list", "--json")
+    (entry,) = listed.json["experiments"]
+    assert (entry["status"], entry["unsupervised"]) == ("RUNNING", 1)
+    assert f"1 task(s) still running; continue with: exp resume {entry['id']}" in listed.stderr
     (exp.folder / "go").touch()
     eventually(lambda: exp("list", "--json").json["experiments"][0]["status"] == "COMPLETED")
 

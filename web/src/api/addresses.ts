@@ -13,6 +13,11 @@ export interface RecordAddress {
   readonly root?: string;
 }
 
+/** A record as a query has it: `PREFIX`, or `PREFIX?root=WORD`. */
+export function recordText({ prefix, root }: RecordAddress): string {
+  return root ? `${prefix}?root=${root}` : prefix;
+}
+
 /** OWNER/HOME/ID, as parameters and topics name it. */
 export function experimentName({ owner, home, id }: ExperimentAddress): string {
   return `${owner}/${home}/${id}`;

@@ -1,6 +1,7 @@
 import { effect, type Signal, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { liveState, watch } from "../live/live";
+import { parseExact } from "../ui/exactJson";
 import { send, session, sessionOver } from "./client";
 
 export interface Loaded<Document> {
@@ -15,6 +16,8 @@ export interface Loaded<Document> {
 export interface Options {
   /** Whether the document of the former address stays until that of the new one is there, as for a filter. */
   readonly keeps?: boolean;
+  /** Whether numbers keep all their digits: those that JavaScript would change are `ExactNumber`. */
+  readonly isExact?: boolean;
 }
 
 interface Shown {
@@ -50,9 +53,26 @@ class Entry {
   #ended = 0;
   #took = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isBegun = false;
 
-  constructor(path: string) {
+  readonly #isExact: boolean;
+
+  constructor(path: string, isExact: boolean) {
     this.#path = path;
+    this.#isExact = isExact;
+  }
+
+  /** Asks for it while the first who shows it is drawn: the answer need not wait for what is painted meanwhile. */
+  begin(): void {
+    if (this.users || this.#asking || session.peek() === null) return;
+    this.#isBegun = true;
+    this.load();
+  }
+
+  join(): void {
+    this.users += 1;
+    if (!this.#isBegun && !this.#asking) this.load();
+    this.#isBegun = false;
   }
 
   leave(): void {
@@ -89,7 +109,7 @@ class Entry {
       const headers: Record<string, string> = this.#tag === null ? {} : { "If-None-Match": this.#tag };
       const answer = await send(this.#path, { headers, signal: asking.signal });
       if (answer.status !== 304) {
-        const document: unknown = await answer.json();
+        const document: unknown = this.#isExact ? parseExact(await answer.text()) : await answer.json();
         this.#tag = answer.headers.get("ETag");
         this.shown.value = { document, error: null };
       } else if (this.shown.peek().error) {
@@ -111,14 +131,15 @@ class Entry {
 
 const entries = new Map<string, Entry>();
 
-function entryOf(path: string): Entry {
-  const entry = entries.get(path) ?? new Entry(path);
-  entries.delete(path);
-  entries.set(path, entry); // the latest is the last
+function entryOf(path: string, isExact: boolean): Entry {
+  const name = isExact ? `${path} exact` : path;
+  const entry = entries.get(name) ?? new Entry(path, isExact);
+  entries.delete(name);
+  entries.set(name, entry); // the latest is the last
   if (entries.size > KEPT) {
     for (const [other, { users }] of entries) {
       if (entries.size <= KEPT) break;
-      if (!users && other !== path) entries.delete(other);
+      if (!users && other !== name) entries.delete(other);
     }
   }
   return entry;
@@ -152,18 +173,20 @@ function retry(): void {
 export function useDocument<Document>(
   path: string | null,
   topics: readonly string[] = [],
-  { keeps = false }: Options = {},
+  { keeps = false, isExact = false }: Options = {},
 ): Loaded<Document> {
   const watched = topics.join("\n");
   const former = useRef<Document | null>(null);
   const held = useRef<{ path: string; entry: Entry } | null>(null);
   if (path === null) held.current = null;
-  else if (held.current?.path !== path) held.current = { path, entry: entryOf(path) };
+  else if (held.current?.path !== path) {
+    held.current = { path, entry: entryOf(path, isExact) };
+    held.current.entry.begin();
+  }
   const entry = held.current?.entry ?? null;
   useEffect(() => {
     if (!entry) return;
-    entry.users += 1;
-    entry.load();
+    entry.join();
     const ends = watched
       ? watched.split("\n").map((topic) => watch(topic, { onChange: () => entry.change() }))
       : [];

@@ -10,7 +10,7 @@ import { followLinks, route } from "./route";
 import { SignIn } from "./SignIn";
 import { TopBar } from "./TopBar";
 import { useUsualTitle } from "./title";
-import { FIRST_VIEW, VIEWS } from "./views";
+import { LISTS, VIEWS } from "./views";
 import "./App.css";
 
 /** The frame: the bar, what the page says about itself, and the view that the address names. */
@@ -53,8 +53,9 @@ export function App() {
 }
 
 function View() {
-  const [name, ...rest] = route.value.path;
-  if (!name || (name === "experiments" && !rest.length)) return <FIRST_VIEW />;
+  const [name = "experiments", ...rest] = route.value.path;
+  const List = !rest.length && Object.hasOwn(LISTS, name) ? LISTS[name] : undefined;
+  if (List) return <List />;
   const load = Object.hasOwn(VIEWS, name) ? VIEWS[name] : undefined;
   return load ? <Part load={load} /> : <ErrorNote error={new Error(`There is no view “${name}”.`)} />;
 }

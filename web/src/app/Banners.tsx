@@ -3,7 +3,7 @@ import { session, sessionOver } from "../api/client";
 import { whoami } from "../api/whoami";
 import { caughtUp, liveState, tryNow } from "../live/live";
 import { now } from "../ui/clock";
-import { count } from "../ui/format";
+import { clockText, count } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { SessionDialog } from "./SessionDialog";
 import { keepSession, offered, replaceSession, signInNote } from "./signIn";
@@ -26,7 +26,7 @@ export function Banners() {
 }
 
 function clockTime(time: number): string {
-  return new Date(time).toLocaleTimeString("sv-SE");
+  return clockText(new Date(time));
 }
 
 function Stale() {

@@ -1,6 +1,6 @@
 // The keys of the views: each says which it has while it is shown, and the help lists them.
 import { computed, signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { store, stored } from "../api/stored";
 
 export const GROUPS = ["Anywhere", "Lists and tables", "One experiment", "Log", "Curves", "Dialogs"] as const;
@@ -36,12 +36,15 @@ export function switchCharacterKeys(isOn: boolean): void {
   store(SETTING, isOn ? null : "off");
 }
 
-/** Has these keys while the component is shown; of two with the same key, that shown last has it. */
+/**
+ * Has these keys while the component is shown; of two with the same key, that shown last has it. They are there
+ * as soon as the component is, since the next key may follow at once.
+ */
 export function useKeys(keys: readonly Key[]): void {
   const latest = useRef(keys);
   latest.current = keys;
   const listed = keys.map((key) => `${key.keys}\t${key.label ?? ""}`).join("\n");
-  useEffect(() => {
+  useLayoutEffect(() => {
     void listed;
     const mine = latest.current.map((key, index) => ({
       ...key,

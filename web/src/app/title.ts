@@ -1,5 +1,6 @@
 // The title of the document: what is shown, and then the name of the program.
 import { useEffect } from "preact/hooks";
+import { labelText } from "../ui/shownTexts";
 import { type Route, route } from "./route";
 
 const PLACES: Readonly<Record<string, string>> = {
@@ -8,6 +9,8 @@ const PLACES: Readonly<Record<string, string>> = {
   compare: "Compare",
   device: "Allow a login",
 };
+
+const LONGEST = 200; // characters
 
 function usual({ path }: Route): string {
   const [first = "experiments", ...rest] = path;
@@ -24,6 +27,6 @@ export function useUsualTitle(): void {
 
 export function useTitle(title: string): void {
   useEffect(() => {
-    document.title = `${title} · exp`;
+    document.title = `${labelText(title, LONGEST)} · exp`;
   }, [title]);
 }

@@ -1,5 +1,5 @@
-import { useMemo } from "preact/hooks";
-import { type RecordAddress, recordHref } from "../api/addresses";
+import { useEffect, useMemo } from "preact/hooks";
+import { type RecordAddress, recordHref, recordText } from "../api/addresses";
 import type { CompareDocument } from "../api/documents/compare";
 import { navigate, pathOf, route, withQuery } from "../app/route";
 import { Comparison } from "../sweep/Comparison";
@@ -10,6 +10,7 @@ import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { Part } from "../ui/Part";
 import { CompareSearch } from "./CompareSearch";
+import { foldersOf, type Located } from "./labels";
 import { ParamsDiff } from "./ParamsDiff";
 import "./CompareView.css";
 
@@ -132,6 +133,9 @@ function Pick({ word, text, href, onRemove }: PickProps) {
 
 /** The curves or params of the rows that meet the conditions, in their order. */
 function OfRecords({ source, tab }: { source: Source; tab: "curves" | "params" }) {
+  useEffect(() => {
+    if (tab === "curves") loadCurves().catch(() => {}); // beside the question which records there are
+  }, [tab]);
   const query = route.value.query;
   const path = documentPath(source, { ...choiceOf(query), keys: [], groupBy: [], over: [] });
   const { document, error, reload } = useLatest<CompareDocument>(
@@ -139,16 +143,12 @@ function OfRecords({ source, tab }: { source: Source; tab: "curves" | "params" }
     path,
     topicsOf(source),
   );
-  const records = useMemo(
-    (): RecordAddress[] =>
-      [...new Set(document?.rows.map((row) => row.prefix))].map((prefix) => ({ prefix })),
-    [document],
-  );
+  const records = useMemo(() => recordsOf(document?.rows ?? []), [document]);
   if (!document) return error ? <ErrorNote error={error} retry={reload} /> : null;
   if (!records.length) return <NoneMatches />;
-  if (tab === "curves") return <Part load={loadCurves} records={records} />;
-  const asked = query.getAll("with").filter((prefix) => records.some((each) => each.prefix === prefix));
-  const shown = asked.length ? asked : records.slice(0, MOST_BESIDE).map((each) => each.prefix);
+  if (tab === "curves") return <Part load={loadCurves} records={records.map(addressOf)} />;
+  const asked = query.getAll("with").flatMap((text) => records.filter((each) => recordText(each) === text));
+  const shown = asked.length ? asked : records.slice(0, MOST_BESIDE);
   return (
     <div class="compare-body">
       {records.length > shown.length ? (
@@ -157,16 +157,30 @@ function OfRecords({ source, tab }: { source: Source; tab: "curves" | "params" }
         </p>
       ) : null}
       <ParamsDiff
-        records={shown.map((prefix) => ({ prefix }))}
+        records={shown.map(addressOf)}
         candidates={records}
         onChoose={(index, record) =>
           navigate(
-            withQuery({ with: shown.map((prefix, each) => (each === index ? record.prefix : prefix)) }),
+            withQuery({ with: shown.map((each, place) => recordText(place === index ? record : each)) }),
           )
         }
       />
     </div>
   );
+}
+
+/** The records of rows, each once; with their folder where several have a record of the same prefix. */
+function recordsOf(rows: CompareDocument["rows"]): (RecordAddress & Located)[] {
+  const located = rows.map((row) => ({ prefix: row.prefix, root: row.root, folder: row.dash_root }));
+  const folders = foldersOf(located);
+  const records = located.map(({ prefix, root, folder }, index) =>
+    folders[index] && root !== undefined ? { prefix, root, folder } : { prefix },
+  );
+  return [...new Map(records.map((record) => [recordText(record), record])).values()];
+}
+
+function addressOf({ prefix, root }: RecordAddress): RecordAddress {
+  return root ? { prefix, root } : { prefix };
 }
 
 function Nothing() {

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { type RecordAddress, recordHref } from "../api/addresses";
+import { type RecordAddress, recordHref, recordText } from "../api/addresses";
 import { navigate, route, withQuery } from "../app/route";
 import { exactJson } from "../sweep/exactNumbers";
 import { Segmented } from "../sweep/Segmented";
@@ -11,7 +11,7 @@ import { StatusMark } from "../ui/StatusMark";
 import { visibleText } from "../ui/visibleText";
 import { type Compared, compared } from "./compared";
 import { GitDiff, summary } from "./GitDiff";
-import { labelsOf } from "./labels";
+import { type Located, namesOf } from "./labels";
 import { ParamsTree } from "./ParamsTree";
 import { type RecordFacts, useRecordFacts } from "./recordFacts";
 import { difference, shown } from "./texts";
@@ -23,7 +23,7 @@ export interface ParamsDiffProps {
   /** Two or more: their params, results and environments side by side. One: its params. */
   readonly records: readonly RecordAddress[];
   /** Records that can be shown instead of each. */
-  readonly candidates?: readonly RecordAddress[];
+  readonly candidates?: readonly (RecordAddress & Located)[];
   onChoose?(index: number, record: RecordAddress): void;
 }
 
@@ -34,7 +34,7 @@ export function ParamsDiff(props: ParamsDiffProps) {
   return (
     <>
       {problems.map(({ address, error }) => (
-        <div key={address.prefix}>
+        <div key={recordText(address)}>
           <p class="mono">
             <bdi>{address.prefix}</bdi>
           </p>
@@ -56,7 +56,7 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
   const result = compared(facts.map((each) => each.result));
   const environment = compared(facts.map((each) => each.environment));
   const packages = compared(facts.map((each) => each.packages));
-  const labels = labelsOf(facts.map((each) => each.address.prefix));
+  const labels = namesOf(facts.map(({ address, folder }) => ({ ...address, folder })));
   const width = facts.length + (facts.length === 2 ? 3 : 2);
   const table = { facts, isAll, width };
   const known = facts.filter((each) => Object.keys(each.packages).length).length;
@@ -89,7 +89,7 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
                 <span class="visually-hidden">Name</span>
               </th>
               {facts.map((each, index) => (
-                <th key={each.address.prefix} scope="col">
+                <th key={recordText(each.address)} scope="col">
                   <Head
                     facts={each}
                     label={labels[index] ?? ""}
@@ -125,27 +125,27 @@ function Shown({ facts, candidates = [], onChoose }: ParamsDiffProps & { facts: 
 interface HeadProps {
   readonly facts: RecordFacts;
   readonly label: string;
-  readonly candidates: readonly RecordAddress[];
+  readonly candidates: readonly (RecordAddress & Located)[];
   readonly onChoose: ((record: RecordAddress) => void) | null;
 }
 
 function Head({ facts, label, candidates, onChoose }: HeadProps) {
   const { prefix } = facts.address;
-  const names = labelsOf(candidates.map((each) => each.prefix));
+  const names = namesOf(candidates);
   return (
     <span class="params-record" title={prefix}>
       <StatusMark status={facts.status} />
       {onChoose && candidates.length > 1 ? (
         <select
           aria-label={`Record instead of ${label}`}
-          value={prefix}
+          value={recordText(facts.address)}
           onChange={(event) => {
-            const chosen = candidates.find((each) => each.prefix === event.currentTarget.value);
+            const chosen = candidates.find((each) => recordText(each) === event.currentTarget.value);
             if (chosen) onChoose(chosen);
           }}
         >
           {candidates.map((each, index) => (
-            <option key={each.prefix} value={each.prefix}>
+            <option key={recordText(each)} value={recordText(each)}>
               {visibleText(names[index] ?? "")}
             </option>
           ))}

@@ -1,6 +1,6 @@
 // What is known of a record for a comparison: its params, results, environment and repository.
 import { useEffect, useState } from "preact/hooks";
-import { type RecordAddress, recordDocument } from "../api/addresses";
+import { type RecordAddress, recordDocument, recordText } from "../api/addresses";
 import { send } from "../api/client";
 import { watch } from "../live/live";
 import { parseExactly } from "../sweep/exactNumbers";
@@ -8,6 +8,8 @@ import type { Values } from "./compared";
 
 export interface RecordFacts {
   readonly address: RecordAddress;
+  /** The path of the folder of records in which it is. */
+  readonly folder: string;
   readonly status: string;
   readonly params: Values;
   readonly nested: Values;
@@ -21,7 +23,7 @@ export interface RecordFacts {
 }
 
 interface Exact {
-  readonly records: readonly { status: string; params: Values; nested: Values }[];
+  readonly records: readonly { dash_root: string; status: string; params: Values; nested: Values }[];
   readonly series: readonly { name: string | null; statistics: Readonly<Record<string, Values>> }[];
   readonly openings: readonly {
     id: string;
@@ -62,6 +64,7 @@ export async function factsOf(address: RecordAddress, signal: AbortSignal): Prom
   const facts = openings.openings.find((opening) => opening.id === last?.id)?.facts ?? {};
   return {
     address,
+    folder: own?.dash_root ?? "",
     status: own?.status ?? "",
     params: own?.params ?? {},
     nested: own?.nested ?? {},
@@ -110,7 +113,7 @@ export function useRecordFacts(records: readonly RecordAddress[]): LoadedFacts {
     load();
     const ends = records
       .slice(0, MOST_WATCHED)
-      .map(({ prefix }) => watch(`record:${prefix}`, { onChange: load }));
+      .map((record) => watch(`record:${recordText(record)}`, { onChange: load }));
     return () => {
       stop.abort();
       for (const end of ends) end();

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { NumberText } from "../sweep/exactNumbers";
 import { compared } from "./compared";
-import { labelsOf } from "./labels";
+import { labelsOf, namesOf } from "./labels";
 import { matching } from "./nestedParams";
 import { changedPart, difference, shown } from "./texts";
 
@@ -58,4 +58,13 @@ test("params are found by name, by the name above, and by value", () => {
   expect(matching(nested, "depth")).toEqual({ model: { size: { depth: 3 } } });
   expect(matching(nested, "mlp")).toEqual({ model: { name: "mlp" } });
   expect(matching(nested, "model")).toEqual({ model: nested.model });
+});
+
+test("records of one prefix are told apart by their folders", () => {
+  const folders = ["/srv/a/dash", "/srv/b/dash"];
+  const records = ["alice/x", "alice/x", "alice/y"].map((prefix, index) => ({
+    prefix,
+    folder: folders[index % 2] as string,
+  }));
+  expect(namesOf(records)).toEqual(["x in a/dash", "x in b/dash", "y"]);
 });

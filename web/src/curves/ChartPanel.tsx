@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { TipColumns } from "./CursorTip";
 import { CurveChart } from "./CurveChart";
 import type { ChartLines } from "./lines";
-import { Menu } from "./Menu";
+import { CsvNote, Menu } from "./Menu";
 import type { Axis } from "./model";
 import type { Span } from "./ranges";
 import { Segments } from "./Segments";
@@ -107,6 +107,7 @@ export function ChartPanel(props: ChartPanelProps) {
               Save {kind.toUpperCase()}
             </button>
           ))}
+          <CsvNote />
           <button type="button" onClick={() => props.onZoom(null)}>
             Reset zoom <kbd>0</kbd>
           </button>

@@ -1,10 +1,11 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ChartLines, Line } from "./lines";
-import type { Axis } from "./model";
+import type { Axis, PointTimes } from "./model";
 import { Swatch } from "./Swatch";
 import { scaled } from "./scales";
 import type { LookState } from "./state";
 import { shortValue } from "./ticks";
+import { usePointTime } from "./usePointTime";
 import { axisName, longPosition, position, type ValueAt, valuesAt } from "./words";
 
 /** How the tip and the tables name a line. */
@@ -15,6 +16,8 @@ export interface TipColumns {
   valuesOf(line: Line): readonly string[];
   /** The line in a few words. */
   nameOf(line: Line): string;
+  /** When its points were logged; absent where the axis says it, or nothing does. */
+  timesOf?(key: string, line: Line, signal: AbortSignal): Promise<PointTimes>;
 }
 
 export interface CursorTipProps {
@@ -42,9 +45,11 @@ export function CursorTip(props: CursorTipProps) {
   useLayoutEffect(() => {
     if (isHere && cursor && tip.current) place(tip.current, props, cursor.x, lifted);
   });
-  if (!isHere || !cursor) return null;
-  const all = valuesAt(chart, cursor.x).filter(({ shown }) => Number.isFinite(shown));
+  const all = isHere && cursor ? valuesAt(chart, cursor.x).filter(({ shown }) => Number.isFinite(shown)) : [];
   const near = nearestOf(all, lifted);
+  const named = near.find(({ line }) => line.id === lifted) ?? (near.length === 1 ? near[0] : undefined);
+  const time = usePointTime(columns, title, named?.line ?? null, cursor?.x ?? 0);
+  if (!isHere || !cursor) return null;
   const isSmoothed = near.some(({ line }) => line.raw);
   const isMean = near.some(({ line }) => line.band);
   const names = columns.names.slice(0, 4);
@@ -55,6 +60,7 @@ export function CursorTip(props: CursorTipProps) {
           {axisName(axis, chart.isNumbered)} {position(axis, cursor.x)}
         </b>
         {axis === "time" ? <span>{longPosition(axis, cursor.x)}</span> : null}
+        {time === null ? null : <span>{longPosition("time", time)}</span>}
       </p>
       <table>
         <thead>

@@ -27,6 +27,7 @@ export interface CurveChartProps {
 }
 
 const FONT = 'Inter, ui-sans-serif, system-ui, "Segoe UI", Roboto, sans-serif';
+const AXIS_ROOM = 48; // pixels at the end of the x axis, where its name is
 const DRAG = 6; // pixels
 const NEAR = 24; // pixels within which the pointer lifts a line
 const STEP = 10; // points that an arrow with Shift moves
@@ -269,8 +270,13 @@ class Plot {
                 filter: (_: uPlot, splits: number[]) => splits,
                 values: (_: uPlot, splits: (number | null)[]) => {
                   const step = Math.abs((splits[1] ?? 1) - (splits[0] ?? 0)) || 1;
+                  const place = scaled(
+                    chart().x,
+                    isXLog,
+                    this.plot ? this.plot.bbox.width / uPlot.pxRatio : 0,
+                  );
                   return splits.map((value) =>
-                    value === null
+                    value === null || place(value) > place(chart().x.largest) - AXIS_ROOM
                       ? ""
                       : axis === "relative"
                         ? duration(value)

@@ -16,7 +16,7 @@ import { RunLegend } from "./RunLegend";
 import type { Span } from "./ranges";
 import { type CurveSettings, isShown, isWanted, toggled, withRuns } from "./settings";
 import { lookState } from "./state";
-import { useCatalogue, useCurves } from "./useCurves";
+import { useCatalogue, useCurves, windowOf } from "./useCurves";
 import { axisName, sampling } from "./words";
 import "./CurvesBoard.css";
 
@@ -98,7 +98,7 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     isOpenAtFirst(groups, index) !== settings.turned.has(groups[index]?.name ?? "");
   const open = groups.flatMap((group, index) => (isOpen(index) ? group.keys : []));
   const [sight, setSight] = useState<ReadonlySet<string>>(new Set());
-  const inSight = open.filter((key) => sight.has(key));
+  const inSight = source.isAtHand ? open : open.filter((key) => sight.has(key));
   const [tried, setTried] = useState(0);
   const axis = settings.x ?? AXIS_ORDER[tried] ?? "step";
   const curves = useCurves(source, {
@@ -174,6 +174,16 @@ function Board({ source, settings, onSettings, catalogue }: CurvesBoardProps & {
     { keys: "ArrowUp", label: "in a chart: lift the next run", group: "Curves", run: () => false },
   ]);
   const columns = tipColumns(runs, params.differing, short);
+  if (source.times && (axis === "step" || axis === "epoch")) {
+    const asked = windowOf({ zoom: settings.zoom, axis, points: pointsFor(drawn.size) });
+    columns.timesOf = async (key, line, signal) => {
+      const run = runs.find((each) => each.id === line.id);
+      const nothing = { x: new Float64Array(), times: [] };
+      return run && source.times
+        ? source.times({ ...asked, keys: [key], attempt: null }, run, key, signal)
+        : nothing;
+    };
+  }
   const zoom = (span: Span | null) => change({ zoom: span });
   const shown = inSight.flatMap((key) =>
     (curves.of(key) ?? [])

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Menu } from "./Menu";
+import { CsvNote, Menu } from "./Menu";
 import { AXES, type Axis } from "./model";
 import { Segments } from "./Segments";
 import type { CurveSettings } from "./settings";
@@ -118,6 +118,7 @@ export function CurvesToolbar(props: CurvesToolbarProps) {
             Save {kind.toUpperCase()}
           </button>
         ))}
+        <CsvNote />
       </Menu>
     </div>
   );

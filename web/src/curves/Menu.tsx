@@ -51,3 +51,12 @@ export function Menu({
     </details>
   );
 }
+
+/** What a saved CSV has. */
+export function CsvNote() {
+  return (
+    <p class="curves-menu-note">
+      CSV has the points that are drawn. All rows: <code>exp metrics … -n 100000 --format csv</code>
+    </p>
+  );
+}

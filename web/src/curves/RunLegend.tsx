@@ -1,3 +1,4 @@
+import { labelText } from "../ui/shownTexts";
 import type { Stroke } from "./colours";
 import { strokeOf } from "./colours";
 import type { ChartLines } from "./lines";
@@ -145,7 +146,7 @@ export function RunLegend(props: RunLegendProps) {
                   ) : null}
                   {shown.map((param) => (
                     <td key={param} class="number param" title={paramText(run.params[param])}>
-                      <bdi>{paramText(run.params[param])}</bdi>
+                      <bdi>{labelText(paramText(run.params[param]), 240)}</bdi>
                     </td>
                   ))}
                   <td class="number value" title={value === null ? undefined : String(value)}>
@@ -255,7 +256,7 @@ function Join({
 
 function Same({ same }: { same: Differences["same"] }) {
   if (!same.length) return null;
-  const few = same.slice(0, 6).map(([name, value]) => `${name}=${paramText(value)}`);
+  const few = same.slice(0, 6).map(([name, value]) => labelText(`${name}=${paramText(value)}`, 100));
   return (
     <p class="run-legend-same">
       Same in all, not shown: <span class="mono">{few.join(", ")}</span>

@@ -21,6 +21,17 @@ const BOTTOM = 36;
 const LEGEND_ROW = 18;
 const FONT = "Inter, system-ui, sans-serif";
 
+/** How a line ends whose run did not complete, as the charts draw it. */
+const MARKS: Readonly<Record<string, { token: string; outline: string; inner?: string }>> = {
+  FAILED: {
+    token: "--bad",
+    outline: "M2.5-6 6-2.5v5L2.5 6h-5L-6 2.5v-5L-2.5-6z",
+    inner: "m-2.3-2.3 4.6 4.6m-4.6 0 4.6-4.6",
+  },
+  CANCELLED: { token: "--can", outline: "M-4.5-4.5h9v9h-9z" },
+  RUNNING: { token: "--run", outline: "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z" },
+};
+
 /** Charts below each other as an SVG, with their legend. */
 export function svgOf(
   charts: readonly Exported[],
@@ -106,7 +117,19 @@ function chartSvg(
         parts.push(
           `<g transform="translate(${round(x)} ${round(y)})" fill="${colours("--surface")}" stroke="${colours(line.stroke.token)}" stroke-width="1.5"><circle r="7"/><path d="m-3-3 6 6m-6 0 6-6"/></g>`,
         );
-        parts.push(text(x + 12, y + 4, "start", `${gap.word} from ${position(axis, gap.from)}`, "--ink2"));
+        const words = `${gap.word} ${gap.isAbout ? "by" : "from"} ${position(axis, gap.from)}`;
+        parts.push(text(x + 12, y + 4, "start", words, "--ink2"));
+      }
+    }
+    if (line.end) {
+      const { status } = line.end;
+      const [x, y] = [across(line.end.x), down(line.end.y)];
+      const mark = MARKS[status];
+      const isInside = x >= LEFT - 1 && x <= LEFT + width + 1 && y >= TOP - 1 && y <= TOP + height + 1;
+      if (mark && isInside) {
+        parts.push(
+          `<g transform="translate(${round(x)} ${round(y)})" stroke="${colours("--surface")}" stroke-width="2"><title>${escaped(status)}</title><path d="${mark.outline}" fill="${colours(mark.token)}"/>${mark.inner ? `<path d="${mark.inner}" fill="none" stroke-width="1.6"/>` : ""}</g>`,
+        );
       }
     }
   }

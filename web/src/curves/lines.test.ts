@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { averaged } from "./averages";
 import { stepOf, strokeOf, strokes } from "./colours";
-import { csvOf, escaped } from "./exports";
+import { csvOf, escaped, svgOf } from "./exports";
 import { groupsOf, isOpenAtFirst } from "./groups";
 import { gapsOf, linesOf } from "./lines";
 import { nearest, pointAt } from "./lookup";
@@ -38,6 +38,7 @@ function curve(name: string, x: Float64Array, last: Float64Array): Curve {
     max: null,
     total: x.length,
     isNumbered: false,
+    position: null,
   };
 }
 
@@ -181,4 +182,26 @@ test("a CSV has the numbers as Python writes them, and no formula", () => {
 
 test("a text in an SVG is a text", () => {
   expect(escaped(`<b a="1">&'\u0001\ud800`)).toBe("&lt;b a=&quot;1&quot;&gt;&amp;&#39;\ufffd\ufffd");
+});
+
+test("an SVG marks the end of a run that failed, as the chart does", () => {
+  const chart = linesOf([curve("r0", numbers(0, 1), numbers(5, 6))], {
+    runs: [{ ...run(0), status: "FAILED" }],
+    strokes: new Map(),
+    smoothing: 0,
+    isXLog: false,
+    isLog: false,
+    isWhole: false,
+    zoom: null,
+    groups: null,
+    band: "range",
+  });
+  const drawn = { key: "loss", chart, axis: "step", isXLog: false, isLog: false } as const;
+  expect(
+    svgOf(
+      [drawn],
+      () => "red",
+      () => "r0",
+    ),
+  ).toContain("<title>FAILED</title>");
 });

@@ -1,5 +1,7 @@
 // Runs and their curves, as the charts take them: from a server's document, or from the file of a report.
 import type { CurvesDocument } from "../api/documents/curves";
+import { foldersOf } from "../compare/labels";
+import { numberOf, type Points } from "./appended";
 
 export type Axis = "step" | "epoch" | "time" | "relative";
 export const AXES: readonly Axis[] = ["step", "epoch", "time", "relative"];
@@ -44,6 +46,8 @@ export interface Curve {
   readonly total: number;
   /** Whether the rows lack the axis, so that `x` is their number. */
   readonly isNumbered: boolean;
+  /** Where a live stream continues; null if the curve has to be read again to know more. */
+  readonly position: object | null;
 }
 
 /** What a view can show. */
@@ -66,12 +70,23 @@ export interface CurvesRequest {
   readonly only?: readonly string[];
 }
 
+export interface PointTimes {
+  readonly x: Float64Array;
+  readonly times: readonly (number | null)[];
+}
+
 /** Where curves come from: a server, or the file of a report. */
 export interface CurvesSource {
+  /** Whether all of it is at hand: then charts are drawn before they are scrolled to, since they may be printed. */
+  readonly isAtHand?: boolean;
   describe(signal: AbortSignal): Promise<Catalogue>;
   load(request: CurvesRequest, runs: readonly Run[], signal: AbortSignal): Promise<readonly Curve[]>;
   /** Calls back with the prefixes of runs that have new rows, until the returned function is called. */
   watch?(runs: readonly Run[], onChange: (prefixes: readonly string[]) => void): () => void;
+  /** Calls back with what is appended to a curve, or null once it has to be read again. */
+  follow?(run: Run, curve: Curve, onMore: (more: Points | null) => void): () => void;
+  /** When the points of a curve of a request were logged, as Unix times; null where that is not known. */
+  times?(request: CurvesRequest, run: Run, key: string, signal: AbortSignal): Promise<PointTimes>;
   /** Calls back when there may be other runs or metrics. */
   watchAll?(onChange: () => void): () => void;
 }
@@ -85,13 +100,18 @@ export function catalogueOf(document: CurvesDocument): Catalogue {
     names.set(name, (names.get(name) ?? 0) + 1);
     prefixes.set(prefix, (prefixes.get(prefix) ?? 0) + 1);
   }
+  const folders = foldersOf(
+    document.records.map((each) => ({ prefix: each.prefix, folder: each.dash_root })),
+  );
   const runs = document.records.map((entry, number): Run => {
     const unique =
       names.get(entry.name) === 1
         ? entry.name
         : prefixes.get(entry.prefix) === 1
           ? entry.prefix
-          : `${entry.root}:${entry.prefix}:${entry.experiment ?? ""}:${entry.task ?? ""}`;
+          : [entry.prefix, folders[number] && `in ${folders[number]}`, entry.experiment, entry.task]
+              .filter(Boolean)
+              .join(" ");
     return {
       id: unique,
       number,
@@ -128,6 +148,7 @@ export function curvesOf(document: CurvesDocument, runs: readonly Run[], attempt
         max: isSame ? null : numbers(curve.max),
         total: curve.total,
         isNumbered: curve.numbered,
+        position: Object.keys(curve.position).length ? curve.position : null,
       };
     });
   });
@@ -139,15 +160,6 @@ function placeOf({ root, prefix, task }: Pick<Entry, "root" | "prefix" | "task">
 
 function numbers(column: readonly (number | string | null)[] | null): Float64Array {
   const values = new Float64Array(column?.length ?? 0);
-  for (const [index, value] of (column ?? []).entries()) {
-    values[index] =
-      typeof value === "number"
-        ? value
-        : value === "Infinity"
-          ? Number.POSITIVE_INFINITY
-          : value === "-Infinity"
-            ? Number.NEGATIVE_INFINITY
-            : Number.NaN;
-  }
+  for (const [index, value] of (column ?? []).entries()) values[index] = numberOf(value);
   return values;
 }

@@ -1,4 +1,5 @@
 // What distinguishes runs: their params.
+import { type Json, jsonText } from "../ui/exactJson";
 import type { Run } from "./model";
 
 export interface Differences {
@@ -61,5 +62,5 @@ export function grouped(runs: readonly Run[], but: readonly string[]): Run[][] {
 /** A value of a param as a short text. */
 export function paramText(value: unknown): string {
   if (value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? value : jsonText(value as Json);
 }

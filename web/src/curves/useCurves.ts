@@ -1,4 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { extended } from "./appended";
+import { Follower } from "./Follower";
 import type { Axis, Catalogue, Curve, CurvesSource, Run } from "./model";
 import type { Span } from "./ranges";
 
@@ -46,6 +48,20 @@ export function useCatalogue(source: CurvesSource): DescribedState {
     const timer = setInterval(reload, 5_000);
     return () => clearInterval(timer);
   }, [isEmpty, source]);
+  useEffect(() => {
+    if (!catalogue || !source.watch) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const end = source.watch(catalogue.runs, () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        reload();
+      }, DESCRIBED);
+    });
+    return () => {
+      clearTimeout(timer);
+      end();
+    };
+  }, [catalogue, source]);
   const isCurrent = state.source === source;
   return { catalogue: isCurrent ? catalogue : null, error: isCurrent ? state.error : null, reload };
 }
@@ -77,6 +93,8 @@ interface Kept {
 const PAUSE = 120; // milliseconds between the last change of the window and its request
 const OUTSIDE = 0.02; // of a window: so that lines reach its edges
 const MOST_ATTEMPTS = 5;
+const AGAIN = 3_000; // milliseconds until curves that could not be read are asked for again
+const DESCRIBED = 10_000; // milliseconds between two questions whether a running program has other metrics
 
 /** The curves of some metrics in a window, asked for once and again when their runs have new rows. */
 export function useCurves(source: CurvesSource, wanted: CurvesWanted): CurvesLoaded {
@@ -123,13 +141,16 @@ export function useCurves(source: CurvesSource, wanted: CurvesWanted): CurvesLoa
       stop.abort();
     };
   }, [source, stamp, asked, round]);
+  const follower = useRef<Follower | null>(null);
   useEffect(() => {
     const stop = new AbortController();
     let changed = new Set<string>();
     let isAsking = false;
+    let again: ReturnType<typeof setTimeout> | undefined;
     const refresh = async () => {
       if (isAsking || !changed.size) return;
       isAsking = true;
+      clearTimeout(again);
       const only = [...changed];
       changed = new Set();
       const now = latest.current;
@@ -152,19 +173,47 @@ export function useCurves(source: CurvesSource, wanted: CurvesWanted): CurvesLoa
       } catch (problem) {
         if (stop.signal.aborted) return;
         setError(problem);
+        for (const prefix of only) changed.add(prefix);
+        again = setTimeout(refresh, AGAIN);
+        isAsking = false;
+        return;
       }
       isAsking = false;
       refresh();
     };
-    const end = source.watch?.(latest.current.wanted.runs, (prefixes) => {
-      for (const prefix of prefixes) changed.add(prefix);
-      refresh();
+    follower.current = new Follower(source, {
+      append(key, run, more) {
+        const { wanted: now, stamp: present } = latest.current;
+        const before = kept.current.get(key);
+        if (before?.stamp !== present) return true; // what is asked for now will have it
+        const own = before.curves.find((curve) => curve.run === run.id && curve.attempt === null);
+        const longer = own && extended(own, more, { ...windowOf(now), begin: run.begin });
+        if (!longer) return false;
+        if (longer === own) return true;
+        const curves = before.curves.map((curve) => (curve === own ? longer : curve));
+        kept.current.set(key, { stamp: present, curves });
+        setVersion((former) => former + 1);
+        return true;
+      },
+      reread(prefixes) {
+        for (const prefix of prefixes) changed.add(prefix);
+        refresh();
+      },
     });
     return () => {
       stop.abort();
-      end?.();
+      clearTimeout(again);
+      follower.current?.stop();
     };
-  }, [source, runs]);
+  }, [source]);
+  useEffect(() => {
+    void version;
+    const now = latest.current;
+    const keysNow = now.wanted.keys.filter((key) => kept.current.get(key)?.stamp === now.stamp);
+    follower.current?.update(now.wanted.runs, keysNow, (key, run) =>
+      kept.current.get(key)?.curves.find((curve) => curve.run === run.id && curve.attempt === null),
+    );
+  }, [source, runs, stamp, asked, version]);
   return useMemo(() => {
     void version;
     return {
@@ -182,6 +231,17 @@ function formerAttempts(runs: readonly Run[]): number[] {
   return [...new Set(all)].sort((left, right) => right - left).slice(0, MOST_ATTEMPTS);
 }
 
+/** The part of a request that says which window is drawn. */
+export function windowOf({ zoom, axis, points }: Pick<CurvesWanted, "zoom" | "axis" | "points">) {
+  const room = zoom ? (zoom.largest - zoom.least) * OUTSIDE : 0;
+  return {
+    axis,
+    points,
+    from: zoom ? zoom.least - room : null,
+    to: zoom ? zoom.largest + room : null,
+  };
+}
+
 async function load(
   source: CurvesSource,
   { wanted, attempts }: { wanted: CurvesWanted; attempts: readonly number[] },
@@ -189,16 +249,8 @@ async function load(
   only: readonly string[],
   signal: AbortSignal,
 ): Promise<Curve[]> {
-  const { zoom, axis, points, runs } = wanted;
-  const room = zoom ? (zoom.largest - zoom.least) * OUTSIDE : 0;
-  const request = {
-    keys,
-    axis,
-    points,
-    from: zoom ? zoom.least - room : null,
-    to: zoom ? zoom.largest + room : null,
-    only,
-  };
+  const { runs } = wanted;
+  const request = { keys, ...windowOf(wanted), only };
   const [own = [], ...former] = await Promise.all(
     [null, ...attempts].map((attempt) => source.load({ ...request, attempt }, runs, signal)),
   );

@@ -1,5 +1,5 @@
 // Positions and values in words.
-import { absolute, count, duration } from "../ui/format";
+import { absolute, clockText, count, duration } from "../ui/format";
 import type { ChartLines, Line } from "./lines";
 import { pointAt } from "./lookup";
 import type { Axis } from "./model";
@@ -13,12 +13,14 @@ export function axisName(axis: Axis, isNumbered: boolean): string {
 /** A position on an axis: `42,000`, `12m04`, `14:42:24`. */
 export function position(axis: Axis, x: number): string {
   if (axis === "relative") return x < 10 ? `${Number(x.toPrecision(3))}s` : duration(x);
-  if (axis === "time") return new Date(x * 1000).toLocaleTimeString("sv-SE");
+  if (axis === "time") return clockText(new Date(x * 1000));
   return Number.isInteger(x) ? count(x) : String(Number(x.toPrecision(6)));
 }
 
 export function longPosition(axis: Axis, x: number): string {
-  return axis === "time" ? absolute(new Date(x * 1000).toISOString()) : position(axis, x);
+  const date = new Date(x * 1000);
+  const isDate = axis === "time" && !Number.isNaN(date.getTime());
+  return isDate ? absolute(date.toISOString()) : position(axis, x);
 }
 
 /** The point of a line at a position: its value as drawn, and the number itself. */

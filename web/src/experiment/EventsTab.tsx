@@ -30,7 +30,8 @@ export function EventsTab({ experiment, status, timeline }: TabProps) {
   const kinds = useMemo(() => [...new Set(loaded.events.map((event) => event.event))].sort(), [loaded]);
   const shown = useMemo(() => filtered(loaded.events, task, kind).reverse(), [loaded, task, kind]);
   if (!loaded.events.length) {
-    return error ? <ErrorNote error={error} retry={retry} /> : <EmptyState>No events yet.</EmptyState>;
+    if (error) return <ErrorNote error={error} retry={retry} />;
+    return timeline?.events === 0 ? <EmptyState>No events yet.</EmptyState> : null;
   }
   return (
     <div class="events-tab">

@@ -5,6 +5,7 @@ import type { TimelineDocument } from "../api/documents/timeline";
 import { CommandHint } from "../ui/CommandHint";
 import { CopyButton } from "../ui/CopyButton";
 import { absolute, count } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { commandLine } from "../ui/quoting";
 import { author, type Fact, factsOf } from "./facts";
 import { StatusSentence } from "./StatusSentence";
@@ -37,7 +38,7 @@ export function ExperimentHead({ experiment, status, timeline }: HeadProps) {
       </p>
       {status.description ? (
         <p class="experiment-description" dir="auto">
-          {status.description}
+          <LongText text={status.description} most={1_000} />
         </p>
       ) : null}
       {notes.length ? <Notes notes={notes} /> : null}
@@ -57,7 +58,7 @@ function Identity({ status }: { status: StatusDocument }) {
       <CopyButton text={id} label="Copy the id" />
       {title ? (
         <span class="experiment-subtitle" dir="auto">
-          {title}
+          <LongText text={title} most={200} />
         </span>
       ) : null}
     </h1>
@@ -105,7 +106,9 @@ function Note({ note }: { note: NonNullable<StatusDocument["notes"]>[number] }) 
       <span class="experiment-note-by" title={note.time ? `${absolute(note.time)}, ${note.by}` : note.by}>
         {author(note.by).user}
       </span>{" "}
-      <span dir="auto">{note.text}</span>
+      <span dir="auto">
+        <LongText text={note.text} />
+      </span>
     </p>
   );
 }

@@ -4,10 +4,11 @@ import type { StatusDocument } from "../api/documents/status";
 import type { TimelineDocument } from "../api/documents/timeline";
 import { useDocument } from "../api/useDocument";
 import { route, withQuery } from "../app/route";
+import { loadLog } from "../log/LogViewer";
 import { ErrorNote } from "../ui/ErrorNote";
 import { Part } from "../ui/Part";
 import { ExperimentHead } from "./ExperimentHead";
-import { shownTabs, type Tab } from "./tabs";
+import { shownTabs, TABS, type Tab } from "./tabs";
 import "./ExperimentPage.css";
 
 /** One experiment: its state, and the tabs. */
@@ -18,6 +19,7 @@ export function ExperimentPage() {
 }
 
 function Shown({ experiment }: { experiment: ExperimentAddress }) {
+  useMemo(loadAhead, []);
   const topics = [`experiment:${experimentName(experiment)}`];
   const { document, error, reload } = useDocument<StatusDocument>(
     experimentDocument(experiment, "status"),
@@ -49,6 +51,14 @@ function Shown({ experiment }: { experiment: ExperimentAddress }) {
       ) : null}
     </div>
   );
+}
+
+/** Loads the parts that the address asks for while the documents that they show are on their way. */
+function loadAhead(): void {
+  const { query } = route.value;
+  const tab = TABS.find(({ name }) => name === query.get("tab")) ?? TABS[0];
+  const parts = [tab?.load, ...(query.get("task") ? [loadLog] : [])];
+  for (const load of parts) load?.().catch(() => {}); // it is tried again where it is shown, and said there
 }
 
 function TabLink({ tab, isPicked }: { tab: Tab & { count: string }; isPicked: boolean }) {

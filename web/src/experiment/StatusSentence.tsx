@@ -8,8 +8,14 @@ import { type Piece, plain, statusSentence } from "./sentences";
 
 const SPOKEN = 10_000; // milliseconds between two messages to screen readers
 
+interface SentenceProps {
+  readonly status: StatusDocument;
+  /** Where a task that it names is shown: as a rule, on the same page. */
+  hrefOf?(task: string): string;
+}
+
 /** The state of an experiment in a sentence or a few; what changes is announced, at most every ten seconds. */
-export function StatusSentence({ status }: { status: StatusDocument }) {
+export function StatusSentence({ status, hrefOf = taskHref }: SentenceProps) {
   const received = useRef({ status, time: Date.now() });
   if (received.current.status !== status) received.current = { status, time: Date.now() };
   const isTicking = status.status === "RUNNING" && status.supervisor.state === "alive";
@@ -23,7 +29,7 @@ export function StatusSentence({ status }: { status: StatusDocument }) {
         <StatusMark status={status.status} size={16} />
         <span>
           {pieces.map((piece, index) => (
-            <PieceText key={index} piece={piece} status={status.status} />
+            <PieceText key={index} piece={piece} status={status.status} hrefOf={hrefOf} />
           ))}
         </span>
       </p>
@@ -34,7 +40,13 @@ export function StatusSentence({ status }: { status: StatusDocument }) {
   );
 }
 
-function PieceText({ piece, status }: { piece: Piece; status: string }) {
+interface PieceProps {
+  readonly piece: Piece;
+  readonly status: string;
+  hrefOf(task: string): string;
+}
+
+function PieceText({ piece, status, hrefOf }: PieceProps) {
   switch (piece.kind) {
     case "status":
       return <strong class={`status-sentence-word status-${status}`}>{piece.text}</strong>;
@@ -44,7 +56,7 @@ function PieceText({ piece, status }: { piece: Piece; status: string }) {
       return (
         <a
           class={piece.isBad ? "status-sentence-task bad" : "status-sentence-task"}
-          href={taskHref(piece.text)}
+          href={hrefOf(piece.text)}
         >
           {piece.text}
         </a>

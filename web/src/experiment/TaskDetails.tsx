@@ -6,6 +6,7 @@ import { CopyButton } from "../ui/CopyButton";
 import { absolute, duration } from "../ui/format";
 import { StatusWord } from "../ui/StatusMark";
 import { specOf } from "./attemptSpec";
+import { clockTime } from "./facts";
 import { taskHref } from "./pick";
 import { usageText } from "./resources";
 import type { Task } from "./tasks";
@@ -108,7 +109,9 @@ function Attempts({ why }: { why: WhyTask | null }) {
               <td>
                 <StatusWord status={attempt.status} />
               </td>
-              <td>{attempt.started ? absolute(attempt.started) : ""}</td>
+              <td title={attempt.started ? absolute(attempt.started) : undefined}>
+                {attempt.started ? clockTime(attempt.started) : ""}
+              </td>
               <td>{attempt.duration === null ? "" : duration(attempt.active ?? attempt.duration)}</td>
               <td>{attempt.exit_code}</td>
               <td class="mono">{attempt.job_id}</td>

@@ -9,13 +9,14 @@ import { navigate, route, withQuery } from "../app/route";
 import { LogViewer } from "../log/LogViewer";
 import { CopyButton } from "../ui/CopyButton";
 import { ErrorNote } from "../ui/ErrorNote";
-import { absolute, duration } from "../ui/format";
+import { absolute, count, duration } from "../ui/format";
 import { StatusMark } from "../ui/StatusMark";
 import { CloseIcon } from "./CloseIcon";
-import { pickedAttempt } from "./pick";
+import { pickedAttempt, taskHref } from "./pick";
 import { TaskDetails } from "./TaskDetails";
 import { TaskDuration } from "./TaskTable";
-import { countsOf, nodeOf, statusOf, type Task } from "./tasks";
+import { byWeight } from "./taskRows";
+import { countsOf, memberLabel, nodeOf, statusOf, type Task } from "./tasks";
 import { GroupWhy, isExplained, WhyPanel } from "./WhyPanel";
 import type { WhyTask } from "./why";
 import "./TaskPanel.css";
@@ -58,7 +59,7 @@ export function TaskPanel(props: TaskPanelProps) {
 }
 
 function closed(): string {
-  return withQuery({ task: "", attempt: null, show: null });
+  return withQuery({ task: "", attempt: null, show: null, line: null });
 }
 
 function PanelHead({ isAlone, children }: { isAlone: boolean; children: preact.ComponentChildren }) {
@@ -89,7 +90,7 @@ function OfTask(props: OfTaskProps) {
   const { document, error, reload } = useDocument<WhyDocument>(path, topics);
   const why = document?.tasks.find((each) => each.id === task.id) ?? null;
   const times = timeline?.tasks.find((each) => each.id === task.id);
-  const attempts = times?.attempts.map((each) => each.attempt) ?? [];
+  const attempts = times?.attempts.map((each) => each.attempt) ?? begunAttempts(task);
   const asked = pickedAttempt();
   const attempt = asked !== null && attempts.includes(asked) ? asked : null;
   useKeys([
@@ -126,11 +127,16 @@ function OfTask(props: OfTaskProps) {
   );
 }
 
+/** The numbers of its attempts as its status tells them, before its timeline is there. */
+function begunAttempts({ attempt, started }: Task): number[] {
+  return Array.from({ length: started === null ? attempt - 1 : attempt }, (_, index) => index + 1);
+}
+
 function step(attempts: readonly number[], attempt: number | null, by: number): unknown {
   const present = attempt === null ? attempts.length - 1 : attempts.indexOf(attempt);
   const next = attempts[present + by];
   if (next === undefined) return false;
-  navigate(withQuery({ attempt: String(next) }), { replace: true });
+  navigate(withQuery({ attempt: String(next), line: null }), { replace: true });
 }
 
 /** Which attempt is shown, if there are several. */
@@ -143,7 +149,7 @@ function AttemptSwitch({ attempts, picked }: { attempts: readonly number[]; pick
       {shown.map((number, index) => (
         <a
           key={number}
-          href={withQuery({ attempt: number === latest ? null : String(number) })}
+          href={withQuery({ attempt: number === latest ? null : String(number), line: null })}
           aria-current={number === (picked ?? latest) ? "true" : undefined}
           title="Attempts: { and }"
         >
@@ -213,7 +219,7 @@ function PanelTabs({ show, task, streams, canPin, attempt }: PanelTabsProps) {
       {tabs.map(({ name, label }) => (
         <a
           key={name}
-          href={withQuery({ show: name === "log" ? null : name })}
+          href={withQuery({ show: name === "log" ? null : name, line: null })}
           aria-current={name === show ? "true" : undefined}
         >
           {label}
@@ -260,6 +266,8 @@ function TaskLog({ experiment, task, attempts, attempt, show }: TaskLogProps) {
   );
 }
 
+const MOST_MEMBERS = 60;
+
 function OfGroup({
   experiment,
   status,
@@ -285,7 +293,22 @@ function OfGroup({
         </p>
       </PanelHead>
       {failed ? <GroupFailures key={failed} experiment={experiment} status={status} group={picked} /> : null}
-      <p class="task-panel-note">Pick one of its {members.length} members to see its log.</p>
+      <p class="task-panel-note">Pick one of its {count(members.length)} members to see its log.</p>
+      <ul class="task-panel-members">
+        {byWeight(members)
+          .slice(0, MOST_MEMBERS)
+          .map((member) => (
+            <li key={member.id}>
+              <a href={taskHref(member.id)} dir="auto">
+                <StatusMark status={member.status} />
+                {memberLabel(member)}
+              </a>
+            </li>
+          ))}
+      </ul>
+      {members.length > MOST_MEMBERS ? (
+        <p class="task-panel-note">The others are rows of the table.</p>
+      ) : null}
     </div>
   );
 }

@@ -20,6 +20,8 @@ export interface TaskTableProps {
   readonly picked: string | null;
   /** Whether durations of what runs are counted on: it is driven here, and the page is live. */
   readonly isDriven: boolean;
+  /** Whether it shows a moment that has passed, so that nothing is counted on. */
+  readonly isFixed?: boolean;
   /** Unfolds or folds a group; `all` for each of its members. */
   onFold(group: string, to: "closed" | "open" | "all"): void;
 }
@@ -121,7 +123,8 @@ function reveal(container: HTMLElement | null, index: number): void {
 /** Which rows are drawn: all of them unless there are very many. */
 function useVisible(container: { current: HTMLElement | null }, total: number) {
   const [first, setFirst] = useState(0);
-  const isWindowed = total > WINDOWED;
+  const isPrinted = useIsPrinted();
+  const isWindowed = total > WINDOWED && !isPrinted;
   useEffect(() => {
     const element = container.current;
     if (!element || !isWindowed) return;
@@ -133,6 +136,22 @@ function useVisible(container: { current: HTMLElement | null }, total: number) {
   if (!isWindowed) return { first: 0, end: total };
   const seen = Math.ceil((container.current?.clientHeight || 900) / ROW);
   return { first: Math.min(first, total), end: Math.min(total, first + seen + 3 * AROUND) };
+}
+
+/** Whether the page is being printed: then all of it is drawn. */
+function useIsPrinted(): boolean {
+  const [isPrinted, setPrinted] = useState(false);
+  useEffect(() => {
+    const begin = () => setPrinted(true);
+    const end = () => setPrinted(false);
+    addEventListener("beforeprint", begin);
+    addEventListener("afterprint", end);
+    return () => {
+      removeEventListener("beforeprint", begin);
+      removeEventListener("afterprint", end);
+    };
+  }, []);
+  return isPrinted;
 }
 
 function keysOf(
@@ -193,7 +212,8 @@ function TableRow(props: RowProps) {
   );
 }
 
-function TaskCells({ task, level, times, byId, scale, isDriven }: RowProps & { task: Task; level: 1 | 2 }) {
+function TaskCells(props: RowProps & { task: Task; level: 1 | 2 }) {
+  const { task, level, times, byId, scale, isDriven, isFixed = false } = props;
   const known = times.get(task.id);
   const reason = reasonOf(task, byId, known?.error ?? null, isDriven);
   const hasRun = task.started !== null || task.job_id !== null || task.exit_code !== null;
@@ -223,7 +243,7 @@ function TaskCells({ task, level, times, byId, scale, isDriven }: RowProps & { t
       </td>
       <td class="col-attempt">{hasRun ? task.attempt : ""}</td>
       <td class="col-duration" title={task.started ? absolute(task.started) : undefined}>
-        <TaskDuration task={task} isDriven={isDriven} />
+        <TaskDuration task={task} isDriven={isDriven && !isFixed} />
       </td>
       <td class={task.exit_code ? "col-exit bad" : "col-exit"}>{task.exit_code}</td>
       <td class="col-timeline">{known && scale ? <TaskTimeline task={known} scale={scale} /> : null}</td>

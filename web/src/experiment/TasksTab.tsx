@@ -178,15 +178,15 @@ function Tasks({ status, timeline, layout, picked, isDriven }: BesideProps) {
         if (asked.split("\n").includes(group)) return "open";
         if (folded.split("\n").includes(group)) return "closed";
         let isOpen = first.current.get(group);
-        if (isOpen === undefined) {
-          isOpen = isOpenAtFirst(members, sweeps.has(group));
-          first.current.set(group, isOpen);
-        }
+        if (!isOpen && members.some((member) => member.id === picked)) isOpen = true; // its row is in sight
+        isOpen ??= isOpenAtFirst(members, sweeps.has(group));
+        first.current.set(group, isOpen);
         return isOpen ? "open" : "closed";
       },
       MOST_MEMBERS[layout],
+      picked,
     );
-  }, [status, asked, folded, all, layout]);
+  }, [status, asked, folded, all, layout, picked]);
   const times = useMemo(
     () => new Map<string, TaskTimes>((timeline?.tasks ?? []).map((task) => [task.id, task])),
     [timeline],

@@ -3,7 +3,8 @@ import type { WhyDocument } from "../api/documents/why";
 import { CommandHint } from "../ui/CommandHint";
 import { count } from "../ui/format";
 import { commandLine } from "../ui/quoting";
-import { taskHref } from "./pick";
+import { visibleText } from "../ui/visibleText";
+import { errorHref, taskHref } from "./pick";
 import { nodesOf, stoppedBy, type Task } from "./tasks";
 import { around, type Reason, reasonsOf, resumption, sentence, type WhyTask } from "./why";
 import "./WhyPanel.css";
@@ -16,22 +17,31 @@ export interface WhyPanelProps {
 
 const MOST_REASONS = 6;
 const MOST_STOPPED = 8;
+const SHORT = 60; // characters; a longer reason has lines of its own
 
 /** Why a task has its status, as `exp why` says it; what it stopped; and what a resume would do. */
 export function WhyPanel({ status, byId, why }: WhyPanelProps) {
   const reasons = reasonsOf(why, byId);
   const shown = reasons.slice(0, MOST_REASONS);
+  const together = shown.filter((reason, index) => index === 0 || reason.text.length <= SHORT);
   const task = byId.get(why.id);
   const stopped = task && why.status !== "SKIPPED" ? nodesOf(stoppedBy([task], status.tasks)) : [];
   const resumed = resumption(why, status.supervisor.state === "alive");
   return (
     <section class={`why-panel status-${why.status}`} aria-label={`Why ${why.id} is ${why.status}`}>
       <p>
-        {shown.map((reason, index) => (
+        {together.map((reason, index) => (
           <ReasonText key={reason.key} reason={reason} isFirst={index === 0} />
         ))}
         {reasons.length > MOST_REASONS ? `And ${count(reasons.length - MOST_REASONS)} more reasons.` : null}
       </p>
+      {shown
+        .filter((reason) => !together.includes(reason))
+        .map((reason) => (
+          <p key={reason.key}>
+            <Linked text={reason.text} name={reason.named} />
+          </p>
+        ))}
       {why.chain.map((cause) => (
         <p key={cause.message}>
           <Linked text={sentence(`because ${cause.message}`)} name={cause.task} />
@@ -40,9 +50,9 @@ export function WhyPanel({ status, byId, why }: WhyPanelProps) {
       {why.log?.error ? (
         <p>
           Likely cause:{" "}
-          <code class="why-error" dir="auto">
-            {why.log.error}
-          </code>
+          <a class="why-error" href={errorHref(why.id, why.log)} title="To its line in the log" dir="auto">
+            {visibleText(why.log.error)}
+          </a>
         </p>
       ) : null}
       {stopped.length ? <Stopped nodes={stopped} /> : null}
@@ -115,7 +125,7 @@ export function GroupWhy({
           <li key={failure.message}>
             <strong>{count(failure.count)} ×</strong>{" "}
             <code class="why-error" dir="auto">
-              {failure.message}
+              {visibleText(failure.message)}
             </code>{" "}
             {failure.tasks.slice(0, MOST_EXAMPLES).map((task) => (
               <a key={task} class="why-link" href={taskHref(task)}>

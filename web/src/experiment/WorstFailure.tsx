@@ -3,9 +3,11 @@ import type { StatusDocument } from "../api/documents/status";
 import type { WhyDocument } from "../api/documents/why";
 import { useDocument } from "../api/useDocument";
 import { StatusMark } from "../ui/StatusMark";
-import { taskHref } from "./pick";
+import { visibleText } from "../ui/visibleText";
+import { errorHref, taskHref } from "./pick";
 import type { Task } from "./tasks";
 import { sentence } from "./why";
+import "./WhyPanel.css";
 import "./WorstFailure.css";
 
 interface WorstProps {
@@ -42,9 +44,14 @@ export function WorstFailure({ experiment, task }: WorstProps) {
       ) : null}
       {why?.log?.error ? (
         <p>
-          <code class="worst-failure-error" dir="auto">
-            {why.log.error}
-          </code>
+          <a
+            class="worst-failure-error"
+            href={errorHref(task.id, why.log)}
+            title="To its line in the log"
+            dir="auto"
+          >
+            {visibleText(why.log.error)}
+          </a>
         </p>
       ) : null}
       <p>

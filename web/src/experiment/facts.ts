@@ -1,7 +1,7 @@
 // The facts below the sentence: who started it, what drives it, and what is not known here.
 import type { StatusDocument } from "../api/documents/status";
 import type { TimelineDocument } from "../api/documents/timeline";
-import { absolute, bytes, duration } from "../ui/format";
+import { absolute, bytes, clockText, dateText, duration } from "../ui/format";
 
 export interface Fact {
   readonly text: string;
@@ -83,8 +83,6 @@ function heard(status: StatusDocument): Fact[] {
 /** A time of the day in the zone of the reader, with the date if it is not today. */
 export function clockTime(time: string, today = new Date()): string {
   const date = new Date(time);
-  const hours = date.toLocaleTimeString("sv-SE");
-  return date.toDateString() === today.toDateString()
-    ? hours
-    : `${date.toLocaleDateString("sv-SE")} ${hours}`;
+  const hours = clockText(date);
+  return date.toDateString() === today.toDateString() ? hours : `${dateText(date)} ${hours}`;
 }

@@ -13,7 +13,13 @@ export function pickedAttempt(): number | null {
 
 /** The address with another task picked. */
 export function taskHref(task: string): string {
-  return withQuery({ tab: null, task, attempt: null, show: null });
+  return withQuery({ tab: null, task, attempt: null, show: null, line: null });
+}
+
+/** The address of the line of the error in the log that an excerpt of `exp why` is of. */
+export function errorHref(task: string, log: { readonly path: string }): string {
+  const show = log.path.endsWith("/stderr") ? "stderr" : null;
+  return withQuery({ tab: null, task, attempt: null, show, line: "error" });
 }
 
 export interface Pinned {

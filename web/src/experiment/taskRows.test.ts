@@ -26,6 +26,8 @@ test("a folded group is one row; unfolded, what failed comes first, then what ru
   expect(keys("all")).toHaveLength(35);
   const more = rowsOf(tasks, [], () => "open", 4).find((row) => row.kind === "more");
   expect(more?.members).toHaveLength(28);
+  const picked = rowsOf(tasks, [], () => "open", 4, "train/20").map((row) => row.key);
+  expect(picked.slice(5, 8)).toEqual(["train/1", "train/20", "train/…"]);
 });
 
 test("reasons name what a task waits for, members counted", () => {

@@ -27,12 +27,14 @@ const LEAST_FOLDED = 3; // members that are not worth a row of their own
  * The rows, in the order of the spec.
  *
  * @param most how many members of an unfolded group are shown, unless all are asked for
+ * @param picked the task that is shown in any case if its group is unfolded
  */
 export function rowsOf(
   tasks: readonly Task[],
   sweeps: readonly Sweep[],
   folding: Folding,
   most: number,
+  picked: string | null = null,
 ): Row[] {
   const groups = new Map<string, Task[]>();
   for (const task of tasks) {
@@ -60,16 +62,19 @@ export function rowsOf(
     if (state === "closed") continue;
     const ordered = state === "all" ? members : byWeight(members);
     const isCut = state === "open" && members.length > most + LEAST_FOLDED;
-    const shown = isCut ? ordered.slice(0, most) : ordered;
+    const shown = isCut ? ordered.filter((task, place) => place < most || task.id === picked) : ordered;
     for (const task of shown) rows.push({ kind: "task", key: task.id, task, level: 2 });
-    if (isCut) rows.push({ kind: "more", key: `${node}/…`, group: node, members: ordered.slice(most) });
+    if (!isCut) continue;
+    const left = ordered.filter((task) => !shown.includes(task));
+    rows.push({ kind: "more", key: `${node}/…`, group: node, members: left });
   }
   return rows;
 }
 
 const WEIGHT = ["FAILED", "UNKNOWN", "RUNNING", "SUBMITTED", "CANCELLED", "SUCCEEDED", "PENDING", "SKIPPED"];
 
-function byWeight(members: readonly Task[]): Task[] {
+/** What failed first, then what is UNKNOWN, what runs, and the others. */
+export function byWeight(members: readonly Task[]): Task[] {
   return [...members].sort(
     (one, other) => WEIGHT.indexOf(one.status) - WEIGHT.indexOf(other.status) || one.index - other.index,
   );

@@ -1,3 +1,4 @@
+import type { RowState } from "../lists/ListTable";
 import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age } from "../ui/Age";
@@ -5,7 +6,7 @@ import { now } from "../ui/clock";
 import { absolute, count, duration } from "../ui/format";
 import { ProgressBar } from "../ui/ProgressBar";
 import { StatusMark } from "../ui/StatusMark";
-import { visibleText } from "../ui/visibleText";
+import { labelText } from "../ui/shownTexts";
 import { type Entry, noteOf } from "./note";
 
 /** What names a row: OWNER/HOME/ID. */
@@ -13,14 +14,9 @@ export function rowId({ owner, home, id }: Entry): string {
   return `${owner}/${home}/${id}`;
 }
 
-export interface RowProps {
+export interface RowProps extends RowState {
   readonly entry: Entry;
   readonly href: string;
-  readonly isPicked: boolean;
-  /** Whether Tab stops here. */
-  readonly isStop: boolean;
-  readonly isMarked: boolean;
-  readonly hasMarks: boolean;
   /** What a click on a row that is not picked does; null if it opens the experiment. */
   readonly onPick: ((id: string) => void) | null;
 }
@@ -51,7 +47,7 @@ export function ExperimentRow({ entry, href, isPicked, isStop, isMarked, hasMark
           </a>
           {about ? (
             <span class="experiments-about" dir="auto">
-              {visibleText(about)}
+              {labelText(about, 400)}
             </span>
           ) : null}
         </span>

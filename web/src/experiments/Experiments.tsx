@@ -4,11 +4,13 @@ import type { ListDocument } from "../api/documents/list";
 import { useDocument } from "../api/useDocument";
 import { navigate, route, withQuery } from "../app/route";
 import { command, conditionsOf, type FilterWord } from "../lists/conditions";
-import { dayOf, yesterday } from "../lists/days";
+import { yesterday } from "../lists/days";
 import { ListFrame } from "../lists/ListFrame";
-import { marked, toggleMark } from "../lists/marks";
+import { type ListColumn, ListTable } from "../lists/ListTable";
+import { listPath } from "../lists/listPath";
+import { toggleMark } from "../lists/marks";
 import { NoneMatches } from "../lists/NoneMatches";
-import { SortHead, sortOf, sortText } from "../lists/SortHead";
+import { sortOf, sortText } from "../lists/SortHead";
 import { useRowKeys } from "../lists/useRowKeys";
 import { useWide } from "../lists/useWide";
 import { ErrorNote } from "../ui/ErrorNote";
@@ -19,7 +21,6 @@ import { type Entry, headline } from "./note";
 import "./Experiments.css";
 
 const WORDS = ["name", "tag", "owner", "executor", "since", "status", "text"] as const;
-const OPTIONS = ["name", "tag", "since", "status"]; // that `exp list` has
 const STATUSES = ["RUNNING", "FAILED", "INTERRUPTED", "CANCELLED", "COMPLETED"] as const;
 const SORT = "-created";
 const SORTS: Readonly<Record<string, readonly [string, string]>> = {
@@ -30,7 +31,15 @@ const SORTS: Readonly<Record<string, readonly [string, string]>> = {
   executor: ["by executor", "by executor, reversed"],
   duration: ["shortest first", "longest first"],
 };
-const PAGE = 50;
+const COLUMNS: readonly ListColumn[] = [
+  { title: "Experiment", word: "name" },
+  { title: "Tasks", class: "column-tasks" },
+  { title: "Owner", word: "owner", class: "column-owner" },
+  { title: "Executor", word: "executor", class: "column-executor" },
+  { title: "Tags", class: "column-tags" },
+  { title: "Duration", word: "duration", class: "column-duration", isDescending: true },
+  { title: "Age", word: "created", class: "column-age", isDescending: true },
+];
 const LIST = "/v1/views/experiments";
 const loadPreview = () => import("./Preview").then((part) => part.Preview);
 
@@ -38,7 +47,7 @@ const loadPreview = () => import("./Preview").then((part) => part.Preview);
 export function Experiments() {
   const { query } = route.value;
   const sort = sortOf(query, SORT);
-  const list = useDocument<ListDocument>(pathOfList(query), ["experiments"], { keeps: true });
+  const list = useDocument<ListDocument>(listPath(LIST, query, WORDS), ["experiments"], { keeps: true });
   const failed = useFailedSinceYesterday(query);
   const document = list.document;
   const entries = document?.experiments ?? [];
@@ -58,7 +67,7 @@ export function Experiments() {
   const statuses = document.statuses ?? {};
   const isEmpty = !entries.length && !query.get("cursor");
   if (isEmpty && !conditions.length) return <NoExperiments />;
-  const hint = command(["exp", "list"], conditions, OPTIONS);
+  const hint = command(["exp", "list"], conditions);
   const preview = entries.find((one) => rowId(one) === picked);
   return (
     <ListFrame
@@ -90,106 +99,32 @@ export function Experiments() {
           kind="experiment"
         />
       ) : (
-        <table class="experiments">
-          <colgroup>
-            <col class="column-mark" />
-            <col class="column-word" />
-          </colgroup>
-          <thead>
-            <tr>
-              <SortHead word="status" sort={sort} start={SORT} colSpan={2} class="column-status">
-                Status
-              </SortHead>
-              <SortHead word="name" sort={sort} start={SORT}>
-                Experiment
-              </SortHead>
-              <th class="column-tasks">Tasks</th>
-              <SortHead word="owner" sort={sort} start={SORT} class="column-owner">
-                Owner
-              </SortHead>
-              <SortHead word="executor" sort={sort} start={SORT} class="column-executor">
-                Executor
-              </SortHead>
-              <th class="column-tags">Tags</th>
-              <SortHead word="duration" sort={sort} start={SORT} class="column-duration" isDescending>
-                Duration
-              </SortHead>
-              <SortHead word="created" sort={sort} start={SORT} class="column-age" isDescending>
-                Age
-              </SortHead>
-            </tr>
-          </thead>
-          <Groups
-            entries={entries}
-            hasDays={sort.endsWith("created")}
-            picked={picked}
-            picks={isWide ? pick : null}
-          />
-        </table>
+        <ListTable
+          class="experiments"
+          columns={COLUMNS}
+          sort={sort}
+          start={SORT}
+          entries={entries}
+          picked={picked}
+          idOf={rowId}
+          timeOf={({ created }) => created}
+          row={(entry, state) => (
+            <ExperimentRow
+              key={rowId(entry)}
+              entry={entry}
+              href={hrefOf(entry)}
+              {...state}
+              onPick={isWide ? pick : null}
+            />
+          )}
+        />
       )}
     </ListFrame>
   );
 }
 
-interface GroupsProps {
-  readonly entries: readonly Entry[];
-  readonly hasDays: boolean;
-  readonly picked: string | null;
-  readonly picks: ((id: string) => void) | null;
-}
-
-function Groups({ entries, hasDays, picked, picks }: GroupsProps) {
-  const marks = marked();
-  const today = new Date();
-  const groups: { day: string | null; entries: Entry[] }[] = [];
-  for (const entry of entries) {
-    const day = hasDays ? dayOf(entry.created, today) : null;
-    const last = groups.at(-1);
-    if (last?.day === day) last.entries.push(entry);
-    else groups.push({ day, entries: [entry] });
-  }
-  const first = picked ?? (entries[0] ? rowId(entries[0]) : null);
-  return (
-    <>
-      {groups.map((group) => (
-        <tbody key={group.day ?? ""}>
-          {group.day === null ? null : (
-            <tr class="list-day">
-              <th colSpan={3} scope="rowgroup">
-                {group.day}
-              </th>
-            </tr>
-          )}
-          {group.entries.map((entry) => (
-            <ExperimentRow
-              key={rowId(entry)}
-              entry={entry}
-              href={hrefOf(entry)}
-              isPicked={rowId(entry) === picked}
-              isStop={rowId(entry) === first}
-              isMarked={marks.includes(rowId(entry))}
-              hasMarks={marks.length > 0}
-              onPick={picks}
-            />
-          ))}
-        </tbody>
-      ))}
-    </>
-  );
-}
-
 function hrefOf({ owner = "", home = "", id }: Entry): string {
   return experimentHref({ owner, home, id });
-}
-
-/** The address of the list that the query names. */
-function pathOfList(query: URLSearchParams): string {
-  const asked = new URLSearchParams();
-  for (const word of [...WORDS, "sort", "cursor"]) {
-    for (const value of query.getAll(word)) if (value) asked.append(word, value);
-  }
-  asked.set("limit", String(PAGE));
-  return `${LIST}?${asked}`;
 }
 
 /** How many of these failed since yesterday; null if a condition says another time. */

@@ -48,7 +48,7 @@ export function Preview({ entry, href }: { entry: Entry; href: string }) {
         </a>
       </header>
       {error ? <ErrorNote error={error} /> : null}
-      {status ? <StatusSentence status={status} /> : null}
+      {status ? <StatusSentence status={status} hrefOf={open} /> : null}
       {failed.slice(0, MOST).map((task) => (
         <a key={task.id} class={`preview-why status-${task.status}`} href={open(task.id)}>
           <StatusMark status={task.status} />

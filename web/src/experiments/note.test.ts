@@ -34,6 +34,11 @@ test("a note says what failed, what is left and why it stands still", () => {
     "cancelled by bo",
   );
   expect(text("INTERRUPTED", { PENDING: 2 })).toBe("supervisor gone");
+  const left = { unsupervised: 2, seconds_left: 60 };
+  expect(text("RUNNING", { RUNNING: 2 }, left)).toBe("2 run, supervisor gone");
+  expect(text("RUNNING", { RUNNING: 2 }, { ...left, not_observed: "of another home" })).toBe(
+    "supervisor gone · 2 not observed",
+  );
   expect(text("COMPLETED", { SUCCEEDED: 2 })).toBe("");
   expect(text(null, {}, { problem: "torn" })).toBe("torn");
 });

@@ -27,7 +27,7 @@ export function noteOf(entry: Entry): Note {
     case "CANCELLED":
       return { failed, rest: entry.cancelled_by ? [`cancelled by ${person(entry.cancelled_by)}`] : [] };
     case "INTERRUPTED":
-      return { failed, rest: ["supervisor gone"] };
+      return { failed, rest: gone(entry) };
     default:
       return { failed: null, rest: [] };
   }
@@ -36,6 +36,7 @@ export function noteOf(entry: Entry): Note {
 function running(entry: Entry): string[] {
   const { counts, heard } = entry;
   if (heard && heard.age > SILENT) return [`last heard of ${duration(heard.age)} ago`];
+  if (entry.unsupervised) return gone(entry);
   if (entry.responding === false) return ["its supervisor does not respond"];
   if (counts.UNKNOWN) return [`${count(counts.UNKNOWN)} unknown`];
   if (typeof entry.seconds_left === "number" && entry.seconds_left >= 1)
@@ -44,6 +45,13 @@ function running(entry: Entry): string[] {
     return [counts.SUBMITTED === 1 ? "1 waits in the queue" : `${count(counts.SUBMITTED)} wait in the queue`];
   }
   return [];
+}
+
+/** That the supervisor has terminated, and which tasks run without it, as far as that is known. */
+function gone({ unsupervised, not_observed }: Entry): string[] {
+  if (!unsupervised) return ["supervisor gone"];
+  if (not_observed) return ["supervisor gone", `${count(unsupervised)} not observed`];
+  return [`${count(unsupervised)} ${unsupervised === 1 ? "runs" : "run"}, supervisor gone`];
 }
 
 function failure(entry: Entry, failures: number): string[] {

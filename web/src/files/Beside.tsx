@@ -3,6 +3,7 @@ import type { RecordAddress } from "../api/addresses";
 import { navigate, withQuery } from "../app/route";
 import { DiffLines } from "../ui/DiffLines";
 import { textHunks } from "../ui/diffHunks";
+import { decoded } from "./decoded";
 import { Preview } from "./previews/Preview";
 import { MOST_TEXT, previewKind, type SavedFile } from "./savedFiles";
 import { useContent } from "./useContent";
@@ -42,7 +43,10 @@ function TextDifference({ record, file, other }: Omit<BesideProps, "versions">) 
   const before = useContent(record, other.checksum, range);
   const after = useContent(record, file.checksum, range);
   const texts = useMemo(
-    () => [before.content, after.content].map((each) => (each ? new TextDecoder().decode(each.bytes) : null)),
+    () =>
+      [before.content, after.content].map((each) =>
+        each ? decoded(each.bytes, each.total > each.bytes.length) : null,
+      ),
     [before.content, after.content],
   );
   const [old, now] = texts;

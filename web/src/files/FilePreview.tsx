@@ -9,6 +9,7 @@ import { Fact } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, jsonText } from "../ui/exactJson";
 import { absolute, age, bytes, count } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { commandLine } from "../ui/quoting";
 import { visibleText } from "../ui/visibleText";
 import { Beside } from "./Beside";
@@ -58,7 +59,7 @@ export function FilePreview({ record, file: latest }: FilePreviewProps) {
         ) : null}
         <dl>
           <Fact name="Type">
-            {visibleText(file.type)}
+            <LongText text={file.type} most={100} />
             {size?.checksum === file.checksum ? `, ${size.text}` : ""}
           </Fact>
           <Fact name="Size">{count(file.bytes)} bytes</Fact>
@@ -71,12 +72,26 @@ export function FilePreview({ record, file: latest }: FilePreviewProps) {
           <Fact name="Saved">
             <span title={absolute(file.saved)}>{age(file.saved)} ago</span>
           </Fact>
-          {file.tags.length ? <Fact name="Tags">{visibleText(file.tags.join(", "))}</Fact> : null}
-          {file.bindrs.length ? <Fact name="Bindrs">{visibleText(file.bindrs.join(", "))}</Fact> : null}
-          {file.description ? <Fact name="About">{visibleText(file.description)}</Fact> : null}
+          {file.tags.length ? (
+            <Fact name="Tags">
+              <LongText text={file.tags.join(", ")} most={200} />
+            </Fact>
+          ) : null}
+          {file.bindrs.length ? (
+            <Fact name="Bindrs">
+              <LongText text={file.bindrs.join(", ")} most={200} />
+            </Fact>
+          ) : null}
+          {file.description ? (
+            <Fact name="About">
+              <LongText text={file.description} />
+            </Fact>
+          ) : null}
           {Object.entries((file.metadata ?? {}) as Record<string, Json>).map(([name, value]) => (
             <Fact key={name} name={visibleText(name)}>
-              <span class="mono">{visibleText(jsonText(value))}</span>
+              <span class="mono">
+                <LongText text={jsonText(value)} />
+              </span>
             </Fact>
           ))}
         </dl>

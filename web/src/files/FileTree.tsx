@@ -6,6 +6,8 @@ import { type TreeRow, treeRows } from "./fileTree";
 import { previewKind, type SavedFile } from "./savedFiles";
 import "./FileTree.css";
 
+const MOST_ROWS = 500; // at first; more on request
+
 export interface FileTreeProps {
   /** The files, each with the path under which it is shown. */
   readonly files: readonly (readonly [path: readonly string[], file: SavedFile])[];
@@ -20,7 +22,9 @@ export function FileTree({ files, picked, queryOf }: FileTreeProps) {
   const [at, setAt] = useState<string | null>(null);
   const table = useRef<HTMLTableElement>(null);
   const rows = treeRows(files, folded);
-  const stop = rows.find((row) => row.path === at) ?? rows.find((row) => isPicked(row, picked)) ?? rows[0];
+  const [most, setMost] = useState(MOST_ROWS);
+  const shown = rows.filter((row, index) => index < most || isPicked(row, picked));
+  const stop = shown.find((row) => row.path === at) ?? shown.find((row) => isPicked(row, picked)) ?? shown[0];
   const fold = (path: string, isOpen: boolean) =>
     setFolded((before) => {
       const after = new Set(before);
@@ -32,19 +36,19 @@ export function FileTree({ files, picked, queryOf }: FileTreeProps) {
     if (!row) return;
     setAt(row.path);
     if (row.kind === "file") navigate(withQuery(queryOf(row.file)), { replace: true });
-    const index = rows.indexOf(row);
+    const index = shown.indexOf(row);
     table.current?.querySelectorAll<HTMLElement>("[data-row]")[index]?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !stop) return;
-    const index = rows.indexOf(stop);
+    const index = shown.indexOf(stop);
     const target = {
-      ArrowDown: rows[index + 1],
-      j: rows[index + 1],
-      ArrowUp: rows[index - 1],
-      k: rows[index - 1],
-      Home: rows[0],
-      End: rows.at(-1),
+      ArrowDown: shown[index + 1],
+      j: shown[index + 1],
+      ArrowUp: shown[index - 1],
+      k: shown[index - 1],
+      Home: shown[0],
+      End: shown.at(-1),
     }[event.key];
     if (target) moveTo(target);
     else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
@@ -73,7 +77,7 @@ export function FileTree({ files, picked, queryOf }: FileTreeProps) {
         </tr>
       </thead>
       <tbody>
-        {rows.map((row) => (
+        {shown.map((row) => (
           <Row
             key={row.path}
             row={row}
@@ -85,6 +89,15 @@ export function FileTree({ files, picked, queryOf }: FileTreeProps) {
             onFold={() => fold(row.path, folded.has(row.path))}
           />
         ))}
+        {rows.length > shown.length ? (
+          <tr>
+            <td colSpan={4}>
+              <button type="button" class="file-tree-name" onClick={() => setMost(most + MOST_ROWS)}>
+                {count(rows.length - shown.length)} more
+              </button>
+            </td>
+          </tr>
+        ) : null}
       </tbody>
     </table>
   );

@@ -6,6 +6,7 @@ import type { TabProps } from "../experiment/tabs";
 import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
+import { LongText } from "../ui/LongText";
 import { visibleText } from "../ui/visibleText";
 import { FilesPanel } from "./FilesPanel";
 import "./FilesTab.css";
@@ -58,7 +59,7 @@ function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {
                 </td>
                 <td class="mono">{visibleText(name)}</td>
                 <td class="mono" dir="auto">
-                  {visibleText(plainValue(value))}
+                  <LongText text={plainValue(value)} />
                 </td>
               </tr>
             ))}

@@ -25,6 +25,8 @@ const LEAST_BAR = 0.45; // the zoom below which a bar would cover the mark
 
 /** Estimates in pixels: what is around a name and a text, and a character of each. */
 const WIDTHS = { around: 54, letter: 8, figure: 7 };
+/** The same where only the name is shown, in smaller letters. */
+const SMALL = { around: 37, letter: 7.3, figure: 7.3 };
 
 /** A task, a group or a fold, as a button. */
 export function GraphNode(props: GraphNodeProps) {
@@ -58,6 +60,9 @@ export function GraphNode(props: GraphNodeProps) {
   const isWord = state.text === "skipped";
   const needed = WIDTHS.around + name.length * WIDTHS.letter + state.text.length * WIDTHS.figure;
   const hasText = detail === "all" && state.text && !(isWord && needed > NODE_WIDTH * zoom);
+  const times = `×${node.members.length}`;
+  const neededSmall = SMALL.around + name.length * SMALL.letter + times.length * SMALL.figure;
+  const hasTimes = node.kind === "group" && (detail === "all" || neededSmall <= NODE_WIDTH * zoom);
   const content = (
     <>
       <span class="graph-node-line">
@@ -67,7 +72,7 @@ export function GraphNode(props: GraphNodeProps) {
         ) : (
           <span class="graph-node-name">
             {node.kind === "fold" ? <span class="graph-node-fold">{name}</span> : <NodeName name={name} />}
-            {node.kind === "group" ? <span class="graph-node-times">×{node.members.length}</span> : null}
+            {hasTimes ? <span class="graph-node-times">{times}</span> : null}
           </span>
         )}
         {hasText ? <span class="graph-node-text">{state.text}</span> : null}

@@ -78,7 +78,12 @@ export function ListFrame(props: FrameProps) {
         <span class="list-keys" aria-hidden="true">
           <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open <kbd>x</kbd> mark <kbd>?</kbd> all keys
         </span>
-        <Pager previous={document.previous ?? null} next={document.next ?? null} words={props.pages} />
+        {/* The cursors of the former conditions lead nowhere in the list of these. */}
+        <Pager
+          previous={props.isFormer ? null : (document.previous ?? null)}
+          next={props.isFormer ? null : (document.next ?? null)}
+          words={props.pages}
+        />
       </footer>
     </div>
   );

@@ -1,4 +1,4 @@
-import { visibleText } from "../ui/visibleText";
+import { labelText } from "../ui/shownTexts";
 
 /** The tags of a row, with dots between them. */
 export function Tags({ tags }: { tags: readonly string[] }) {
@@ -7,7 +7,7 @@ export function Tags({ tags }: { tags: readonly string[] }) {
       {tags.map((tag, place) => (
         <span key={tag}>
           {place ? <span class="row-tags-dot"> · </span> : null}
-          <bdi>{visibleText(tag)}</bdi>
+          <bdi>{labelText(tag, 100)}</bdi>
         </span>
       ))}
     </span>

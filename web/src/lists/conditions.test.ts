@@ -45,8 +45,7 @@ test("conditions are said in words", () => {
   expect(inWords([{ word: "since", value: "2026-11-22" }])).toBe("is of 2026-11-22 or later");
 });
 
-test("the command has the same conditions, quoted, or there is none", () => {
+test("the command has the same conditions, quoted", () => {
   const conditions = [{ word: "tag", value: "it's; rm -rf ~" }];
-  expect(command(["exp", "list"], conditions, ["tag"])).toBe(`exp list --tag 'it'\\''s; rm -rf ~'`);
-  expect(command(["exp", "list"], [{ word: "owner", value: "bo" }], ["tag"])).toBeNull();
+  expect(command(["exp", "list"], conditions)).toBe(`exp list --tag 'it'\\''s; rm -rf ~'`);
 });

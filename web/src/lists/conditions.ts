@@ -125,12 +125,7 @@ function spelled(text: string): string {
   return `${number} ${UNITS[unit]}${number === "1" ? "" : "s"}`;
 }
 
-/** The command with the same conditions; null if it knows no option for one of them. */
-export function command(
-  words: readonly string[],
-  conditions: readonly Condition[],
-  options: readonly string[],
-): string | null {
-  if (conditions.some(({ word }) => !options.includes(word))) return null;
+/** The command with the same conditions, each an option of it. */
+export function command(words: readonly string[], conditions: readonly Condition[]): string {
   return commandLine(...words, ...conditions.flatMap(({ word, value }) => [`--${word}`, value]));
 }

@@ -1,5 +1,20 @@
 // The days by which a list is divided, as a reader names them.
 
+const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS = [
+  "January",
+  "February",
+  "March",
+  "April",
+  "May",
+  "June",
+  "July",
+  "August",
+  "September",
+  "October",
+  "November",
+  "December",
+];
 const DAY = 86_400_000;
 const WEEK = 6; // days that the name of a weekday is enough for
 
@@ -10,9 +25,9 @@ export function dayOf(time: string | null, now: Date): string {
   const days = Math.round((midnight(now) - midnight(then)) / DAY);
   if (days <= 0) return "Today";
   if (days === 1) return "Yesterday";
-  if (days <= WEEK) return then.toLocaleDateString("en-GB", { weekday: "long" });
-  const year = then.getFullYear() === now.getFullYear() ? undefined : "numeric";
-  return then.toLocaleDateString("en-GB", { day: "numeric", month: "long", year });
+  if (days <= WEEK) return WEEKDAYS[then.getDay()] as string;
+  const day = `${then.getDate()} ${MONTHS[then.getMonth()]}`;
+  return then.getFullYear() === now.getFullYear() ? day : `${day} ${then.getFullYear()}`;
 }
 
 function midnight(date: Date): number {

@@ -1,5 +1,5 @@
 import type { ComponentChildren, Ref } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ExperimentAddress, experimentName } from "../api/addresses";
 import { RequestError } from "../api/client";
 import { useKeys } from "../app/keys";
@@ -72,7 +72,7 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
   ]);
 
   const { owner, home, id } = experiment;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!host.current) return;
     const address = { experiment: { owner, home, id }, task, attempt, stream };
     const made = new LogController(host.current, address, press);
@@ -86,10 +86,14 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
   useEffect(() => {
     if (isLoaded) controller?.find(text, hasCase);
   }, [controller, isLoaded, text, hasCase]);
-  const line = Number(query.get(`${name}line`));
-  const hasOutline = Boolean(controller?.outline.value);
+  const line = query.get(`${name}line`);
+  const hasOutline = isLoaded && Boolean(controller?.outline.value);
   useEffect(() => {
-    if (hasOutline && Number.isSafeInteger(line) && line > 0) controller?.toLine(line);
+    if (!hasOutline || line === null) return;
+    if (line === "error") {
+      controller?.toError();
+      set({ line: null }); // so that the same link leads there again
+    } else if (Number.isSafeInteger(Number(line)) && Number(line) > 0) controller?.toLine(Number(line));
   }, [controller, hasOutline, line]);
   useEffect(() => {
     if (note === null) return;
@@ -159,7 +163,9 @@ export function LogPanel({ experiment, task, attempt, stream = "log", name = "" 
               <span class="log-error-sign" aria-hidden="true">
                 !
               </span>
-              First error: line {count(error.line)}
+              <span>
+                <span class="log-error-first">First error: </span>line {count(error.line)}
+              </span>
             </button>
           ) : null}
           <span class="log-tools">

@@ -32,6 +32,7 @@ export const THEME = EditorView.theme({
   },
   ".log-error": {
     backgroundColor: "color-mix(in srgb, var(--bad) 13%, transparent)",
+    fontWeight: "600",
   },
   ".log-error-number": {
     backgroundColor: "color-mix(in srgb, var(--bad) 13%, var(--sunken))",

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
+import { count } from "../ui/format";
 import { shortNumber } from "./recordFacts";
 
 export interface HeatMapProps {
@@ -15,16 +16,27 @@ export interface HeatMapProps {
 
 const STEPS = 5;
 
-/** Numbers as colours: faint is the least, strong the largest; what is no finite number is left out. */
+/** The tokens of the colours from the least to the largest number; nothing, which is no number of a count, is the ground. */
+function scaleFrom(low: number): string[] {
+  const steps = Array.from({ length: STEPS }, (_, step) => `--sequence-${step + 1}`);
+  return low === 0 ? ["--surface", ...steps] : steps;
+}
+
+/** Numbers as colours: faint is the least, strong the largest; what is no finite number is left out, and counted. */
 export function HeatMap({ label, columns, left, right, bottom, top, isSquare = false }: HeatMapProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const height = columns.reduce((most, column) => Math.max(most, column.length), 0);
+  let [finite, total] = [0, 0];
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const column of columns) {
     for (const value of column) {
-      if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+      total += 1;
+      if (!Number.isFinite(value)) continue;
+      [low, high] = [Math.min(low, value), Math.max(high, value)];
+      finite += 1;
     }
   }
+  const scale = scaleFrom(low);
   useEffect(() => {
     const draw = () => canvas.current && paint(canvas.current, columns, height, low, high);
     draw();
@@ -57,10 +69,13 @@ export function HeatMap({ label, columns, left, right, bottom, top, isSquare = f
       </div>
       <p class="heat-map-scale">
         {shortNumber(low)}
-        {Array.from({ length: STEPS }, (_, step) => (
-          <span key={String(step)} style={{ background: `var(--sequence-${step + 1})` }} />
+        {scale.map((token) => (
+          <span key={token} style={{ background: `var(${token})` }} />
         ))}
         {shortNumber(high)}
+        {finite < total ? (
+          <small class="heat-map-blank">{count(total - finite)} not finite: blank</small>
+        ) : null}
       </p>
     </div>
   );
@@ -78,16 +93,15 @@ function paint(
   const context = canvas.getContext("2d");
   if (!context) return;
   const tokens = getComputedStyle(document.documentElement);
-  const colors = Array.from({ length: STEPS }, (_, step) =>
-    rgb(tokens.getPropertyValue(`--sequence-${step + 1}`)),
-  );
-  const ground = rgb(tokens.getPropertyValue("--surface"));
-  const scale = [ground, ...colors];
+  const scale = scaleFrom(low).map((token) => rgb(tokens.getPropertyValue(token)));
+  const [ground = []] = scale;
+  // halves, because the distance of two numbers may be none
+  const range = high / 2 - low / 2 || 1;
   const image = context.createImageData(canvas.width, canvas.height);
   columns.forEach((column, x) => {
     column.forEach((value, index) => {
       if (!Number.isFinite(value)) return;
-      const place = ((value - low) / (high - low || 1)) * (scale.length - 1);
+      const place = ((value / 2 - low / 2) / range) * (scale.length - 1);
       const step = Math.min(scale.length - 2, Math.floor(place));
       const [from, to] = [scale[step] ?? ground, scale[step + 1] ?? ground];
       const at = ((canvas.height - 1 - index) * canvas.width + x) * 4;

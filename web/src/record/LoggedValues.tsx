@@ -6,6 +6,8 @@ import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
+import { LongText } from "../ui/LongText";
+import { labelText } from "../ui/shownTexts";
 import { visibleText } from "../ui/visibleText";
 import { HeatMap } from "./HeatMap";
 import { type Drawn, drawnAs, type LoggedValue } from "./loggedKinds";
@@ -14,6 +16,8 @@ import "./LoggedValues.css";
 const MOST = 500;
 const LISTED = 100;
 const MOST_ROWS = 200;
+const MOST_COLUMNS = 200;
+const MOST_CELLS = 10_000;
 
 export interface LoggedProps {
   readonly record: RecordAddress;
@@ -55,15 +59,22 @@ export function LoggedValues({ record, series, field }: LoggedProps) {
 
 function what(drawn: Drawn): string {
   switch (drawn.kind) {
-    case "heat":
-      return `${drawn.edges ? "histograms" : "lists"} of ${count(drawn.bins)}, over ${count(drawn.rows.length)} steps`;
+    case "heat": {
+      const kind = drawn.edges ? "histograms" : "lists";
+      const moving = drawn.isMoving ? ", whose bins differ: the edges are the latest" : "";
+      return `${kind} of ${count(drawn.bins)}, over ${several(drawn.rows.length, "step")}${moving}`;
+    }
     case "matrix":
-      return `arrays, ${count(drawn.matrices.length)} steps`;
+      return `arrays, ${several(drawn.matrices.length, "step")}`;
     case "table":
-      return `tables, ${count(drawn.tables.length)} steps`;
+      return `tables, ${several(drawn.tables.length, "step")}`;
     default:
-      return `${count(drawn.values.length)} values`;
+      return several(drawn.values.length, "value");
   }
+}
+
+function several(number: number, word: string): string {
+  return `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 }
 
 function Body({ drawn, label }: { drawn: Drawn; label: string }) {
@@ -140,7 +151,9 @@ function Matrix({ label, rows }: { label: string; rows: readonly (readonly numbe
   );
 }
 
-function Table({ head, rows }: { head: readonly string[]; rows: readonly (readonly Json[])[] }) {
+function Table({ head: all, rows }: { head: readonly string[]; rows: readonly (readonly Json[])[] }) {
+  const head = all.slice(0, MOST_COLUMNS);
+  const shown = rows.slice(0, Math.min(MOST_ROWS, Math.ceil(MOST_CELLS / head.length)));
   return (
     <div class="table-scroll">
       <table class="data-table">
@@ -148,30 +161,31 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (readon
           <tr>
             {head.map((name) => (
               <th key={name} scope="col">
-                {visibleText(name)}
+                {labelText(name, 200)}
               </th>
             ))}
           </tr>
         </thead>
         <tbody>
-          {rows.slice(0, MOST_ROWS).map((row, index) => (
+          {shown.map((row, index) => (
             <tr key={String(index)}>
-              {row.map((value, column) => (
+              {row.slice(0, MOST_COLUMNS).map((value, column) => (
                 <td
                   key={head[column]}
                   class={typeof value === "number" ? "number logged-left" : ""}
                   dir="auto"
                 >
-                  {visibleText(typeof value === "string" ? value : plainValue(value))}
+                  <LongText text={typeof value === "string" ? value : plainValue(value)} most={240} />
                 </td>
               ))}
             </tr>
           ))}
         </tbody>
       </table>
-      {rows.length > MOST_ROWS ? (
+      {rows.length > shown.length || all.length > head.length ? (
         <p class="data-panel-note">
-          The first {MOST_ROWS} of {count(rows.length)} rows.
+          The first {count(shown.length)} of {count(rows.length)} rows
+          {all.length > head.length ? `, and ${count(head.length)} of ${count(all.length)} columns` : ""}.
         </p>
       ) : null}
     </div>
@@ -195,7 +209,7 @@ function Listed({ values }: { values: readonly LoggedValue[] }) {
             <tr key={String(values.length - shown.length + index)}>
               <td class="mono">{at}</td>
               <td class="mono" dir="auto">
-                {visibleText(plainValue(value))}
+                <LongText text={plainValue(value)} />
               </td>
             </tr>
           ))}

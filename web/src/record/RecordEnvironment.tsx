@@ -6,6 +6,7 @@ import { DataPanel, Fact } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { visibleText } from "../ui/visibleText";
 import { entryOf, type RecordTabProps } from "./recordTabs";
 
@@ -118,8 +119,12 @@ function Packages({ packages }: { packages: Readonly<Record<string, string>> }) 
           <tbody>
             {shown.map(([name, version]) => (
               <tr key={name}>
-                <td class="mono">{visibleText(name)}</td>
-                <td class="number">{visibleText(version)}</td>
+                <td class="mono">
+                  <LongText text={name} most={200} />
+                </td>
+                <td class="number">
+                  <LongText text={version} most={200} />
+                </td>
               </tr>
             ))}
           </tbody>
@@ -141,7 +146,9 @@ function Git({ git, diff }: { git: Readonly<Record<string, Json>> | null; diff: 
         <dl class="record-facts">
           {Object.entries(git).map(([name, value]) => (
             <Fact key={name} name={visibleText(name)}>
-              <span class="mono">{visibleText(plainValue(value))}</span>
+              <span class="mono">
+                <LongText text={plainValue(value)} />
+              </span>
             </Fact>
           ))}
           <Fact name="uncommitted">
@@ -200,9 +207,15 @@ function Differences({ before, after, names }: DifferencesProps) {
             <tbody>
               {rows.map(([name, old, now]) => (
                 <tr key={name}>
-                  <td class="mono">{visibleText(name)}</td>
-                  <td class="mono">{visibleText(old)}</td>
-                  <td class="mono">{visibleText(now)}</td>
+                  <td class="mono">
+                    <LongText text={name} most={200} />
+                  </td>
+                  <td class="mono">
+                    <LongText text={old} />
+                  </td>
+                  <td class="mono">
+                    <LongText text={now} />
+                  </td>
                 </tr>
               ))}
             </tbody>

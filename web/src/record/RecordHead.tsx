@@ -6,6 +6,7 @@ import type { RecordViewDocument } from "../api/documents/record-view";
 import { useDocument } from "../api/useDocument";
 import { CopyButton } from "../ui/CopyButton";
 import { absolute, age } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { StatusWord } from "../ui/StatusMark";
 import { visibleText } from "../ui/visibleText";
 import { lateFacts, openingsFact, prefixParts } from "./recordFacts";
@@ -49,7 +50,7 @@ export function RecordHead({ record, view, children }: RecordHeadProps) {
         ))}
         {entry.message ? (
           <span class={entry.status === "FAILED" ? "record-problem" : "record-fact"}>
-            {visibleText(entry.message)}
+            <LongText text={entry.message} />
           </span>
         ) : null}
         <div class="record-command">
@@ -61,14 +62,26 @@ export function RecordHead({ record, view, children }: RecordHeadProps) {
         <span title={absolute(entry.opened)}>opened {age(entry.opened)} ago</span>
         {entry.ended ? <span title={absolute(entry.ended)}>ended {age(entry.ended)} ago</span> : null}
         <OfExperiment view={view} />
-        {entry.tags.length ? <span>{visibleText(entry.tags.join(", "))}</span> : null}
-        {entry.bindrs.length ? <span>bindrs {visibleText(entry.bindrs.join(", "))}</span> : null}
+        {entry.tags.length ? (
+          <span>
+            <LongText text={entry.tags.join(", ")} most={200} />
+          </span>
+        ) : null}
+        {entry.bindrs.length ? (
+          <span>
+            bindrs <LongText text={entry.bindrs.join(", ")} most={200} />
+          </span>
+        ) : null}
         <span title="The folder of records">in {visibleText(entry.dash_root)}</span>
       </p>
-      {entry.description ? <p class="record-description">{visibleText(entry.description)}</p> : null}
+      {entry.description ? (
+        <p class="record-description" dir="auto">
+          <LongText text={entry.description} most={1_000} />
+        </p>
+      ) : null}
       {(entry.notes ?? []).map((note) => (
         <p key={`${note.time} ${note.text}`} class="record-note">
-          <b>{visibleText(note.by)}</b> {visibleText(note.text)}{" "}
+          <b>{visibleText(note.by)}</b> <LongText text={note.text} />{" "}
           {note.time ? <span title={absolute(note.time)}>{age(note.time)} ago</span> : null}
         </p>
       ))}

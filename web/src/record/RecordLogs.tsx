@@ -6,7 +6,8 @@ import { DataPanel } from "../ui/DataPanel";
 import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
-import { absolute, count } from "../ui/format";
+import { absolute, clockText, count } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import "./RecordLogs.css";
@@ -115,13 +116,16 @@ function LogRow({ line }: { line: Line }) {
       </td>
       <td class="record-logs-level">{line.level}</td>
       <td class="record-logs-message" dir="auto">
-        {visibleText(line.message)}
+        <LongText text={line.message} most={4_000} />
         {line.metadata ? (
           <span class="record-logs-metadata">
             {Object.entries(line.metadata as Record<string, Json>).map(([name, value]) => (
               <span key={name}>
                 {" "}
-                {visibleText(name)}=<b>{visibleText(plainValue(value))}</b>
+                {visibleText(name)}=
+                <b>
+                  <LongText text={plainValue(value)} />
+                </b>
               </span>
             ))}
           </span>
@@ -132,5 +136,5 @@ function LogRow({ line }: { line: Line }) {
 }
 
 function clock(time: Date): string {
-  return `${time.toLocaleTimeString("sv-SE")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  return `${clockText(time)}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }

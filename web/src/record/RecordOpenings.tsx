@@ -5,7 +5,9 @@ import { DataPanel, Fact } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { absolute, age, count, duration } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { StatusWord } from "../ui/StatusMark";
+import { labelText } from "../ui/shownTexts";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import "./RecordOpenings.css";
@@ -56,14 +58,22 @@ function OneOpening({ opening, number, isOpen }: { opening: Opening; number: num
         {seconds === null ? null : (
           <span title={absolute(opening.ended ?? "")}>took {duration(seconds)}</span>
         )}
-        {opening.message ? <span class="record-opening-message">{visibleText(opening.message)}</span> : null}
+        {opening.message ? (
+          <span class="record-opening-message">{labelText(opening.message, 500)}</span>
+        ) : null}
         {state ? <span>{state}</span> : null}
       </summary>
       <dl class="record-opening-facts">
-        {opening.reason ? <Fact name="reason">{visibleText(opening.reason)}</Fact> : null}
+        {opening.reason ? (
+          <Fact name="reason">
+            <LongText text={opening.reason} />
+          </Fact>
+        ) : null}
         {Object.entries(facts).map(([name, value]) => (
           <Fact key={name} name={visibleText(name)}>
-            <span class="mono">{visibleText(plainValue(value))}</span>
+            <span class="mono">
+              <LongText text={plainValue(value)} />
+            </span>
           </Fact>
         ))}
       </dl>

@@ -12,6 +12,7 @@ import { EmptyState } from "../ui/EmptyState";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { count } from "../ui/format";
+import { LongText } from "../ui/LongText";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import "./RecordParams.css";
@@ -44,9 +45,11 @@ function otherRecord(text: string): RecordAddress {
 
 function OwnParams({ record }: { record: RecordAddress }) {
   const [typed, setTyped] = useState("");
-  const { document, error, reload } = useDocument<ParamsDocument>(recordDocument(record, "params"), [
-    `record:${record.prefix}`,
-  ]);
+  const { document, error, reload } = useDocument<ParamsDocument>(
+    recordDocument(record, "params"),
+    [`record:${record.prefix}`],
+    { isExact: true },
+  );
   if (!document) return error ? <ErrorNote error={error} retry={reload} /> : null;
   const params = Object.entries((document.records[0]?.params ?? {}) as Record<string, Json>);
   const wanted = typed.trim().toLowerCase();
@@ -83,10 +86,12 @@ function OwnParams({ record }: { record: RecordAddress }) {
               {shown.map(([name, value]) => (
                 <tr key={name}>
                   <th scope="row" class="mono">
-                    <bdi>{visibleText(name)}</bdi>
+                    <bdi>
+                      <LongText text={name} most={200} />
+                    </bdi>
                   </th>
                   <td class="mono" dir="auto">
-                    {visibleText(plainValue(value))}
+                    <LongText text={plainValue(value)} />
                   </td>
                 </tr>
               ))}

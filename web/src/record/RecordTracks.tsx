@@ -6,6 +6,8 @@ import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
 import { absolute, count } from "../ui/format";
+import { LongText } from "../ui/LongText";
+import { labelText } from "../ui/shownTexts";
 import { visibleText } from "../ui/visibleText";
 import type { RecordTabProps } from "./recordTabs";
 import { Sparkline } from "./Sparkline";
@@ -30,7 +32,7 @@ export function RecordTracks({ record, view }: RecordTabProps) {
       <nav class="data-panel record-tracks-topics" aria-label="Topics">
         {view.tracks.map((name) => (
           <a key={name} href={withQuery({ topic: name })} aria-current={name === topic ? "page" : undefined}>
-            {visibleText(name)}
+            {labelText(name, 200)}
           </a>
         ))}
       </nav>
@@ -50,7 +52,7 @@ function Topic({ document, topic }: { document: TracksDocument; topic: string })
       <div class="record-tracks-plots">
         {numeric.map((name) => (
           <figure key={name}>
-            <figcaption class="mono">{visibleText(name)}</figcaption>
+            <figcaption class="mono">{labelText(name, 200)}</figcaption>
             <Sparkline
               label={`${name} over time`}
               points={entries.map((entry) => [entry.timestamp, entry[name]] as const)}
@@ -65,7 +67,7 @@ function Topic({ document, topic }: { document: TracksDocument; topic: string })
               <th scope="col">Time</th>
               {columns.map((name) => (
                 <th key={name} scope="col" class={numeric.includes(name) ? "number" : ""}>
-                  {visibleText(name)}
+                  {labelText(name, 200)}
                 </th>
               ))}
             </tr>
@@ -78,7 +80,7 @@ function Topic({ document, topic }: { document: TracksDocument; topic: string })
                 </td>
                 {columns.map((name) => (
                   <td key={name} class={numeric.includes(name) ? "number" : "mono"} dir="auto">
-                    {visibleText(plainValue(entry[name]))}
+                    <LongText text={plainValue(entry[name])} most={240} />
                   </td>
                 ))}
               </tr>

@@ -14,6 +14,8 @@ export interface HeatValues {
   readonly bins: number;
   /** The edges of the bins of the latest row; null if the values are plain lists. */
   readonly edges: readonly number[] | null;
+  /** Whether rows have other edges than the latest. */
+  readonly isMoving: boolean;
 }
 
 export interface TableValues {
@@ -62,18 +64,21 @@ const EDGES = ["edges", "bin_edges", "bins"];
 function heat(values: readonly LoggedValue[]): HeatValues | null {
   const rows: { at: number; values: number[] }[] = [];
   let edges: number[] | null = null;
+  let isMoving = false;
   for (const { at, value } of values) {
     let own = numbers(value);
     if (!own && isMapping(value)) {
       own = numbers(firstOf(value, COUNTS));
+      const before = edges;
       edges = numbers(firstOf(value, EDGES));
+      isMoving ||= before !== null && String(before) !== String(edges);
       if (own && edges?.length !== own.length + 1) return null;
     }
-    if (!own || own.length < 2) return null;
+    if (!own || (own.length < 2 && !edges)) return null;
     rows.push({ at, values: own });
   }
   const bins = Math.max(...rows.map((row) => row.values.length));
-  return rows.length ? { kind: "heat", rows, bins, edges } : null;
+  return rows.length ? { kind: "heat", rows, bins, edges, isMoving } : null;
 }
 
 function isMapping(value: Json): value is { readonly [name: string]: Json } {

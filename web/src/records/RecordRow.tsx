@@ -1,7 +1,9 @@
+import type { RowState } from "../lists/ListTable";
 import { RowMark } from "../lists/RowMark";
 import { Tags } from "../lists/Tags";
 import { Age, Duration } from "../ui/Age";
 import { StatusMark } from "../ui/StatusMark";
+import { labelText } from "../ui/shownTexts";
 import { visibleText } from "../ui/visibleText";
 import { below, type Entry, notesOf } from "./note";
 
@@ -10,16 +12,11 @@ export function rowId({ prefix }: Entry): string {
   return prefix;
 }
 
-export interface RowProps {
+export interface RowProps extends RowState {
   readonly entry: Entry;
   readonly href: string;
   /** The prefix of the list, which is not repeated. */
   readonly folder: string;
-  readonly isPicked: boolean;
-  /** Whether Tab stops here. */
-  readonly isStop: boolean;
-  readonly isMarked: boolean;
-  readonly hasMarks: boolean;
 }
 
 /** One record in a list; the row is one link. */
@@ -42,7 +39,7 @@ export function RecordRow({ entry, href, folder, isPicked, isStop, isMarked, has
           </a>
           {entry.description ? (
             <span class="records-about" dir="auto">
-              {visibleText(entry.description)}
+              {labelText(entry.description, 400)}
             </span>
           ) : null}
         </span>

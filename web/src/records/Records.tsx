@@ -4,11 +4,12 @@ import type { RecordsDocument } from "../api/documents/records";
 import { useDocument } from "../api/useDocument";
 import { navigate, route, withQuery } from "../app/route";
 import { type Condition, conditionsOf, type FilterWord } from "../lists/conditions";
-import { dayOf } from "../lists/days";
 import { ListFrame } from "../lists/ListFrame";
-import { marked, toggleMark } from "../lists/marks";
+import { GroupHead, type ListColumn, ListTable } from "../lists/ListTable";
+import { listPath } from "../lists/listPath";
+import { toggleMark } from "../lists/marks";
 import { NoneMatches } from "../lists/NoneMatches";
-import { SortHead, sortOf, sortText } from "../lists/SortHead";
+import { sortOf, sortText } from "../lists/SortHead";
 import { useRowKeys } from "../lists/useRowKeys";
 import { ErrorNote } from "../ui/ErrorNote";
 import { commandLine } from "../ui/quoting";
@@ -28,14 +29,22 @@ const SORTS: Readonly<Record<string, readonly [string, string]>> = {
   status: ["by status", "by status, reversed"],
   owner: ["by owner", "by owner, reversed"],
 };
-const PAGE = 50;
+const COLUMNS: readonly ListColumn[] = [
+  { title: "Record", word: "prefix" },
+  { title: "Note", class: "column-note" },
+  { title: "Experiment", class: "column-experiment" },
+  { title: "Tags", class: "column-tags" },
+  { title: "Openings", class: "column-openings" },
+  { title: "Duration", class: "column-duration" },
+  { title: "Age", word: "opened", class: "column-age", isDescending: true },
+];
 const LIST = "/v1/views/records";
 
 /** The list of records. */
 export function Records() {
   const { query } = route.value;
   const sort = sortOf(query, SORT);
-  const list = useDocument<RecordsDocument>(pathOfList(query), ["records"], { keeps: true });
+  const list = useDocument<RecordsDocument>(listPath(LIST, query, WORDS), ["records"], { keeps: true });
   const document = list.document;
   const entries = document?.records ?? [];
   const ids = entries.map(rowId);
@@ -86,86 +95,29 @@ export function Records() {
           kind="record"
         />
       ) : (
-        <table class="records">
-          <colgroup>
-            <col class="column-mark" />
-            <col class="column-word" />
-          </colgroup>
-          <thead>
-            <tr>
-              <SortHead word="status" sort={sort} start={SORT} colSpan={2} class="column-status">
-                Status
-              </SortHead>
-              <SortHead word="prefix" sort={sort} start={SORT}>
-                Record
-              </SortHead>
-              <th class="column-note">Note</th>
-              <th class="column-experiment">Experiment</th>
-              <th class="column-tags">Tags</th>
-              <th class="column-openings">Openings</th>
-              <th class="column-duration">Duration</th>
-              <SortHead word="opened" sort={sort} start={SORT} class="column-age" isDescending>
-                Age
-              </SortHead>
-            </tr>
-          </thead>
-          <Unreadable problems={document.unreadable ?? []} />
-          <Groups
-            entries={entries}
-            hasDays={sort.endsWith("opened")}
-            picked={picked}
-            folder={isTree ? folder : ""}
-          />
-        </table>
-      )}
-    </ListFrame>
-  );
-}
-
-interface GroupsProps {
-  readonly entries: readonly Entry[];
-  readonly hasDays: boolean;
-  readonly picked: string | null;
-  readonly folder: string;
-}
-
-function Groups({ entries, hasDays, picked, folder }: GroupsProps) {
-  const marks = marked();
-  const today = new Date();
-  const groups: { day: string | null; entries: Entry[] }[] = [];
-  for (const entry of entries) {
-    const day = hasDays ? dayOf(entry.opened || null, today) : null;
-    const last = groups.at(-1);
-    if (last?.day === day) last.entries.push(entry);
-    else groups.push({ day, entries: [entry] });
-  }
-  const first = picked ?? (entries[0] ? rowId(entries[0]) : null);
-  return (
-    <>
-      {groups.map((group) => (
-        <tbody key={group.day ?? ""}>
-          {group.day === null ? null : (
-            <tr class="list-day">
-              <th colSpan={3} scope="rowgroup">
-                {group.day}
-              </th>
-            </tr>
-          )}
-          {group.entries.map((entry) => (
+        <ListTable
+          class="records"
+          columns={COLUMNS}
+          sort={sort}
+          start={SORT}
+          entries={entries}
+          picked={picked}
+          idOf={rowId}
+          timeOf={({ opened }) => opened || null}
+          row={(entry, state) => (
             <RecordRow
               key={`${rowId(entry)} ${entry.root}`}
               entry={entry}
               href={hrefOf(entry)}
-              folder={folder}
-              isPicked={rowId(entry) === picked}
-              isStop={rowId(entry) === first}
-              isMarked={marks.includes(rowId(entry))}
-              hasMarks={marks.length > 0}
+              folder={isTree ? folder : ""}
+              {...state}
             />
-          ))}
-        </tbody>
-      ))}
-    </>
+          )}
+        >
+          <Unreadable problems={document.unreadable ?? []} />
+        </ListTable>
+      )}
+    </ListFrame>
   );
 }
 
@@ -174,11 +126,7 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
   if (!problems.length) return null;
   return (
     <tbody>
-      <tr class="list-day">
-        <th colSpan={3} scope="rowgroup">
-          Cannot be read
-        </th>
-      </tr>
+      <GroupHead>Cannot be read</GroupHead>
       {problems.map(({ prefix, dash_root, problem }) => (
         <tr class="list-row" key={`${dash_root} ${prefix}`}>
           <td />
@@ -197,16 +145,6 @@ function Unreadable({ problems }: { problems: NonNullable<RecordsDocument["unrea
 
 function hrefOf({ prefix, root }: Entry): string {
   return recordHref({ prefix, ...(root ? { root } : {}) });
-}
-
-/** The address of the list that the query names. */
-function pathOfList(query: URLSearchParams): string {
-  const asked = new URLSearchParams();
-  for (const word of [...WORDS, "sort", "cursor"]) {
-    for (const value of query.getAll(word)) if (value) asked.append(word, value);
-  }
-  asked.set("limit", String(PAGE));
-  return `${LIST}?${asked}`;
 }
 
 /** The command with the same conditions; null if there is none. */

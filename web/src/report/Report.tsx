@@ -4,7 +4,7 @@ import { DEFAULTS } from "../curves/settings";
 import { Graph } from "../graph/Graph";
 import { count } from "../ui/format";
 import type { ReportData } from "./data";
-import { anchor, ReportFailures } from "./ReportFailures";
+import { anchor, logAnchor, ReportFailures } from "./ReportFailures";
 import { ReportHead } from "./ReportHead";
 import { ReportParams, Values } from "./ReportParams";
 import { ReportTasks } from "./ReportTasks";
@@ -16,11 +16,13 @@ export function Report({ data }: { data: ReportData }) {
   const [picked, setPicked] = useState<string | null>(null);
   const [settings, setSettings] = useState(DEFAULTS);
   const source = useMemo(() => reportSource(data.curves), [data]);
-  const pick = (task: string) => {
+  const pick = (task: string, isError = false) => {
     setPicked(task);
     const place = document.getElementById(anchor(task));
     if (place instanceof HTMLDetailsElement) place.open = true;
-    place?.scrollIntoView({ block: "start" });
+    const line = isError ? document.getElementById(logAnchor(task))?.querySelector(".log-lines-error") : null;
+    if (line) line.scrollIntoView({ block: "center" });
+    else place?.scrollIntoView({ block: "start" });
   };
   useEffect(() => followTasks(pick));
   const records = data.curves.step.records.length;
@@ -95,15 +97,16 @@ function Section({ title, note, children }: SectionProps) {
 }
 
 /** Picks the tasks that links and rows of the page's components lead to: here they have no address. */
-function followTasks(pick: (task: string) => void): () => void {
+function followTasks(pick: (task: string, isError?: boolean) => void): () => void {
   const taskAt = (target: EventTarget | null, selector: string) =>
     target instanceof Element ? target.closest<HTMLElement>(selector) : null;
   const click = (event: MouseEvent) => {
     const link = taskAt(event.target, "a[href]");
     if (!(link instanceof HTMLAnchorElement) || link.download || !link.search) return;
     event.preventDefault();
-    const task = new URLSearchParams(link.search).get("task");
-    if (task) pick(task);
+    const query = new URLSearchParams(link.search);
+    const task = query.get("task");
+    if (task) pick(task, query.get("line") === "error");
   };
   const press = (event: KeyboardEvent) => {
     const row = event.key === "Enter" ? taskAt(event.target, "tr[data-row]") : null;

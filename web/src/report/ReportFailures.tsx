@@ -1,6 +1,8 @@
 import { useMemo } from "preact/hooks";
 import type { Task } from "../experiment/tasks";
 import { WhyPanel } from "../experiment/WhyPanel";
+import { reasonsOf } from "../experiment/why";
+import { LogLines } from "../log/LogLines";
 import { count } from "../ui/format";
 import { StatusMark } from "../ui/StatusMark";
 import { visibleText } from "../ui/visibleText";
@@ -27,14 +29,21 @@ export function ReportFailures({ data, picked }: { data: ReportData; picked: str
         </ul>
       ) : null}
       {data.why.tasks.map((why, index) => (
-        <details key={why.id} id={anchor(why.id)} open={index < MOST_OPEN || picked === why.id}>
+        <details
+          key={why.id}
+          id={anchor(why.id)}
+          open={(index < MOST_OPEN && isTrouble(why.status)) || picked === why.id}
+        >
           <summary>
             <StatusMark status={why.status} />
             <code>{visibleText(why.id)}</code>
-            <span class="report-quiet">{why.attempt > 1 ? `attempt ${why.attempt}` : ""}</span>
+            {why.attempt > 1 ? <span class="report-quiet">attempt {why.attempt}</span> : null}
+            <span class="report-quiet report-reason" dir="auto">
+              {visibleText(why.log?.error ?? reasonsOf(why, byId)[0]?.text ?? "")}
+            </span>
           </summary>
           <WhyPanel status={data.status} byId={byId} why={why} />
-          {logs.has(why.id) ? <LogLines log={logs.get(why.id) as LogEnd} /> : null}
+          {logs.has(why.id) ? <EndOfLog log={logs.get(why.id) as LogEnd} /> : null}
         </details>
       ))}
       {others.map((log) => (
@@ -43,7 +52,7 @@ export function ReportFailures({ data, picked }: { data: ReportData; picked: str
             <StatusMark status={log.status} />
             <code>{visibleText(log.task)}</code>
           </summary>
-          <LogLines log={log} />
+          <EndOfLog log={log} />
         </details>
       ))}
       {data.logs_left_out ? (
@@ -52,6 +61,10 @@ export function ReportFailures({ data, picked }: { data: ReportData; picked: str
       {data.logs_missing ? <p class="report-quiet">The logs are {data.logs_missing}.</p> : null}
     </>
   );
+}
+
+function isTrouble(status: string): boolean {
+  return status === "FAILED" || status === "UNKNOWN" || status === "INTERRUPTED";
 }
 
 /** Where a task is explained. */
@@ -66,24 +79,33 @@ function named(tasks: readonly string[]): string {
   return tasks.slice(0, MOST_NAMED).join(", ") + (more > 0 ? ` and ${count(more)} more` : "");
 }
 
-function LogLines({ log }: { log: LogEnd }) {
-  const error = log.lines.map((line) => line.trim()).lastIndexOf(log.error ?? "");
-  if (!log.lines.length) return <p class="report-log-title">The log of attempt {log.attempt} is empty.</p>;
+/** Where the end of the log of a task is. */
+export function logAnchor(task: string): string {
+  return `log ${task}`;
+}
+
+function EndOfLog({ log }: { log: LogEnd }) {
+  const what = `${log.stream === "stderr" ? "standard error" : "the log"} of attempt ${log.attempt}`;
+  if (log.problem)
+    return (
+      <p class="report-log-title">
+        The end of {what} is not here: {log.problem}.
+      </p>
+    );
+  if (!log.text) return <p class="report-log-title">Nothing was written to {what}.</p>;
+  const lines = log.text.split("\n").length;
+  const first = log.first ?? 1;
   return (
-    <figure class="report-log">
+    <figure class="report-log" id={logAnchor(log.task)}>
       <figcaption class="report-log-title">
-        {log.lines.length === 1 ? "The last line" : `The last ${count(log.lines.length)} lines`} of the log of
-        attempt {log.attempt}
+        {log.first === 1 ? "All" : lines === 1 ? "The last line" : `The last ${count(lines)} lines`} of {what}
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls */}
-      <pre tabIndex={0} dir="auto">
-        {log.lines.map((line, index) => (
-          <span key={index} class={index === error ? "is-error" : undefined}>
-            {visibleText(line)}
-            {"\n"}
-          </span>
-        ))}
-      </pre>
+      <LogLines
+        text={log.text}
+        first={log.first}
+        error={log.error === null ? null : first + log.error}
+        label={`Log of ${visibleText(log.task)}`}
+      />
     </figure>
   );
 }

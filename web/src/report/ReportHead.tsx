@@ -14,8 +14,10 @@ export function ReportHead({ data, onPick }: { data: ReportData; onPick(task: st
   return (
     <header class="experiment-head">
       <h1 class="experiment-id">
-        <span>{isPlain ? status.name : status.id}</span>
-        {isPlain ? <span class="experiment-unixtime">{status.id.slice(status.name.length)}</span> : null}
+        <span>
+          {isPlain ? status.name : status.id}
+          {isPlain ? <span class="experiment-unixtime">{status.id.slice(status.name.length)}</span> : null}
+        </span>
         <CopyButton text={status.id} label="Copy the id" />
         {status.title ? (
           <span class="experiment-subtitle" dir="auto">

@@ -27,14 +27,15 @@ export function ReportTasks({ data, picked }: { data: ReportData; picked: string
   const end = status.ended === null ? Date.parse(timeline.seen) : null;
   const scale = useMemo(() => scaleOf(timeline.tasks, status.started, end), [timeline, status, end]);
   return (
-    <div class="tasks-table report-tasks">
+    <div class="tasks-table report-tasks" style={{ "--rows": `${rows.length}` }}>
       <TaskTable
         rows={rows}
         tasks={status.tasks}
         times={times}
         scale={scale}
         picked={picked}
-        isDriven={false}
+        isDriven={status.supervisor.state === "alive"}
+        isFixed
         onFold={(group, to) => setFolds(new Map([...folds, [group, to]]))}
       />
       <footer class="tasks-foot">

@@ -9,9 +9,15 @@ export interface LogEnd {
   readonly task: string;
   readonly attempt: number;
   readonly status: string;
-  readonly lines: readonly string[];
-  /** The line that most likely shows the error. */
-  readonly error: string | null;
+  readonly stream: "log" | "stderr";
+  /** The lines with the terminal's sequences and carriage returns. */
+  readonly text: string;
+  /** The number of the first line; null if it is not known. */
+  readonly first: number | null;
+  /** Which of the lines most likely shows the error, from 0; null for none. */
+  readonly error: number | null;
+  /** Why it cannot be read; null if it can. */
+  readonly problem: string | null;
 }
 
 export interface ReportData {

@@ -1,6 +1,7 @@
 import { render } from "preact";
 import "../ui/tokens.css";
 import "../ui/base.css";
+import "../ui/shownTexts";
 import "../app/theme";
 import { readData } from "./data";
 import { Report } from "./Report";

@@ -5,7 +5,12 @@ import type { ReportData } from "./data";
 
 export function reportSource(curves: ReportData["curves"]): CurvesSource {
   return {
-    describe: async () => catalogueOf(curves.step),
+    isAtHand: true,
+    async describe() {
+      const catalogue = catalogueOf(curves.step);
+      const runs = catalogue.runs.map((run) => ({ ...run, attempts: run.attempts.slice(-1) }));
+      return { ...catalogue, runs }; // superseded rows are not in the file, so none are offered
+    },
     async load({ keys, axis, from, to, attempt }, runs) {
       if (attempt !== null) return [];
       const begins = new Map(runs.map((run) => [run.id, run.begin]));

@@ -12,6 +12,7 @@ import { Conditions } from "./Conditions";
 import { type Column, metricColumn, metricsOf, paramColumn, paramsOf, withFunction } from "./columns";
 import { download } from "./download";
 import { csv, markdown, type Table, tableOf, tsv } from "./exports";
+import { Marked } from "./Marked";
 import { ParallelAxes } from "./ParallelAxes";
 import {
   type AxisChoice,
@@ -283,6 +284,7 @@ function Shown(props: ShownProps) {
               <CommandHint command={command(source, choice)} />
             </div>
             <span class="sweep-panel-end">
+              <Marked />
               <ColumnChoice every={every} hidden={hidden} />
             </span>
           </div>

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { recordHref } from "../api/addresses";
 import { type Key, useKeys } from "../app/keys";
 import { navigate } from "../app/route";
+import { marked, toggleMark } from "../lists/marks";
 import { StatusMark } from "../ui/StatusMark";
 import { visibleText } from "../ui/visibleText";
 import { bestOf } from "./best";
@@ -33,7 +34,8 @@ const KEYS: readonly Key[] = [
   { keys: "j,ArrowDown", label: "next row", group: "Lists and tables", run: () => false },
   { keys: "k,ArrowUp", label: "previous row", group: "Lists and tables", run: () => false },
   { keys: "Enter", label: "open the row", group: "Lists and tables", run: () => false },
-  { keys: "x", label: "pick the row", group: "Lists and tables", run: () => false },
+  { keys: "x", label: "mark the row for Compare", group: "Lists and tables", run: () => false },
+  { keys: "Space", label: "pick the row", group: "Lists and tables", run: () => false },
 ];
 const LONGEST_NAME = 45; // characters
 const MORE = 20; // rows that are drawn above and below those that are seen
@@ -71,6 +73,7 @@ export function SweepTable(props: SweepTableProps) {
   const [from, to] = isAll
     ? [0, rows.length]
     : [Math.min(seen[0], rows.length), Math.min(seen[1], rows.length)];
+  const marks = new Set(marked());
   const best = bestOf(rows.slice(0, kept), columns, props.sort);
   const width = columns.length + (props.isSeveralExperiments ? 5 : 4);
   const press = (event: KeyboardEvent) => {
@@ -84,7 +87,11 @@ export function SweepTable(props: SweepTableProps) {
     } else if (event.key === "Enter" && event.target === event.currentTarget) {
       const href = hrefOf(rows[focused]);
       if (href) navigate(href);
-    } else if (event.key === " " || event.key === "x") {
+    } else if (event.key === "x") {
+      const address = rows[focused]?.address;
+      if (address) toggleMark(address.prefix);
+      event.preventDefault();
+    } else if (event.key === " ") {
       const id = rows[focused]?.id ?? null;
       props.onPick(id === props.picked ? null : id);
       event.preventDefault();
@@ -96,7 +103,7 @@ export function SweepTable(props: SweepTableProps) {
       ref={scroll}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and its rows are one tab stop
       tabIndex={0}
-      aria-label={`${props.caption}. The arrows move, Enter opens, Space picks.`}
+      aria-label={`${props.caption}. The arrows move, Enter opens, Space picks, x marks.`}
       onKeyDown={press}
       onMouseLeave={() => props.onLift(null)}
     >
@@ -141,12 +148,17 @@ export function SweepTable(props: SweepTableProps) {
                 onMouseEnter={() => props.onLift(row.id)}
                 onClick={(event) => {
                   setFocused(index);
-                  if (event.target instanceof Element && event.target.closest("a")) return;
+                  if (event.target instanceof Element && event.target.closest("a, input")) return;
                   if (getSelection()?.isCollapsed === false) return;
                   props.onPick(row.id === props.picked ? null : row.id);
                 }}
               >
-                <td class="sweep-rank">{index < kept ? index + 1 : ""}</td>
+                <td class="sweep-rank">
+                  {row.address ? (
+                    <Mark prefix={row.address.prefix} isMarked={marks.has(row.address.prefix)} />
+                  ) : null}
+                  <span>{index < kept ? index + 1 : ""}</span>
+                </td>
                 <th scope="row" class="sweep-name mono" title={row.title}>
                   {row.status ? (
                     <a href={hrefOf(row) ?? ""} tabIndex={-1}>
@@ -181,6 +193,21 @@ export function SweepTable(props: SweepTableProps) {
   );
 }
 
+/** Marks a row for Compare: in place of its number while the pointer is on the row, and while it is marked. */
+function Mark({ prefix, isMarked }: { prefix: string; isMarked: boolean }) {
+  return (
+    <input
+      type="checkbox"
+      class="sweep-mark"
+      tabIndex={-1}
+      aria-label={`Mark ${prefix.split("/").at(-1)} for Compare`}
+      title="Mark for Compare (x)"
+      checked={isMarked}
+      onChange={() => toggleMark(prefix)}
+    />
+  );
+}
+
 /** A name that is too long without its middle: members differ at their ends. */
 function middleless(name: string): string {
   return name.length > LONGEST_NAME
@@ -190,8 +217,7 @@ function middleless(name: string): string {
 
 /** The page of a record; a group has none. */
 export function hrefOf(row: Row | null | undefined): string | null {
-  const [prefix] = row?.prefixes ?? [];
-  return row?.status && prefix !== undefined ? recordHref({ prefix }) : null;
+  return row?.address ? recordHref(row.address) : null;
 }
 
 function Space({ height, width }: { height: number; width: number }) {

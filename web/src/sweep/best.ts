@@ -20,7 +20,8 @@ export function bestOf(
   const candidates = rows.filter(canWin);
   const [best] = candidates;
   if (!best) return null;
-  const isAsGood = (row: Row) => by.every((column) => row.value(column) === best.value(column));
+  const isAsGood = (row: Row) =>
+    by.every((column) => identityOf(row.value(column)) === identityOf(best.value(column)));
   return {
     id: best.id,
     tied: new Set(

@@ -1,5 +1,8 @@
 // The rows of a comparison: records, or groups of records with the mean of each metric.
+import type { RecordAddress } from "../api/addresses";
 import type { CompareDocument, ComparedGroup } from "../api/documents/compare";
+import { foldersOf } from "../compare/labels";
+import { ExactNumber } from "../ui/exactJson";
 import type { Column } from "./columns";
 import { identityOf, numeric } from "./values";
 
@@ -22,6 +25,8 @@ export interface Row {
   readonly counts: Readonly<Record<string, number>>;
   /** The records that it stands for. */
   readonly prefixes: readonly string[];
+  /** Of a record. */
+  readonly address: RecordAddress | null;
   readonly params: Readonly<Record<string, unknown>>;
   /** A value: undefined if there is none; of a group the mean. */
   value(column: Column): unknown;
@@ -35,28 +40,32 @@ type Compared = CompareDocument["rows"][number];
 
 /** The rows of a document, in its order. `within` is the sweep or group whose name the labels leave out. */
 export function rowsOf(document: CompareDocument, within = ""): Row[] {
+  const folders = foldersOf(document.rows.map((row) => ({ prefix: row.prefix, folder: row.dash_root })));
   return document.groups
     ? document.groups.map((group) => groupRow(group, within))
-    : document.rows.map((row) => recordRow(row, within));
+    : document.rows.map((row, index) => recordRow(row, within, folders[index] ?? null));
 }
 
-function recordRow(row: Compared, within: string): Row {
+/** `folder`: the name of its folder of records, if another one has the same prefix. */
+function recordRow(row: Compared, within: string, folder: string | null): Row {
   const params = row.params as Record<string, unknown>;
   const whole = labelOf(row);
   return {
     id: `${row.dash_root}\n${row.prefix}\n${row.experiment ?? ""}\n${row.task ?? ""}`,
-    label: shortened(whole, within),
-    title: row.prefix,
+    label: `${shortened(whole, within)}${folder === null ? "" : ` in ${folder}`}`,
+    title: folder === null ? row.prefix : `${row.prefix}\nin ${row.dash_root}`,
     experiment: row.experiment,
     status: row.status,
     counts: { [row.status]: 1 },
     prefixes: [row.prefix],
+    address: folder !== null && row.root ? { prefix: row.prefix, root: row.root } : { prefix: row.prefix },
     params,
     value: (column) => {
       if (column.kind === "param")
         return Object.hasOwn(params, column.name) ? params[column.name] : undefined;
       const statistics = Object.hasOwn(row.metrics, column.name) ? row.metrics[column.name] : undefined;
-      return statistics && column.fn ? numeric(statistics[column.fn]) : undefined;
+      const value: unknown = statistics && column.fn ? statistics[column.fn] : undefined;
+      return value instanceof ExactNumber ? value : numeric(value);
     },
     spread: () => null,
     notNumbers: (column) =>
@@ -86,6 +95,7 @@ function groupRow(group: ComparedGroup, within: string): Row {
     experiment: null,
     status: null,
     counts: group.counts,
+    address: null,
     prefixes: group.members.map((member) => member.prefix),
     params,
     value: (column) =>

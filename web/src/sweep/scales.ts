@@ -134,12 +134,18 @@ function categoryScale(values: readonly unknown[], options: ScaleOptions): Scale
 function compare(one: unknown, other: unknown): number {
   const [a, b] = [order(one), order(other)];
   if (a !== b) return a - b;
-  if (typeof one === "number" && typeof other === "number") return one - other;
+  if (a === 0) return (numeric(one) ?? 0) - (numeric(other) ?? 0);
   return textOf(one) < textOf(other) ? -1 : 1;
 }
 
 function order(value: unknown): number {
-  return typeof value === "number" ? 0 : typeof value === "boolean" ? 1 : typeof value === "string" ? 2 : 3;
+  return numeric(value) !== undefined
+    ? 0
+    : typeof value === "boolean"
+      ? 1
+      : typeof value === "string"
+        ? 2
+        : 3;
 }
 
 /** The ticks that do not touch: the ends first, then from the bottom. */

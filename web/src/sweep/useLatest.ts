@@ -11,7 +11,7 @@ export function useLatest<Document>(
   path: string | null,
   topics: readonly string[] = [],
 ): Loaded<Document> & { readonly isOld: boolean } {
-  const loaded = useDocument<Document>(path, topics);
+  const loaded = useDocument<Document>(path, topics, { isExact: true });
   const latest = useRef<{ of: string; document: Document } | null>(null);
   if (loaded.document) latest.current = { of, document: loaded.document };
   const kept = path !== null && latest.current?.of === of ? latest.current.document : null;

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parseExact } from "../ui/exactJson";
 import { bestOf, withTies } from "./best";
 import { metricColumn, paramColumn } from "./columns";
 import { nearest, progress } from "./curves";
@@ -7,7 +8,7 @@ import { csv, markdown, tableOf, tsv } from "./exports";
 import { rowsOf } from "./rows";
 import { colouring } from "./sequence";
 import { nextSort } from "./settings";
-import { formatOf, rounded } from "./values";
+import { areNumbers, formatOf, identityOf, rounded } from "./values";
 
 test("metrics of one size have the same decimals, others as many digits as they need", () => {
   const even = formatOf([0.97412, 0.0283, 0.5], true);
@@ -124,4 +125,12 @@ test("the nearest curve is found between the axes", () => {
   expect(nearest(curves, { x: 90, y: 4 }, 10)).toBe(1);
   expect(nearest(curves, { x: 50, y: 90 }, 10)).toBeNull();
   expect(progress(0.5)).toBeCloseTo(0.5);
+});
+
+test("integers beyond doubles keep all their digits", () => {
+  const [seed, other] = parseExact("[9007199254740993, 9007199254740992]") as unknown[];
+  const format = formatOf([seed, 1234567890123], false);
+  expect([seed, 1234567890123].map(format)).toEqual(["9007199254740993", "1234567890123"]);
+  expect(identityOf(seed)).not.toBe(identityOf(other));
+  expect(areNumbers([seed, 1])).toBe(true);
 });

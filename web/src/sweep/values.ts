@@ -1,4 +1,5 @@
 // Values of params and metrics: what they are, and how they are written in a column.
+import { ExactNumber, type Json, jsonText } from "../ui/exactJson";
 
 /** Of the values that a metric had in a run: which one a column shows. */
 export const FUNCTIONS = ["last", "min", "max", "mean"] as const;
@@ -13,6 +14,7 @@ const LARGEST = 1e6;
 /** The number that a document has as this value; `NaN` and infinities are words there. */
 export function numeric(value: unknown): number | undefined {
   if (typeof value === "number") return value;
+  if (value instanceof ExactNumber) return Number(value.text);
   return typeof value === "string" && Object.hasOwn(NOT_FINITE, value) ? NOT_FINITE[value] : undefined;
 }
 
@@ -22,7 +24,7 @@ export function areNumbers(values: readonly unknown[]): boolean {
   for (const value of values) {
     if (value === undefined) continue;
     if (numeric(value) === undefined) return false;
-    hasNumber ||= typeof value === "number" && Number.isFinite(value);
+    hasNumber ||= typeof value !== "string" && Number.isFinite(numeric(value));
   }
   return hasNumber;
 }
@@ -31,12 +33,14 @@ export function areNumbers(values: readonly unknown[]): boolean {
 export function textOf(value: unknown): string {
   if (value === undefined) return "";
   if (typeof value === "string") return value;
-  return typeof value === "number" ? String(value) : JSON.stringify(value);
+  return typeof value === "number" ? String(value) : jsonText(value as Json);
 }
 
 /** A value as text that no value of another type has. */
 export function identityOf(value: unknown): string {
-  return value === undefined ? "" : typeof value === "number" ? String(value) : JSON.stringify(value);
+  if (value === undefined) return "";
+  if (value instanceof ExactNumber) return value.text;
+  return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
 /** A number with so many significant digits, without zeros at its end. */
@@ -56,13 +60,14 @@ export function formatOf(values: readonly unknown[], isMetric: boolean): (value:
   const others = new Set(values.filter((value) => typeof value !== "string").map(textOf));
   return (value) => {
     const number = isMetric ? numeric(value) : typeof value === "number" ? value : undefined;
-    if (number === undefined) {
+    if (number === undefined || value instanceof ExactNumber) {
       return typeof value === "string" && others.has(value) ? JSON.stringify(value) : textOf(value);
     }
     if (!Number.isFinite(number)) return rounded(number);
     if (decimals !== null) return number.toFixed(decimals);
     const text = String(number);
-    return text.length <= LONGEST ? text : rounded(number, isMetric ? DIGITS : 6);
+    const isShort = text.length <= LONGEST || (!isMetric && Number.isSafeInteger(number));
+    return isShort ? text : rounded(number, isMetric ? DIGITS : 6);
   };
 }
 

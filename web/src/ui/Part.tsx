@@ -1,5 +1,5 @@
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { checkVersion } from "../app/version";
 import { ErrorNote } from "./ErrorNote";
 
@@ -17,7 +17,7 @@ export function Part<Props extends object>({
   ...props
 }: Props & { load: () => Promise<ComponentType<Props>> }) {
   const [state, setState] = useState<State>({ load: null });
-  useEffect(() => {
+  useLayoutEffect(() => {
     let isCurrent = true;
     load().then(
       (component) => {

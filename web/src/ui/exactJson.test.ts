@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { plainValue } from "./exactJson";
+import { ExactNumber, jsonText, parseExact, plainValue } from "./exactJson";
 
 test.each([
   ["adam", "adam"],
@@ -10,4 +10,11 @@ test.each([
   [{ a: { b: 0.1 } }, '{"a": {"b": 0.1}}'],
 ])("%j is shown as %s", (value, expected) => {
   expect(plainValue(value)).toBe(expected);
+});
+
+test("no digit of a number is lost, and no text becomes a number", () => {
+  const text = String.raw`{"a": [9007199254740993, -12345678901234567890, 1e400], "b\"9007199254740993": "9007199254740993", "c": 0.1}`;
+  expect(jsonText(parseExact(text))).toBe(text);
+  expect(parseExact("[9007199254740991, 1.5]")).toEqual([9007199254740991, 1.5]);
+  expect(parseExact("9007199254740993")).toBeInstanceOf(ExactNumber);
 });

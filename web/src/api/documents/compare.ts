@@ -41,6 +41,10 @@ differing: string[]
 rows: {
 prefix: PrefixOfRecord
 dash_root: DashRoot
+/**
+ * From a server: the word for its folder of records, as the parameter `root` takes it.
+ */
+root?: string
 experiment: ExperimentOfRecord
 task: TaskOfRecord
 /**

@@ -144,6 +144,10 @@ total: number
  */
 numbered: boolean
 /**
+ * Where they were asked for: the Unix time of the last number of each point; null if it is not known.
+ */
+times?: (number | null)[]
+/**
  * How far the rows were read, by file: the rows, and those that count; a live stream continues from it.
  */
 position: {

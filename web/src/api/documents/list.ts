@@ -180,6 +180,10 @@ problem?: (string | null)
  */
 responding?: (boolean | null)
 /**
+ * How many tasks may still run after their supervisor has terminated; null if none, or it is alive.
+ */
+unsupervised?: (number | null)
+/**
  * Why the backends of its live tasks were not asked, as in exp.status/1; null if they were, or need not be.
  */
 not_observed?: (string | null)

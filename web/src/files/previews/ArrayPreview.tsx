@@ -1,9 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
-import { ErrorNote } from "../../ui/ErrorNote";
 import { bytes, count } from "../../ui/format";
 import { visibleText } from "../../ui/visibleText";
 import { type ArrayHeader, arrayHeader, entryBytes, zipEntries } from "../arrayHeaders";
 import { contentOf } from "../savedFiles";
+import { ContentProblem } from "./NotHere";
 import type { PreviewProps } from "./Preview";
 
 const HEAD = 4_096;
@@ -32,7 +32,7 @@ export function ArrayPreview({ record, file }: PreviewProps) {
       isCurrent = false;
     };
   }, [record.prefix, record.root, file.checksum]);
-  if (state.error) return <ErrorNote error={state.error} />;
+  if (state.error) return <ContentProblem file={file} error={state.error} />;
   if (!state.arrays) return <p class="data-panel-note">Loading…</p>;
   if (!state.arrays.length) return <p class="data-panel-note">No array of NumPy was found in it.</p>;
   return (

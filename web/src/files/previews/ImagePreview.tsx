@@ -1,8 +1,9 @@
-import { useEffect, useState } from "preact/hooks";
-import { ErrorNote } from "../../ui/ErrorNote";
-import { bytes } from "../../ui/format";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { bytes, count } from "../../ui/format";
+import { imageSize, MOST_PIXELS } from "../imageSizes";
 import { MOST_IMAGE } from "../savedFiles";
 import { useContent } from "../useContent";
+import { ContentProblem } from "./NotHere";
 import type { PreviewProps } from "./Preview";
 
 /** An image, drawn from its bytes. */
@@ -12,14 +13,17 @@ export function ImagePreview({ record, file, onSize }: PreviewProps & { onSize?(
   const [source, setSource] = useState<string | null>(null);
   const [problem, setProblem] = useState(false);
   const [width, setWidth] = useState<number | null>(null);
+  const [isWanted, setWanted] = useState(false);
+  const size = useMemo(() => (content ? imageSize(content.bytes) : null), [content]);
+  const isHuge = size !== null && size.width * size.height > MOST_PIXELS && !isWanted;
   const type = file.type.split(";", 1)[0] ?? "";
   useEffect(() => {
-    if (!content) return;
+    if (!content || isHuge) return;
     const made = URL.createObjectURL(new Blob([content.bytes], { type }));
     setSource(made);
     setProblem(false);
     return () => URL.revokeObjectURL(made);
-  }, [content, type]);
+  }, [content, type, isHuge]);
   if (isLarge) {
     return (
       <p class="data-panel-note">
@@ -27,7 +31,18 @@ export function ImagePreview({ record, file, onSize }: PreviewProps & { onSize?(
       </p>
     );
   }
-  if (error && checksum === file.checksum) return <ErrorNote error={error} />;
+  if (error && checksum === file.checksum) return <ContentProblem file={file} error={error} />;
+  if (isHuge) {
+    return (
+      <p class="data-panel-note">
+        It has {count(size.width)} × {count(size.height)} pixels, for which a browser may need{" "}
+        {bytes(size.width * size.height * 4)} of memory.{" "}
+        <button type="button" class="button small" onClick={() => setWanted(true)}>
+          Draw it
+        </button>
+      </p>
+    );
+  }
   if (!source) return <p class="data-panel-note">Loading {bytes(file.bytes)}…</p>;
   if (problem) return <p class="data-panel-note">This is no image that a browser can draw.</p>;
   return (

@@ -1,7 +1,8 @@
 import { useMemo, useState } from "preact/hooks";
 import { ExactNumber, type Json, jsonText, parseExact } from "../../ui/exactJson";
 import { count } from "../../ui/format";
-import { visibleText } from "../../ui/visibleText";
+import { LongText } from "../../ui/LongText";
+import { labelText } from "../../ui/shownTexts";
 import type { TextProps } from "./Preview";
 import { TextPreview } from "./TextPreview";
 
@@ -40,7 +41,7 @@ function parsed(text: string): Json | undefined {
 function JsonNode({ name, value, level }: { name: string | null; value: Json; level: number }) {
   const [isOpen, setOpen] = useState(level < OPEN_LEVELS);
   const [most, setMost] = useState(MOST_ITEMS);
-  const label = name === null ? null : <span class="json-preview-name">{visibleText(name)}: </span>;
+  const label = name === null ? null : <span class="json-preview-name">{labelText(name, 240)}: </span>;
   const isList = Array.isArray(value);
   if (value === null || typeof value !== "object" || value instanceof ExactNumber) {
     const kind =
@@ -48,7 +49,9 @@ function JsonNode({ name, value, level }: { name: string | null; value: Json; le
     return (
       <div class="json-preview-leaf">
         {label}
-        <span class={`json-preview-${kind}`}>{visibleText(jsonText(value))}</span>
+        <span class={`json-preview-${kind}`}>
+          <LongText text={jsonText(value)} most={1_000} />
+        </span>
       </div>
     );
   }

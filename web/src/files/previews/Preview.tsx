@@ -1,12 +1,11 @@
 import type { RecordAddress } from "../../api/addresses";
-import { RequestError } from "../../api/client";
-import { ErrorNote } from "../../ui/ErrorNote";
-import { bytes } from "../../ui/format";
+import { decoded } from "../decoded";
 import { MOST_TEXT, previewKind, type SavedFile } from "../savedFiles";
 import { useContent } from "../useContent";
 import { ArrayPreview } from "./ArrayPreview";
 import { ImagePreview } from "./ImagePreview";
 import { JsonPreview } from "./JsonPreview";
+import { ContentProblem, NotHere } from "./NotHere";
 import { TablePreview } from "./TablePreview";
 import { TextPreview } from "./TextPreview";
 import "./Preview.css";
@@ -43,27 +42,14 @@ export function Preview({ onSize, ...props }: PreviewProps & { onSize?(size: str
   }
 }
 
-export function NotHere({ file }: { file: SavedFile }) {
-  return (
-    <p class="data-panel-note preview-not-here">
-      Not here yet, {bytes(file.bytes)} to go. The machine that saved it sends it:{" "}
-      <code>exp sync --status</code> there says how far it is.
-    </p>
-  );
-}
-
 function TextContent({ record, file }: PreviewProps) {
   const { content, checksum, error } = useContent(record, file.checksum, { first: 0, end: MOST_TEXT });
   if (error && checksum === file.checksum) {
-    return error instanceof RequestError && error.code === "not_here_yet" ? (
-      <NotHere file={file} />
-    ) : (
-      <ErrorNote error={error} />
-    );
+    return <ContentProblem file={file} error={error} />;
   }
   if (!content) return <p class="data-panel-note">Loading…</p>;
   const isCut = content.total > content.bytes.length;
-  const text = new TextDecoder().decode(content.bytes);
+  const text = decoded(content.bytes, isCut);
   const props = { file, text, isCut, total: content.total };
   switch (previewKind(file)) {
     case "json":

@@ -1,12 +1,13 @@
 import { useMemo } from "preact/hooks";
 import { bytes, count } from "../../ui/format";
-import { visibleText } from "../../ui/visibleText";
+import { LongText } from "../../ui/LongText";
 import { parseDelimited } from "../delimited";
 import type { TextProps } from "./Preview";
 import { TextPreview } from "./TextPreview";
 
 const MOST_ROWS = 1_000;
 const MOST_COLUMNS = 200;
+const MOST_CELLS = 10_000;
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|^-?(nan|inf(inity)?)$/i;
 
 /** A table: its first rows, and how many it has. */
@@ -18,9 +19,8 @@ export function TablePreview({ file, ...props }: TextProps) {
   }, [text, isCut, file.name, file.type]);
   if (!table.head.length) return <TextPreview file={file} {...props} />;
   const head = table.head.slice(0, MOST_COLUMNS);
-  const isNumber = head.map((_, column) =>
-    table.rows.every((row) => !row[column] || NUMBER.test(row[column])),
-  );
+  const rows = table.rows.slice(0, Math.ceil(MOST_CELLS / head.length));
+  const isNumber = head.map((_, column) => rows.every((row) => !row[column] || NUMBER.test(row[column])));
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls by keys */}
@@ -30,17 +30,17 @@ export function TablePreview({ file, ...props }: TextProps) {
             <tr>
               {head.map((name, column) => (
                 <th key={column} scope="col" class={isNumber[column] ? "number" : ""}>
-                  {visibleText(name)}
+                  <LongText text={name} most={240} />
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
-            {table.rows.map((row, index) => (
+            {rows.map((row, index) => (
               <tr key={index}>
                 {head.map((_, column) => (
                   <td key={column} class={isNumber[column] ? "number" : ""} dir="auto">
-                    {visibleText(row[column] ?? "")}
+                    <LongText text={row[column] ?? ""} most={240} />
                   </td>
                 ))}
               </tr>
@@ -48,7 +48,12 @@ export function TablePreview({ file, ...props }: TextProps) {
           </tbody>
         </table>
       </section>
-      <p class="preview-note">{rowsShown(table.rows.length, table.total, isCut ? total : null)}</p>
+      <p class="preview-note">
+        {rowsShown(rows.length, table.total, isCut ? total : null)}
+        {table.head.length > head.length
+          ? ` The first ${count(head.length)} of ${count(table.head.length)} columns.`
+          : ""}
+      </p>
     </>
   );
 }

@@ -3,12 +3,17 @@ import { bytes, count } from "../../ui/format";
 import { visibleText } from "../../ui/visibleText";
 import type { TextProps } from "./Preview";
 
+const MOST_LINES = 10_000;
+
 /** A text with the numbers of its lines. */
 export function TextPreview({ text, isCut, total }: TextProps) {
-  const lines = useMemo(() => {
+  const [all, lines] = useMemo(() => {
     const found = text.split("\n");
     if (found.length > 1 && found.at(-1) === "") found.pop();
-    return found.map((line) => visibleText(line.replace(/\r$/, "")));
+    return [
+      found.length,
+      found.slice(0, MOST_LINES).map((line) => visibleText(line.replace(/\r$/, ""))),
+    ] as const;
   }, [text]);
   if (!total) return <p class="data-panel-note">It is empty.</p>;
   return (
@@ -22,7 +27,12 @@ export function TextPreview({ text, isCut, total }: TextProps) {
           {lines.join("\n")}
         </pre>
       </section>
-      {isCut ? (
+      {all > lines.length ? (
+        <p class="preview-note">
+          The first {count(lines.length)} of {isCut ? "more than " : ""}
+          {count(all)} lines; the rest is in the download.
+        </p>
+      ) : isCut ? (
         <p class="preview-note">
           The first {count(lines.length)} lines, {bytes(text.length)} of {bytes(total)}; the rest is in the
           download.
