@@ -43,6 +43,7 @@ AT_THE_START = {
     "getpass",
     "nemorun_cli.storage.spec_copies",
     "nemorun_cli.storage.spec_revisions",
+    "nemorun_cli.supervisor.environments",
     "nemorun_cli.supervisor.externals",
 }
 """What a supervisor needs before `started`, when its package exists."""

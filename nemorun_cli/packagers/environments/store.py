@@ -45,20 +45,22 @@ def log_of(home: Home, environment: str) -> Path:
 
 
 def manifest(home: Home, environment: str) -> dict[str, Any] | None:
-    """What is known of a complete environment; None if it is not complete, or its Python was removed."""
+    """What is known of an environment; None if it is not complete, was moved, or has lost its Python."""
     folder = place(home, environment)
     try:
         values = json.loads(read_bytes(folder / MANIFEST, limit=LARGEST, follows_link=False))
     except (OSError, ValueError, RecursionError):
         return None
     has_python = os.access(folder / "bin" / "python", os.X_OK)
-    return values if isinstance(values, dict) and has_python else None
+    return values if isinstance(values, dict) and values.get("folder") == str(folder) and has_python else None
 
 
 def complete(home: Home, environment: str, values: dict[str, Any]) -> None:
     """Write the manifest of an environment, once all of it has reached the disk."""
     os.sync()  # its files are many, and none was synced when the installer wrote it
-    write_whole(place(home, environment) / MANIFEST, json.dumps(values).encode(), is_durable=True)
+    folder = place(home, environment)
+    data = json.dumps({**values, "folder": str(folder)}).encode()
+    write_whole(folder / MANIFEST, data, is_durable=True)
 
 
 def clear(home: Home, environment: str) -> None:

@@ -242,7 +242,7 @@ class TaskBuilder:
         if own.get("plugins"):
             self.plugins.append((task.id, own["plugins"], self._place(member, "plugins")))
         if kind == "partial":
-            self._check_callables(task, member)
+            self._check_callables(task, member, self._named_python(member, own, executor)[0])
         return self._with_late(task)
 
     def _report(self, place: Place, message: str, hint: str | None = None) -> None:
@@ -401,15 +401,15 @@ class TaskBuilder:
             return None
         return self._extension_section().packager(value, place)
 
-    def _python(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any] | None:
-        options = self._executors.get(executor, {})
+    def _named_python(self, member: Member, own: Mapping[str, Any], executor: str) -> tuple[Any, Place]:
+        """Return the value of `python` for a task, and its place; None if there is no value."""
         if "python" in own:
-            value, place = own["python"], self._place(member, "python")
-        elif "python" in options:
-            value, place = options["python"], ("executors", executor, "python")
-        else:
-            return None
-        if not self._is_selected(member.id):
+            return own["python"], self._place(member, "python")
+        return self._executors.get(executor, {}).get("python"), ("executors", executor, "python")
+
+    def _python(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any] | None:
+        value, place = self._named_python(member, own, executor)
+        if value is None or not self._is_selected(member.id):
             return None
         if self._python_section is None:
             from nemorun_cli.spec.tasks.python_section import PythonSection  # noqa: PLC0415 - only for specs that name one
@@ -561,7 +561,7 @@ class TaskBuilder:
         if leader is not None and self._capabilities(leader.executor).has_machine:
             self._resource_requests.check_with_leader(leader, selected, ("tasks", name))
 
-    def _check_callables(self, task: Task, member: Member) -> None:
+    def _check_callables(self, task: Task, member: Member, python: Any) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:
             return
         capabilities = self._capabilities(task.executor)
@@ -569,7 +569,12 @@ class TaskBuilder:
         if task.python is not None:
             interpreter = f"{task.python.get('venv') or task.python.get('conda') or ''}/bin/python"
         python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
-        folders = callables.search_path(task.workdir, python_path=python_path, interpreter=interpreter)
+        folders = callables.search_path(
+            task.workdir,
+            python_path=python_path,
+            interpreter=interpreter,
+            has_environment=task.python is not None,
+        )
         has_args = "args" in member.own or "args" in (member.group or {})
         at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
@@ -584,9 +589,8 @@ class TaskBuilder:
                 signature = callables.look_up(target.name, folders)
             except callables.TargetNotFoundError as fault:
                 # The content of an image or of another host cannot be checked locally.
-                if capabilities.runs_here and "uv" not in (
-                    task.python or {}
-                ):  # whose packages are not known yet
+                is_made = isinstance(python, dict) and "uv" in python
+                if capabilities.runs_here and not is_made:
                     self._report(target.place, fault.message, fault.hint)
                 continue
             if signature is not None and not capabilities.has_remote_paths:
