@@ -1065,7 +1065,7 @@ class PlanPythonEnvironmentFields(TypedDict):
 
     id: str
     text: str
-    folder: str
+    folder: str | None
     is_made: bool
 
 
@@ -1543,7 +1543,7 @@ class ShowPythonEnvironmentFields(TypedDict):
     id: str
     kind: Literal["venv", "conda", "uv"]
     text: str
-    folder: str
+    folder: str | None
     status: Literal["MAKING", "SUCCEEDED", "FAILED", "CANCELLED"] | None
     message: str | None
     version: str | None

@@ -198,7 +198,7 @@ def test_a_launcher_leads(workspace: Workspace, kind: str) -> None:
 
 def test_a_python_environment_comes_first(workspace: Workspace) -> None:
     """The programs of a Python environment precede all others; without it, its tasks fail."""
-    for name in ("kept", "gone"):
+    for name in ("kept", "removed"):
         programs = workspace.folder / name / "bin"
         programs.mkdir(parents=True)
         (programs.parent / "pyvenv.cfg").write_text("version = 3.12.4\n")
@@ -213,10 +213,10 @@ def test_a_python_environment_comes_first(workspace: Workspace) -> None:
         "text": {"inline": 'tool "$1"', "args": ["$HOME"], **kept},
         "partial": {"partial": "json:loads", "args": {"s": "1"}, **kept},
         "missing": {"command": ["no-such-tool"], **kept},
-        "remove": {"inline": "rm -r gone"},
+        "remove": {"inline": "rm -r removed"},
         "without": {
             "command": ["tool"],
-            "python": {"venv": str(workspace.folder / "gone")},
+            "python": {"venv": str(workspace.folder / "removed")},
             "dependencies": ["remove"],
         },
     }
@@ -231,7 +231,7 @@ def test_a_python_environment_comes_first(workspace: Workspace) -> None:
     assert final.history.tasks["missing"].exit_code == 127
     assert f"there is no program no-such-tool in {place}/bin" in log(run, "missing").decode()
     state = final.history.tasks["without"]
-    assert "gone" in (log(run, "without").decode() if state.started else state.message or "")
+    assert "removed" in (log(run, "without").decode() if state.started else state.message or "")
 
 
 def test_a_workdir_that_is_missing_is_reported(workspace: Workspace) -> None:

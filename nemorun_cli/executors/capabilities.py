@@ -50,6 +50,8 @@ class Capabilities:
         measures: whether it measures what its running attempts use; it then has `sample` and `samples`.
         records_samples: whether jobs append what they use to the file `AttemptFiles.samples`, every
             `Plan.sampling` seconds.
+        environment_host: the host on which Python environments are made for its tasks, if that is not this
+            machine; it then has `environments`.
         shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
             `remove_shared`.
     """
@@ -72,6 +74,7 @@ class Capabilities:
     names_files: bool = False
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
+    environment_host: str | None = None
     shares_objects: bool = False
     measures: bool = False
     records_samples: bool = False

@@ -71,7 +71,7 @@ def environments(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "id": key,
                 "kind": kind,
                 "text": made.text if made is not None else python_environment.text_of(task.python),
-                "folder": folder,
+                "folder": None if made is not None and made.host is not None else folder,
                 "status": None if state is None else state.status or "MAKING",
                 "message": None if state is None else state.message,
                 "version": made.version if made is not None else state and state.version,

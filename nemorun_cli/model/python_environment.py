@@ -31,6 +31,7 @@ class PythonEnvironment:
         version: of that Python, such as 3.12.4.
         platform: for which it is made, such as linux-x86_64.
         folder: where the installer runs, which searches its configuration from there.
+        host: on which it is made; None for this machine. Its Python and platform are then not known here.
     """
 
     id: str
@@ -42,6 +43,7 @@ class PythonEnvironment:
     version: str
     platform: str
     folder: str
+    host: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back."""

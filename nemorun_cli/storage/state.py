@@ -143,6 +143,11 @@ class EnvironmentState:
         """Whether tasks wait until it is made."""
         return self.status is None
 
+    @property
+    def progress(self) -> str:
+        """That it is being made, and by which other process if that is so."""
+        return f"{self.text} is being made" + (f": {self.message}" if self.message else "")
+
 
 @dataclass(slots=True)
 class ExperimentState:

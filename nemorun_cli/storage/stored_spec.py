@@ -166,6 +166,7 @@ ENVIRONMENT: Final[Mapping[str, Form]] = {
     "version": TEXT,
     "platform": TEXT,
     "folder": PATH,
+    "host": matching(remote_host.HOST, "the name or address of a host") | None,
 }
 
 SECRET: Final[Mapping[str, Form]] = {

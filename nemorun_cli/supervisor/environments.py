@@ -16,13 +16,16 @@ import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import planning
 from nemorun_cli.model import python_environment
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.packagers.environments import existing, store
 from nemorun_cli.packagers.environments.interpreters import EnvironmentFault
+from nemorun_cli.packagers.environments.remote_making import EnvironmentHost
 from nemorun_cli.storage import events
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import children, crashpoints
@@ -32,9 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from nemorun_cli.executors import RemoteMakingExecutor
     from nemorun_cli.model.python_environment import PythonEnvironment
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.dispatch import Dispatcher
 
 MODULE: Final = "nemorun_cli.packagers.environments.maker_process"
 MOST: Final = 2  # environments that one experiment makes at once
@@ -61,8 +67,8 @@ class PythonEnvironments:
         schedule: holds the tasks back.
         journal: gets what happens to environments.
         home: `$NEMORUN_HOME`.
-        experiment: the id of the experiment.
-        sees_files: whether the tasks of an executor see the files of this machine.
+        dispatcher: knows the executors, by which environments are here or on another host.
+        files: the paths of the experiment.
         poll: becomes ready when a process has something to report.
         report: called with a message if a process cannot be started.
     """
@@ -73,18 +79,17 @@ class PythonEnvironments:
         journal: LedgerWriter,
         *,
         home: Path,
-        experiment: str,
-        sees_files: Callable[[str], bool],
+        files: ExperimentFiles,
+        dispatcher: Dispatcher,
         poll: select.poll,
         report: Callable[[str], None],
     ) -> None:
         self._schedule, self._journal, self._home = schedule, journal, Home(home)
-        self._history, self._experiment = schedule.history, experiment
+        self._history, self._files, self._dispatcher = schedule.history, files, dispatcher
         self._poll, self._report = poll, report
         self._pythons: dict[str, Mapping[str, Any]] = {}  # by key, of environments that are not ready
         self._users: dict[str, list[str]] = {}  # the tasks of each
         self._made = {environment.id: environment for environment in schedule.spec.environments}
-        self._sees_files = sees_files
         self._queue: deque[str] = deque()  # keys of those that are to be made
         self._makings: dict[str, _Making] = {}
         self._losses: Counter[str] = Counter()  # processes that were killed, by key
@@ -93,12 +98,11 @@ class PythonEnvironments:
     def begin(self) -> None:
         """Hold back the tasks that can still start, and begin to make their environments."""
         held: dict[str, str] = {}
-        executors: dict[str, bool] = {}
         for task in self._schedule.spec.tasks:
-            if task.python is None or not executors.setdefault(
-                task.executor, self._sees_files(task.executor)
+            if task.python is None or not (
+                self._is_here(task.executor) or self._schedule.spec.environment(task) is not None
             ):
-                continue
+                continue  # it is in an image, or was made on the host by its user
             state = self._history.tasks[task.id]
             if state.is_over and not self._schedule.retry_is_due(task.id):
                 continue
@@ -110,6 +114,24 @@ class PythonEnvironments:
             if is_next and key in self._made and key not in self._queue:
                 self._queue.append(key)
         self._schedule.hold(held)
+
+    @cache  # noqa: B019 - one object, which lives as long as the process
+    def _is_here(self, executor: str) -> bool:
+        """Whether the tasks of an executor see the files of this machine."""
+        return not self._dispatcher.capabilities(executor).has_own_files
+
+    def _host(self, key: str) -> EnvironmentHost | None:
+        """Where an environment is made; None for this machine.
+
+        Raises:
+            EngineError: the host cannot be reached from here.
+        """
+        if self._made[key].host is None:
+            return None
+        task = self._schedule.tasks[self._users[key][0]]
+        executor = cast("RemoteMakingExecutor", self._dispatcher.executor(task.executor))
+        argv, folder, first = executor.environments(self._files)
+        return EnvironmentHost(argv=tuple(argv), folder=folder, pre_command=first)
 
     def look(self) -> Iterator[tuple[str, str]]:
         """Take what processes report, and start others; yields tasks that cannot start, with the reason."""
@@ -147,22 +169,24 @@ class PythonEnvironments:
             key = self._queue.popleft()
             if key not in self._pythons or not self._is_wanted(key):
                 continue
-            if (known := store.manifest(self._home, key)) is not None:
+            if self._made[key].host is None and (known := store.manifest(self._home, key)) is not None:
                 self._ready(key, known.get("version"), known.get("packages", {}))
                 continue
             try:
-                self._start(self._made[key])
+                self._start(self._made[key], self._host(key))
+            except EngineError as error:
+                yield from self._fail(key, error.message)
             except OSError as error:
                 self._report(f"no process can be started for a Python environment yet: {error}")
                 self._queue.appendleft(key)
                 self._retry_at = time.monotonic() + RETRY
-        yield from ()
 
-    def _start(self, environment: PythonEnvironment) -> None:
+    def _start(self, environment: PythonEnvironment, host: EnvironmentHost | None) -> None:
         order = {
             "home": str(self._home.directory),
             "environment": environment.to_json(),
-            "experiment": self._experiment,
+            "experiment": self._files.id,
+            "host": None if host is None else host.to_json(),
         }
         with callers_limits():
             process = subprocess.Popen(
@@ -200,10 +224,13 @@ class PythonEnvironments:
         while b"\n" in making.received:
             line, _, rest = making.received.partition(b"\n")
             making.received = rest
-            answer = json.loads(line)
-            if answer["event"] in ("done", "failed"):
+            try:
+                answer = dict(json.loads(line))
+            except (ValueError, TypeError):  # printed by a module that Python loads at its start
+                continue
+            if answer.get("event") in ("done", "failed"):
                 making.result = answer
-            elif answer["event"] == "waits":
+            elif answer.get("event") == "waits":
                 self._journal.note(
                     events.ENVIRONMENT_STARTED,
                     is_urgent=False,

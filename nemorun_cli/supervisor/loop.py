@@ -458,8 +458,8 @@ class SupervisorLoop:
             self.schedule,
             self.journal,
             home=self.home,
-            experiment=self.files.id,
-            sees_files=lambda name: not self._dispatcher.capabilities(name).has_own_files,
+            files=self.files,
+            dispatcher=self._dispatcher,
             poll=self._poll,
             report=self._report,
         )

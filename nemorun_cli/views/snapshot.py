@@ -205,6 +205,13 @@ class Snapshot:
             return f"waits: its environment is being made{who}"
         return state.message
 
+    @property
+    def making(self) -> list[str]:
+        """A line for each Python environment that is being made now."""
+        if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):
+            return []
+        return [state.progress for state in self.history.environments.values() if state.is_made_now]
+
     def awaited_environment(self, task_id: str) -> EnvironmentState | None:
         """The Python environment that is being made, and that a task waits for, if for nothing else."""
         if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):

@@ -4,7 +4,6 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 from support.extent import IS_LONG
 from support.patience import eventually
@@ -32,16 +31,6 @@ def project(workspace: ExpWorkspace) -> Path:
     """A project whose build waits until the working folder has no file `hold`."""
     workspace.touch("hold")
     return slow_project(workspace.folder / "project")
-
-
-def makers() -> list[int]:
-    """The processes that make environments, started by any supervisor of these tests."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[-1:] == ["nemorun_cli.packagers.environments.maker_process"]:
-            found.append(process.pid)
-    return found
 
 
 def maker_of(run: Run) -> int:
@@ -144,7 +133,6 @@ def test_an_environment_that_is_half_made_is_made_again(workspace: ExpWorkspace,
     assert locks.is_held(lock(run)), "the installer still writes"
     (workspace.folder / "hold").unlink()
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert makers() == []
 
 
 @pytest.mark.parametrize("moment", ["environment.installed:1", "environment.empty:1"][: 2 if IS_LONG else 1])

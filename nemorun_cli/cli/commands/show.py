@@ -167,7 +167,8 @@ def _environments(snapshot: Snapshot) -> list[str]:
     for entry in documents.environments(snapshot):
         version = f", Python {entry['version']}" if entry["kind"] != "uv" and entry["version"] else ""
         state = f", {entry['status']}" if entry["status"] else ""
-        lines.append(f"  {entry['text']}{version}, in {entry['folder']}{state}")
+        place = f", in {entry['folder']}" if entry["folder"] else ""
+        lines.append(f"  {entry['text']}{version}{place}{state}")
         packages = [f"{name} {number}" for name, number in entry["packages"].items()]
         more = f", and {len(packages) - PACKAGES} more" if len(packages) > PACKAGES else ""
         lines += [f"    {', '.join(packages[:PACKAGES])}{more}"] if packages else []

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.python_environment import CHANGED, PythonEnvironment
-from nemorun_cli.packagers.environments import existing, interpreters, requirements, store
+from nemorun_cli.packagers.environments import existing, interpreters, remote_making, requirements, store
 from nemorun_cli.packagers.environments.interpreters import EnvironmentFault
+from nemorun_cli.packagers.environments.remote_making import EnvironmentHost
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.file_end import CHUNK, last_bytes
@@ -53,6 +54,7 @@ class _Order:
     home: Home
     environment: PythonEnvironment
     experiment: str
+    host: dict[str, Any] | None = None  # see `remote_making.EnvironmentHost`
 
 
 def main() -> int:
@@ -62,6 +64,7 @@ def main() -> int:
         Home(Path(document["home"])),
         PythonEnvironment.from_json(document["environment"]),
         document["experiment"],
+        document.get("host"),
     )
     try:
         _answer("done", **_made(order))
@@ -85,6 +88,8 @@ def _made(order: _Order) -> dict[str, Any]:
     make_folder(order.home.environments)
     descriptor = _locked(order)
     try:
+        if order.host is not None:
+            return _make_on_host(order, EnvironmentHost(**order.host))
         if (known := store.manifest(order.home, order.environment.id)) is not None:
             return known
         crashpoints.point("environment.locked")
@@ -152,6 +157,30 @@ def _make(order: _Order, lock: int) -> dict[str, Any]:
     }
     store.complete(order.home, environment.id, known)
     return known
+
+
+def _make_on_host(order: _Order, host: EnvironmentHost) -> dict[str, Any]:
+    """What is known of an environment on another host, which is made there unless it is complete."""
+    _answer("making")
+    log = store.log_of(order.home, order.environment.id)
+    log.unlink(missing_ok=True)
+    text = remote_making.text(order.environment, folder=host.folder, pre_command=host.pre_command)
+    output = descriptor_to_append(log)
+    try:
+        result = subprocess.run(
+            host.argv, input=text.encode(), stdout=subprocess.PIPE, stderr=output, cwd="/", check=False
+        )
+    finally:
+        os.close(output)
+    name = order.environment.host
+    if result.returncode == remote_making.NO_UV:
+        raise EnvironmentFault(
+            f"uv is not installed on {name}", hint="install it there, or name it by pre_command"
+        )
+    if result.returncode:
+        what = "uv failed" if result.returncode == remote_making.FAILED else "it cannot be made"
+        raise EnvironmentFault(f"{what} on {name}: {last_lines(log)}", hint=f"its whole output: {log}")
+    return remote_making.known(result.stdout.decode(errors="replace"))
 
 
 def _require_unchanged(environment: PythonEnvironment) -> None:

@@ -45,6 +45,7 @@ class Requirements:
     lines: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    host: str | None = None  # on which they are installed, with the files that it has
 
     def digest(self) -> str:
         """The hash of all of it."""
@@ -54,13 +55,13 @@ class Requirements:
         return digest.hexdigest()
 
 
-def of_list(items: Sequence[str], folder: Path) -> Requirements:
-    """The requirements that a spec lists.
+def of_list(items: Sequence[str], folder: Path, *, host: str | None = None) -> Requirements:
+    """The requirements that a spec lists, to be installed on this machine, or on a host.
 
     Raises:
         EnvironmentFault: one of them names a file that does not exist, or contains a password.
     """
-    read = Requirements()
+    read = Requirements(host=host)
     for item in items:
         if "\n" in item or "\r" in item:
             raise EnvironmentFault(
@@ -70,13 +71,13 @@ def of_list(items: Sequence[str], folder: Path) -> Requirements:
     return read
 
 
-def of_file(path: Path) -> Requirements:
-    """The requirements in a file, and in those that it includes.
+def of_file(path: Path, *, host: str | None = None) -> Requirements:
+    """The requirements in a file, and in those that it includes; for `host` see `of_list`.
 
     Raises:
         EnvironmentFault: one of them cannot be read, or names a file that does not exist.
     """
-    read = Requirements()
+    read = Requirements(host=host)
     if path.name == PROJECT_FILE:
         _take_project(path, read)
     else:
@@ -211,6 +212,11 @@ def _local(text: str, folder: Path, read: Requirements, origin: str) -> str | No
         bare = unquote(urlsplit(bare).path)
     elif "://" in bare:
         return None
+    if read.host is not None:
+        if bare.startswith("/"):
+            return bare + extras + rest
+        message = f"{origin} names {bare}, and {read.host} does not see the files of this machine"
+        raise EnvironmentFault(message, hint="name a URL, a package of an index, or an absolute path there")
     path = os.path.normpath(folder / expanded(bare))
     if not os.path.exists(path):  # noqa: PTH110 - a text
         raise EnvironmentFault(f"{origin} names {path}, which does not exist")
@@ -230,7 +236,8 @@ def _take_project(path: Path, read: Requirements) -> None:
 
         for number, line in _logical_lines(lock_files.exported(path)):
             _take(line, path.parent, read, read.lines, origin=f"line {number} of what {lock} locks", depth=0)
-        read.files[str(lock)] = hash_of(str(lock))
+        if read.host is None:
+            read.files[str(lock)] = hash_of(str(lock))
         return
     project = document.get("project")
     if not isinstance(project, dict) or "dependencies" in project.get("dynamic", []):

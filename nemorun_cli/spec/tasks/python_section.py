@@ -87,9 +87,9 @@ class PythonSection:
             self._report((*place, "version"), "applies only to uv", hint)
         is_inside = capabilities.has_own_files
         if kinds[0] == "uv":
-            if is_inside:
+            if is_inside and capabilities.environment_host is None:
                 raise EnvironmentFault(_not_here(executor, capabilities), hint=_REMEDY)
-            return self._made(value)
+            return self._made(value, capabilities.environment_host)
         return self._named(kinds[0], value[kinds[0]], executor, capabilities if is_inside else None)
 
     def _named(self, kind: str, named: str, executor: str, elsewhere: Capabilities | None) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class PythonSection:
         existing.require_venv(path)
         return {"venv": str(path)}
 
-    def _made(self, value: Mapping[str, Any]) -> dict[str, Any]:
+    def _made(self, value: Mapping[str, Any], host: str | None) -> dict[str, Any]:
         source, version = value["uv"], value.get("version")
         if isinstance(source, str):
             path = self._folder / expanded(source)
@@ -117,20 +117,18 @@ class PythonSection:
                 path = path.with_name(requirements.PROJECT_FILE)
             source = str(path)
         declared = {"uv": source, **({} if version is None else {"version": version})}
-        environment = self._kept(declared) or self._new(source, version)
+        environment = self._kept(declared, host)
+        if environment is None:
+            environment = self._new(source, version, host)
         self.environments[environment.id] = environment
         return {**declared, "environment": environment.id}
 
-    def _new(self, source: str | list[str], version: str | None) -> PythonEnvironment:
+    def _new(self, source: str | list[str], version: str | None, host: str | None) -> PythonEnvironment:
+        if host is not None:
+            return self._remote(source, version, host)
         interpreters.installer()
         interpreter = interpreters.find(version)
-        if isinstance(source, str):
-            read, folder = requirements.of_file(Path(source)), Path(source).parent
-            text = Path(source).name
-        else:
-            read, folder = requirements.of_list(source, self._folder), self._folder
-            more = len(source) - _MOST_NAMED
-            text = ", ".join(source[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        read, folder, text = self._requirements(source, None)
         facts = [read.digest(), interpreter.path, interpreter.version, interpreter.platform]
         base = "\0".join(facts)
         return PythonEnvironment(
@@ -145,7 +143,34 @@ class PythonSection:
             folder=str(folder),
         )
 
-    def _kept(self, declared: Mapping[str, Any]) -> PythonEnvironment | None:
+    def _requirements(
+        self, source: str | list[str], host: str | None
+    ) -> tuple[requirements.Requirements, Path, str]:
+        """The requirements, the folder that they are from, and what they are called."""
+        if isinstance(source, str):
+            path = Path(source)
+            return requirements.of_file(path, host=host), path.parent, path.name
+        more = len(source) - _MOST_NAMED
+        text = ", ".join(source[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return requirements.of_list(source, self._folder, host=host), self._folder, text
+
+    def _remote(self, source: str | list[str], version: str | None, host: str) -> PythonEnvironment:
+        """The environment that is made on a host, whose Pythons are not known here."""
+        read, folder, text = self._requirements(source, host)
+        base = "\0".join([read.digest(), version or "", host])
+        return PythonEnvironment(
+            id=hashlib.sha256(base.encode(errors="surrogateescape")).hexdigest()[:16],
+            text=f"uv: {text}, Python {version or 3} on {host}",
+            requirements=tuple(read.lines),
+            constraints=tuple(read.constraints),
+            interpreter=f"python{version or 3}",
+            version=version or "3",
+            platform="",
+            folder=str(folder),
+            host=host,
+        )
+
+    def _kept(self, declared: Mapping[str, Any], host: str | None) -> PythonEnvironment | None:
         """The environment that the experiment which is run again had for the same value."""
         if self._copies is None:
             return None
@@ -160,7 +185,8 @@ class PythonSection:
                 for python in pythons
                 if python["environment"] in made
             }
-        return self._before.get(_key(declared))
+        kept = self._before.get(_key(declared))
+        return kept if kept is not None and kept.host == host else None
 
 
 def _key(python: Mapping[str, Any]) -> str:

@@ -87,7 +87,7 @@ def document(
                 {
                     "id": each.id,
                     "text": each.text,
-                    "folder": str(home.environments / each.id),
+                    "folder": None if each.host else str(home.environments / each.id),
                     "is_made": store.manifest(home, each.id) is not None,
                 }
                 for each in spec.environments
@@ -213,7 +213,9 @@ def lines(plans: PlanDocument) -> list[str]:
         ]
     for environment in plans["python_environments"]:
         state = "exists" if environment["is_made"] else "would be made"
-        text += [f"{environment['text']}: {state} in {environment['folder']}", ""]
+        folder = environment["folder"]
+        place = f"{state} in {folder}" if folder else "would be made there unless it exists"
+        text += [f"{environment['text']}: {place}", ""]
     for number, task in enumerate(plans["tasks"], start=1):
         text += [*_task_lines(number, task), ""]
     return text[:-1]
