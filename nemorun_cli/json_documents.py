@@ -1218,6 +1218,7 @@ class RecordViewOtherFields(TypedDict):
 
     series: str | None
     field: str
+    row_bytes: NotRequired[int]
 
 
 class RecordViewDocument(TypedDict):

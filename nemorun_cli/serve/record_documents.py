@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -145,7 +146,9 @@ def amounts(index: Index, chosen: TargetRecord, elsewhere: Sequence[Record]) -> 
     with index.series.reading(chosen) as views:
         fields = sum(len(view.fields()) for view in views)
         others = [
-            {"series": view.name, "field": name} for view in views for name in view.fields_with_others()
+            {"series": view.name, "field": name, "row_bytes": _row_bytes(view)}
+            for view in views
+            for name in view.fields_with_others()
         ]
     return {
         "counts": {
@@ -159,6 +162,16 @@ def amounts(index: Index, chosen: TargetRecord, elsewhere: Sequence[Record]) -> 
         "not_here": {"files": len(missing), "bytes": sum(missing)},
         "elsewhere": [{"root": root_id(other.root), "dash_root": other.root} for other in elsewhere],
     }
+
+
+def _row_bytes(view: SeriesView) -> int:
+    """The bytes of a row of a series, on average."""
+    files = {piece.columns.path: piece.columns.rows for piece in view.pieces}
+    total = 0
+    for path in files:
+        with contextlib.suppress(OSError):
+            total += os.stat(path).st_size  # noqa: PTH116 - as text
+    return total // max(1, sum(files.values()))
 
 
 def _lines(folder: str, chosen: TargetRecord) -> int:

@@ -31,8 +31,28 @@ OVERFLOW: Final = "document.documentElement.scrollWidth - document.documentEleme
 LOADED: Final = "performance.getEntriesByType('resource').map(each => new URL(each.name).pathname)"
 
 
-def test_the_first_view_is_small_and_fits_each_window(server: Served, visit: Callable[..., Page]) -> None:
-    """A list loads at most 60 kB, compressed, from the server alone; nothing is wider than the window."""
+def search(page: Page) -> None:
+    """Search: it finds experiments, tasks of the open one, records and tags; arrows pick, Enter opens."""
+    field = page.get_by_role("combobox", name="Search")
+    field.fill("quick")
+    page.get_by_role("option", name=re.compile(r"Tags\s*quick")).wait_for()
+    field.fill("small_")
+    hits = page.get_by_role("listbox", name="What was found").get_by_role("option")
+    expect(hits.first).to_contain_text("Experiments")
+    expect(hits.first).to_contain_text("small_")
+    expect(hits.filter(has_text="train/seed=1").first).to_be_visible()
+    field.press("Enter")
+    page.get_by_role("heading", name=re.compile("small")).wait_for()
+    field.fill("brok")
+    page.get_by_role("option", name=re.compile("broken")).wait_for()
+    field.press("ArrowDown")
+    field.press("ArrowUp")
+    field.press("Enter")
+    page.wait_for_url("**task=broken")
+
+
+def test_the_first_view_is_small_fits_and_is_searched(server: Served, visit: Callable[..., Page]) -> None:
+    """A list loads at most 60 kB, compressed, from the server alone, fits each window, and is searched."""
     page = visit(server)
     page.get_by_role("heading", name="Experiments").wait_for()
     names = {path.removeprefix("/static/") for path in page.evaluate(LOADED) if path.startswith("/static/")}
@@ -48,11 +68,27 @@ def test_the_first_view_is_small_and_fits_each_window(server: Served, visit: Cal
             link.click()
             page.get_by_role("heading", name=name).wait_for()
             assert page.evaluate(OVERFLOW) == 0
+    page.set_viewport_size({"width": 1280, "height": 800})
+    search(page)
+
+
+def choose_theme(page: Page) -> None:
+    """Choose one: dark is what the system has; a choice stays after a reload, and print is always light."""
+    page.locator(":root[data-theme=dark]").wait_for()
+    page.get_by_role("button", name="Light or dark").click()
+    page.locator(":root[data-theme=light]").wait_for()
+    page.reload()
+    page.locator(":root[data-theme=light]").wait_for()
+    page.get_by_role("button", name="Menu of alice").click()
+    page.get_by_role("radio", name="dark").check()
+    page.locator(":root[data-theme=dark]").wait_for()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.locator(":root[data-theme=light]").wait_for()
 
 
 def test_the_keys_go_everywhere_but_in_fields(server: Served, visit: Callable[..., Page]) -> None:
-    """Keys go to views, title and focus follow, fields keep them, and they can be turned off."""
-    page = visit(server, permissions=["clipboard-read", "clipboard-write"])
+    """Keys go to views, title and focus follow, fields keep them, they can be turned off; themes stay."""
+    page = visit(server, permissions=["clipboard-read", "clipboard-write"], color_scheme="dark")
     page.get_by_role("heading", name="Experiments").wait_for()
     page.keyboard.press("c")
     page.get_by_text("copied", exact=True).wait_for()
@@ -77,42 +113,7 @@ def test_the_keys_go_everywhere_but_in_fields(server: Served, visit: Callable[..
     expect(page.get_by_role("heading", name="Records")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(field).not_to_be_focused()
-
-
-def test_the_search_field_finds_and_opens(server: Served, visit: Callable[..., Page]) -> None:
-    """It finds experiments, tasks of the open one, records and tags; arrows pick, Enter opens."""
-    page = visit(server)
-    field = page.get_by_role("combobox", name="Search")
-    field.fill("quick")
-    page.get_by_role("option", name=re.compile(r"Tags\s*quick")).wait_for()
-    field.fill("small_")
-    hits = page.get_by_role("listbox", name="What was found").get_by_role("option")
-    expect(hits.first).to_contain_text("Experiments")
-    expect(hits.first).to_contain_text("small_")
-    expect(hits.filter(has_text="train/seed=1").first).to_be_visible()
-    field.press("Enter")
-    page.get_by_role("heading", name=re.compile("small")).wait_for()
-    field.fill("brok")
-    page.get_by_role("option", name=re.compile("broken")).wait_for()
-    field.press("ArrowDown")
-    field.press("ArrowUp")
-    field.press("Enter")
-    page.wait_for_url("**task=broken")
-
-
-def test_the_theme_is_the_system_s_until_it_is_chosen(server: Served, visit: Callable[..., Page]) -> None:
-    """The page is dark where the system is; a choice stays after a reload, and print is always light."""
-    page = visit(server, color_scheme="dark")
-    page.locator(":root[data-theme=dark]").wait_for()
-    page.get_by_role("button", name="Light or dark").click()
-    page.locator(":root[data-theme=light]").wait_for()
-    page.reload()
-    page.locator(":root[data-theme=light]").wait_for()
-    page.get_by_role("button", name="Menu of alice").click()
-    page.get_by_role("radio", name="dark").check()
-    page.locator(":root[data-theme=dark]").wait_for()
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.locator(":root[data-theme=light]").wait_for()
+    choose_theme(page)
 
 
 def test_what_is_over_is_explained(server: Served, visit: Callable[..., Page]) -> None:
@@ -163,7 +164,7 @@ def test_each_view_says_which_scope_is_missing(server: Served, visit: Callable[.
         expect(page.get_by_role("main")).not_to_contain_text("small_")
 
 
-def test_the_frame_is_open_to_everybody(server: Served, browser: Browser, visit: Callable[..., Page]) -> None:
+def test_the_frame_is_open_to_everybody(server: Served, visit: Callable[..., Page]) -> None:
     """The frame with its menus, the sign-in and the approval of a login have no serious finding of axe."""
     page = visit(server)
     page.get_by_role("heading", name="Experiments").wait_for()
@@ -178,11 +179,10 @@ def test_the_frame_is_open_to_everybody(server: Served, browser: Browser, visit:
     page.goto(started["verification_uri_complete"])
     page.get_by_role("button", name="Allow").wait_for()
     found += findings(page)
-    with browser.new_context() as context:
-        signed_out = context.new_page()
-        signed_out.goto(server.url)
-        signed_out.get_by_label("Token").wait_for()
-        found += findings(signed_out)
+    page.evaluate("localStorage.clear()")
+    page.goto(server.url)
+    page.get_by_label("Token").wait_for()
+    found += findings(page)
     assert found == []
 
 

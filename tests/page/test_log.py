@@ -69,6 +69,7 @@ def test_logs_are_text_that_can_be_found_and_copied(
 def look_at_the_failed_one(page: Page) -> None:
     """The end of the traceback is seen, with its number; harmful text is text, and what is hidden opens."""
     log = text_of(page, task="broken")
+    page.get_by_role("region", name="Why broken is FAILED").wait_for()  # above the log, which it moves
     log.get_by_text("ValueError: shapes do not match").wait_for()
     page.get_by_role("button", name="First error: line 406").wait_for()
     assert page.locator(".log-error").inner_text() == "ValueError: shapes do not match"

@@ -409,6 +409,17 @@ def test_what_could_run_is_never_shown(tmp_path: Path, name: str, kind: str, is_
         assert alice.json(view("alice/x/y", "/files"))["files"][0]["here"] is False
 
 
+def test_the_size_of_logged_tables_is_known_before_they_are_read(tmp_path: Path) -> None:
+    """A page can leave out what it could not load: the bytes of a row are in the view of the record."""
+    with Experiment(prefix="alice/x/y", dash_root=str(tmp_path / "dash")).run as experiment:
+        for _ in range(2):
+            experiment.metrics("eval").log(table={"text": ["x" * 10_000]})
+    with reading(local(tmp_path)) as (alice,):
+        (other,) = alice.json(view("alice/x/y"))["others"]
+    assert (other["series"], other["field"]) == ("eval", "table")
+    assert 10_000 < other["row_bytes"] < 10_500
+
+
 def test_a_download_has_a_name_that_hides_nothing() -> None:
     """Marks of direction and control characters, with which a program looks like a picture, are `_`."""
     headers, _ = file_headers("models/my\u202egnp.exe\n", "image/png", is_inline=False)

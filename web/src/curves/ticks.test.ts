@@ -51,3 +51,9 @@ test("exact values are those that Python writes", () => {
     "123456.789",
   ]);
 });
+
+test("no range makes ticks without end", () => {
+  expect(logTicks(0, 10, 5).all).toEqual([]);
+  expect(logTicks(-1, 10, 5).all).toEqual([]);
+  expect(linearTicks(1.79e18, 1.79e18 + 512, 5).length).toBeLessThan(8);
+});

@@ -13,8 +13,10 @@ export function linearTicks(least: number, largest: number, most: number): numbe
   if (!(largest > least)) return [least];
   const step = niceStep(largest - least, most);
   const ticks: number[] = [];
-  for (let number = Math.ceil(least / step - 1e-9); number * step <= largest + step * 1e-9; number += 1) {
-    ticks.push(Number((number * step).toPrecision(12)));
+  const first = Math.ceil(least / step - 1e-9);
+  // counted, since the next number of a large one may be itself
+  for (let index = 0; index <= most + 1 && (first + index) * step <= largest + step * 1e-9; index += 1) {
+    ticks.push(Number(((first + index) * step).toPrecision(12)));
   }
   return ticks;
 }
@@ -28,6 +30,8 @@ export interface LogTicks {
 
 /** Ticks of a logarithmic axis: its decades, and those between them while there is room. */
 export function logTicks(least: number, largest: number, most: number): LogTicks {
+  // while an axis changes from linear to logarithmic, it has the range of the other one
+  if (!(least > 0) || !Number.isFinite(largest)) return { all: [], labelled: new Set() };
   const first = Math.floor(Math.log10(least));
   const last = Math.ceil(Math.log10(largest));
   const decades = last - first;

@@ -24,6 +24,7 @@ export function WhyPanel({ status, byId, why }: WhyPanelProps) {
   const reasons = reasonsOf(why, byId);
   const shown = reasons.slice(0, MOST_REASONS);
   const together = shown.filter((reason, index) => index === 0 || reason.text.length <= SHORT);
+  const line = why.failed_line?.text ?? null;
   const task = byId.get(why.id);
   const stopped = task && why.status !== "SKIPPED" ? nodesOf(stoppedBy([task], status.tasks)) : [];
   const resumed = resumption(why, status.supervisor.state === "alive");
@@ -31,7 +32,7 @@ export function WhyPanel({ status, byId, why }: WhyPanelProps) {
     <section class={`why-panel status-${why.status}`} aria-label={`Why ${why.id} is ${why.status}`}>
       <p>
         {together.map((reason, index) => (
-          <ReasonText key={reason.key} reason={reason} isFirst={index === 0} />
+          <ReasonText key={reason.key} reason={reason} line={line} isFirst={index === 0} />
         ))}
         {reasons.length > MOST_REASONS ? `And ${count(reasons.length - MOST_REASONS)} more reasons.` : null}
       </p>
@@ -39,7 +40,7 @@ export function WhyPanel({ status, byId, why }: WhyPanelProps) {
         .filter((reason) => !together.includes(reason))
         .map((reason) => (
           <p key={reason.key}>
-            <Linked text={reason.text} name={reason.named} />
+            <Linked text={reason.text} name={reason.named} line={line} />
           </p>
         ))}
       {why.chain.map((cause) => (
@@ -67,20 +68,29 @@ export function WhyPanel({ status, byId, why }: WhyPanelProps) {
   );
 }
 
-function ReasonText({ reason, isFirst }: { reason: Reason; isFirst: boolean }) {
-  const text = <Linked text={reason.text} name={reason.named} />;
+function ReasonText({ reason, line, isFirst }: { reason: Reason; line: string | null; isFirst: boolean }) {
+  const text = <Linked text={reason.text} name={reason.named} line={line} />;
   return <>{isFirst ? <strong>{text}</strong> : text} </>;
 }
 
-/** A text whose first mention of a task is a link to it. */
-function Linked({ text, name }: { text: string; name: string | null }) {
-  const [before, named, after] = around(text, name);
+interface LinkedProps {
+  readonly text: string;
+  /** A task, whose first mention in the text is a link to it. */
+  readonly name: string | null;
+  /** A line of the spec, which is shown as such where the text quotes it. */
+  readonly line?: string | null;
+}
+
+function Linked({ text, name, line = null }: LinkedProps) {
+  const isQuoted = line !== null && text.includes(line);
+  const [before, part, after] = around(text, isQuoted ? line : name);
   return (
     <span dir="auto">
       {before}
-      {named ? (
-        <a class="why-link" href={taskHref(named)}>
-          {named}
+      {part && isQuoted ? <code>{part}</code> : null}
+      {part && !isQuoted ? (
+        <a class="why-link" href={taskHref(part)}>
+          {part}
         </a>
       ) : null}
       {after}

@@ -1,3 +1,4 @@
+import { useEffect, useState } from "preact/hooks";
 import { experimentDocument, experimentName } from "../api/addresses";
 import type { FilesDocument } from "../api/documents/files";
 import { useDocument } from "../api/useDocument";
@@ -11,12 +12,25 @@ import { visibleText } from "../ui/visibleText";
 import { FilesPanel } from "./FilesPanel";
 import "./FilesTab.css";
 
+const MOST_WATCHED = 12; // records: the topics of a stream are few
+const EVERY = 10_000; // milliseconds between two looks for the first file of a record, which no topic tells
+
 /** The files that an experiment's tasks saved, and the outputs of its tasks. */
 export function FilesTab({ experiment, status }: TabProps) {
+  const [open, setOpen] = useState<readonly string[]>([]);
   const { document, error, reload } = useDocument<FilesDocument>(experimentDocument(experiment, "files"), [
     `experiment:${experimentName(experiment)}`,
     "records",
+    ...open,
   ]);
+  const watched = document ? openRecords(document.files).join("\n") : "";
+  useEffect(() => setOpen(watched ? watched.split("\n") : []), [watched]);
+  const isRunning = status.status === "RUNNING";
+  useEffect(() => {
+    if (!isRunning) return;
+    const timer = setInterval(reload, EVERY);
+    return () => clearInterval(timer);
+  }, [isRunning]);
   return (
     <div class="files-tab">
       {document ? (
@@ -27,6 +41,12 @@ export function FilesTab({ experiment, status }: TabProps) {
       <Outputs tasks={status.tasks} />
     </div>
   );
+}
+
+/** The topics of the records with files that are still written. */
+function openRecords(files: FilesDocument["files"]): string[] {
+  const open = files.filter((file) => file.status === "RUNNING");
+  return [...new Set(open.map((file) => `record:${file.prefix}`))].slice(0, MOST_WATCHED);
 }
 
 function Outputs({ tasks }: { tasks: TabProps["status"]["tasks"] }) {

@@ -5,8 +5,9 @@ import { useDocument } from "../api/useDocument";
 import { DataPanel } from "../ui/DataPanel";
 import { ErrorNote } from "../ui/ErrorNote";
 import { type Json, plainValue } from "../ui/exactJson";
-import { count } from "../ui/format";
+import { bytes, count } from "../ui/format";
 import { LongText } from "../ui/LongText";
+import { commandLine } from "../ui/quoting";
 import { labelText } from "../ui/shownTexts";
 import { visibleText } from "../ui/visibleText";
 import { HeatMap } from "./HeatMap";
@@ -14,6 +15,7 @@ import { type Drawn, drawnAs, type LoggedValue } from "./loggedKinds";
 import "./LoggedValues.css";
 
 const MOST = 500;
+const MOST_BYTES = 8_000_000;
 const LISTED = 100;
 const MOST_ROWS = 200;
 const MOST_COLUMNS = 200;
@@ -23,13 +25,30 @@ export interface LoggedProps {
   readonly record: RecordAddress;
   readonly series: string | null;
   readonly field: string;
+  /** The bytes of a row of the series, on average. */
+  readonly rowBytes: number;
 }
 
 /** The values of a field that are no numbers: lists and histograms as heat over steps, tables, texts. */
-export function LoggedValues({ record, series, field }: LoggedProps) {
+export function LoggedValues(props: LoggedProps) {
+  const { series, field, rowBytes } = props;
+  if (rowBytes <= MOST_BYTES) return <ShownValues {...props} />;
+  const key = series === null ? field : `${series}/${field}`;
+  return (
+    <DataPanel title={visibleText(key)}>
+      <p class="data-panel-note">
+        A row has {bytes(rowBytes)}, which a page does not load. The command above prints it with{" "}
+        <code>{visibleText(commandLine("--key", key))}</code>.
+      </p>
+    </DataPanel>
+  );
+}
+
+function ShownValues({ record, series, field, rowBytes }: LoggedProps) {
+  const most = Math.min(MOST, Math.floor(MOST_BYTES / Math.max(1, rowBytes)));
   const key = series === null ? field : `${series}/${field}`;
   const { document, error, reload } = useDocument<MetricsDocument>(
-    recordDocument(record, "metrics", { key, last: String(MOST) }),
+    recordDocument(record, "metrics", { key, last: String(most) }),
     [`record:${record.prefix}`],
   );
   const own = document?.series.find((each) => each.name === series);
@@ -50,7 +69,7 @@ export function LoggedValues({ record, series, field }: LoggedProps) {
   return (
     <DataPanel
       title={visibleText(key)}
-      about={`${what(drawn)}${total > MOST ? `; the last ${count(MOST)} of ${count(total)} rows` : ""}`}
+      about={`${what(drawn)}${total > most ? `; the last ${count(most)} of ${count(total)} rows` : ""}`}
     >
       <Body drawn={drawn} label={key} />
     </DataPanel>

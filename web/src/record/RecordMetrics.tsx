@@ -38,8 +38,14 @@ export function RecordMetrics({ record, view }: RecordTabProps) {
       {rows.length ? <StatisticsTable rows={rows} /> : null}
       {view.others?.length ? (
         <div class="logged-grid">
-          {view.others.map(({ series, field }) => (
-            <LoggedValues key={keyOf(series, field)} record={record} series={series} field={field} />
+          {view.others.map(({ series, field, row_bytes: rowBytes = 0 }) => (
+            <LoggedValues
+              key={keyOf(series, field)}
+              record={record}
+              series={series}
+              field={field}
+              rowBytes={rowBytes}
+            />
           ))}
         </div>
       ) : null}

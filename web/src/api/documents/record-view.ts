@@ -118,5 +118,9 @@ series: (string | null)
  * Its name.
  */
 field: string
+/**
+ * The bytes of a row of the series, on average.
+ */
+row_bytes?: number
 }[]
 }

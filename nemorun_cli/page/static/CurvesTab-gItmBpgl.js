@@ -1,1 +1,0 @@
-import{g as e,o as t}from"./format-mFIgZyPY.js";import{r as n}from"./addresses-DQm_-qmU.js";import{AddressedCurves as r,t as i}from"./CurvesView-K_N9t_Fd.js";function a({experiment:a}){let o=n(a),s=e(()=>i({experiments:[a]}),[o]);return t(r,{source:s})}export{a as CurvesTab};

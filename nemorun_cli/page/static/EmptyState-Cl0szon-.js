@@ -1,0 +1,1 @@
+import{c as e}from"./format-CrYCcwL9.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

@@ -1,1 +1,0 @@
-import{o as e}from"./format-mFIgZyPY.js";function t({children:t}){return e(`div`,{class:`empty-state`,children:t})}export{t};

@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-BUBbFJVo.js";import{o as t}from"./format-mFIgZyPY.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};

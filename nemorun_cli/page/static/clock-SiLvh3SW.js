@@ -1,1 +1,0 @@
-import{u as e}from"./format-mFIgZyPY.js";var t=1e3,n;function r(){clearInterval(n),n=void 0,i&&document.visibilityState!==`hidden`&&(a.value=Date.now(),n=setInterval(()=>{a.value=Date.now()},t))}var i=!1,a=e(Date.now(),{watched(){i||document.addEventListener(`visibilitychange`,r),i=!0,r()},unwatched(){document.removeEventListener(`visibilitychange`,r),i=!1,r()}});export{a as t};
