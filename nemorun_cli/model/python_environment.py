@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
@@ -64,6 +63,8 @@ def key(python: Mapping[str, Any]) -> str:
     kind = kind_of(python)
     if kind == "uv":
         return str(python["environment"])
+    import hashlib  # noqa: PLC0415 - it takes a millisecond, and few tasks have an environment
+
     return hashlib.sha256(f"{kind} {python[kind]}".encode(errors="surrogateescape")).hexdigest()[:16]
 
 

@@ -99,6 +99,7 @@ def test_a_task_waits_for_its_environment_and_others_do_not(workspace: ExpWorksp
     building(project)
     eventually(lambda: status(run, "b") == "SUCCEEDED")
     assert workspace.exp.task("a")["message"] == "waits: its environment is being made"
+    assert "python:     uv: ./project, Python 3." in workspace.exp("status").stdout
     why = workspace.exp("why", "latest", "a").stdout
     assert "it waits for its Python environment (uv: ./project, Python 3." in why
     other = workspace.start({"a": {"python": SLOW, "command": SHOWS}}, name="other")
@@ -135,21 +136,23 @@ def test_an_environment_that_is_half_made_is_made_again(workspace: ExpWorkspace,
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-@pytest.mark.parametrize("moment", ["environment.installed:1", "environment.empty:1"][: 2 if IS_LONG else 1])
-def test_nothing_incomplete_is_used(
-    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    """Killed again and again while it is made, it fails the task; a resume makes it from the beginning."""
-    built = wheel(workspace.folder)
-    monkeypatch.setenv(crashpoints.VARIABLE, moment)
-    run = workspace.start({"a": {"python": {"uv": [f"./{built.name}"]}, "command": SHOWS}})
-    failed = run.wait(timeout=60)
-    assert failed.status is ExperimentStatus.FAILED
-    assert "ended with exit code -9, 3 times" in (failed.history.tasks["a"].message or "")
-    assert store.manifest(run.home, run.spec().environments[0].id) is None
-    monkeypatch.delenv(crashpoints.VARIABLE)
-    run.resume()
-    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+if IS_LONG:
+
+    @pytest.mark.parametrize("moment", ["environment.installed:1", "environment.empty:1"])
+    def test_nothing_incomplete_is_used(
+        workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, moment: str
+    ) -> None:
+        """Killed again and again while it is made, it fails the task; a resume makes it anew."""
+        built = wheel(workspace.folder)
+        monkeypatch.setenv(crashpoints.VARIABLE, moment)
+        run = workspace.start({"a": {"python": {"uv": [f"./{built.name}"]}, "command": SHOWS}})
+        failed = run.wait(timeout=60)
+        assert failed.status is ExperimentStatus.FAILED
+        assert "ended with exit code -9, 3 times" in (failed.history.tasks["a"].message or "")
+        assert store.manifest(run.home, run.spec().environments[0].id) is None
+        monkeypatch.delenv(crashpoints.VARIABLE)
+        run.resume()
+        assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 def test_a_failed_installation_fails_its_tasks_before_they_start(
