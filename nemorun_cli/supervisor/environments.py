@@ -61,7 +61,7 @@ class _Making:
 
 
 class PythonEnvironments:
-    """The Python environments of the tasks of one experiment that are on this machine.
+    """The Python environments of one experiment: those on this machine, and those made on another host.
 
     Args:
         schedule: holds the tasks back.
@@ -230,21 +230,19 @@ class PythonEnvironments:
                 continue
             if answer.get("event") in ("done", "failed"):
                 making.result = answer
-            elif answer.get("event") == "waits":
-                self._journal.note(
-                    events.ENVIRONMENT_STARTED,
-                    is_urgent=False,
-                    python_environment=key,
-                    environment_text=self._made[key].text,
-                    message=answer["message"],
-                )
-            elif self._history.environments[key].message is not None:  # it waited before
-                self._journal.note(
-                    events.ENVIRONMENT_STARTED,
-                    is_urgent=False,
-                    python_environment=key,
-                    environment_text=self._made[key].text,
-                )
+            else:
+                self._note_progress(key, answer.get("message"))
+
+    def _note_progress(self, key: str, message: str | None) -> None:
+        """Note what the making of an environment waits for, or that it waits no more, if that is new."""
+        if self._history.environments[key].message != message:
+            self._journal.note(
+                events.ENVIRONMENT_STARTED,
+                is_urgent=False,  # no action depends on it
+                python_environment=key,
+                environment_text=self._made[key].text,
+                message=message,
+            )
 
     def _finish(self, key: str, making: _Making) -> Iterator[tuple[str, str]]:
         code = self._reap(key)

@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from nemorun_cli.packagers.environments.interpreters import EnvironmentFault
 from nemorun_cli.packagers.environments.remote_making import EnvironmentHost
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import crashpoints, locks
+from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.file_end import CHUNK, last_bytes
 from nemorun_cli.system.files import (
     descriptor_to_append,
@@ -38,6 +40,8 @@ from nemorun_cli.system.locks import Holder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+FIRST_PAUSE: Final = 2.0  # seconds until a host that cannot be reached is tried again
+LONGEST_PAUSE: Final = 60.0
 LAST_LINES: Final = 6  # of the installer's output, that a message has, if none of them begins an error
 LONGEST_END: Final = 800  # characters of the message
 
@@ -165,13 +169,11 @@ def _make_on_host(order: _Order, host: EnvironmentHost) -> dict[str, Any]:
     log = store.log_of(order.home, order.environment.id)
     log.unlink(missing_ok=True)
     text = remote_making.text(order.environment, folder=host.folder, pre_command=host.pre_command)
-    output = descriptor_to_append(log)
-    try:
-        result = subprocess.run(
-            host.argv, input=text.encode(), stdout=subprocess.PIPE, stderr=output, cwd="/", check=False
-        )
-    finally:
-        os.close(output)
+    pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+    while (result := _ask(host, text, log)).returncode == remote_making.UNREACHABLE:
+        _answer("waits", message=f"{order.environment.host} cannot be reached: {last_lines(log)}")
+        time.sleep(pauses.next())
+        log.unlink(missing_ok=True)
     name = order.environment.host
     if result.returncode == remote_making.NO_UV:
         raise EnvironmentFault(
@@ -181,6 +183,17 @@ def _make_on_host(order: _Order, host: EnvironmentHost) -> dict[str, Any]:
         what = "uv failed" if result.returncode == remote_making.FAILED else "it cannot be made"
         raise EnvironmentFault(f"{what} on {name}: {last_lines(log)}", hint=f"its whole output: {log}")
     return remote_making.known(result.stdout.decode(errors="replace"))
+
+
+def _ask(host: EnvironmentHost, text: str, log: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run a text on another host, with its error output in the log."""
+    output = descriptor_to_append(log)
+    try:
+        return subprocess.run(
+            host.argv, input=text.encode(), stdout=subprocess.PIPE, stderr=output, cwd="/", check=False
+        )
+    finally:
+        os.close(output)
 
 
 def _require_unchanged(environment: PythonEnvironment) -> None:

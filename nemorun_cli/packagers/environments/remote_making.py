@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.python_environment import PythonEnvironment
 
 ANSWER: Final = "exp-environment: "  # begins the line with what is known of a complete environment
+UNREACHABLE: Final = 255  # exit code of ssh for its own failures
 NO_UV: Final = 93  # exit code: the host has no uv
 FAILED: Final = 94  # exit code: uv failed
 

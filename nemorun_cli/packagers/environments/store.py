@@ -76,12 +76,8 @@ def clear(home: Home, environment: str) -> None:
 def used(home: Home) -> Iterator[None]:
     """A context in which no environment is removed, so that an experiment can start to refer to one."""
     make_folder(home.environments)
-    descriptor = descriptor_to_change(home.environments_lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with locks.sharing(home.environments_lock):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def ids(home: Home) -> list[str]:
