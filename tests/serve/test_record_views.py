@@ -132,7 +132,13 @@ def test_a_comparison_equals_that_of_the_command(alice: Reader, made: Exp, optio
     query = "&".join(f"{name}={quote(value)}" for name, value in options.items())
     printed = made("compare", "alice/study/", "--dash-root", made.home / "dash", "--json", *flags).json
     shown = alice.json(f"/v1/views/compare?prefix=alice/study&{query}")
+    assert roots_of(shown) == {record_index.root_id(str(made.home / "dash"))}
     assert {name: shown[name] for name in printed} == printed
+
+
+def roots_of(compared: dict[str, Any]) -> set[str]:
+    """The words for the folders of the rows, which the command does not print, taken from the document."""
+    return {row.pop("root") for row in compared["rows"]}
 
 
 def test_a_comparison_of_an_experiment_equals_that_of_the_command(alice: Reader, made: Exp) -> None:
@@ -142,6 +148,7 @@ def test_a_comparison_of_an_experiment_equals_that_of_the_command(alice: Reader,
     with accesses() as log:
         shown = alice.json(f"/v1/views/compare?experiment={place}&task=train")
     printed = made("compare", "swept", "--task", "train", "--json").json
+    roots_of(shown)
     assert {name: shown[name] for name in printed} == printed
     assert (log.connections, log.programs) == ([], [])
 

@@ -100,7 +100,7 @@ def command(
       exp list --since 2d                     created in the last two days
       exp list --status failed --tag nightly
       exp list --name 'train*' -q             print only the ids
-      exp list --executor cluster --text vit  by its place and a text
+      exp list --executor cluster --text vit
       exp list --foreign                      runs of NeMo-Run, read-only
     """
     home = Home.from_environment()
