@@ -18,6 +18,7 @@ GcKindValue: TypeAlias = Literal[
     "key",
     "fault",
     "code",
+    "environment",
     "trash",
     "container",
     "network",
@@ -555,6 +556,11 @@ class EventsDocument(TypedDict):
     added: NotRequired[list[str]]
     removed: NotRequired[list[str]]
     text: NotRequired[str]
+    python_environment: NotRequired[str]
+    environment_text: NotRequired[str]
+    python_version: NotRequired[str]
+    installed: NotRequired[dict[str, str]]
+    fingerprint: NotRequired[str]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]
@@ -1089,6 +1095,15 @@ class PackageFields(TypedDict):
     scripts: list[str]
 
 
+class PlanPythonEnvironmentFields(TypedDict):
+    """One environment."""
+
+    id: str
+    text: str
+    folder: str | None
+    is_made: bool
+
+
 class WarningFields(TypedDict):
     """One warning, in the form of a problem."""
 
@@ -1161,6 +1176,7 @@ class PlanTaskFields(TypedDict):
     argv: list[str]
     workdir: str
     env: dict[str, str]
+    python: NotRequired[dict[str, Any] | None]
     env_inherit: Literal["all", "none"] | list[str]
     secrets: list[str]
     script: str | None
@@ -1187,6 +1203,7 @@ class PlanDocument(TypedDict):
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
+    python_environments: NotRequired[list[PlanPythonEnvironmentFields]]
     warnings: NotRequired[list[WarningFields]]
     tasks: list[PlanTaskFields]
 
@@ -1591,6 +1608,21 @@ class ShowLineageFields(TypedDict):
     removed: list[str]
 
 
+class ShowPythonEnvironmentFields(TypedDict):
+    """One environment."""
+
+    id: str
+    kind: Literal["venv", "conda", "uv"]
+    text: str
+    folder: str | None
+    status: Literal["MAKING", "SUCCEEDED", "FAILED", "CANCELLED"] | None
+    message: str | None
+    version: str | None
+    packages: dict[str, str]
+    fingerprint: str | None
+    tasks: list[str]
+
+
 class ShowPluginFaultFields(TypedDict):
     """One fault."""
 
@@ -1647,6 +1679,7 @@ class ShowDocument(TypedDict):
     environment: dict[str, str | None]
     spec: dict[str, Any]
     packages: list[PackageFields]
+    python_environments: NotRequired[list[ShowPythonEnvironmentFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     plugin_faults: NotRequired[list[ShowPluginFaultFields]]
     steps: list[ShowStepFields]

@@ -118,6 +118,7 @@ RAW_READS = {
     "spec/yaml/source.py: with path.open(": "the spec that the user names, which may be a pipe",
     "experiment/create.py: shutil.copyfile(shim_call.SHIM": "a file of the package",
     "experiment/create.py: shutil.copyfile(planning.RUN_PARTIAL": "the same",
+    "experiment/create.py: shutil.copyfile(planning.ACTIVATE": "the same",
     "executors/run_partial.py": "a program that runs as the task, on the task's own files",
     "supervisor/process.py: _become(number, os.open(path": "/dev/null",
     "system/pids.py: return path.read_text(": "a file of /proc",

@@ -24,6 +24,7 @@ OTHERS = {
     "executors/run_partial.py": "the log of a task, which `exp logs` filters",
     "replication/pull.py": "a reason, for the program that started it and escapes it",
     "replication/keyring_process.py": "JSON, for the process that started it",
+    "packagers/environments/maker_process.py": "the same",
     "replication/sender/process.py": "its usage, for who starts it by hand; then it has no streams",
 }
 PRINTING = {

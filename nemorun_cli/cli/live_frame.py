@@ -55,7 +55,7 @@ class Frame:
     Attributes:
         running: the first running tasks.
         hidden: the number of other running tasks.
-        sweeps: a line for each sweep.
+        sweeps: a line for each sweep, and for each Python environment that is being made.
         counts: a line about all tasks.
         active: seconds that the experiment took until `seen`; None before its start.
         seen: when the snapshot was taken, in Unix seconds.
@@ -86,7 +86,10 @@ class Frame:
                 for task in live[:rows]
             ),
             hidden=max(0, len(live) - rows),
-            sweeps=tuple(f"{group.id} {snapshot.sweep(group).line}" for group in sweeps.of(snapshot.spec)),
+            sweeps=(
+                *(f"{group.id} {snapshot.sweep(group).line}" for group in sweeps.of(snapshot.spec)),
+                *snapshot.making,
+            ),
             counts=f"{finished} of {len(history.tasks)} finished · {wording.counts(history.counts)}",
             active=snapshot.active,
             seen=snapshot.seen,

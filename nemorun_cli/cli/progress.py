@@ -10,6 +10,7 @@ from nemorun_cli.cli import terminal, wrapping
 from nemorun_cli.cli.live_frame import MARKS, Frame
 from nemorun_cli.cli.table_layout import STYLES
 from nemorun_cli.model.control_characters import escaped
+from nemorun_cli.storage.events import ENVIRONMENT_STARTED
 from nemorun_cli.views.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -97,9 +98,15 @@ class LineDisplay(LogsOnlyDisplay):
     def __init__(self, write_log: Callable[[LogLine], None], *, secrets: Collection[str]) -> None:
         super().__init__(write_log)
         self._changes = Transitions(secrets=secrets)
+        self._shown: set[str] = set()  # lines about Python environments
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
-        """Show a line for each task whose status changed."""
+        """Show a line for each task whose status changed, and for what tasks wait for."""
+        if any(event["event"] == ENVIRONMENT_STARTED for event in news):
+            for text in snapshot.making:
+                if text not in self._shown:
+                    self._shown.add(text)
+                    terminal.say(text)
         for change in self._changes.since(snapshot, news):
             terminal.say(change.text)
             for line in change.lines:

@@ -196,6 +196,44 @@ def test_a_launcher_leads(workspace: Workspace, kind: str) -> None:
     assert log(run, "one") == b"by two words a 'b'"
 
 
+def test_a_python_environment_comes_first(workspace: Workspace) -> None:
+    """The programs of a Python environment precede all others; without it, its tasks fail."""
+    for name in ("kept", "removed"):
+        programs = workspace.folder / name / "bin"
+        programs.mkdir(parents=True)
+        (programs.parent / "pyvenv.cfg").write_text("version = 3.12.4\n")
+        (programs / "tool").write_text('#!/bin/sh\necho "$1 in $VIRTUAL_ENV"\n')
+        (programs / "python").write_text('#!/bin/sh\necho own Python; PATH=${PATH#*:} exec python3 "$@"\n')
+        shutil.copy(programs / "python", programs / "python3")
+        for program in programs.iterdir():
+            program.chmod(0o755)
+    kept = {"python": {"venv": str(workspace.folder / "kept")}}
+    tasks: dict[str, Any] = {
+        "command": {"command": ["tool", "two words"], **kept},
+        "text": {"inline": 'tool "$1"', "args": ["$HOME"], **kept},
+        "partial": {"partial": "json:loads", "args": {"s": "1"}, **kept},
+        "missing": {"command": ["no-such-tool"], **kept},
+        "remove": {"inline": "rm -r removed"},
+        "without": {
+            "command": ["tool"],
+            "python": {"venv": str(workspace.folder / "removed")},
+            "dependencies": ["remove"],
+        },
+    }
+    run = workspace.start(tasks, defaults={"entrypoint": "sh"})
+    final = run.wait(timeout=60)
+    ends = {name: str(state.status) for name, state in final.history.tasks.items()}
+    assert ends == {name: "FAILED" if name in ("missing", "without") else "SUCCEEDED" for name in tasks}
+    place = workspace.folder / "kept"
+    assert log(run, "command") == f"two words in {place}\n".encode()
+    assert log(run, "text") == f"$HOME in {place}\n".encode()
+    assert log(run, "partial") == b"own Python\n"
+    assert final.history.tasks["missing"].exit_code == 127
+    assert f"there is no program no-such-tool in {place}/bin" in log(run, "missing").decode()
+    state = final.history.tasks["without"]
+    assert "removed" in (log(run, "without").decode() if state.started else state.message or "")
+
+
 def test_a_workdir_that_is_missing_is_reported(workspace: Workspace) -> None:
     """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
     (workspace.folder / "short-lived").mkdir()

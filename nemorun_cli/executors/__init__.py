@@ -292,6 +292,18 @@ class FileNamingExecutor(Executor, Protocol):
         ...
 
 
+class RemoteMakingExecutor(Executor, Protocol):
+    """An executor with `environment_host`."""
+
+    def environments(self, files: ExperimentFiles) -> tuple[Sequence[str], str, str | None]:
+        """How Python environments are made for the tasks of an experiment on the host.
+
+        The command line of a shell there that reads commands from standard input, the folder of the
+        environments, which `plan` uses too, and shell code that runs there first, or None.
+        """
+        ...
+
+
 class QueueingExecutor(Executor, Protocol):
     """An executor with `queues_early`."""
 

@@ -50,9 +50,16 @@ class Capabilities:
         measures: whether it measures what its running attempts use; it then has `sample` and `samples`.
         records_samples: whether jobs append what they use to the file `AttemptFiles.samples`, every
             `Plan.sampling` seconds.
+        environment_host: the host on which Python environments are made for its tasks, if that is not this
+            machine; it then has `environments`.
         shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
             `remove_shared`.
     """
+
+    @property
+    def has_own_files(self) -> bool:
+        """Whether paths that tasks name are those of an image or of another host, and not of this machine."""
+        return self.is_container or self.has_remote_paths
 
     counts_toward_max_parallel: bool = True
     runs_here: bool = False
@@ -67,6 +74,7 @@ class Capabilities:
     names_files: bool = False
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
+    environment_host: str | None = None
     shares_objects: bool = False
     measures: bool = False
     records_samples: bool = False

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.python_environment import kind_of
 from nemorun_cli.model.spec import DEFAULT_STOP_SIGNAL, STRICT_BASH
 from nemorun_cli.storage.paths import Home, script_copy
 from nemorun_cli.system import user
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.executors.member_hosts import MemberHosts
+    from nemorun_cli.model.python_environment import Kind
     from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, for partials
+ACTIVATE: Final = Path(__file__).with_name("activate.sh")  # copied too, for tasks with a Python environment
+SHELL: Final = "/bin/sh"
 
 # The output of Python appears in the log when it is written, as in a terminal, and survives a kill.
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
@@ -58,13 +62,17 @@ def make(
         options = spec.executors.get(task.executor, {})
         setting = launchers.LaunchSetting(executor=options, gpus=task.resources.gpus)
         argv = launchers.launched(argv, task.launcher, setting)
+    argv = (*task.prefix, *argv)
+    if task.python is not None:
+        kind, place = environment_of(task.python, home)
+        argv = (SHELL, str(files.activate), kind, place, *argv)
     return Plan(
         experiment=files.id,
         task=task.id,
         attempt=attempt,
         executor=task.executor,
         kind=task.kind,
-        argv=(*task.prefix, *argv),
+        argv=argv,
         workdir=package.workdir(task.workdir, folder=spec.folder) if package else task.workdir,
         folder=spec.folder,
         env={
@@ -87,7 +95,8 @@ def make(
         script=script,
         records_failed_line=script is not None and task.entrypoint == STRICT_BASH,
         call=json.dumps(call) if call else None,
-        partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
+        partial=(call["target"], call["args"]) if call and _is_plain(task) else None,
+        python=task.python,
         package=package,
         stderr_to_stdout=task.stderr_to_stdout,
         artifacts=task.artifacts,
@@ -101,6 +110,19 @@ def make(
         aliases=peers.aliases,
         sampling=spec.sampling,
     )
+
+
+def environment_of(python: Mapping[str, Any], home: Path) -> tuple[Kind, str]:
+    """The kind and the folder of the Python environment of a task; one that is made is in the home."""
+    kind = kind_of(python)
+    if kind == "uv":
+        return kind, str(Home(home).environments / python["environment"])
+    return kind, str(python[kind])
+
+
+def _is_plain(task: Task) -> bool:
+    """Whether a partial can be called in any process: nothing starts it, and it has no Python of its own."""
+    return not (task.launcher or task.prefix or task.python)
 
 
 def _ends(task: Task, group: Group, tries: int) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def create(
                 f"{home.directory} has a server's copies of another machine's experiments",
                 hint="use a home of your own: NEMORUN_HOME",
             )
-        with shipping(spec, document, home) as shipments:
+        with shipping(spec, document, home) as shipments, _keeping_environments(spec, home):
             files = _make_folder(identity, spec, home)
             crashpoints.point("create.folder")
             make_folder(files.shared)
@@ -139,6 +139,18 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments |
 
     with ship.shipping(spec, document, home) as shipments:
         yield shipments
+
+
+@contextlib.contextmanager
+def _keeping_environments(spec: Spec, home: Home) -> Iterator[None]:
+    """Keep the Python environments of a spec in the home inside the block."""
+    if not spec.environments:
+        yield
+        return
+    from nemorun_cli.packagers.environments import store  # noqa: PLC0415 - only for specs with environments
+
+    with store.used(home):
+        yield
 
 
 def _make_folder(identity: Identity, spec: Spec, home: Home) -> ExperimentFiles:
@@ -197,6 +209,9 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec, *, dire
     if any(task.kind == "partial" for task in spec.tasks):
         shutil.copyfile(planning.RUN_PARTIAL, files.partial)
         files.partial.chmod(0o600)
+    if any(task.python is not None for task in spec.tasks):
+        shutil.copyfile(planning.ACTIVATE, files.activate)
+        files.activate.chmod(0o600)
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
         copy = paths.script_copy(source, files)
         make_folder(copy.parent)

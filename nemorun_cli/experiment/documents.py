@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from nemorun_cli.executors import planning
+from nemorun_cli.model import python_environment
 from nemorun_cli.model.clock import seconds_between
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def show(
             },
             "params": snapshot.spec.params,
             "packages": [package.to_json() for package in snapshot.spec.packages],
+            "python_environments": environments(snapshot),
             "environment": created.get("environment") or {},
             "spec": snapshot.spec.to_json(),
             "steps": list(steps),
@@ -52,6 +55,32 @@ def show(
             "files": own_files(snapshot),
         },
     )
+
+
+def environments(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The Python environments of the tasks, with what is known of those on the machine of the supervisor."""
+    entries: dict[str, dict[str, Any]] = {}
+    for task in snapshot.spec.tasks:
+        if task.python is None:
+            continue
+        key = python_environment.key(task.python)
+        if key not in entries:
+            made, state = snapshot.spec.environment(task), snapshot.history.environments.get(key)
+            kind, folder = planning.environment_of(task.python, snapshot.files.home)
+            entries[key] = {
+                "id": key,
+                "kind": kind,
+                "text": made.text if made is not None else python_environment.text_of(task.python),
+                "folder": None if made is not None and made.host is not None else folder,
+                "status": None if state is None else state.status or "MAKING",
+                "message": None if state is None else state.message,
+                "version": made.version if made is not None else state and state.version,
+                "packages": {} if state is None else state.installed,
+                "fingerprint": None if state is None else state.fingerprint,
+                "tasks": [],
+            }
+        entries[key]["tasks"].append(task.id)
+    return list(entries.values())
 
 
 def plugin_faults(snapshot: Snapshot) -> list[Fault]:

@@ -30,6 +30,7 @@ class Plan:
         script: a text to be written into the attempt's folder; `call` the same.
         records_failed_line: whether bash runs the text, ends it at a failed command, and records the line.
         partial: a call that can also be made without the command line, because the task has no launcher.
+        python: the Python environment of the task, which `argv` starts it in; None if it has none.
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
         stderr_to_stdout: whether standard error goes into the same file as standard output.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
@@ -58,6 +59,7 @@ class Plan:
     records_failed_line: bool = False
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
+    python: dict[str, Any] | None = None
     package: Package | None = None
     stderr_to_stdout: bool = True
     artifacts: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ class Plan:
             "env_inherit": self.env_inherit,
             "secrets": self.secrets,
             "package": self.package and self.package.hash,
+            "python": self.python,
             "stderr_to_stdout": self.stderr_to_stdout,
             "artifacts": self.artifacts,
             "resources": self.resources.to_json(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
+from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.stop_rules import StopRule
 
@@ -94,6 +95,7 @@ class Task:
     stop: tuple[StopRule, ...] = ()  # conditions on metrics that end an attempt
     description: str | None = None
     packager: dict[str, Any] | None = None  # the packager's options; None if nothing is shipped
+    python: dict[str, Any] | None = None  # its Python environment; None for the Python on its PATH
     launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
     late: tuple[str, ...] = ()
     matrix: dict[str, Any] = field(default_factory=dict)  # the values of this member's matrix axes
@@ -266,6 +268,7 @@ class Spec:
     tracking: dict[str, Any] = field(default_factory=dict)
     plugins: tuple[PluginUse, ...] = ()
     packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
+    environments: tuple[PythonEnvironment, ...] = ()  # those that are made for its tasks
     revision: int = 1  # the number of this revision of the experiment's spec
     removed: tuple[str, ...] = ()  # ids of tasks that only earlier revisions have
     strict_inline: bool = True
@@ -288,6 +291,11 @@ class Spec:
             return None
         return next((package for package in self.packages if package.packager == task.packager), None)
 
+    def environment(self, task: Task) -> PythonEnvironment | None:
+        """The Python environment that is made for a task; None if it has none, or one that exists."""
+        wanted = task.python.get("environment") if task.python is not None else None
+        return next((each for each in self.environments if each.id == wanted), None) if wanted else None
+
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back.
 
@@ -298,6 +306,7 @@ class Spec:
         document |= {item.name: getattr(self, item.name) for item in fields(self)}
         document["run"] = asdict(self.run)
         document["packages"] = [package.to_json() for package in self.packages]
+        document["environments"] = [each.to_json() for each in self.environments]
         document["plugins"] = [asdict(use) for use in self.plugins]
         document["external"] = [asdict(each) for each in self.external]
         members: dict[str, list[Task]] = {group.id: [] for group in self.groups}
@@ -322,6 +331,9 @@ class Spec:
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
         values["run"] = RunOptions(**_known(RunOptions, document["run"]))
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
+        values["environments"] = tuple(
+            PythonEnvironment.from_json(entry) for entry in document.get("environments", ())
+        )
         values["plugins"] = tuple(_plugin_use(entry) for entry in document.get("plugins", ()))
         values["external"] = tuple(
             External(**_known(External, entry)) for entry in document.get("external", ())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
-from nemorun_cli.system import owners, trees
+from nemorun_cli.system import locks, owners, trees
 from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, descriptor_to_change, make_folder
 
 if TYPE_CHECKING:
@@ -50,12 +50,8 @@ def has(home: Home, digest: str) -> bool:
 def used(home: Home) -> Iterator[None]:
     """A context in which no content is deleted, so that an experiment can start to refer to one."""
     make_folder(home.code)
-    descriptor = descriptor_to_change(home.code_lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with locks.sharing(home.code_lock):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def put(home: Home, entries: Sequence[Entry]) -> tuple[Path, Listing]:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _WHAT: Final = ("env",)
-_TEXTS_OF_TASK: Final = ("body", "args", "entrypoint", "prefix", "launcher", "when", "metrics", "retry")
+_TEXTS_OF_TASK: Final = (
+    "body",
+    "args",
+    "entrypoint",
+    "prefix",
+    "launcher",
+    "when",
+    "metrics",
+    "retry",
+    "python",
+)
 _CHECKED: Final = frozenset(("type", "tunnel"))  # options of an executor whose form every reader checks
 
 
@@ -40,6 +50,7 @@ def masked(document: Mapping[str, Any]) -> bytes:
         "plugins": [
             {**use, "options": _shown(use.get("options", {}), general)} for use in document.get("plugins", [])
         ],
+        "environments": mask_texts(document.get("environments", []), general),
         "description": mask_texts(document.get("description"), general),
         "env": _blank(document.get("env", {})),
         "tasks": [

@@ -150,11 +150,17 @@ class EarlyQueue:
             queue and self._external_job(name, queue) for queue in queues
         )
 
-    def take(self) -> list[tuple[str, dict[str, Need]]]:
-        """Return the tasks to queue now, in the order of the spec, each with its needs by parent."""
+    def take(self, *, is_held: Callable[[str], bool] = lambda _: False) -> list[tuple[str, dict[str, Need]]]:
+        """Return the tasks to queue now, in the order of the spec, each with its needs by parent.
+
+        Args:
+            is_held: whether a task is to be asked for again later.
+        """
         taken = []
-        while self._candidates:
-            name = heapq.heappop(self._candidates)[1]
+        held = [entry for entry in self._candidates if is_held(entry[1])]
+        candidates, self._candidates = set(self._candidates) - set(held), held
+        heapq.heapify(self._candidates)
+        for _, name in sorted(candidates):
             state = self._history.tasks[name]
             # A task that an engine returned is not queued early again.
             is_new = state.status is TaskStatus.PENDING and state.submitted is None and state.cancel is None

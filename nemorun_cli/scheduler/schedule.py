@@ -86,6 +86,8 @@ class Schedule:
     _exhausted: list[str] = field(default_factory=list)  # groups that reached max_failures, not yet returned
     _delayed: list[tuple[float, int, str]] = field(default_factory=list)
     _group_ends: dict[str, GroupEnd] = field(default_factory=dict)  # by group, once it ended with its leader
+    _environments: dict[str, str] = field(default_factory=dict)  # by task, the key of one that is not ready
+    _held: dict[str, list[str]] = field(default_factory=dict)  # ready tasks by the environment they wait for
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.spec.tasks}
@@ -321,7 +323,42 @@ class Schedule:
         longest = delay_of(self.tasks[task_id].retry, self.history.tasks[task_id].tries - 1)
         return min(unix(not_before), steady() + longest)
 
+    def hold(self, environments: Mapping[str, str]) -> None:
+        """Hold tasks back until their Python environment is ready.
+
+        Args:
+            environments: the keys of the environments by task.
+        """
+        self._environments.update(environments)
+
+    def is_held(self, task_id: str) -> bool:
+        """Whether the Python environment of a task is not ready."""
+        return task_id in self._environments
+
+    def held(self, environment: str) -> list[str]:
+        """The ready tasks that wait for a Python environment."""
+        return [name for name in self._held.get(environment, ()) if self._is_pending(name)]
+
+    def _is_pending(self, task_id: str) -> bool:
+        return self.history.tasks[task_id].status is TaskStatus.PENDING
+
+    def release(self, environment: str) -> None:
+        """Let the tasks start whose Python environment is ready now."""
+        self._environments = {name: key for name, key in self._environments.items() if key != environment}
+        for name in self._held.pop(environment, ()):
+            if self._is_pending(name):
+                self._add_to_queue(name)
+
+    def take_held(self, environment: str) -> list[str]:
+        """Return the ready tasks that waited for a Python environment, which then do not wait any more."""
+        names = self.held(environment)
+        self._held.pop(environment, None)
+        return names
+
     def _add_to_queue(self, task_id: str) -> None:
+        if (environment := self._environments.get(task_id)) is not None:
+            self._held.setdefault(environment, []).append(task_id)
+            return
         task = self.tasks[task_id]
         heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task_id))
         self._queued.add(task_id)

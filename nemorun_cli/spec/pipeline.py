@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.model.python_environment import PythonEnvironment
     from nemorun_cli.spec.document import Document
 
 # Options of executors of every type.
 _OF_SERVER = frozenset(("dash_url", "logs", "spec", "code"))  # keys of `tracking`
-_SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit", "packager"))
+_SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit", "packager", "python"))
 
 
 class Resolution:
@@ -243,6 +244,7 @@ class Resolution:
             external=tuple(_used_externals(externals, tasks)),
             plugins=_uses_for(plugins, tasks),
             strict_inline=self._document.strict_inline,
+            environments=_used_environments(builder.environments, tasks),
         )
 
     def _selected_ids(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:
@@ -419,6 +421,14 @@ def _used_externals(externals: Externals, tasks: Sequence[Task]) -> Iterator[Ext
         if external.key in executors:
             executor = executors[external.key] if external.slurm_job is not None else None
             yield replace(external, executor=executor)
+
+
+def _used_environments(
+    environments: Mapping[str, PythonEnvironment], tasks: Sequence[Task]
+) -> tuple[PythonEnvironment, ...]:
+    """The Python environments that are made for these tasks, in the order of their first use."""
+    ids = dict.fromkeys(str(task.python.get("environment")) for task in tasks if task.python)
+    return tuple(environments[name] for name in ids if name in environments)
 
 
 def _unknown_outputs(tasks: Any, expansion: Expansion | None) -> dict[str, Any]:

@@ -55,6 +55,8 @@ CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
 FINISHED: Final = "finished"
+ENVIRONMENT_STARTED: Final = "python_environment_started"
+ENVIRONMENT_ENDED: Final = "python_environment_ended"
 TAGGED: Final = "tagged"
 NOTED: Final = "noted"
 
@@ -193,12 +195,16 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "external": _is_text,
     "text": _is_text,
     "group": _is_text,
-    "metric": _is_text,
     "goal": _is_text,
     "winner": _is_text,
     "value": forms.is_float,
     "tied": _are_texts,
     "excluded": _are_excluded,
+    "python_environment": _is_text,
+    "environment_text": _is_text,
+    "python_version": _is_text,
+    "installed": _is_mapping,
+    "fingerprint": _is_text,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -257,12 +263,16 @@ STORED: Final[Mapping[str, Form]] = {
     "external": TEXT,
     "text": TEXT,
     "group": ID,
-    "metric": TEXT,
     "goal": TEXT,
     "winner": ID,
     "value": Form(forms.is_float, "a finite number"),
     "tied": IDS,
     "excluded": Form(_are_excluded, "a list of members, each with the reason why it cannot be the best"),
+    "python_environment": TEXT,
+    "environment_text": TEXT,
+    "python_version": _OPTIONAL_TEXT,
+    "installed": mapping_of(TEXT, "an object of packages' versions"),
+    "fingerprint": TEXT,
 }
 """The form that readers need of each field, whatever wrote it."""
 
@@ -313,6 +323,14 @@ _DETAILS: Final = {
     "not_before": "not before",
     "evidence": "evidence:",
 }
+
+
+def _environment_details(event: Event) -> list[str]:
+    parts = [event["environment_text"]] + ([str(event["status"])] if "status" in event else [])
+    count = len(event.get("installed", {}))
+    return parts + (
+        [f"{count} package{'' if count == 1 else 's'}"] if event.get("status") == TaskStatus.SUCCEEDED else []
+    )
 
 
 def _external_details(event: Event) -> list[str]:
@@ -417,6 +435,17 @@ KINDS: Final[Mapping[str, EventKind]] = {
         required=frozenset({"group", "metric", "goal"}),
         optional=frozenset({"winner", "value", "tied", "excluded", "message"}),
         details=_best_details,
+    ),
+    ENVIRONMENT_STARTED: EventKind(
+        required=frozenset({"python_environment", "environment_text"}),
+        optional=frozenset({"message"}),
+        details=_environment_details,
+    ),
+    ENVIRONMENT_ENDED: EventKind(
+        required=frozenset({"python_environment", "environment_text", "status"}),
+        optional=frozenset({"python_version", "installed", "fingerprint", "message"}),
+        statuses=_ATTEMPT_ENDS,
+        details=_environment_details,
     ),
     CANCEL_REQUESTED: EventKind(
         required=frozenset({"by"}),

@@ -27,7 +27,7 @@ LEDGER: Final = "ledger.jsonl"
 # In an experiment's folder: what `exp` itself writes, as globs; nothing that tasks leave may replace it.
 OWN_NAMES: Final = (
     "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
-    "mark", "labelled", "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
+    "mark", "labelled", "plugins", "wake", "shim", "partial.py", "activate", "scripts", "code", "slurm",
     "tasks/**/attempt-*", "tasks/*/attempt-*",
 )  # fmt: skip
 REVISIONS: Final = "revisions"
@@ -287,6 +287,11 @@ class ExperimentFiles:
         return self.directory / "partial.py"
 
     @property
+    def activate(self) -> Path:
+        """The experiment's own copy of the program that starts tasks in a Python environment."""
+        return self.directory / "activate"
+
+    @property
     def scripts(self) -> Path:
         """Copies of the tasks' scripts, made when the experiment was created."""
         return self.directory / "scripts"
@@ -371,7 +376,7 @@ class ExperimentFiles:
 
     def _programs(self) -> Iterator[Path]:
         """The copies that tasks run; not the files inside of shipped code, which tasks may change."""
-        yield from (self.resolved, self.spec, self.source, self.shim, self.partial, self.code)
+        yield from (self.resolved, self.spec, self.source, self.shim, self.partial, self.activate, self.code)
         yield from (path for path in _entries(self.code) if _CONTENT.fullmatch(path.name))
         from nemorun_cli.system import trees  # noqa: PLC0415 - only a resume or a rerun looks at them
 
@@ -489,8 +494,8 @@ class Home:
     def parts(self) -> tuple[Path, ...]:
         """The home, and the folders in it by which another user could change, stop or read what is run."""
         slots = self.slots(locks.hostname())
-        folders = (self.experiments, self.apart, self.trash, self.keys, slots.parent, slots, self.code)
-        return (self.directory, *folders, self.faults)
+        folders = (self.experiments, self.apart, self.trash, self.keys, slots.parent, slots)
+        return (self.directory, *folders, self.code, self.environments, self.faults)
 
     def require_trusted(self) -> None:
         """Refuse a home that another user could have changed.
@@ -615,6 +620,16 @@ class Home:
     def code_lock(self) -> Path:
         """Locked shared while an experiment that refers to shipped packages is created."""
         return self.code / "lock"
+
+    @property
+    def environments(self) -> Path:
+        """The Python environments made for tasks, by their ids; removed when no experiment refers to them."""
+        return self.directory / "environments"
+
+    @property
+    def environments_lock(self) -> Path:
+        """Locked shared while an experiment that refers to one is created."""
+        return self.environments / "lock"
 
     @property
     def faults(self) -> Path:

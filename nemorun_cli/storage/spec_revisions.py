@@ -66,8 +66,9 @@ def install(files: ExperimentFiles, number: int) -> None:
     for source in sorted(revision.scripts.rglob("*")) if revision.scripts.is_dir() else ():
         if is_regular(source, follows_link=False):
             _replace(source, files.scripts / source.relative_to(revision.scripts))
-    if is_regular(revision.partial, follows_link=False):
-        _replace(revision.partial, files.partial)
+    for program, installed in ((revision.partial, files.partial), (revision.activate, files.activate)):
+        if is_regular(program, follows_link=False):
+            _replace(program, installed)
     for name in COPIES:
         _replace(revision.directory / name, files.directory / name)
         crashpoints.point("revision.installed")

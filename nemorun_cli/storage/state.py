@@ -18,6 +18,8 @@ from nemorun_cli.storage.events import (
     CONCLUDED,
     CREATED,
     ENDED,
+    ENVIRONMENT_ENDED,
+    ENVIRONMENT_STARTED,
     EXTERNAL_ENDED,
     FINISHED,
     NOTED,
@@ -151,6 +153,32 @@ class ChosenBest:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentState:
+    """A Python environment of tasks: being made without a `status`, else ready, failed or cancelled.
+
+    `version` and `installed` are those of its Python and its packages; `since` is the time of the last event.
+    """
+
+    text: str
+    since: str
+    status: TaskStatus | None = None
+    message: str | None = None
+    version: str | None = None
+    installed: dict[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+
+    @property
+    def is_made_now(self) -> bool:
+        """Whether tasks wait until it is made."""
+        return self.status is None
+
+    @property
+    def progress(self) -> str:
+        """That it is being made, and by which other process if that is so."""
+        return f"{self.text} is being made" + (f": {self.message}" if self.message else "")
+
+
 @dataclass(slots=True)
 class ExperimentState:
     """The fold of a ledger; `apply` takes events in the file's order.
@@ -174,6 +202,7 @@ class ExperimentState:
     cancel: Cancel | None = None
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
     best: dict[str, ChosenBest] = field(default_factory=dict)  # by group
+    environments: dict[str, EnvironmentState] = field(default_factory=dict)  # by `python_environment.key`
     unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
     unjudged: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of the last attempt, by task
     stopping: set[str] = field(default_factory=set)  # tasks with a `stop` whose attempt has not ended
@@ -376,6 +405,9 @@ def _created(history: ExperimentState, event: Event) -> None:
 def _supervisor_started(history: ExperimentState, event: Event) -> None:
     history.supervisor = Holder.from_mapping({**event, "since": event["time"]})
     history.supervisor_is_over = False
+    for key, environment in list(history.environments.items()):
+        if environment.is_made_now:  # for another supervisor, which was killed
+            del history.environments[key]
     history.started = history.started or event["time"]
 
 
@@ -394,7 +426,11 @@ def _best_chosen(history: ExperimentState, event: Event) -> None:
     winner = event.get("winner")
     if winner in history.removed:
         return
-    if event["goal"] not in set(Goal) or (winner is not None and winner not in history.tasks):
+    if (
+        event["goal"] not in set(Goal)
+        or event["metric"] is None
+        or (winner is not None and winner not in history.tasks)
+    ):
         history._reject(event, "no such goal or member")  # noqa: SLF001 - a step of the same fold
         return
     history.best[event["group"]] = ChosenBest(
@@ -466,6 +502,24 @@ def _resumed(history: ExperimentState, event: Event) -> None:
                 history.unmatched.pop(name, None)  # its patterns may be others
 
 
+def _environment_started(history: ExperimentState, event: Event) -> None:
+    history.environments[event["python_environment"]] = EnvironmentState(
+        text=event["environment_text"], since=event["time"], message=event.get("message")
+    )
+
+
+def _environment_ended(history: ExperimentState, event: Event) -> None:
+    history.environments[event["python_environment"]] = EnvironmentState(
+        text=event["environment_text"],
+        since=event["time"],
+        status=TaskStatus(event["status"]),
+        message=event.get("message"),
+        version=event.get("python_version"),
+        installed=event.get("installed", {}),
+        fingerprint=event.get("fingerprint"),
+    )
+
+
 def _concluded(history: ExperimentState, event: Event) -> None:
     history.outcome = ExperimentStatus(event["status"])
 
@@ -499,6 +553,8 @@ _EXPERIMENT_EVENTS = {
     SUPERVISOR_ENDED: _supervisor_ended,
     EXTERNAL_ENDED: _external_ended,
     BEST_CHOSEN: _best_chosen,
+    ENVIRONMENT_STARTED: _environment_started,
+    ENVIRONMENT_ENDED: _environment_ended,
     CANCEL_REQUESTED: _cancel_requested,
     RESUMED: _resumed,
     CONCLUDED: _concluded,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import forms, remote_host
+from nemorun_cli.model import forms, python_environment, remote_host
 from nemorun_cli.model.best import Goal
 from nemorun_cli.model.forms import (
     AMOUNT,
@@ -37,6 +37,19 @@ if TYPE_CHECKING:
 _OPTIONAL_TEXT: Final = TEXT | None
 _GOALS: Final = tuple(Goal)
 _KEYS: Final = list_of(TEXT | forms.INTEGER, "a list of texts and integers")
+
+_ENVIRONMENT_ID: Final = matching(python_environment.ID_PATTERN, "the id of a Python environment")
+_PYTHON: Final = record(
+    {
+        "venv": PATH,
+        "conda": PATH,
+        "name": TEXT,
+        "uv": TEXT | TEXTS,
+        "version": TEXT,
+        "environment": _ENVIRONMENT_ID,
+    },
+    "an object about a Python environment",
+)
 
 TASK: Final[Mapping[str, Form]] = {
     "id": ID,
@@ -94,6 +107,7 @@ TASK: Final[Mapping[str, Form]] = {
     ),
     "description": _OPTIONAL_TEXT,
     "packager": OBJECT | None,
+    "python": _PYTHON | None,
     "launcher": OBJECT,
     "late": TEXTS,
     "matrix": OBJECT,
@@ -165,6 +179,19 @@ PACKAGE: Final[Mapping[str, Form]] = {
     "scripts": PATHS,
 }
 
+ENVIRONMENT: Final[Mapping[str, Form]] = {
+    "id": _ENVIRONMENT_ID,
+    "text": TEXT,
+    "requirements": TEXTS,
+    "constraints": TEXTS,
+    "files": NAMED_TEXTS,
+    "interpreter": PATH,
+    "version": TEXT,
+    "platform": TEXT,
+    "folder": PATH,
+    "host": matching(remote_host.HOST, "the name or address of a host") | None,
+}
+
 SECRET: Final[Mapping[str, Form]] = {
     "env": TEXT,
     "file": PATH,
@@ -228,6 +255,8 @@ def _problems(document: Mapping[str, Any], code: str) -> Iterator[str]:
     yield from _entries(document, "external", EXTERNAL, required=("key",))
     package = {**PACKAGE, "folder": Form(lambda value: _is_in(value, code), f"a folder in {code}")}
     yield from _entries(document, "packages", package, required=(*PACKAGE.keys() - _DEFAULTS, "folder"))
+    made = ENVIRONMENT.keys() - {"constraints", "files"}
+    yield from _entries(document, "environments", ENVIRONMENT, required=tuple(made))
     yield from _executors(document)
     yield from _entries(document, "groups", GROUP, required=("id",))
     yield from _objects(document, "shared", TASK)

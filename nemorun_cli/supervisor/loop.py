@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import Cancel, TaskState
     from nemorun_cli.supervisor.best_choices import BestChoices
     from nemorun_cli.supervisor.dispatch import JobStatus
+    from nemorun_cli.supervisor.environments import PythonEnvironments
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
     from nemorun_cli.supervisor.metric_watch import MetricWatch
@@ -137,6 +138,8 @@ class SupervisorLoop:
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
+        has_python = can_submit and any(task.python is not None for task in spec.tasks)
+        self._environments = self._python_environments() if has_python else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
         self._gpu_peaks = GpuPeaks(is_use_wanted=spec.sampling is not None)
@@ -189,6 +192,8 @@ class SupervisorLoop:
         """Decide what follows from the current history."""
         if self.can_submit:
             self._admission.begin()
+        if self._environments is not None:
+            self._environments.begin()
         self._decisions.begin()
         if self.can_submit and any(group.best is not None for group in self.spec.groups):
             self._best_choices = self._choices()
@@ -211,6 +216,8 @@ class SupervisorLoop:
         self._gpu_peaks.close()
         if self._externals is not None:
             self._externals.close()
+        if self._environments is not None:
+            self._environments.close()
         if self._listeners is not None:
             self._listeners.close()
         if self._wake is not None:
@@ -288,6 +295,7 @@ class SupervisorLoop:
         if not self._decisions.has_begun:
             self.begin()
         self._look_outside()
+        self._look_at_environments()
         self._decisions.take_values()
         self._choose_best()
         self._chosen += self._decide()
@@ -340,6 +348,7 @@ class SupervisorLoop:
         timeout = FLUSH_AFTER if self.journal and is_writable else LEDGER_LOOK
         starts = self._admission.due if is_writable else self.journal.due
         outside = self._externals.due if self._externals is not None else None
+        environments = self._environments.due if self._environments is not None and is_writable else None
         for check_at in (
             self._dispatcher.due(),
             starts,
@@ -350,6 +359,7 @@ class SupervisorLoop:
             self._metric_watch.due() if self._metric_watch is not None else None,
             outside,
             self._best_choices.due if self._best_choices is not None else None,
+            environments,
         ):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
@@ -460,6 +470,26 @@ class SupervisorLoop:
         from nemorun_cli.supervisor.externals import ExternalWatch  # noqa: PLC0415 - only for specs that wait for others
 
         return ExternalWatch(self.spec, home=self.home, dispatcher=self._dispatcher, report=self._report)
+
+    def _python_environments(self) -> PythonEnvironments:
+        from nemorun_cli.supervisor.environments import PythonEnvironments  # noqa: PLC0415 - only for specs that name one
+
+        return PythonEnvironments(
+            self.schedule,
+            self.journal,
+            home=self.home,
+            files=self.files,
+            dispatcher=self._dispatcher,
+            poll=self._poll,
+            report=self._report,
+        )
+
+    def _look_at_environments(self) -> None:
+        """Start the tasks whose Python environments are ready now; fail those for which none can be used."""
+        if self._environments is None or self.journal.problem is not None:
+            return
+        for name, message in self._environments.look():
+            self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
 
     def _look_outside(self) -> None:
         """Record how what tasks wait for outside of the experiment has ended."""
@@ -665,7 +695,7 @@ class SupervisorLoop:
             else:
                 self._admission.release(name)
         if self._early_queue:
-            for name, needs in self._early_queue.take():
+            for name, needs in self._early_queue.take(is_held=self.schedule.is_held):
                 upstream = self._early_queue.awaited(name, needs, self.files)
                 if job := self._plan(self.schedule.tasks[name], upstream):
                     jobs.append(job)

@@ -38,6 +38,10 @@ POINTS: Final = (
     "revision.taken",
     "revision.noted",
     "revision.installed",
+    "environment.started",
+    "environment.locked",
+    "environment.empty",
+    "environment.installed",
     "trash.origin",
     "trash.moved",
 )

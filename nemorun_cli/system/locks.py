@@ -27,7 +27,7 @@ from nemorun_cli.system.files import (
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 PATIENCE: Final = 0.1  # seconds that `take` keeps trying, because the current holder may be a probe
 PAUSE: Final = 0.002  # seconds between tries
@@ -122,6 +122,17 @@ def share(path: Path) -> int:
             if time.monotonic() > end:
                 raise
         time.sleep(PAUSE)
+
+
+@contextlib.contextmanager
+def sharing(path: Path) -> Iterator[None]:
+    """A context in which the lock is held shared; it waits for a process that holds it exclusively."""
+    descriptor = descriptor_to_change(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock(path: Path, operation: int) -> int:

@@ -15,7 +15,7 @@ from nemorun_cli.errors import (
     AmbiguousError,
     NotFoundError,
 )
-from nemorun_cli.model import labels
+from nemorun_cli.model import labels, python_environment
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 from nemorun_cli.views import group_bests, sweeps
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.capacity import PendingRequest
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.state import ExperimentState, TaskState
+    from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
     from nemorun_cli.system.locks import Holder
     from nemorun_cli.views.sync_state import ExperimentSync
@@ -206,7 +206,30 @@ class Snapshot:
             return f"waits for {awaited}"
         if state.stop is not None and state.is_live:
             return f"is being stopped: {state.stop.message}"
+        if (environment := self.awaited_environment(task_id)) is not None:
+            who = f" ({environment.message})" if environment.message else ""
+            return f"waits: its environment is being made{who}"
         return state.message
+
+    @property
+    def making(self) -> list[str]:
+        """A line for each Python environment that is being made now."""
+        if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):
+            return []
+        return [state.progress for state in self.history.environments.values() if state.is_made_now]
+
+    def awaited_environment(self, task_id: str) -> EnvironmentState | None:
+        """The Python environment that is being made, and that a task waits for, if for nothing else."""
+        if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):
+            return None
+        task = next(task for task in self.spec.tasks if task.id == task_id)
+        if task.python is None or self.history.tasks[task_id].status is not TaskStatus.PENDING:
+            return None
+        environment = self.history.environments.get(python_environment.key(task.python))
+        if environment is None or not environment.is_made_now:
+            return None
+        is_next = all(self.history.tasks[name].is_over for name in task.dependencies)
+        return environment if is_next and self.history.external.keys() >= set(task.external) else None
 
     def _awaited(self, task_id: str) -> str | None:
         """What a task waits for outside of the experiment, if for nothing else."""

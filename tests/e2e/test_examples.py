@@ -99,6 +99,16 @@ def test_dag_runs_in_order_and_skips_the_alarm(exp: Exp) -> None:
     assert set(found.values()) == {"SUCCEEDED"}
 
 
+def test_environment_is_that_of_its_tasks(exp: Exp) -> None:
+    """Tasks run in the environment that is made for them, but for the one that wants none."""
+    exp("run", SPECS / "environment.yaml")
+    (environment,) = exp("show", "--json").json["python_environments"]
+    assert log(exp, "inside") == f"{environment['folder']}\n"
+    assert log(exp, "outside") == f"{sys.prefix}\n"
+    assert log(exp, "version") == f"Python {environment['version']}\n"
+    assert statuses(exp) == dict.fromkeys(("inside", "version", "outside"), "SUCCEEDED")
+
+
 def test_group_hands_on_what_its_members_put_out(exp: Exp) -> None:
     """Members take the group's keys, their own win, each has its executor, and all are waited for."""
     exp("run", SPECS / "group.yaml")

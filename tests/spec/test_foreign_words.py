@@ -63,7 +63,8 @@ def test_a_word_of_nemo_run_is_translated(kind: dict[str, Any], words: dict[str,
 def test_the_keys_of_every_executor_are_listed() -> None:
     """Next to the options of a type, the hint lists the keys that each type has."""
     listed = hints({"type": "local", "zzz": 1})["executors.x.zzz"]
-    assert listed == "there are: type, extends, env, env_file, env_inherit, packager, cpus, memory, gpus"
+    shared = "type, extends, env, env_file, env_inherit, python, packager"
+    assert listed == f"there are: {shared}, cpus, memory, gpus"
 
 
 def test_the_image_by_its_other_word_is_one_problem() -> None:

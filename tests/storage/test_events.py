@@ -64,6 +64,11 @@ SAMPLES: dict[str, Any] = {
     "value": 0.5,
     "tied": ["train/b"],
     "excluded": [{"task": "train/c", "reason": "status", "message": "is FAILED"}],
+    "python_environment": "46314df17cd59908",
+    "environment_text": "uv: numpy, Python 3.12.4",
+    "python_version": "3.12.4",
+    "installed": {"numpy": "2.1.0"},
+    "fingerprint": "46314df17cd59908",
 }
 KINDS = list(events.KINDS)
 

@@ -45,6 +45,7 @@ AT_THE_START = {
     "getpass",
     "nemorun_cli.storage.spec_copies",
     "nemorun_cli.storage.spec_revisions",
+    "nemorun_cli.supervisor.environments",
     "nemorun_cli.supervisor.externals",
     "nemorun_cli.supervisor.metric_watch",
     "nemorun_cli.scheduler.metric_judges",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.views.timeline import PastAttempt
 
+PACKAGES: Final = 20  # of an environment, that are named
 FILE_LABEL: Final = 16  # columns of a label before its path
 ATTEMPTS: Final = (
     Column("TASK"),
@@ -78,6 +79,7 @@ def command(
     _section("params", _pairs(snapshot.spec.params))
     _section("environment at start", _pairs(snapshot.history.created.get("environment") or {}))
     _section("shipped", _packages(snapshot))
+    _section("python environments", _environments(snapshot))
     _section("tasks", _tasks(snapshot))
     terminal.write("\nattempts\n")
     tables.show(ATTEMPTS, _attempt_rows(snapshot, past))
@@ -157,6 +159,21 @@ def _packages(snapshot: Snapshot) -> list[str]:
         for package in snapshot.spec.packages
         for line in (*code_package.lines(package), f"in {package.folder}")
     ]
+
+
+def _environments(snapshot: Snapshot) -> list[str]:
+    """The Python environments, each with its state and the versions of its packages."""
+    lines = []
+    for entry in documents.environments(snapshot):
+        version = f", Python {entry['version']}" if entry["kind"] != "uv" and entry["version"] else ""
+        state = f", {entry['status']}" if entry["status"] else ""
+        place = f", in {entry['folder']}" if entry["folder"] else ""
+        lines.append(f"  {entry['text']}{version}{place}{state}")
+        packages = [f"{name} {number}" for name, number in entry["packages"].items()]
+        more = f", and {len(packages) - PACKAGES} more" if len(packages) > PACKAGES else ""
+        lines += [f"    {', '.join(packages[:PACKAGES])}{more}"] if packages else []
+        lines += [f"    {entry['message']}"] if entry["message"] else []
+    return lines
 
 
 def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]]) -> list[list[str]]:

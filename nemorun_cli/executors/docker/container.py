@@ -163,8 +163,8 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
 
 
 def needs_shell(plan: Plan) -> bool:
-    """Whether the attempt runs under the shim; a bare command does not, unless it needs secrets."""
-    return plan.kind != "command" or bool(plan.secrets)
+    """Whether it runs under the shim; a bare command does not, unless it needs secrets or a Python."""
+    return plan.kind != "command" or bool(plan.secrets) or plan.python is not None
 
 
 def waits_for_input(plan: Plan) -> bool:

@@ -113,7 +113,17 @@ class SlurmExecutor:
             knows_jobs=True,
             records_samples=True,
             separates_stderr=True,
+            environment_host=_host_of(options) if "container_image" not in options else None,
         )
+
+    def environments(self, files: ExperimentFiles) -> tuple[Sequence[str], str, str | None]:
+        """Environments are made on the host of the tunnel, in the folder of this home there."""
+        from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths  # noqa: PLC0415 - only with a tunnel
+        from nemorun_cli.executors.slurm.ssh import Tunnel  # noqa: PLC0415 - the same
+
+        given = {key: value for key, value in self._options["tunnel"].items() if key != "artifacts"}
+        tunnel = Tunnel.of(given)
+        return tunnel.shell(), str(RemotePaths(tunnel, files).environments), tunnel.pre_command
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
@@ -805,6 +815,13 @@ def _inherited(plan: Plan) -> dict[str, str]:
     return {
         name: value for name, value in named.items() if not name.startswith("SLURM_") and name not in secret
     }
+
+
+def _host_of(options: Mapping[str, Any]) -> str | None:
+    """The host of the tunnel; None without one, or if it is invalid."""
+    tunnel = options.get("tunnel")
+    host = tunnel.get("host") if isinstance(tunnel, dict) else None
+    return host if isinstance(host, str) else None
 
 
 def _access_for(options: Mapping[str, Any]) -> ClusterAccess:

@@ -16,7 +16,8 @@ from nemorun_cli.experiment import externals, trash
 from nemorun_cli.experiment.maintenance import sending
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
-from nemorun_cli.storage import run_keys, supervision
+from nemorun_cli.packagers.environments import store
+from nemorun_cli.storage import run_keys, spec_copies, supervision
 from nemorun_cli.storage.paths import ExperimentFiles, TrashFiles, creator, skip
 from nemorun_cli.system import locks, pids, trees, user
 from nemorun_cli.system.files import sync
@@ -41,6 +42,7 @@ RemovableKind = Literal[
     "key",
     "fault",
     "code",
+    "environment",
     "trash",
     "container",
     "network",
@@ -79,6 +81,7 @@ def leftovers(home: Home) -> Iterator[Removable]:
     for path in run_keys.leftovers(home):
         yield Removable(kind="key", path=path, size=trees.size(path))
     yield from _unused_code(home)
+    yield from _unused_environments(home)
     for place, size in sending.delivered(home):
         yield Removable(kind="delivered", path=Path(place.record), size=size)
     for executor, left in executors.leftovers(home.directory):
@@ -195,6 +198,39 @@ def _unused_code(home: Home) -> Iterator[Removable]:
         yield Removable(kind="code", path=path, size=trees.size(path))
 
 
+def _unused_environments(home: Home) -> Iterator[Removable]:
+    """Python environments of experiments that no longer exist; none if an experiment cannot be read."""
+    known = store.ids(home)
+    if not known:
+        return
+    try:
+        referenced = _referenced_environments(home)
+    except (LedgerError, OSError):  # another step has warned about it
+        return
+    for name in known:
+        if name not in referenced:
+            path = store.place(home, name)
+            obstacle = store.BUSY if store.is_busy(home, name) else None
+            yield Removable(kind="environment", path=path, size=trees.size(path), obstacle=obstacle)
+
+
+def _referenced_environments(home: Home) -> set[str]:
+    """The ids of the Python environments that experiments refer to, also those in the trash."""
+    referenced: set[str] = set()
+    for name in home.names():
+        for experiment_id in home.ids(name):
+            if files := home.experiment(experiment_id):
+                referenced.update(_environments_of(files))
+    for removed in home.removed_experiments():
+        referenced.update(_environments_of(removed))
+    return referenced
+
+
+def _environments_of(files: ExperimentFiles) -> set[str]:
+    entries = spec_copies.read_document(files).get("environments", ())
+    return {str(entry["id"]) for entry in entries}
+
+
 def _experiments(home: Home) -> Iterator[ExperimentFiles]:
     """The readable experiments of the home that are real folders, not symbolic links."""
     ids = sorted(home.readable_ids(home.names()))
@@ -258,6 +294,13 @@ def _remove_file(home: Home, path: Path) -> str | None:
 
 def _remove_code(home: Home, path: Path) -> str | None:
     return None if content_store.discard(home, path) else "an experiment is being created"
+
+
+def _remove_environment(home: Home, path: Path) -> str | None:
+    try:
+        return store.discard(home, path.name, lambda: _referenced_environments(home))
+    except LedgerError as error:
+        return error.message
 
 
 def _remove_key(home: Home, path: Path) -> str | None:
@@ -357,6 +400,7 @@ _REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
     "key": _remove_key,
     "fault": _remove_fault,
     "code": _remove_code,
+    "environment": _remove_environment,
     "trash": _remove_trash,
     "delivered": _remove_delivered,
 }

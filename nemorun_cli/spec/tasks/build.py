@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.capabilities import Capabilities
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.python_environment import PythonEnvironment
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
     from nemorun_cli.model.stop_rules import StopRule
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.tasks.extensions import Extensions
     from nemorun_cli.spec.tasks.externals import Externals
     from nemorun_cli.spec.tasks.metric_section import MetricSection
+    from nemorun_cli.spec.tasks.python_section import PythonSection
     from nemorun_cli.spec.tasks.signatures import Signature
     from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -63,6 +65,7 @@ _SHARED_FIELDS = (
     "env_inherit",
     "description",
     "packager",
+    "python",
     "launcher",
 )
 _NOT_FOR_HANDLERS = frozenset(("allow_failure", "dependency_type"))
@@ -92,6 +95,7 @@ class TaskBuilder:
         self.findings: list[Finding] = []
         self._metric_section: MetricSection | None = None
         self._extensions: Extensions | None = None
+        self._python_section: PythonSection | None = None
         self.late: dict[str, tuple[LateText, ...]] = {}  # per task, the texts that need outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # the sources of all tasks' secrets
         self.plugins: list[tuple[str, list[Any], Place]] = []  # task, its uses, their place
@@ -140,7 +144,14 @@ class TaskBuilder:
             self.findings += self._metric_section.findings
         if self._extensions:
             self.findings += self._extensions.findings
+        if self._python_section:
+            self.findings += self._python_section.findings
         return tasks
+
+    @property
+    def environments(self) -> dict[str, PythonEnvironment]:
+        """The Python environments that are made for the tasks, by id."""
+        return self._python_section.environments if self._python_section else {}
 
     def _handlers(self, first_index: int) -> list[Task]:
         handlers: list[Task] = []
@@ -228,6 +239,7 @@ class TaskBuilder:
             stop=self._stop(member, own["stop"]) if "stop" in own else (),
             description=member.own.get("description"),
             packager=self._packager(member, own, executor),
+            python=self._python(member, own, executor),
             launcher=self._launcher(member, own, executor),
             matrix=dict(member.matrix or {}),
             twins=matching or {},
@@ -235,7 +247,7 @@ class TaskBuilder:
         if own.get("plugins"):
             self.plugins.append((task.id, own["plugins"], self._place(member, "plugins")))
         if kind == "partial":
-            self._check_callables(task, member)
+            self._check_callables(task, member, self._named_python(member, own, executor)[0])
         return self._with_late(task)
 
     def _report(self, place: Place, message: str, hint: str | None = None) -> None:
@@ -394,6 +406,24 @@ class TaskBuilder:
             return None
         return self._extension_section().packager(value, place)
 
+    def _named_python(self, member: Member, own: Mapping[str, Any], executor: str) -> tuple[Any, Place]:
+        """Return the value of `python` for a task, and its place; None if there is no value."""
+        if "python" in own:
+            return own["python"], self._place(member, "python")
+        return self._executors.get(executor, {}).get("python"), ("executors", executor, "python")
+
+    def _python(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any] | None:
+        value, place = self._named_python(member, own, executor)
+        if value is None or not self._is_selected(member.id):
+            return None
+        if self._python_section is None:
+            from nemorun_cli.spec.tasks.python_section import PythonSection  # noqa: PLC0415 - only for specs that name one
+
+            self._python_section = PythonSection(self._folder, self._copies)
+        return self._python_section.resolved(
+            value, place, executor=executor, capabilities=self._capabilities(executor)
+        )
+
     def _check_packagers(self) -> None:
         """Check the packagers that no task uses: another one overrides them, or no task has the executor."""
         sections: list[tuple[Mapping[str, Any], Place]] = [(self._data, ()), (self._defaults, ("defaults",))]
@@ -548,13 +578,20 @@ class TaskBuilder:
         if leader is not None and self._capabilities(leader.executor).has_machine:
             self._resource_requests.check_with_leader(leader, selected, ("tasks", name))
 
-    def _check_callables(self, task: Task, member: Member) -> None:
+    def _check_callables(self, task: Task, member: Member, python: Any) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:
             return
         capabilities = self._capabilities(task.executor)
         interpreter = task.entrypoint[0]
+        if task.python is not None:
+            interpreter = f"{task.python.get('venv') or task.python.get('conda') or ''}/bin/python"
         python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
-        folders = callables.search_path(task.workdir, python_path=python_path, interpreter=interpreter)
+        folders = callables.search_path(
+            task.workdir,
+            python_path=python_path,
+            interpreter=interpreter,
+            has_environment=task.python is not None,
+        )
         has_args = "args" in member.own or "args" in (member.group or {})
         at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
@@ -569,7 +606,8 @@ class TaskBuilder:
                 signature = callables.look_up(target.name, folders)
             except callables.TargetNotFoundError as fault:
                 # The content of an image or of another host cannot be checked locally.
-                if capabilities.runs_here:
+                is_made = isinstance(python, dict) and "uv" in python
+                if capabilities.runs_here and not is_made:
                     self._report(target.place, fault.message, fault.hint)
                 continue
             if signature is not None and not capabilities.has_remote_paths:

@@ -55,9 +55,18 @@ class TargetNotFoundError(LookupError):
         self.hint = hint
 
 
-def search_path(workdir: str, *, python_path: str, interpreter: str) -> tuple[str, ...]:
-    """Return the folders where a task's interpreter finds modules, as far as known without running it."""
-    own = [entry for entry in sys.path if entry]
+def search_path(
+    workdir: str, *, python_path: str, interpreter: str, has_environment: bool = False
+) -> tuple[str, ...]:
+    """Return the folders where a task's interpreter finds modules, as far as known without running it.
+
+    Args:
+        workdir: of the task.
+        python_path: the value of its PYTHONPATH.
+        interpreter: its program.
+        has_environment: whether that has packages of its own, and not those of this process.
+    """
+    own = [entry for entry in sys.path if entry and not (has_environment and "site-packages" in entry)]
     return (workdir, *filter(None, python_path.split(":")), *_site_packages(interpreter), *own)
 
 

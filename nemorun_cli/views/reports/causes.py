@@ -163,12 +163,22 @@ class CauseReader:
             text = f"it is retried in {duration_text(max(1, round(delay)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
         causes += [*self._together(task), *self._sweep(task)]
-        causes += self._returned(state)
+        causes += [*self._returned(state), *self._environment(task)]
         if not causes:
             causes += self._slots(task) or self._resources(task)
         if self.snapshot.stall is not None:
             return causes
         return causes or [Cause(kind="starting", message="ready, starting next")]
+
+    def _environment(self, task: Task) -> list[Cause]:
+        """The Python environment that is being made, and that a task waits for."""
+        environment = self.snapshot.awaited_environment(task.id)
+        if environment is None:
+            return []
+        since = duration_text(max(1, round(self.snapshot.seen - unix(environment.since))))
+        who = environment.message or "a process of this experiment makes it"
+        text = f"it waits for its Python environment ({environment.text}): {who}, since {since}"
+        return [Cause(kind="environment", message=text, time=environment.since)]
 
     def _outside(self, task: Task) -> list[Cause]:
         """What a task waits for outside of the experiment."""

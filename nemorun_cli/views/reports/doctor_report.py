@@ -16,7 +16,7 @@ from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, ExpError, LedgerError, UsageError
 from nemorun_cli.model.resources import cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
-from nemorun_cli.system import locks, login_session
+from nemorun_cli.system import locks, login_session, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -240,6 +240,33 @@ def of_tools() -> Iterator[Check]:
             text = f"{name} is not on the PATH; it {use}"
             yield Check(
                 subject=name, state="warning", message=text, remedy=f"install {name}, or extend the PATH"
+            )
+
+
+def of_environments(home: Home) -> Iterator[Check]:
+    """The Python environments in the home, and whether uv is there to make others."""
+    from nemorun_cli.packagers.environments import interpreters, store  # noqa: PLC0415 - only for the doctor
+
+    try:
+        yield Check(subject="uv", state="well", message=interpreters.installer())
+    except interpreters.EnvironmentFault as fault:
+        text = "uv is not installed; it makes Python environments for tasks with `python: {uv: …}`"
+        yield Check(subject="uv", state="well", message=f"{text} ({fault.hint})")
+    for name in store.ids(home):
+        subject, folder = f"environment {name}", store.place(home, name)
+        if (known := store.manifest(home, name)) is not None:
+            packages = len(known.get("packages", {}))
+            size = size_text(trees.size(folder))
+            text = f"{known.get('text')}, {packages} package{'' if packages == 1 else 's'}, {size}"
+            yield Check(subject=subject, state="well", message=text)
+        elif store.is_busy(home, name):
+            yield Check(subject=subject, state="well", message="it is being made")
+        else:
+            yield Check(
+                subject=subject,
+                state="warning",
+                message=f"{folder} is not complete: its making was interrupted, or its Python was removed",
+                remedy="the next task that needs it makes it again; if none does: exp gc",
             )
 
 

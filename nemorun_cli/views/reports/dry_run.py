@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nemorun_cli import executors
 from nemorun_cli.executors import planning
 from nemorun_cli.executors.member_hosts import MemberHosts
-from nemorun_cli.model import code_package
+from nemorun_cli.model import code_package, python_environment
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.units import duration_text
+from nemorun_cli.packagers.environments import store
 from nemorun_cli.scheduler.early_queue import Rules
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.files import read_bytes
@@ -82,6 +83,15 @@ def document(
             "plugins": [use.to_json() for use in spec.plugins],
             "executors": places(spec, origins),
             "packages": [package.to_json() for package in spec.packages],
+            "python_environments": [
+                {
+                    "id": each.id,
+                    "text": each.text,
+                    "folder": None if each.host else str(home.environments / each.id),
+                    "is_made": store.manifest(home, each.id) is not None,
+                }
+                for each in spec.environments
+            ],
             "warnings": [warning.to_json() for warning in warnings],
             "tasks": tasks,
         },
@@ -153,6 +163,7 @@ def _entry(
         "external": [each.text for each in spec.external if each.key in task.external],
         "dependency_type": task.dependency_type,
         "when": task.when,
+        "python": task.python,
         "argv": list(task_plan.argv),
         "workdir": task_plan.workdir,
         "env": {**task_plan.env, **dict.fromkeys(task_plan.secrets, MASK)},
@@ -201,6 +212,11 @@ def lines(plans: PlanDocument) -> list[str]:
             *(f"   {line}" for line in code_package.lines(Package.from_json(package))),
             "",
         ]
+    for environment in plans["python_environments"]:
+        state = "exists" if environment["is_made"] else "would be made"
+        folder = environment["folder"]
+        place = f"{state} in {folder}" if folder else "would be made there unless it exists"
+        text += [f"{environment['text']}: {place}", ""]
     for number, task in enumerate(plans["tasks"], start=1):
         text += [*_task_lines(number, task), ""]
     return text[:-1]
@@ -218,6 +234,7 @@ def _task_lines(number: int, task: PlanTaskFields) -> list[str]:
         ("runs", f"when all tasks are finished ({task['handler']})" if task["handler"] else ""),
         ("early", _early_text(task["queued_early"]) if task["queued_early"] else ""),
         ("when", "" if task["when"] is None else str(task["when"])),
+        ("python", python_environment.text_of(task["python"]) if task["python"] else ""),
         ("command", shlex.join(task["argv"])),
         ("in", task["workdir"]),
         ("call", f"{task['call']['target']}({_arguments(task['call']['args'])})" if task["call"] else ""),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.submissions import FOLDER
 from nemorun_cli.model import forms, remote_host
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class RemotePaths:
         """The remote folder of all records of this home."""
         return self.home / "dash"
 
+    @property
+    def environments(self) -> Path:
+        """The remote folder of the Python environments that are made for tasks of this home."""
+        return self.home / "environments"
+
     def code(self, package: Package) -> Path:
         """The remote folder of a code package, shared by all experiments of this home."""
         return self.home / "code" / Path(package.store).name
@@ -91,7 +97,9 @@ class RemotePaths:
         )
 
     def _replaced(self, text: str) -> str:
-        return self._local_folder.sub(lambda _: str(self.folder), text)
+        text = self._local_folder.sub(lambda _: str(self.folder), text)
+        made = str(Home(self.files.home).environments)
+        return str(self.environments) + text.removeprefix(made) if text.startswith(f"{made}/") else text
 
     @cached_property
     def _local_folder(self) -> re.Pattern[str]:

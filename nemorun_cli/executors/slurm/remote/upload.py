@@ -97,7 +97,11 @@ def push_files(
 ) -> Push:
     """An rsync of folders of the experiment and, `with_common`, of the files that all its tasks need."""
     files = paths.files
-    common = [path for path in (files.shim, files.partial, files.scripts) if with_common and path.exists()]
+    common = [
+        path
+        for path in (files.shim, files.partial, files.activate, files.scripts)
+        if with_common and path.exists()
+    ]
     names = [str(paths.relative(path)) for path in (*folders, *common)]
     flags = ("-rpt", "--from0", "--files-from=-")
     argv = _rsync(connection, *flags, local=files.directory, remote=paths.folder)

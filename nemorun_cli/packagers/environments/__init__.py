@@ -1,0 +1,1 @@
+"""Python environments of tasks: found on this machine, or made in the home from requirements."""
