@@ -78,6 +78,11 @@ def test_a_later_task_gets_the_best_member(workspace: ExpWorkspace) -> None:
     ]
     assert final.to_json()["best"][0]["winner"] == "train/x=1,y=7"
     exp = workspace.exp
+    compared = exp("compare", run.id, "--best", "loss", "--goal", "minimize", "--json").json
+    assert [row["task"] for row in compared["rows"]] == [choice["winner"]]
+    assert [
+        {name: entry[name] for name in ("task", "reason", "message")} for entry in compared["excluded"]
+    ] == choice["excluded"]
     assert (
         "the best of train is train/x=1,y=7 (minimize loss, 1, as good: train/x=1,y=8)"
         in exp("status", run.id).stdout
@@ -103,12 +108,17 @@ with Experiment(prefix="studies/" + sys.argv[1]).run as record:
 def test_what_members_are_compared_by(workspace: ExpWorkspace) -> None:
     """An output, the smallest value of a curve, and a metric in a record under a prefix of its own."""
     (workspace.folder / "own.py").write_text(PROGRAM)
+    epochs = {"train": r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)"}
+    repeated = 'echo "epoch 1 loss $(($1 * EXP_ATTEMPT * (3 - $1)))"; [ "$1$EXP_ATTEMPT" != 11 ]'
     curve = 'echo "loss $1"; echo "loss 9"; echo "score:=-$1" >>"$EXP_OUTPUT"'
     own = {"command": [sys.executable, "own.py", "${{ matrix.x }}"], "matrix": {"x": [2, 1]}, "best": BEST}
     rules = {
         "output": train(1, 2, script=curve, best={"metric": "outputs.score", "goal": "minimize"}),
         "curve": train(2, 1, script=curve, best={"metric": "train/loss:min"}),
         "own": own,
+        "tried": train(
+            1, 2, script=repeated, best={"metric": "train/loss:min"}, retry={"limit": 1}, metrics=epochs
+        ),
         "group": {
             "group": [
                 {"name": "a", "inline": curve, "args": [2]},
@@ -117,14 +127,20 @@ def test_what_members_are_compared_by(workspace: ExpWorkspace) -> None:
             "best": {"metric": "outputs.score", "goal": "maximize"},
         },
     }
-    last = {
+    last: dict[str, Any] = {
         f"use-{name}": {"command": ["echo", f"${{{{ tasks.{name}.best.id }}}}"], "dependencies": [name]}
         for name in rules
     }
     run = workspace.start({**rules, **last})
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     found = {name: log(run, f"use-{name}").strip() for name in rules}
-    assert found == {"output": "output/x=2", "curve": "curve/x=1", "own": "own/x=1", "group": "group/b"}
+    assert found == {
+        "output": "output/x=2",
+        "curve": "curve/x=1",
+        "own": "own/x=1",
+        "group": "group/b",
+        "tried": "tried/x=2",
+    }
 
 
 @pytest.mark.parametrize(
