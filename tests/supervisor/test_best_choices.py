@@ -143,6 +143,45 @@ def test_what_members_are_compared_by(workspace: ExpWorkspace) -> None:
     }
 
 
+BROKEN = """
+import os, sys
+from nemorun_cli import Experiment
+x = sys.argv[1]
+with Experiment().run as record:
+    record.metrics("val").log(loss=float(x))
+own = "{EXP_DASH_ROOT}/{EXP_PREFIX}/{EXP_TASK}/.record/metrics".format(**os.environ)
+files = [f"{own}/val/{name}" for name in os.listdir(f"{own}/val")]
+if x == "1":
+    os.rename(own, f"{own}-away")
+    os.symlink("/etc", own)
+if x in "23":
+    with open(files[0], "r+b" if x == "2" else "ab") as file:
+        file.write(b"garbage\\n")
+if x == "4":
+    os.unlink(files[0])
+    os.mkfifo(files[0])
+"""
+
+
+def test_a_record_that_cannot_be_read_excludes_its_member_alone(workspace: ExpWorkspace) -> None:
+    """The reason names the file; of a record with a damaged line, the other rows count."""
+    (workspace.folder / "broken.py").write_text(BROKEN)
+    command = [sys.executable, "broken.py", "${{ matrix.x }}"]
+    run = workspace.start(
+        {"train": {"command": command, "matrix": {"x": [1, 2, 3, 4, 5]}, "best": BEST}, "b": use("id")}
+    )
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert log(run, "b") == "train/x=3\n"
+    (choice,) = choices(run)
+    reasons = {entry["task"]: (entry["reason"], entry["message"]) for entry in choice["excluded"]}
+    assert list(reasons) == ["train/x=1", "train/x=2", "train/x=4"]
+    assert {reason for reason, _ in reasons.values()} == {"missing"}
+    assert "metrics cannot be read: its path has a symbolic link" in reasons["train/x=1"][1]
+    assert "not a row" in reasons["train/x=2"][1]
+    assert "it is not a regular file" in reasons["train/x=4"][1]
+    assert "train/x=3: ignored" in run.files.supervisor_log.read_text()
+
+
 @pytest.mark.parametrize(
     ("script", "best", "message"),
     [
