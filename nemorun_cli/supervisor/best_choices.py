@@ -17,7 +17,7 @@ from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nemorun_cli.model.best import BestRule
@@ -50,9 +50,19 @@ class BestChoices:
         spec: its resolved spec.
         decisions: record what is chosen, and release the tasks that wait for it.
         home: `$NEMORUN_HOME`.
+        report: called with each message about a damaged line of a record, which is ignored.
     """
 
-    def __init__(self, files: ExperimentFiles, spec: Spec, decisions: Decisions, *, home: Path) -> None:
+    def __init__(
+        self,
+        files: ExperimentFiles,
+        spec: Spec,
+        decisions: Decisions,
+        *,
+        home: Path,
+        report: Callable[[str], None],
+    ) -> None:
+        self._report = report
         self._files, self._decisions, self._schedule = files, decisions, decisions.schedule
         self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
         self._prefix = planning.prefix(spec, files.id)
@@ -92,12 +102,19 @@ class BestChoices:
 
         keys = list(dict.fromkeys((rule.metric, best.split_key(rule.metric)[0])))
         values: dict[Field, MetricValues] = {}
+        damaged: list[str] = []
         try:
             for root, prefix in self._records(name, state):
-                written = metric_values.of_task(root, prefix, keys, exp_id=self._files.id, task=name)
+                written = metric_values.of_task(
+                    root, prefix, keys, exp_id=self._files.id, task=name, report=damaged.append
+                )
                 values = written | values  # the own record comes first
         except (LedgerError, UsageError) as error:
             return error.message
+        if damaged and not values:
+            return damaged[0]
+        for message in damaged:
+            self._report(f"the best by {rule.metric}: {name}: {message}")
         return values
 
     def _records(self, name: str, state: TaskState) -> Iterator[tuple[str, str]]:

@@ -502,7 +502,7 @@ class SupervisorLoop:
     def _choices(self) -> BestChoices:
         from nemorun_cli.supervisor.best_choices import BestChoices  # noqa: PLC0415 - only for groups with a rule
 
-        return BestChoices(self.files, self.spec, self._decisions, home=self.home)
+        return BestChoices(self.files, self.spec, self._decisions, home=self.home, report=self._report)
 
     def _choose_best(self) -> bool:
         """Choose the best of groups that have ended; return whether records remain to be read for that."""

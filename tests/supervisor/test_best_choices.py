@@ -78,6 +78,11 @@ def test_a_later_task_gets_the_best_member(workspace: ExpWorkspace) -> None:
     ]
     assert final.to_json()["best"][0]["winner"] == "train/x=1,y=7"
     exp = workspace.exp
+    compared = exp("compare", run.id, "--best", "loss", "--goal", "minimize", "--json").json
+    assert [row["task"] for row in compared["rows"]] == [choice["winner"]]
+    assert [
+        {name: entry[name] for name in ("task", "reason", "message")} for entry in compared["excluded"]
+    ] == choice["excluded"]
     assert (
         "the best of train is train/x=1,y=7 (minimize loss, 1, as good: train/x=1,y=8)"
         in exp("status", run.id).stdout
@@ -103,12 +108,17 @@ with Experiment(prefix="studies/" + sys.argv[1]).run as record:
 def test_what_members_are_compared_by(workspace: ExpWorkspace) -> None:
     """An output, the smallest value of a curve, and a metric in a record under a prefix of its own."""
     (workspace.folder / "own.py").write_text(PROGRAM)
+    epochs = {"train": r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)"}
+    repeated = 'echo "epoch 1 loss $(($1 * EXP_ATTEMPT * (3 - $1)))"; [ "$1$EXP_ATTEMPT" != 11 ]'
     curve = 'echo "loss $1"; echo "loss 9"; echo "score:=-$1" >>"$EXP_OUTPUT"'
     own = {"command": [sys.executable, "own.py", "${{ matrix.x }}"], "matrix": {"x": [2, 1]}, "best": BEST}
     rules = {
         "output": train(1, 2, script=curve, best={"metric": "outputs.score", "goal": "minimize"}),
         "curve": train(2, 1, script=curve, best={"metric": "train/loss:min"}),
         "own": own,
+        "tried": train(
+            1, 2, script=repeated, best={"metric": "train/loss:min"}, retry={"limit": 1}, metrics=epochs
+        ),
         "group": {
             "group": [
                 {"name": "a", "inline": curve, "args": [2]},
@@ -117,14 +127,59 @@ def test_what_members_are_compared_by(workspace: ExpWorkspace) -> None:
             "best": {"metric": "outputs.score", "goal": "maximize"},
         },
     }
-    last = {
+    last: dict[str, Any] = {
         f"use-{name}": {"command": ["echo", f"${{{{ tasks.{name}.best.id }}}}"], "dependencies": [name]}
         for name in rules
     }
     run = workspace.start({**rules, **last})
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     found = {name: log(run, f"use-{name}").strip() for name in rules}
-    assert found == {"output": "output/x=2", "curve": "curve/x=1", "own": "own/x=1", "group": "group/b"}
+    assert found == {
+        "output": "output/x=2",
+        "curve": "curve/x=1",
+        "own": "own/x=1",
+        "group": "group/b",
+        "tried": "tried/x=2",
+    }
+
+
+BROKEN = """
+import os, sys
+from nemorun_cli import Experiment
+x = sys.argv[1]
+with Experiment().run as record:
+    record.metrics("val").log(loss=float(x))
+own = "{EXP_DASH_ROOT}/{EXP_PREFIX}/{EXP_TASK}/.record/metrics".format(**os.environ)
+files = [f"{own}/val/{name}" for name in os.listdir(f"{own}/val")]
+if x == "1":
+    os.rename(own, f"{own}-away")
+    os.symlink("/etc", own)
+if x in "23":
+    with open(files[0], "r+b" if x == "2" else "ab") as file:
+        file.write(b"garbage\\n")
+if x == "4":
+    os.unlink(files[0])
+    os.mkfifo(files[0])
+"""
+
+
+def test_a_record_that_cannot_be_read_excludes_its_member_alone(workspace: ExpWorkspace) -> None:
+    """The reason names the file; of a record with a damaged line, the other rows count."""
+    (workspace.folder / "broken.py").write_text(BROKEN)
+    command = [sys.executable, "broken.py", "${{ matrix.x }}"]
+    run = workspace.start(
+        {"train": {"command": command, "matrix": {"x": [1, 2, 3, 4, 5]}, "best": BEST}, "b": use("id")}
+    )
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert log(run, "b") == "train/x=3\n"
+    (choice,) = choices(run)
+    reasons = {entry["task"]: (entry["reason"], entry["message"]) for entry in choice["excluded"]}
+    assert list(reasons) == ["train/x=1", "train/x=2", "train/x=4"]
+    assert {reason for reason, _ in reasons.values()} == {"missing"}
+    assert "metrics cannot be read: its path has a symbolic link" in reasons["train/x=1"][1]
+    assert "not a row" in reasons["train/x=2"][1]
+    assert "it is not a regular file" in reasons["train/x=4"][1]
+    assert "train/x=3: ignored" in run.files.supervisor_log.read_text()
 
 
 @pytest.mark.parametrize(

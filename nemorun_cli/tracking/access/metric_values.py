@@ -14,7 +14,7 @@ from nemorun_cli.tracking.store.row_origins import Origins
 from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.tracking.store.row_selection import Statistics
@@ -30,7 +30,13 @@ class MetricValues(NamedTuple):
 
 
 def of_task(
-    root: str, prefix: str, keys: Sequence[str], *, exp_id: str, task: str
+    root: str,
+    prefix: str,
+    keys: Sequence[str],
+    *,
+    exp_id: str,
+    task: str,
+    report: Callable[[str], None],
 ) -> dict[Field, MetricValues]:
     """The metrics that one of several keys may mean of what a task wrote in a record; empty without one.
 
@@ -42,6 +48,7 @@ def of_task(
         keys: keys without an aggregate, such as `loss`; see `metric_keys.matching`.
         exp_id: the experiment.
         task: its task.
+        report: called with a message for each damaged line, which is ignored.
 
     Raises:
         UsageError: the prefix could leave the root.
@@ -61,7 +68,9 @@ def of_task(
         series = decode_name(folder)
         if series == MEASURED and not any(key.startswith(MEASURED) for key in keys):
             continue
-        rows = row_series.read(place.metric(series), origins, openings=openings).rows
+        rows, _, skipped = row_series.read(place.metric(series), origins, openings=openings)
+        for flaw in row_files.damaged(skipped):
+            report(f"ignored {flaw.message}")
         statistics = {(series, name): each for name, each in row_selection.statistics(rows).items()}
         titles = {field: metric_keys.plain(field) for field in statistics if field[1] not in NOT_PLOTTED}
         matching = [field for key in keys for field in metric_keys.matching(key, titles)]
