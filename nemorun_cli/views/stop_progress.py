@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.model.stop_rules import values_text
@@ -79,14 +78,11 @@ def _progress(snapshot: Snapshot, task: Task) -> Iterator[str]:
 
     judge, state = StopJudge(task.stop), snapshot.history.tasks[task.id]
     follower = ValueFollower(judge.metrics, experiment=snapshot.files.id, task=task.id, attempt=state.attempt)
-    try:
-        places = list(_places(snapshot, task.id, state.attempt))
-        values = follower.read(places)
-        while follower.is_behind:
-            values += follower.read(places)
-    except (ExpError, OSError) as error:
-        yield f"stop: the metrics cannot be read: {error}"
-        return
+    places = list(_places(snapshot, task.id, state.attempt))
+    values = follower.read(places)
+    while follower.is_behind:
+        values += follower.read(places)
+    yield from (f"stop: some metrics cannot be read: {problem}" for problem in follower.problems)
     judge.see(map(metric_watch.metric_value, values))
     missing = {entry["metric"]: entry for entry in metric_watch.unjudged(follower)}
     for each in judge.progress:
