@@ -120,7 +120,7 @@ def test_an_engine_does_not_wait_for_a_group_with_a_leader() -> None:
 
 
 def test_an_engine_does_not_wait_for_what_a_metric_may_stop() -> None:
-    """A task that is stopped as it has reached its target has failed for the engine, and succeeded for exp."""
+    """A task that is stopped as it has reached its target has failed for its engine, not for exp."""
     rule = StopRule(metric="loss", below=1)
     assert behind(task("a", stop=(rule,)), task("b"), task("c", "a", "b")) == ["b"]
     assert behind(task("a", stop=(rule,)), task("b", "a")) == []
