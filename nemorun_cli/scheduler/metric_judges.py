@@ -43,9 +43,10 @@ class MetricValue(NamedTuple):
     @property
     def at(self) -> str:
         """Where in the training it was logged: ` at epoch 3`; empty if its row does not say."""
-        if self.epoch is not None:
-            return f" at epoch {self.epoch:g}"
-        return "" if self.step is None else f" at step {self.step:g}"
+        for name, position in (("epoch", self.epoch), ("step", self.step)):
+            if position is not None and math.isfinite(position):
+                return f" at {name} {position:g}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

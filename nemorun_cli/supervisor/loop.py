@@ -542,7 +542,7 @@ class SupervisorLoop:
         """Record which attempts are stopped by their metrics; the next turn stops them."""
         for job, decision in self._metric_watch.look() if self._metric_watch is not None else ():
             state = self.history.tasks[job.task]
-            if state.is_live and state.cancel is None:
+            if state.is_live and state.stop_request is None:
                 self._note_attempt(
                     events.STOP_REQUESTED,
                     job,

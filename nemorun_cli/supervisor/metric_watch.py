@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY: Final = 1.0  # seconds between looks at the records of all attempts
 LOOK_TIME: Final = 0.1  # seconds that one part of a look may take; the next turn of the loop continues it
+LOOKS_AT_END: Final = 16  # at what an attempt has logged last, a mebibyte of each file at a time
 MOST_NAMED: Final = 8  # metrics of a record that are named where one is missing
 
 
@@ -104,20 +105,26 @@ class MetricWatch:
         self._errors.pop(key, None)
         if watched is None or watched.is_decided:
             return []
-        self._values(watched)
+        for _ in range(LOOKS_AT_END):
+            self._values(watched)
+            if not watched.follower.is_behind:
+                break
         return unjudged(watched.follower)
 
     def _values(self, watched: _Watched) -> list[LoggedValue]:
         """The values that have arrived; an error is reported once, and the next look continues."""
-        key = watched.job.key
+        key, follower = watched.job.key, watched.follower
         try:
             places = [Place(root, check_prefix(prefix)) for root, prefix in self._records(*key)]
-            values = watched.follower.read(places)
         except (ExpError, OSError) as error:
-            if self._errors.get(key) != str(error):
-                self._errors[key] = str(error)
-                self._report(f"the metrics of {key[0]} cannot be judged: {error}")
-            return []
+            values, problem = [], str(error)
+        else:
+            values = follower.read(places)
+            problem = "; ".join(follower.problems)
+        if problem != self._errors.get(key, ""):
+            self._errors[key] = problem
+            if problem:
+                self._report(f"some metrics of {key[0]} cannot be judged: {problem}")
         return values
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.model.stop_rules import values_text
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.views.snapshot import Snapshot
 
+MOST_LOOKS: Final = 64  # mebibytes of each file of a record that are read to explain a running task
 _ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
 
 
@@ -79,15 +79,14 @@ def _progress(snapshot: Snapshot, task: Task) -> Iterator[str]:
 
     judge, state = StopJudge(task.stop), snapshot.history.tasks[task.id]
     follower = ValueFollower(judge.metrics, experiment=snapshot.files.id, task=task.id, attempt=state.attempt)
-    try:
-        places = list(_places(snapshot, task.id, state.attempt))
-        values = follower.read(places)
-        while follower.is_behind:
-            values += follower.read(places)
-    except (ExpError, OSError) as error:
-        yield f"stop: the metrics cannot be read: {error}"
-        return
-    judge.see(map(metric_watch.metric_value, values))
+    places = list(_places(snapshot, task.id, state.attempt))
+    judge.see(map(metric_watch.metric_value, follower.read(places)))
+    for _ in range(MOST_LOOKS):
+        if follower.is_behind:
+            judge.see(map(metric_watch.metric_value, follower.read(places)))
+    if follower.is_behind:
+        yield f"stop: of {MOST_LOOKS} MiB of rows; it has more"
+    yield from (f"stop: some metrics cannot be read: {problem}" for problem in follower.problems)
     missing = {entry["metric"]: entry for entry in metric_watch.unjudged(follower)}
     for each in judge.progress:
         if not each.count and (entry := missing.get(each.rule.metric)) is not None:

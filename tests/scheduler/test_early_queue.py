@@ -8,6 +8,7 @@ import pytest
 
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.stop_rules import StopRule
 from nemorun_cli.scheduler.early_queue import EarlyQueue, Rules
 from nemorun_cli.storage.state import ExperimentState, TaskState
 
@@ -116,6 +117,13 @@ def test_an_engine_does_not_wait_for_a_group_with_a_leader() -> None:
     pair = Group(id="g", members=("g/0", "g/1"), together=True, until="g/0")
     members = [task(name, group="g") for name in pair.members]
     assert behind(*members, task("b", "g/0", "g/1"), groups=(pair,)) == []
+
+
+def test_an_engine_does_not_wait_for_what_a_metric_may_stop() -> None:
+    """A task that is stopped as it has reached its target has failed for its engine, not for exp."""
+    rule = StopRule(metric="loss", below=1)
+    assert behind(task("a", stop=(rule,)), task("b"), task("c", "a", "b")) == ["b"]
+    assert behind(task("a", stop=(rule,)), task("b", "a")) == []
 
 
 def test_a_task_is_queued_when_its_engine_has_all_its_parents() -> None:

@@ -12,6 +12,7 @@ from dataclasses import field as dataclass_field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.model import metric_keys
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.record_paths import decode_name
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 1 << 20  # bytes of one file that one look reads
 SETTLED: Final = 2.0  # seconds after which a folder's time shows every later change
+
+_UNREADABLE: Final = (LedgerDamagedError, OSError, ValueError)  # the last of a name that is no series
 
 
 class LoggedValue(NamedTuple):
@@ -58,6 +61,7 @@ class ValueFollower:
         fields: the fields of the records so far.
         numbers: the metrics that had a value.
         not_numbers: the metrics that had a value that is no number.
+        problems: why files could not be read by the last look; all others were read.
     """
 
     def __init__(self, wanted: Sequence[WantedMetric], *, experiment: str, task: str, attempt: int) -> None:
@@ -65,6 +69,7 @@ class ValueFollower:
         self.fields: dict[Field, None] = {}
         self.numbers: set[WantedMetric] = set()
         self.not_numbers: set[WantedMetric] = set()
+        self.problems: list[str] = []
         self._task, self._attempt = (experiment, task), attempt
         self._records: dict[tuple[str, str], _FollowedRecord] = {}
 
@@ -75,18 +80,15 @@ class ValueFollower:
 
         Args:
             places: the records that the attempt has now.
-
-        Raises:
-            LedgerDamagedError: a record cannot be read.
-            OSError: the same.
         """
         rows: list[_LoggedRow] = []
+        self.problems = []
         for place in places:
             record = self._records.get((place.root, place.prefix))
             if record is None:
                 record = _FollowedRecord(place, self._task, self._attempt)
                 self._records[place.root, place.prefix] = record
-            rows += record.read()
+            rows += record.read(self.problems)
         rows.sort(key=itemgetter(0))
         for _, series, row, _ in rows:
             self.fields.update(((series, name), None) for name in row if not name.startswith("_"))
@@ -148,16 +150,29 @@ class _FollowedRecord:
         self._series: dict[str, _FollowedFolder] = {}
         self._files: dict[str, _FollowedRows | None] = {}  # None for those of other attempts
 
-    def read(self) -> Iterator[_LoggedRow]:
-        for folder in self._metrics.look():
-            path = f"{self._place.metrics}/{folder}"
-            series = self._series.setdefault(folder, _FollowedFolder(path))
-            name = decode_name(folder)
-            for file in series.look():
-                if (followed := self._followed(path, file)) is not None:
-                    for row in followed.read():
-                        followed.time = max(followed.time, row["_ts"])  # a clock can be set back
-                        yield followed.time, name, row, followed.rank
+    def read(self, problems: list[str]) -> Iterator[_LoggedRow]:
+        """The rows of all series since the last call; adds to `problems` why one could not be read."""
+        try:
+            folders = self._metrics.look()
+        except _UNREADABLE as error:
+            problems.append(str(error))
+            return
+        for folder in folders:
+            try:
+                yield from self._read_series(folder)
+            except _UNREADABLE as error:
+                problems.append(str(error))
+
+    def _read_series(self, folder: str) -> Iterator[_LoggedRow]:
+        path = f"{self._place.metrics}/{folder}"
+        if folder not in self._series:
+            self._series[folder] = _FollowedFolder(path)
+        name = decode_name(folder)
+        for file in self._series[folder].look():
+            if (followed := self._followed(path, file)) is not None:
+                for row in followed.read():
+                    followed.time = max(followed.time, row["_ts"])  # a clock can be set back
+                    yield followed.time, name, row, followed.rank
 
     @property
     def is_behind(self) -> bool:

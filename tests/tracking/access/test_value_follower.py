@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,25 @@ def test_an_incomplete_row_is_read_when_it_is_whole(place: Place) -> None:
         with path.open("ab") as file:
             file.write(b'ss": 4}\n')
         assert [each.value for each in followed.read([place])] == [4]
+
+
+def test_a_file_that_cannot_be_read_hides_no_other(place: Place, tmp_path: Path) -> None:
+    """A link in place of a file is named, and the rows of all other files count, each once."""
+    followed = follower("train/loss", "val/loss")
+    with record(place).run as experiment:
+        experiment.metrics("train").log(loss=1)
+        experiment.metrics("val").log(loss=2)
+    (path,) = Path(place.metric("train")).iterdir()
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "moved")
+    odd = Path(place.metrics, "%FF")
+    odd.mkdir()
+    (odd / path.name).touch()
+    assert [each.value for each in followed.read([place])] == [2]
+    assert len(followed.problems) == 2
+    assert path.name in followed.problems[1]
+    assert followed.read([place]) == []
+    path.unlink()
+    shutil.rmtree(odd)
+    (tmp_path / "moved").rename(path)
+    assert ([each.value for each in followed.read([place])], followed.problems) == ([1], [])
