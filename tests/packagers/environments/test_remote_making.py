@@ -60,5 +60,5 @@ def test_what_uv_printed_there_is_reported(tmp_path: Path) -> None:
     assert "uv failed on login: " in failed["message"]
     assert "no-such-package" in failed["message"]
     assert not (tmp_path / "there" / ID / "manifest").exists()
-    failed = answers(tmp_path, "exec env PATH=/nowhere HOME=/nowhere /bin/sh", ["x"])[-1]
+    failed = answers(tmp_path, "exec env PATH=/nowhere HOME=/dev/null /bin/sh", ["x"])[-1]
     assert failed["event"] == "failed"

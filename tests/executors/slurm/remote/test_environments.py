@@ -66,7 +66,7 @@ def test_uv_makes_it_on_the_login_node(workspace: ExpWorkspace, far: Far, spot: 
 def test_what_fails_there_fails_the_task_here(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A host without uv, and an installation that fails, with what uv printed."""
     for before, packages, wanted in (
-        ("HOME=/nowhere PATH=/usr/bin", ["x"], "uv is not installed on"),
+        ("HOME=/dev/null PATH=/usr/bin", ["x"], "uv is not installed on"),
         (f"PATH={spot}/bin:$PATH", ["--no-index", "no-such-package"], "no-such-package was not found"),
     ):
         task = {"command": "true", "python": {"uv": packages}}

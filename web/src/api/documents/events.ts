@@ -5,10 +5,6 @@
  */
 export type Time = string
 /**
- * By what the members are compared: the key of a metric, or `outputs.KEY`.
- */
-export type MetricOfBest = string
-/**
  * Which values are better.
  */
 export type GoalOfBest = ("minimize" | "maximize")
@@ -97,7 +93,10 @@ external?: string
  * The group whose best member was chosen, or the task with a matrix.
  */
 group?: string
-metric?: MetricOfBest
+/**
+ * The metric by which an attempt is stopped: its key in `stop`.
+ */
+metric?: string
 goal?: GoalOfBest
 /**
  * The id of the best member; omitted if none qualifies.
@@ -114,7 +113,7 @@ excluded?: ExcludedMembers
  */
 attempt?: number
 /**
- * The final status of a task, of the experiment, or of something outside of it; SKIPPED and UNKNOWN only of the latter.
+ * The final status of a task, of the experiment, of a Python environment, or of something outside; SKIPPED and UNKNOWN only of the latter.
  */
 status?: ("SUCCEEDED" | "COMPLETED" | "FAILED" | "CANCELLED" | "SKIPPED" | "UNKNOWN")
 reason?: ReasonWord
@@ -155,10 +154,6 @@ metric: UnjudgedMetric
 reason: UnjudgedReason
 names: UnjudgedNames
 }[]
-/**
- * The metric by which an attempt is stopped: its key in `stop`.
- */
-metric?: string
 /**
  * The entry of `retry.on` that caused the retry: an exit code, a cause, or log: and a pattern.
  */
@@ -265,6 +260,28 @@ removed?: string[]
  * The text of a note.
  */
 text?: string
+/**
+ * The id of a Python environment of tasks.
+ */
+python_environment?: string
+/**
+ * What that environment is, or is made from.
+ */
+environment_text?: string
+/**
+ * The version of its Python.
+ */
+python_version?: string
+/**
+ * The versions of its packages, by name.
+ */
+installed?: {
+[k: string]: string
+}
+/**
+ * A hash of what is in it: another one after a package was installed there.
+ */
+fingerprint?: string
 /**
  * The id of the experiment.
  */

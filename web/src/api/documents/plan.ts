@@ -79,6 +79,29 @@ executors: UsedExecutor[]
  */
 packages: Package[]
 /**
+ * The Python environments that would be made for its tasks.
+ * 
+ * Items: One environment.
+ */
+python_environments?: {
+/**
+ * Its id, the same for the same content.
+ */
+id: string
+/**
+ * What it is made from.
+ */
+text: string
+/**
+ * Its folder; null if it is made on another host.
+ */
+folder: (string | null)
+/**
+ * Whether it is known to exist.
+ */
+is_made: boolean
+}[]
+/**
  * What the spec probably does not mean: texts with the syntax of a shell that run without one, and variables that tasks do not inherit because they are secrets.
  */
 warnings?: Warning[]
@@ -124,6 +147,12 @@ workdir: string
 env: {
 [k: string]: string
 }
+/**
+ * Its Python environment: venv or conda with a path, or uv with what it is made from and the id of the environment; null for the Python on its PATH.
+ */
+python?: ({
+
+} | null)
 /**
  * The inherited variables: all, none, or a list.
  */

@@ -330,6 +330,55 @@ spec: {
  */
 packages: Package[]
 /**
+ * The Python environments of its tasks.
+ * 
+ * Items: One environment.
+ */
+python_environments?: {
+/**
+ * Its id, as in events.
+ */
+id: string
+/**
+ * uv if it is made for tasks; venv and conda are those that exist.
+ */
+kind: ("venv" | "conda" | "uv")
+/**
+ * What it is, or is made from.
+ */
+text: string
+/**
+ * Its folder; with a container, in the image; null if it is made on another host.
+ */
+folder: (string | null)
+/**
+ * MAKING while it is made, then SUCCEEDED, FAILED or CANCELLED; null if no task needed it yet, or if it is in an image or on another host.
+ */
+status: ("MAKING" | "SUCCEEDED" | "FAILED" | "CANCELLED" | null)
+/**
+ * Why it failed, or who makes it.
+ */
+message: (string | null)
+/**
+ * The version of its Python, if that is known.
+ */
+version: (string | null)
+/**
+ * The versions of its packages, by name.
+ */
+packages: {
+[k: string]: string
+}
+/**
+ * A hash of what was in it when a task first needed it.
+ */
+fingerprint: (string | null)
+/**
+ * The tasks that run in it.
+ */
+tasks: string[]
+}[]
+/**
  * The plugins that the spec uses.
  */
 plugins?: UsedPlugin[]
