@@ -134,7 +134,7 @@ class SupervisorLoop:
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._led = {group.id: group for group in spec.groups if group.has_leader}
         self._held: list[JobStatus] = []  # ends of members that were stopped, until that of their leader
-        self._passed: list[Job] = []  # stopped by their metrics, with a signal that the next poll may send
+        self._passed: list[Job] = []  # stopped by their metrics in this turn
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
@@ -288,7 +288,6 @@ class SupervisorLoop:
         self._admission.keep()
         self._take_requests()
         self._observe()
-        self._confirm_stops()
         self._gpu_peaks.look()
         if self._samples is not None:
             self._samples.look()
@@ -756,6 +755,9 @@ class SupervisorLoop:
                 message=f"abandoned by {cancel.by}: not verified: it may still be running",
             )
             self._statuses.append((job, AttemptStatus(key=job.key, state="over", ending=ending)))
+        if self._passed:
+            self._statuses += self._dispatcher.poll()  # which sends the signal, if the cancel did not
+            self._confirm_stops()
 
     def _may_stop(self, job: Job, cancel: Cancel) -> bool:
         """Whether a cancel is passed on; by `stop` or the end of a group, unless the attempt ends by itself.
@@ -775,7 +777,7 @@ class SupervisorLoop:
             self._passed.append(job)
 
     def _confirm_stops(self) -> None:
-        """Record which attempts have received the signal of their `stop`: it may be sent by the next poll."""
+        """Record which attempts have received the signal of their `stop`."""
         while self._passed:
             attempts.confirm_stop(self._passed.pop().files)
             crashpoints.point("metric.stopped")

@@ -6,6 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.extent import amount
 
 from nemorun_cli.model.best import Goal
 from nemorun_cli.model.stop_rules import StopRule, WantedMetric
@@ -106,3 +109,33 @@ def test_values_of_other_metrics_are_of_no_concern() -> None:
     first = [MetricValue(loss, LOSS, 1), MetricValue(loss, LOSS, 1), MetricValue(loss, (None, "loss"), 1)]
     assert judge.see(first) is None
     assert judge.see([MetricValue(accuracy, ("val", "accuracy"), 0.6)]) is not None
+
+
+def reference(numbers: Sequence[float], count: int, min_delta: float) -> int | None:
+    """After how many values Keras's EarlyStopping, of which NaN improves nothing, would stop."""
+    best, wait = INF, 0
+    for seen_so_far, number in enumerate(numbers, 1):
+        wait += 1
+        if math.isfinite(number) and number + min_delta < best:
+            best, wait = number, 0
+        if wait >= count:
+            return seen_so_far
+    return None
+
+
+NUMBERS = st.lists(st.one_of(st.integers(-5, 5).map(float), st.sampled_from([NAN, INF, -INF])), max_size=40)
+
+
+@given(NUMBERS, st.integers(1, 4), st.sampled_from([0.0, 0.5, 1.0]), st.data())
+@settings(max_examples=amount(30, long=2000), deadline=None)
+def test_patience_is_that_of_keras_however_values_arrive(
+    numbers: list[float], count: int, min_delta: float, data: st.DataObject
+) -> None:
+    """It stops with the same value, whether values arrive one by one, at once, or after a restart."""
+    rule, judge = patience(count, min_delta=min_delta), StopJudge([patience(count, min_delta=min_delta)])
+    one_by_one = seen(rule, *numbers)
+    assert (one_by_one and one_by_one[0]) == reference(numbers, count, min_delta)
+    split = data.draw(st.integers(0, len(numbers)))
+    wanted = [MetricValue(WantedMetric("loss"), LOSS, number) for number in numbers]
+    decision = judge.see(wanted[:split]) or judge.see(wanted[split:])
+    assert (decision and decision.message) == (one_by_one and one_by_one[2])
