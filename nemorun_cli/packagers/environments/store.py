@@ -68,7 +68,9 @@ def clear(home: Home, environment: str) -> None:
     folder = place(home, environment)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (folder / MANIFEST).unlink()
-    if os.path.lexists(folder):
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
         trees.remove(folder)
 
 
