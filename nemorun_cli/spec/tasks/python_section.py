@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.model.python_environment import KINDS, NONE, PythonEnvironment
 from nemorun_cli.packagers.environments import existing, interpreters, requirements
@@ -51,10 +52,10 @@ class PythonSection:
             try:
                 self._read[known] = self._resolved(value, place, executor, capabilities)
             except EnvironmentFault as fault:
-                key = fault.key if isinstance(value, dict) and fault.key in value else None
-                self._report(
-                    (*place, key) if key else self._place_of(value, place), fault.message, fault.hint
-                )
+                own = (*place, fault.key) if fault.key is not None and fault.key in value else None
+                self._report(own or self._place_of(value, place), fault.message, fault.hint)
+            except UsageError as error:  # a user without a folder, in a path that begins with ~
+                self._report(self._place_of(value, place), error.message, error.hint)
         return self._read[known]
 
     def _report(self, place: Place, message: str, hint: str | None = None) -> None:

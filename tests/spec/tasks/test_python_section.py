@@ -22,6 +22,7 @@ def problems(exp: Exp, tasks: list[str], head: str = "") -> list[str]:
 
 WRONG = {
     "python: {venv: nowhere}": r"venv: there is no folder .*nowhere \(make it: python3 -m venv",
+    "python: {venv: ~nobody-at-all/x}": r"venv: the folder that ~ means in ~nobody-at-all/x is not known",
     "python: {conda: train}": r"conda: no environment of conda is called 'train'",
     "python: {uv: nowhere.txt}": r"uv: there is no file .*nowhere.txt",
     'python: {uv: [x], version: "3.99"}': r"version: there is no Python 3.99 on this machine",
