@@ -252,7 +252,17 @@ def of_environments(home: Home) -> Iterator[Check]:
     except interpreters.EnvironmentFault as fault:
         text = "uv is not installed; it makes Python environments for tasks with `python: {uv: …}`"
         yield Check(subject="uv", state="well", message=f"{text} ({fault.hint})")
-    for name in store.ids(home):
+    try:
+        names = store.ids(home)
+    except OSError as error:
+        yield Check(
+            subject="environments",
+            state="trouble",
+            message=f"{home.environments} cannot be read: {error.strerror}",
+            remedy="change its owner to you, or set NEMORUN_HOME to a folder of yours",
+        )
+        return
+    for name in names:
         subject, folder = f"environment {name}", store.place(home, name)
         if (known := store.manifest(home, name)) is not None:
             packages = len(known.get("packages", {}))
