@@ -154,7 +154,8 @@ def test_nothing_starts_that_the_ledger_does_not_have(small: ExpWorkspace) -> No
         eventually(lambda: run.status().to_json()["supervisor"]["problem"])
         assert (small.lines(), status(run, "a")) == ([], "RUNNING")
     final = run.wait(timeout=60)
-    assert (statuses(final), final.history.tasks["a"].exit_code) == ({"a": "FAILED", "b": "SUCCEEDED"}, 137)
+    assert statuses(final) == {"a": "FAILED", "b": "SUCCEEDED"}
+    assert final.history.tasks["a"].exit_code in {137, None}  # unknown if one of its processes died last
     assert small.lines() == ["b 1"]
 
 

@@ -93,8 +93,8 @@ def test_a_wrong_rule_is_a_problem_at_its_place(
     [
         ({"b": uses("tasks.train.best.params.lrr", "train")}, "best.params has no 'lrr'", "did you mean lr?"),
         (
-            {"b": uses("tasks.train.best.valu", "train")},
-            "tasks.train.best has no 'valu'",
+            {"b": uses("tasks.train.best.values", "train")},
+            "tasks.train.best has no 'values'",
             "mean value",
         ),
         ({"b": uses("tasks.train.best", "train")}, "tasks.train.best cannot be used", "tasks.train.best.id"),
