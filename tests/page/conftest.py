@@ -120,7 +120,7 @@ class Visitor:
 
     def _note_message(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not any(part in message.text for part in self.permits):
-            self.faults.append(message.text)
+            self.faults.append(f"{message.text} {message.location.get('url', '')}")
 
     def _note_request(self, address: str) -> None:
         if not address.startswith((f"{self._server.url}/", "blob:", "data:")):

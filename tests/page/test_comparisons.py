@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from page.axe import findings
+from page.links import follow
 from playwright.sync_api import expect
 from support.extent import amount
 from support.view_sites import replica
@@ -32,13 +33,6 @@ ANSWER: Final = """([document, refused]) => {
         : new Response(JSON.stringify(document));
     window.fetch = (path, asked) =>
         path.startsWith('/v1/views/compare') ? Promise.resolve(answer(path)) : own(path, asked);
-}"""
-GO: Final = """path => {
-    const link = document.createElement('a');
-    link.href = path;
-    document.body.append(link);
-    link.click();
-    link.remove();
 }"""
 TOO_WIDE: Final = "document.documentElement.scrollWidth > innerWidth"
 HOSTILE: Final = "<img src=x onerror=document.title='run'>"
@@ -68,11 +62,6 @@ def address(experiment: dict[str, str]) -> str:
 def exp(home: Path, tmp_path: Path) -> Exp:
     """The command, over the home that the page shows."""
     return Exp(home, tmp_path)
-
-
-def go(page: Page, path: str) -> None:
-    """Follow a link to an address of the page."""
-    page.evaluate(GO, path)
 
 
 def shown_rows(page: Page) -> list[dict[str, str]]:
@@ -142,7 +131,7 @@ def test_the_table_is_that_of_the_command_that_it_shows(
     assert [row.pop("root") for row in rows]  # which a server adds
     assert rows == document["rows"]
 
-    go(page, f"{address}&group_by=lr&sort=-train/loss")
+    follow(page, f"{address}&group_by=lr&sort=-train/loss")
     count(page, "3 of 3")
     grouping = ("--group-by", "lr", "--sort", "train/loss", "--descending")
     grouped = exp("compare", compared, "--task", "train", *grouping, "--json").json
@@ -201,7 +190,7 @@ def test_a_brush_is_a_condition_and_the_address_has_all_of_the_view(
 
 def is_lifted_and_marked(page: Page, address: str) -> None:
     """A row that the keys reach is lifted in axes and scatter, too; x marks rows; Enter opens the record."""
-    go(page, f"{address}&sort=train/loss:min")
+    follow(page, f"{address}&sort=train/loss:min")
     count(page, "6 of 6")
     page.locator(".sweep-scroll").focus()
     page.keyboard.press("j")
@@ -250,7 +239,7 @@ def test_params_side_by_side_are_those_of_the_command(
     assert ["batch", '"1"', '"1"'] in shown
     assert ["note", "null", "null"] in shown
 
-    go(page, "/compare")
+    follow(page, "/compare")
     page.get_by_text("Nothing is chosen yet.").wait_for()
     page.get_by_role("searchbox", name="Add an experiment, a record or a prefix").fill("tester/hostile/*")
     page.keyboard.press("Enter")
@@ -324,7 +313,7 @@ def test_many_rows_are_drawn_as_far_as_they_are_seen(
         "hint": "lr",
     }
     page.evaluate(ANSWER, [document, refused])
-    go(page, f"{address}&sort=loss")
+    follow(page, f"{address}&sort=loss")
     count(page, f"{MANY} of {MANY}")
     assert page.locator("tr[data-row]").count() < 200
     assert page.locator(".parallel-curves path").count() < 12
@@ -366,7 +355,7 @@ def test_it_fits_a_phone_and_can_be_used_without_seeing_it(
         (address.replace("tab=sweep", "tab=params"), ".params-diff-table", "dark"),
         ("/compare", ".empty-state", "light"),
     ):
-        go(page, path)
+        follow(page, path)
         page.locator(seen).wait_for()
         assert not findings(page, themes=[theme])
         assert not page.evaluate(TOO_WIDE)

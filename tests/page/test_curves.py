@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from page import axe
+from page.links import follow
 from playwright.sync_api import expect
 from support.extent import IS_LONG, amount
 from support.workspace import Exp
@@ -27,13 +28,6 @@ BEGIN: Final = 1_790_000_000.0
 EVERY_SMOOTHED: Final = 0.9
 VALUES: Final = """table => Object.fromEntries([...table.querySelectorAll('tbody tr')].map(row =>
     [row.querySelector('th').innerText, [...row.querySelectorAll('td')].map(cell => cell.innerText)]))"""
-GO: Final = """path => {
-    const link = document.createElement('a');
-    link.href = path;
-    document.body.append(link);
-    link.click();
-    link.remove();
-}"""
 HOSTILE: Final = "odd/<img src=x onerror=alert(1)>"
 
 
@@ -140,7 +134,7 @@ def test_what_is_shown_equals_the_command(
 
 def the_cursor_is_in_all_charts(page: Page, address: str) -> None:
     """Arrows move one cursor through all charts, lift a run, and say its value; points ≤ 0 are counted."""
-    page.evaluate(GO, f"{address}&key=train/*&log=train/gain")
+    follow(page, f"{address}&key=train/*&log=train/gain")
     plot = chart(page, "train/loss").get_by_role("application")
     expect(chart(page, "train/gain").get_by_text("≤ 0 not drawn")).to_be_visible()
     plot.focus()
@@ -188,7 +182,7 @@ def test_the_address_is_the_whole_state(server: Served, address: str, visit: Cal
 
 def names_that_are_markup_are_text(page: Page, address: str) -> None:
     """Metrics with markup, globs and bidi in their names are shown and saved as they are."""
-    page.evaluate(GO, f"{address}&key=odd/*")
+    follow(page, f"{address}&key=odd/*")
     panel = chart(page, HOSTILE)
     expect(panel.get_by_role("heading", name=HOSTILE)).to_be_visible()
     expect(panel.get_by_role("application")).to_have_accessible_name(re.compile("1 end without a number"))

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from page.links import follow
 from playwright.sync_api import expect
 from support.local_records import LocalRecords
 from support.served import Served, served
@@ -116,14 +117,11 @@ def test_what_arrives_is_shown_when_it_arrives(
         expect(page.get_by_text("not here yet")).to_have_count(0)
     kept = experiment(home)
     own = ("alice", "gpu1-00000000", kept.name)
-    page.evaluate(GO, f"/experiments/{'/'.join(own)}?task=broken")
+    follow(page, f"/experiments/{'/'.join(own)}?task=broken")
     page.get_by_text("the spec and the ledger").wait_for()
     _send(Client(collector.url, collector.token), own, kept)
     page.get_by_role("region", name="Why broken is FAILED").wait_for()
     page.get_by_text("not shipped").first.wait_for()
-
-
-GO: Final = "to => { history.pushState(null, '', to); dispatchEvent(new PopStateEvent('popstate')) }"
 
 
 def _send(client: Client, own: tuple[str, str, str], folder: Path) -> None:

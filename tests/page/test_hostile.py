@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import pytest
+from page.links import follow
 from playwright.sync_api import expect
 from support.served import EXP, Served, served
 
@@ -97,7 +98,6 @@ DIFF: Final = f"""diff --git a/{IMAGE} b/{IMAGE}
 -{ODD}
 +{SCRIPT}changed{"x" * 100_000}
 """
-GO: Final = "to => { history.pushState(null, '', to); dispatchEvent(new PopStateEvent('popstate')) }"
 MADE: Final = (
     "script:not([src^='/static/']), main img:not([src^='blob:']), iframe, object, a[href^=javascript]"
 )
@@ -167,7 +167,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str
 
 def _look(page: Page, address: str, marker: str | None) -> None:
     """Go to a view, wait until it shows what others wrote, and look for what may have become of it."""
-    page.evaluate(GO, address)
+    follow(page, address)
     if marker is not None:
         expect(page.get_by_role("main")).to_contain_text(marker)
     page.get_by_role("heading", level=1).first.wait_for()

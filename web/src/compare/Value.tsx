@@ -45,7 +45,12 @@ export function Value({ value, other, found, isRounded = false }: ValueProps) {
         )}
       </bdi>
       {text.length > LONGEST ? (
-        <button type="button" class="value-more" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        <button
+          type="button"
+          class="long-text-more value-more"
+          aria-expanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+        >
           {isOpen ? "less" : `all ${text.length.toLocaleString("en-US")} characters`}
         </button>
       ) : null}
