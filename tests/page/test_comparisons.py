@@ -14,6 +14,7 @@ from page.axe import findings
 from page.links import follow
 from playwright.sync_api import expect
 from support.extent import amount
+from support.patience import eventually
 from support.view_sites import replica
 from support.workspace import Exp
 
@@ -269,6 +270,8 @@ def test_records_of_one_prefix_stay_two(
         text = json.dumps({"_ts": 1.0, "set": {"seed": HUGE + 1 + number}})
         (folder / "params/0001-x-1.jsonl").write_text(f"{text}\n")
     try:
+        listed = "/v1/views/records?prefix=tester/doubled"
+        eventually(lambda: len(server.ask("GET", listed, token=server.add_token()).json["records"]) == 2)
         page = visit(server, f"/compare?record={prefix}")
         count(page, "2 of 2")
         seeds = [str(HUGE + 1), str(HUGE + 2)]
