@@ -16,6 +16,7 @@ import pytest
 from engines.dockerd import docker_engine  # noqa: F401 - a fixture
 from engines.far import far, far_session  # noqa: F401 - fixtures
 from engines.slurm_cluster import (  # noqa: F401 - fixtures
+    Slurm,
     slurm,
     slurm_accounting,
     slurm_alone,
@@ -40,7 +41,7 @@ from nemorun_cli.storage.paths import HOME_VARIABLE, Home
 from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 SPAWN = client.spawn
 
@@ -221,3 +222,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # The longest first, so that no worker ends late.
         ranks[item] = ("docker_engine" not in needed, "e2e" not in item.path.parts)
     items.sort(key=ranks.__getitem__)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show beside a failure what the Slurm cluster of the test was doing."""
+    report = yield
+    if report.failed and report.when == "call":
+        clusters = {each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Slurm)}
+        report.sections += [("Slurm", cluster.account) for cluster in clusters]
+    return report

@@ -21,6 +21,8 @@
 # SLURM_MIN_JOB_AGE   seconds for which it remembers jobs that are over (default: 300)
 # SLURM_ACCOUNTING    slurmdbd, if a controller that is started now has accounting (default: none); Slurm
 #                     then also gives memory to jobs, and ends those that take more
+# SLURM_TIMEOUT       seconds for which daemons and commands wait for an answer (default: 60). A job that a node
+#                     does not confirm in this time begins again, but minutes later.
 # SLURM_ENFORCE       what accounting enforces (default: nothing), such as limits
 set -euo pipefail
 
@@ -102,7 +104,7 @@ MinJobAge=${SLURM_MIN_JOB_AGE:-300}
 InactiveLimit=0
 SlurmctldTimeout=300
 SlurmdTimeout=300
-MessageTimeout=4
+MessageTimeout=${SLURM_TIMEOUT:-60}
 AccountingStorageType=accounting_storage/${SLURM_ACCOUNTING:-none}
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((port + 3))

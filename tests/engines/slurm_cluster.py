@@ -22,15 +22,23 @@ SHARED = shared_folder("slurm")
 PATH = "/usr/local/bin:/usr/bin:/bin"  # whatever a test makes of the real one
 START_WAIT = 600.0  # seconds; the first start installs Slurm
 COMMAND_WAIT = 60.0
+LOG_LINES = 60  # of each daemon, that a failed test shows
 # Not COMPLETING: the job script has exited, and Slurm clears up after it. Processes are sought separately.
 STATES_OF_LIFE = "PENDING,RUNNING,SUSPENDED,CONFIGURING"
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """A cluster in a folder of its own; never the machine's."""
+    """A cluster in a folder of its own; never the machine's.
+
+    Attributes:
+        folder: all that it has.
+        timeout: seconds for which its daemons and commands wait for an answer: long, as a machine full of
+            tests may stop for seconds, but short where a test stops a daemon.
+    """
 
     folder: Path
+    timeout: int = 60
 
     @property
     def config(self) -> Path:
@@ -48,7 +56,11 @@ class Slurm:
         kept = {name: value for name, value in os.environ.items() if name != "NEMORUN_HOME"}
         done = subprocess.run(
             argv,
-            env={**kept, **env},  # a cluster is no part of a test's experiments
+            env={
+                **kept,
+                "SLURM_TIMEOUT": str(self.timeout),
+                **env,
+            },  # a cluster is no part of a test's experiments
             text=True,
             stderr=subprocess.PIPE,
             timeout=START_WAIT,
@@ -95,6 +107,20 @@ class Slurm:
         argv = ["scontrol", "update", f"nodename={node}", "state=resume"]
         subprocess.run(argv, env=self.env, capture_output=True, check=False)
 
+    @property
+    def account(self) -> str:
+        """What it is doing, and what its daemons said last: for whoever reads why a test failed."""
+        listed = "%i %T %r %S %k"
+        argvs = (["sinfo", "--Node", "--long"], ["squeue", "--states=all", f"--format={listed}"])
+        texts = []
+        for argv in argvs:
+            done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False, cwd="/")
+            texts.append(done.stdout + done.stderr)
+        for log in sorted(self.folder.glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            texts.append("\n".join([f"{log.name}:", *lines[-LOG_LINES:]]))
+        return "\n".join(texts)
+
     def limit(self, *, submitted: int) -> None:
         """Let accounting accept only so many jobs at a time of this user; -1 for no limit."""
         change = ["modify", "user", "root", "set", f"MaxSubmitJobs={submitted}"]
@@ -126,12 +152,12 @@ def missing() -> str | None:
 
 
 @contextlib.contextmanager
-def shared_cluster(folder: Path = SHARED) -> Iterator[Slurm]:
+def shared_cluster(cluster: Slurm | None = None) -> Iterator[Slurm]:
     """A cluster of this session; whoever is the last to leave ends what was started."""
     if reason := missing():
         pytest.skip(reason)
-    cluster = Slurm(folder)
-    with _open(folder, "starting") as starting, _open(folder, "using") as using:
+    cluster = cluster or Slurm(SHARED)
+    with _open(cluster.folder, "starting") as starting, _open(cluster.folder, "using") as using:
         fcntl.flock(starting, fcntl.LOCK_EX)
         with contextlib.suppress(BlockingIOError):  # others use it
             fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,7 +194,7 @@ def slurm(slurm_session: Slurm) -> Slurm:
 @pytest.fixture(scope="session")
 def slurm_alone_session() -> Iterator[Slurm]:
     """A cluster beside the shared one, for tests that stop it or change how it works, one after the other."""
-    with shared_cluster(shared_folder("slurm-alone")) as cluster:
+    with shared_cluster(Slurm(shared_folder("slurm-alone"), timeout=4)) as cluster:
         yield cluster
 
 
