@@ -102,7 +102,7 @@ class SamplerClient:
 
     @property
     def due(self) -> float | None:
-        """The monotonic time at which `take` has something to do though `poll` is not ready; None for never."""
+        """The monotonic time at which `take` has to be called though nothing is ready; None for never."""
         if self._answers:
             return 0.0
         if self._channel is None:

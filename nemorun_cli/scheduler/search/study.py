@@ -55,7 +55,9 @@ class SearchStudy:
     def _begin(self) -> None:
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(
-            storage=self._storage, study_name=NAME, directions=[direction_of(goal) for goal in self._rule.goals]
+            storage=self._storage,
+            study_name=NAME,
+            directions=[direction_of(goal) for goal in self._rule.goals],
         )
         self._study_id = self._storage.get_study_id_from_name(NAME)
         self._trial_ids: dict[int, int] = {}  # by the numbers of trials
