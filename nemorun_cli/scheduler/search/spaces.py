@@ -42,7 +42,7 @@ class SearchSpace:
         self.params: Final = {param.name: param for param in rule.params}
         self.distributions: Final = {param.name: _distribution(param) for param in rule.params}
         self._indices = {
-            param.name: {_exact(choice): index for index, choice in enumerate(param.choices)}
+            param.name: {exact_text(choice): index for index, choice in enumerate(param.choices)}
             for param in rule.params
         }
 
@@ -87,7 +87,7 @@ class SearchSpace:
         if param is None:
             raise SearchFault(f"no param is called {name!r} (there are: {', '.join(self.params)})")
         if param.kind is ParamKind.CHOICES:
-            index = self._indices[name].get(_exact(value))
+            index = self._indices[name].get(exact_text(value))
             if index is None:
                 raise SearchFault(f"{name} cannot be {_shown(value)}: it is none of its choices")
             return index
@@ -117,8 +117,8 @@ def _distribution(param: SearchParam) -> Distribution:
         raise SearchFault(f"Optuna refuses the param {param.name}: {error}") from error
 
 
-def _exact(value: Any) -> str:
-    """A text that is equal only for equal values of the same types."""
+def exact_text(value: Any) -> str:
+    """A text that is equal only for equal values of the same types: for 1, 1.0 and true it differs."""
     return json.dumps(value, sort_keys=True)
 
 

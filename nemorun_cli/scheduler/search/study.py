@@ -16,7 +16,7 @@ from nemorun_cli.scheduler.search import written
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.grids import Grid
 from nemorun_cli.scheduler.search.samplers import sampler_of
-from nemorun_cli.scheduler.search.spaces import SearchSpace
+from nemorun_cli.scheduler.search.spaces import SearchSpace, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,13 +69,13 @@ class SearchStudy:
         Raises:
             SearchFault: it does not fit the rule, or the trial has one.
         """
-        offered = self._offered
-        if offered is None or (offered.number, offered.params) != (suggestion.number, suggestion.params):
-            self._drop_offer()
-            self._insert(suggestion)
-        else:
+        offered, exact = self._offered, exact_text(suggestion.params)
+        if offered is not None and (offered.number, exact_text(offered.params)) == (suggestion.number, exact):
             self._offered = None
             self._write(suggestion)
+        else:
+            self._drop_offer()
+            self._insert(suggestion)
         self._events.append(suggestion)
 
     def add_result(self, result: TrialResult) -> None:
@@ -100,7 +100,10 @@ class SearchStudy:
         if number in self._trial_ids:
             raise SearchFault(f"trial {number} has a suggestion already")
         if self._grid is not None:
-            return Suggestion(number=number, params=self._grid.point(self._given(number)), written={})
+            point = self._grid.point(self._given(number))
+            for name, value in point.items():
+                self._space.inner(name, value)
+            return Suggestion(number=number, params=point, written={})
         self._offered = Suggestion(number=number, params={}, written={})  # dropped if what follows fails
         self._offered = suggestion = self._sample(number)
         return suggestion
