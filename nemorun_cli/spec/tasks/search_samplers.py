@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.search import SearchRule
 
 INSTALL: Final = "install it: pip install 'nemorun-cli[search]'"
-_PACKAGES: Final = {"cmaes": "cmaes", "qmc": "scipy"}  # that samplers need besides Optuna
+_PACKAGES: Final = {"cmaes": "cmaes", "qmc": "scipy"}  # that samplers need in addition to Optuna
 _LEAST_CMAES: Final = 2  # numbers; with one, Optuna draws it at random
 
 
@@ -55,20 +55,17 @@ def _cmaes_faults(rule: SearchRule, at: Place) -> Iterator[Finding]:
 
 def _grid_faults(rule: SearchRule, place: Place) -> Iterator[Finding]:
     """A grid needs points that can be listed, and has no more trials than points."""
-    has_points = True
     for param in rule.params:
         at: Place = (*place, "params", param.name)
         if param.kind is ParamKind.FLOAT and param.step is None and param.low != param.high:
-            has_points = False
             message = "has no step, which sampler: grid needs to list its values"
             yield Finding(place=at, message=message, hint="add step, or write choices: […]")
         elif param.log:
-            has_points = False
             message = "cannot be combined with sampler: grid"
             yield Finding(place=(*at, "log"), message=message, hint="write choices: […]")
-    points = search_grid.size(rule) if has_points else 0
-    if points > search_grid.MOST_POINTS:
-        message = f"grid would have {points:,} points, which is more than {search_grid.MOST_POINTS:,}"
+    points = search_grid.size(rule) or 0
+    if points > search_grid.LARGEST:
+        message = f"grid would have {points:,} points, which is more than {search_grid.LARGEST:,}"
         yield Finding(place=(*place, "sampler"), message=message, hint="write sampler: random or qmc")
     elif 0 < points < rule.trials:
         message = f"is {rule.trials}, but the grid has {points:,} points"

@@ -9,7 +9,8 @@ from nemorun_cli.model import units
 from nemorun_cli.model.best import OUTPUTS, Goal
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.model.search import DEFAULT_SAMPLER, SearchRule, trial_id
-from nemorun_cli.spec.tasks import best_rules, search_pruners, search_samplers
+from nemorun_cli.spec.tasks import search_pruners, search_samplers
+from nemorun_cli.spec.tasks.implied_goals import goal_hint, implied_goal
 from nemorun_cli.spec.tasks.matrix import Combination, Sweep, count_of
 from nemorun_cli.spec.tasks.search_space import SearchSpace
 
@@ -121,7 +122,7 @@ def _goals(section: Mapping[str, Any], place: Place) -> tuple[list[tuple[str, Go
     found = []
     for index, (metric, goal) in enumerate(zip(metrics, goals, strict=True)):
         at: Place = (*place, "metric", index) if is_list else (*place, "metric")
-        chosen = goal or best_rules.implied_goal(metric)
+        chosen = goal or implied_goal(metric)
         if metric == OUTPUTS:
             hint = "write outputs. and the key of an output: outputs.score"
             findings.append(Finding(place=at, message="names no output", hint=hint))
@@ -130,7 +131,7 @@ def _goals(section: Mapping[str, Any], place: Place) -> tuple[list[tuple[str, Go
         elif chosen is None:
             message = f"has no goal for {metric}: which values are better"
             hint = "write a goal for each metric: goal: [minimize, maximize]"
-            hint = hint if is_list else best_rules.goal_hint(metric)
+            hint = hint if is_list else goal_hint(metric)
             findings.append(Finding(place=place, message=message, hint=hint))
         else:
             found.append((metric, Goal(chosen)))
