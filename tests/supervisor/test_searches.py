@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import random
-import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from support.extent import IS_LONG
 from support.patience import eventually
-from support.workspace import events, kill_supervisor, log, statuses, until
+from support.workspace import events, log
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment.run import find
@@ -19,6 +15,7 @@ from nemorun_cli.storage import events as kinds
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
+    import pytest
     from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
@@ -46,7 +43,8 @@ def search(script: str = CURVE, *args: str, **keys: Any) -> dict[str, Any]:
 
 def of_search(run: Run, *wanted: str) -> list[dict[str, Any]]:
     """The events of these kinds (default: both of a search), without what differs between runs."""
-    found = [each for each in events(run) if each["event"] in (wanted or (kinds.SUGGESTED, kinds.TRIAL_ENDED))]
+    names = wanted or (kinds.SUGGESTED, kinds.TRIAL_ENDED)
+    found = [each for each in events(run) if each["event"] in names]
     return [{key: value for key, value in each.items() if key not in {"time", "by"}} for each in found]
 
 
@@ -86,7 +84,7 @@ def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.Monke
     assert whole.wait(timeout=60).status is ExperimentStatus.COMPLETED
     expected = of_search(whole)
     assert "pruned" in {each.get("outcome") for each in expected}
-    assert len([each for each in expected if each["event"] == kinds.SUGGESTED]) == STUDY["train"]["search"]["trials"]
+    assert len(of_search(whole, kinds.SUGGESTED)) == STUDY["train"]["search"]["trials"]
     ran = workspace.lines()
     (workspace.folder / "ran").unlink()
     run = None
