@@ -390,8 +390,9 @@ def _finite(value: float | None) -> float | None:
 def _take(search: _Search, number: int, attempt: int, values: Values) -> None:
     """Keep the values of a running trial, to be sent by the next look."""
     for kept in (search.seen, search.unsent):
-        known, before = kept.get(number, (attempt, []))
-        kept[number] = attempt, [*(before if known == attempt else ()), *values]
+        if number not in kept or kept[number][0] != attempt:
+            kept[number] = attempt, []
+        kept[number][1].extend(values)
 
 
 def _message(entry: Suggestion | TrialResult) -> dict[str, Any]:
