@@ -118,7 +118,9 @@ class Decisions:
                 self.schedule.add_ready(name)
         self.are_pending = True
 
-    def suggest(self, task: Task, *, number: int, params: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    def suggest(
+        self, task: Task, *, number: int, params: Mapping[str, Any], written: Mapping[str, Any]
+    ) -> None:
         """Record what was suggested for a trial, which waits for capacity then."""
         self.journal.note(
             events.SUGGESTED,
@@ -454,7 +456,6 @@ class Decisions:
             clock_step=clock_step,
             counts={status: count for status, count in self.history.counts.items() if count},
         )
-
 
     def _lacks_results(self) -> bool:
         """Whether the results of trials are still to be recorded, which only a supervisor does."""

@@ -98,7 +98,9 @@ class TrialQueue:
     def take_wanted(self, search: str) -> str | None:
         """The trial of a search that needs a suggestion now, if it still does."""
         trial = self.wanted.pop(search, None)
-        return trial if trial is not None and self._history.tasks[trial].status is TaskStatus.PENDING else None
+        return (
+            trial if trial is not None and self._history.tasks[trial].status is TaskStatus.PENDING else None
+        )
 
 
 def has_result(state: TaskState) -> bool:

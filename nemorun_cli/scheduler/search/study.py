@@ -100,10 +100,7 @@ class SearchStudy:
         if number in self._trial_ids:
             raise SearchFault(f"trial {number} has a suggestion already")
         if self._grid is not None:
-            point = self._grid.point(self._given(number))
-            for name, value in point.items():
-                self._space.inner(name, value)
-            return Suggestion(number=number, params=point, written={})
+            return Suggestion(number=number, params=self._grid.point(self._given(number)), written={})
         self._offered = Suggestion(number=number, params={}, written={})  # dropped if what follows fails
         self._offered = suggestion = self._sample(number)
         return suggestion
