@@ -117,16 +117,52 @@ def decisions_of_optuna(name: str, curves: Sequence[Sequence[float]], goal: Goal
     return found
 
 
-def test_a_poor_trial_is_pruned_with_its_position_and_the_reason() -> None:
-    """The message names the value and the pruner; further values do not count."""
-    study = Study(pruned_by("median", n_startup_trials=1))
-    trial(study, 1, [1, 1, 1])
-    study.suggest(2)
-    values = {"number": 2, "values": [[1, 4], [2, 5], [3, 6]]}
+MESSAGES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "asha": ("asha", {"min_resource": 1}, "7 is not among the best quarter of 3 trials at rung 1"),
+    "rungs": (
+        "asha",
+        {"min_resource": 1, "reduction_factor": 2, "bootstrap_count": 3},
+        "it is one of the first 3 trials at rung 1",
+    ),
+    "hyperband": (
+        "hyperband",
+        {"max_resource": 2},
+        "7 is not among the best third of the trials of its bracket",
+    ),
+    "median": (
+        "median",
+        {"n_startup_trials": 1},
+        "its lowest value 7 is above the median 2 of 2 complete trials",
+    ),
+    "threshold": ("threshold", {"upper": 6}, "7 is above upper 6"),
+    "below": ("threshold", {"lower": 7.5}, "7 is below lower 7.5"),
+    "patient": (
+        "patient",
+        {"patience": 0, "min_delta": 0.1},
+        "no improvement in its last value by more than 0.1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "options", "message"), MESSAGES.values(), ids=MESSAGES)
+def test_a_poor_trial_is_pruned_with_its_position_and_the_reason(
+    name: str, options: dict[str, Any], message: str
+) -> None:
+    """The message says what the value was compared with; further values do not count."""
+    study = Study(pruned_by(name, **options))
+    for number, value in enumerate((1, 3), 1):
+        study.suggest(number)
+        shown(study, number, [[1, value]])
+        study.add({"trial_ended": {"number": number, "outcome": "complete", "values": [value]}})
+    study.suggest(3)
+    values = {"number": 3, "values": [[1, 7], [2, 8], [3, 9]]}
     (answer,) = study.request({"values": values})
-    message = "its value 4 is too poor for the pruner median"
-    assert answer == {"prune": {"number": 2, "position": 1.0, "value": 4.0, "message": message}}
-    assert shown(study, 2, [[4, 9]]) is None
+    assert answer["prune"]["message"] == message.replace("7 is not", f"{answer['prune']['value']:g} is not")
+    assert answer["prune"]["value"] == 6 + answer["prune"]["position"]
+    assert shown(study, 3, [[4, 9]]) is None
+    study.suggest(4)
+    nan = study.request({"values": {"number": 4, "values": [[1, math.nan], [2, math.nan]]}})
+    assert all(one["prune"]["message"] == "its value is NaN" for one in nan)
 
 
 def test_the_end_of_the_values_is_answered() -> None:
