@@ -121,7 +121,7 @@ class SearchStudy:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def _sample(self, number: int) -> Suggestion:
-        study_before = self._storage.get_study_system_attrs(self._study_id)
+        study_before = dict(self._storage.get_study_system_attrs(self._study_id))
         self._study.sampler = sampler_of(self._rule, self._space, number)
         given = {name: self._space.inner(name, value) for name, value in self._given(number).items()}
         if given:
