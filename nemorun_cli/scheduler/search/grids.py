@@ -38,9 +38,12 @@ class Grid:
         if size is None:
             names = [name for name, param in space.params.items() if search_grid.count(param) is None]
             raise SearchFault(f"a grid needs choices, or a step without log, for {', '.join(names)}")
-        if size > search_grid.LARGEST:
-            raise SearchFault(f"the grid has {size:,} points, and can have at most {search_grid.LARGEST:,}")
+        if size > search_grid.MOST_POINTS:
+            raise SearchFault(
+                f"the grid has {size:,} points, and can have at most {search_grid.MOST_POINTS:,}"
+            )
         self._counts = {name: search_grid.count(param) or 1 for name, param in space.params.items()}
+        # Not a Generator: what that draws can change with the version of NumPy.
         self._order = np.random.RandomState(seed_of(rule, WHOLE_STUDY)).permutation(size)
         self._taken: set[str] = set()
         self._next = 0  # all points before it are taken
@@ -57,8 +60,12 @@ class Grid:
 
         Raises:
             ExhaustedFault: no point is left.
+            SearchFault: a param cannot have a value that is given.
         """
         if given:
+            given = {
+                name: self._space.outer(name, self._space.inner(name, value)) for name, value in given.items()
+            }
             points = (self._at(index, given) for index in range(len(self._order)))
             free = (point for point in points if exact_text(point) not in self._taken)
             return next(free, None) or self._at(0, given)

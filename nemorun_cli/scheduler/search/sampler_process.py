@@ -61,7 +61,7 @@ def main() -> int:
     except SearchFault as fault:
         _write(answers, {"problem": {"number": None, "message": str(fault), "is_final": True}})
         return REFUSED
-    except BrokenPipeError:  # nobody reads the answers any more
+    except ConnectionError:  # the supervisor was killed
         return 0
     return 0
 

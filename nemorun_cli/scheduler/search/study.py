@@ -100,10 +100,7 @@ class SearchStudy:
         if number in self._trial_ids:
             raise SearchFault(f"trial {number} has a suggestion already")
         if self._grid is not None:
-            point = self._grid.point(self._given(number))
-            for name, value in point.items():
-                self._space.inner(name, value)
-            return Suggestion(number=number, params=point, written={})
+            return Suggestion(number=number, params=self._grid.point(self._given(number)), written={})
         self._offered = Suggestion(number=number, params={}, written={})  # dropped if what follows fails
         self._offered = suggestion = self._sample(number)
         return suggestion
@@ -124,7 +121,7 @@ class SearchStudy:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def _sample(self, number: int) -> Suggestion:
-        study_before = self._storage.get_study_system_attrs(self._study_id)
+        study_before = dict(self._storage.get_study_system_attrs(self._study_id))
         self._study.sampler = sampler_of(self._rule, self._space, number)
         given = {name: self._space.inner(name, value) for name, value in self._given(number).items()}
         if given:
