@@ -103,8 +103,8 @@ class SpaceReader:
             self._report((name,), "has no choices", "add choices: [sgd, adam]")
         seen: list[Any] = []
         for index, value in enumerate(entry.get("choices", ())):
-            if isinstance(value, str) and OPENING in value:
-                self._report((*at, index), f"{value} is not known when values are suggested")
+            if problem := _choice_problem(value):
+                self._report((*at, index), problem)
             key = _exact(value)
             if key in seen:
                 self._report((*at, index), f"{shown(value)} is listed twice")
@@ -286,6 +286,16 @@ def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return "list", [_exact(item) for item in value]
     return ("null", None) if value is None else key_of(value)
+
+
+def _choice_problem(value: Any) -> str | None:
+    """What is wrong with a choice: each is a plain value that does not change."""
+    if isinstance(value, str) and OPENING in value:
+        return f"{value} is not known when values are suggested"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(_choice_problem, parts)), None)
 
 
 def _number_problem(kind: str, value: float) -> str | None:
