@@ -47,6 +47,7 @@ ReasonWordValue: TypeAlias = Literal[
     "until",
     "target",
     "diverged",
+    "pruned",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 TaskStatusValue: TypeAlias = Literal[
@@ -561,6 +562,13 @@ class EventsDocument(TypedDict):
     python_version: NotRequired[str]
     installed: NotRequired[dict[str, str]]
     fingerprint: NotRequired[str]
+    number: NotRequired[int]
+    params: NotRequired[dict[str, Any]]
+    written: NotRequired[dict[str, Any]]
+    outcome: NotRequired[str]
+    values: NotRequired[list[float]]
+    pruned_at: NotRequired[float]
+    pruned_value: NotRequired[float]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]
@@ -685,6 +693,43 @@ GraphEdgeFields = TypedDict(
 )
 
 
+class PlannedSearchGoalFields(TypedDict):
+    """A metric and its goal."""
+
+    metric: str
+    goal: GoalOfBestValue
+
+
+class PlannedSearchParamFields(TypedDict):
+    """A param."""
+
+    name: str
+    kind: str
+    low: float | None
+    high: float | None
+    step: float | None
+    log: bool
+    choices: list[Any]
+    when: str | None
+    text: str
+
+
+class PlannedSearchFields(TypedDict):
+    """A search: what it looks for, where and how."""
+
+    id: str
+    trials: int
+    max_parallel: int | None
+    timeout: float | None
+    sampler: str
+    seed: int
+    pruner: str | None
+    pruner_options: dict[str, Any]
+    goals: list[PlannedSearchGoalFields]
+    params: list[PlannedSearchParamFields]
+    start_with: list[dict[str, Any]]
+
+
 class GraphGroupBestFields(TypedDict):
     """By what its best member is chosen; only with the key `best`."""
 
@@ -712,6 +757,7 @@ class GraphDocument(TypedDict):
     status: ExperimentStatusValue | None
     nodes: list[GraphNodeFields]
     edges: list[GraphEdgeFields]
+    searches: NotRequired[list[PlannedSearchFields]]
     groups: list[GraphGroupFields]
 
 
@@ -1200,6 +1246,7 @@ class PlanDocument(TypedDict):
     directory: str
     run: dict[str, Any]
     params: dict[str, Any]
+    searches: NotRequired[list[PlannedSearchFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
@@ -1876,6 +1923,7 @@ class ValidateDocument(TypedDict):
     executors: list[UsedExecutorFields]
     warnings: NotRequired[list[WarningFields]]
     tasks: list[str]
+    searches: NotRequired[list[PlannedSearchFields]]
     engines: list[ValidateEngineFields]
 
 
