@@ -48,6 +48,7 @@ ReasonWordValue: TypeAlias = Literal[
     "until",
     "target",
     "diverged",
+    "pruned",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 TaskStatusValue: TypeAlias = Literal[
@@ -562,6 +563,13 @@ class EventsDocument(TypedDict):
     python_version: NotRequired[str]
     installed: NotRequired[dict[str, str]]
     fingerprint: NotRequired[str]
+    number: NotRequired[int]
+    params: NotRequired[dict[str, Any]]
+    written: NotRequired[dict[str, Any]]
+    outcome: NotRequired[str]
+    values: NotRequired[list[float]]
+    pruned_at: NotRequired[float]
+    pruned_value: NotRequired[float]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]

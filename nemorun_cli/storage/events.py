@@ -51,6 +51,8 @@ RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
 EXTERNAL_ENDED: Final = "external_ended"
 BEST_CHOSEN: Final = "best_chosen"
+SUGGESTED: Final = "suggested"
+TRIAL_ENDED: Final = "trial_ended"
 CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
@@ -129,6 +131,10 @@ def _are_excluded(value: Any) -> bool:
     )
 
 
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(forms.is_float, value))
+
+
 def _is_signal(value: Any) -> bool:
     from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
 
@@ -205,6 +211,13 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "python_version": _is_text,
     "installed": _is_mapping,
     "fingerprint": _is_text,
+    "number": _is_positive,
+    "params": _is_mapping,
+    "written": _is_mapping,
+    "outcome": _is_text,
+    "values": _are_numbers,
+    "pruned_at": forms.is_float,
+    "pruned_value": forms.is_float,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -273,6 +286,13 @@ STORED: Final[Mapping[str, Form]] = {
     "python_version": _OPTIONAL_TEXT,
     "installed": mapping_of(TEXT, "an object of packages' versions"),
     "fingerprint": TEXT,
+    "number": ATTEMPT,
+    "params": OBJECT,
+    "written": OBJECT,
+    "outcome": TEXT,
+    "values": Form(_are_numbers, "a list of finite numbers"),
+    "pruned_at": Form(forms.is_float, "a finite number"),
+    "pruned_value": Form(forms.is_float, "a finite number"),
 }
 """The form that readers need of each field, whatever wrote it."""
 
@@ -345,6 +365,18 @@ def _best_details(event: Event) -> list[str]:
     return [chosen] + ([f"{len(excluded)} excluded"] if excluded else [])
 
 
+def _suggestion_details(event: Event) -> list[str]:
+    return [f"{name}={forms.shown(value)}" for name, value in event["params"].items()]
+
+
+def _result_details(event: Event) -> list[str]:
+    parts = [str(event["outcome"])]
+    parts += [", ".join(f"{value:g}" for value in event["values"])] if event.get("values") else []
+    if "pruned_value" in event:
+        parts.append(f"{event['pruned_value']:g}")
+    return parts + ([f"at {event['pruned_at']:g}"] if "pruned_at" in event else [])
+
+
 def _task_details(event: Event) -> list[str]:
     parts = [f"attempt {event['attempt']}"] if "attempt" in event else []
     parts += [str(event[key]) for key in ("status", "reason") if event.get(key)]
@@ -411,7 +443,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     RETURNED: _of_attempt(),
     STARTED: _of_attempt(optional="job_id evidence"),
     UNKNOWN: _of_attempt(optional="evidence"),
-    STOP_REQUESTED: _of_attempt(required="reason", optional="metric"),
+    STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value"),
     ENDED: _of_attempt(
         required="status",
         optional="exit_code reason outputs usage started duration job_id symptom evidence unmatched unjudged",
@@ -435,6 +467,17 @@ KINDS: Final[Mapping[str, EventKind]] = {
         required=frozenset({"group", "metric", "goal"}),
         optional=frozenset({"winner", "value", "tied", "excluded", "message"}),
         details=_best_details,
+    ),
+    SUGGESTED: EventKind(
+        required=frozenset({"task", "number", "params"}),
+        optional=frozenset({"written", "message"}),
+        details=_suggestion_details,
+    ),
+    TRIAL_ENDED: EventKind(
+        required=frozenset({"task", "attempt", "number", "outcome"}),
+        optional=frozenset({"values", "pruned_at", "pruned_value", "message"}),
+        is_of_attempt=True,
+        details=_result_details,
     ),
     ENVIRONMENT_STARTED: EventKind(
         required=frozenset({"python_environment", "environment_text"}),
