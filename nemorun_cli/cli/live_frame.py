@@ -55,7 +55,8 @@ class Frame:
     Attributes:
         running: the first running tasks.
         hidden: the number of other running tasks.
-        sweeps: a line for each sweep, for what each search has found, and for each Python environment that is being made.
+        sweeps: a line for each sweep, for what each search has found, and for each Python environment
+            that is being made.
         counts: a line about all tasks.
         active: seconds that the experiment took until `seen`; None before its start.
         seen: when the snapshot was taken, in Unix seconds.

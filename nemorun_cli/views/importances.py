@@ -1,4 +1,4 @@
-"""How important the params of a search are: asked of its sampler in a process of its own, as suggestions are."""
+"""How important the params of a search are, as its sampler computes it in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import json
 import subprocess
 import sys
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.search import Suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,37 +69,17 @@ def of(study: StudyView, *, is_replica: bool) -> Importances:
 
 
 def _question(study: StudyView) -> Iterator[dict[str, Any]]:
-    """What the process is told: the rule, and each trial that has ended, in the order of their numbers."""
+    """What the process is asked: the rule, what happened in the order of the ledger, and the question."""
     yield {"search": study.rule.to_json()}
-    for trial in study.trials:
-        if trial.suggestion is None or trial.result is None:
-            continue
-        suggestion = trial.suggestion
-        yield {
-            "suggested": {
-                "number": suggestion.number,
-                "params": dict(suggestion.params),
-                "written": dict(suggestion.written),
-            }
-        }
-        result = trial.result
-        yield {
-            "trial_ended": {
-                "number": result.number,
-                "outcome": result.outcome,
-                "values": None if result.values is None else list(result.values),
-                "pruned_at": result.pruned_at,
-                "pruned_value": result.pruned_value,
-                "message": result.message,
-            }
-        }
+    for entry in study.order:
+        yield {("suggested" if isinstance(entry, Suggestion) else "trial_ended"): asdict(entry)}
     yield {"importances": True}
 
 
 def _ask(question: bytes) -> Importances:
     command = [sys.executable, *_PROCESS]
     try:
-        done = subprocess.run(command, input=question, capture_output=True, timeout=TIMEOUT, check=False)  # noqa: S603 - our own module
+        done = subprocess.run(command, input=question, capture_output=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return Importances(message=f"its sampler did not compute them within {TIMEOUT:g} s")
     except OSError as error:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.best import Goal
-from nemorun_cli.model.search import Outcome, trial_id
+from nemorun_cli.model.search import Outcome, trial_number
 from nemorun_cli.model.status import LIVE, TaskStatus
 
 if TYPE_CHECKING:
@@ -82,12 +82,13 @@ class Trial:
 class StudyView:
     """The trials of a group that searches, from its rule and the state of its experiment.
 
-    `members` are those that are looked at: all of the group, or a part.
+    `order` has suggestions and results in the order of the ledger.
     """
 
     group: Group
     rule: SearchRule
     trials: tuple[Trial, ...]
+    order: Sequence[Suggestion | TrialResult] = ()
 
     @classmethod
     def of(cls, group: Group, history: ExperimentState) -> StudyView | None:
@@ -103,9 +104,9 @@ class StudyView:
                 suggestion=study.suggestions.get(number) if study else None,
                 result=study.results.get(number) if study else None,
             )
-            for number, name in enumerate(group.members, start=1)
+            for number, name in ((trial_number(name), name) for name in group.members)
         )
-        return cls(group, group.search, trials)
+        return cls(group, group.search, trials, study.order if study is not None else ())
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -115,7 +116,7 @@ class StudyView:
 
     @cached_property
     def front(self) -> tuple[Trial, ...]:
-        """The complete trials that no other one dominates, by number; with one goal the best and its equals."""
+        """The complete trials that no other one dominates; with one goal the best and its equals."""
         front: list[tuple[tuple[float, ...], Trial]] = []
         for trial in self.trials:
             if trial.values is None or len(trial.values) != len(self.rule.goals):
@@ -131,6 +132,15 @@ class StudyView:
     def best(self) -> Trial | None:
         """The best complete trial so far; of equal ones the first. None with several goals."""
         return self.front[0] if len(self.rule.goals) == 1 and self.front else None
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials that have a suggestion: the complete ones first, by the first goal, then the others."""
+        suggested = [trial for trial in self.trials if trial.suggestion is not None]
+        return sorted(
+            suggested,
+            key=lambda trial: (trial.values is None, self._costs(trial.values) if trial.values else ()),
+        )
 
     @property
     def is_over(self) -> bool:
@@ -186,9 +196,7 @@ def trial_of(group: Group | None, history: ExperimentState, task: str) -> Trial 
     """The trial that a task is; None for all other tasks."""
     if group is None or group.search is None:
         return None
-    number = int(task.rpartition("-")[2])
-    assert trial_id(group.id, number) == task  # noqa: S101 - the only members of a search
-    study = history.studies.get(group.id)
+    number, study = trial_number(task), history.studies.get(group.id)
     return Trial(
         number=number,
         task=task,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -375,7 +376,19 @@ class Snapshot:
             group,
             now=self.seen,
             is_supervised=self.supervisor == "alive" and self.stall is None,
+            starts_until=self._starts_until(group),
         )
+
+    def _starts_until(self, group: Group) -> float:
+        """When the timeout of a search is over, in Unix seconds; infinite without one.
+
+        It counts from the first suggestion, and anew for each supervisor.
+        """
+        study = self.history.studies.get(group.id)
+        if group.search is None or group.search.timeout is None or study is None or study.began is None:
+            return math.inf
+        since = self.history.supervisor.since if self.history.supervisor is not None else study.began
+        return unix(max(study.began, since)) + group.search.timeout
 
     def duration(self, state: TaskState) -> float | None:
         """Seconds from the start of a task to its end, or until now."""

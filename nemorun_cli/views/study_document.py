@@ -1,4 +1,4 @@
-"""The whole of a search as JSON: its space, the history of its trials, slices, and how important its params are."""
+"""The whole of a search as JSON: its space, the history of its trials, slices, and importances."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -43,7 +44,7 @@ class Progress:
 
     @property
     def line(self) -> str:
-        """`37/100 done · 12 pruned · 3 failed · ~2h10 left`; `done` counts the members that ran to the end."""
+        """`37/100 done · 12 pruned · 3 failed · ~2h10 left`; `done` counts neither pruned nor failed ones."""
         parts = [_counted(self.group, self.counts, self.pruned)]
         left = self.seconds_left or 0.0
         if round(left):  # 0 if the running members already take longer than the others did
@@ -99,8 +100,15 @@ def _counted(group: Group, counts: Mapping[TaskStatus, int], pruned: int) -> str
     return " · ".join([f"{done}/{len(group.members)} done", *others])
 
 
-def progress(states: Sequence[TaskState], group: Group, *, now: float, is_supervised: bool) -> Progress:
-    """The progress of a sweep at `now`, in Unix seconds.
+def progress(
+    states: Sequence[TaskState],
+    group: Group,
+    *,
+    now: float,
+    is_supervised: bool,
+    starts_until: float = math.inf,
+) -> Progress:
+    """The progress of a sweep at `now`, in Unix seconds; after `starts_until` no member starts.
 
     The time left is estimated from the durations so far and the number of members that run at once. Only a
     supervisor starts the remaining members, so without one it is None.
@@ -111,12 +119,15 @@ def progress(states: Sequence[TaskState], group: Group, *, now: float, is_superv
     if estimate is None:
         return Progress(group=group, counts=counts, pruned=stopped, seconds_left=None)
     left, durations = estimate
+    basis = _basis(durations, stopped, sum(counts[status] for status in LIVE))
+    if (longest := max(0.0, starts_until - now) + sum(durations) / len(durations)) < left:
+        left, basis = longest, f"{basis}; none starts after its timeout"
     return Progress(
         group=group,
         counts=counts,
         pruned=stopped,
         seconds_left=left,
-        basis=_basis(durations, stopped, sum(counts[status] for status in LIVE)),
+        basis=basis,
     )
 
 

@@ -84,9 +84,16 @@ def make(
     }
     (folder / "resolved.json").write_text(json.dumps(spec))
     created = {
-        **{"event": "created", "name": "study", "id": ID, "format": "exp.ledger/1", "tags": []},
-        **{"tasks": len(tasks) + 1, "title": None, "key": None, "rerun_of": None, "version": "0.1.0"},
-        **{"prefix": f"alice/study/{ID}", "home": str(home)},
+        "event": "created",
+        "name": "study",
+        "id": ID,
+        "format": "exp.ledger/1",
+        "version": "0.1.0",
+        "tags": [],
+        "tasks": len(tasks) + 1,
+        "prefix": f"alice/study/{ID}",
+        "home": str(home),
+        **dict.fromkeys(("title", "key", "rerun_of")),
     }
     events: list[tuple[datetime, dict[str, Any]]] = [(BEGAN, created)]
     for number, trial in enumerate(trials, start=1):

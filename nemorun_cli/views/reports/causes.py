@@ -393,7 +393,7 @@ def _requested(state: TaskState) -> Cause:
 
 
 def _stopping(state: TaskState) -> list[Cause]:
-    """The condition of its `stop` that was met, or why its search prunes it, if it is being stopped for that."""
+    """The condition of its `stop` that was met, or why its search prunes it, if that stops it."""
     if state.stop is None:
         return []
     verb = "pruned" if state.stop.reason == Reason.PRUNED else "stopped by its `stop`"
