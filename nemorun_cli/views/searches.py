@@ -1,4 +1,4 @@
-"""A search as its ledger tells it: its trials, the best so far, the trials that no other one dominates."""
+"""A search as its ledger records it: its trials, the best so far, the trials that no other one dominates."""
 
 from __future__ import annotations
 

@@ -380,9 +380,9 @@ class Snapshot:
         )
 
     def _starts_until(self, group: Group) -> float:
-        """When the timeout of a search is over, in Unix seconds; infinite without one.
+        """When the timeout of a search expires, in Unix seconds; infinite without one.
 
-        It counts from the first suggestion, and anew for each supervisor.
+        It counts from the first suggestion, and again for each supervisor.
         """
         study = self.history.studies.get(group.id)
         if group.search is None or group.search.timeout is None or study is None or study.began is None:

@@ -90,7 +90,7 @@ def test_documents_have_the_state_of_a_search(made: Exp) -> None:
     ],
 )
 def test_why_explains_a_search_and_each_trial(made: Exp, task: str, said: list[str]) -> None:
-    """Of a search what it found and what it waits for; of a trial its params and what became of it."""
+    """Of a search what it found and what it waits for; of a trial its params and its result."""
     text = made("why", "study", task).stdout
     assert all(part in text for part in said), text
 
@@ -172,7 +172,7 @@ def test_an_estimate_says_what_it_is_based_on() -> None:
 
 
 def test_a_thousand_trials_are_not_a_list_of_a_thousand_lines(exp: Exp) -> None:
-    """Completion offers how ids go on, at most some dozens at once, up to the single trial."""
+    """Completion offers how ids continue, at most some dozens at once, up to the single trial."""
     made_searches.make(exp.home, rule=replace(RULE, trials=1000))
 
     def offered(word: str) -> list[str]:

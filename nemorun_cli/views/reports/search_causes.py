@@ -72,7 +72,7 @@ def _place(study: StudyView, trial: Trial) -> str:
 def of_study(
     snapshot: Snapshot, study: StudyView, causes: Callable[[Task, TaskState], Sequence[Cause]]
 ) -> list[str]:
-    """Sentences about a search: its best, its trials by what became of them, and what it waits for.
+    """Sentences about a search: its best, its trials by their results, and what it waits for.
 
     Args:
         snapshot: the state of the experiment.
