@@ -342,6 +342,8 @@ def _stop_requested(history: ExperimentState, state: TaskState, event: Event) ->
             reason=event["reason"],
         )
         history.stopping.add(event["task"])
+        if event["reason"] == Reason.PRUNED and (study := history.studies.get(_group_of(event))):
+            study.prune(trial_number(event["task"]), event)
 
 
 def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -410,6 +412,7 @@ def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
         _reset(state, event["attempt"])
         state.tries += 1
         state.not_before = event.get("not_before")
+        _reopen_trials(history, [event["task"]])
 
 
 def _is_current(history: ExperimentState, state: TaskState, event: Event) -> bool:

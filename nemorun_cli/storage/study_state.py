@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.events import Event
 
 
+@dataclass(frozen=True, slots=True)
+class PruneRequest:
+    """Why a trial was to be stopped, and after which value; `at` is a step, an epoch or the number of a row."""
+
+    message: str | None
+    at: float | None = None
+    value: float | None = None
+
+
 @dataclass(slots=True)
 class StudyState:
     """What the ledger has of a search.
@@ -22,12 +31,14 @@ class StudyState:
         results: the same; without those of trials that run again.
         order: both kinds together: a suggestion is a function of what is before it here.
         began: the time of the first suggestion.
+        prunes: why trials were to be stopped, by number: of their attempts that run or have ended.
     """
 
     suggestions: dict[int, Suggestion] = field(default_factory=dict)
     results: dict[int, TrialResult] = field(default_factory=dict)
     order: list[Suggestion | TrialResult] = field(default_factory=list)
     began: str | None = None
+    prunes: dict[int, PruneRequest] = field(default_factory=dict)
 
     def suggest(self, event: Event) -> str | None:
         """Take an event `suggested`; returns why it cannot follow those before it, if it cannot."""
@@ -57,8 +68,16 @@ class StudyState:
         self.order.append(result)
         return None
 
+    def prune(self, number: int, event: Event) -> None:
+        """Take an event `stop_requested` with the reason `pruned`."""
+        self.prunes[number] = PruneRequest(
+            event.get("message"), at=event.get("pruned_at"), value=event.get("pruned_value")
+        )
+
     def reopen(self, numbers: Collection[int]) -> None:
         """Forget the results of trials that run again; they keep their suggestions."""
+        for number in numbers:
+            self.prunes.pop(number, None)
         ended = {number for number in numbers if self.results.pop(number, None) is not None}
         if ended:
             self.order = [
