@@ -1474,7 +1474,7 @@ class RunDocument(TypedDict):
 
 
 class SearchCountsFields(TypedDict):
-    """The number of trials by what became of them."""
+    """The number of trials by their results."""
 
     complete: int
     pruned: int

@@ -93,7 +93,7 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _few(ids: Sequence[str], incomplete: str, groups: Sequence[str]) -> list[str]:
-    """The ids, but of many members of a group only how they continue: `train/trial-00` for a hundred trials."""
+    """The ids, but of many members of a group only how they continue: `train/trial-00`."""
     offered: list[str] = []
     for group, members in itertools.groupby(ids, key=lambda name: name.partition("/")[0]):
         matching = [name for name in members if name.startswith(incomplete)]

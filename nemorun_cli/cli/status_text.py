@@ -126,14 +126,14 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
             group = task.group
             if group is not None:
                 cells.append(_group_row(snapshot, groups[group]))
-        if chosen is None and task.group is not None and sweeps.is_sweep(groups[task.group]):
+        if chosen is None and task.group is not None and groups[task.group].is_template:
             continue
         cells.append(_task_row(snapshot, task))
     return cells
 
 
 def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
-    if sweeps.is_sweep(group):
+    if group.is_template:
         return ["", group.id, snapshot.sweep(group).line, "", "", "", "", "", "", ""]
     statuses = {snapshot.history.tasks[member].status for member in group.members}
     summary = str(*statuses) if len(statuses) == 1 else sweeps.standing(snapshot.members(group), group)

@@ -73,14 +73,9 @@ class Progress:
         }
 
 
-def is_sweep(group: Group) -> bool:
-    """Whether the members of a group come from a matrix or a search."""
-    return bool(group.axes) or group.search is not None
-
-
 def of(spec: Spec) -> list[Group]:
     """The sweeps of a spec, searches included."""
-    return [group for group in spec.groups if is_sweep(group)]
+    return [group for group in spec.groups if group.is_template]
 
 
 def pruned(states: Iterable[TaskState]) -> int:

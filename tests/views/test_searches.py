@@ -72,7 +72,12 @@ def test_documents_have_the_state_of_a_search(made: Exp) -> None:
     assert trials["train/trial-0007"]["params"] is None
     assert trials["train/trial-0002"]["pruned_at"] == 3
     (study,) = checked(made, "show", "study", "--json", schema="show")["searches"]
-    assert [entry["outcome"] for entry in study["history"]][:4] == ["complete", "pruned", "complete", "failed"]
+    assert [entry["outcome"] for entry in study["history"]][:4] == [
+        "complete",
+        "pruned",
+        "complete",
+        "failed",
+    ]
     assert study["slices"][0]["points"][1] == {"number": 3, "value": 0.031, "values": [0.125]}
     assert study["importances"] is None
     assert "3 of the 4 complete trials" in study["importances_message"]
@@ -82,8 +87,14 @@ def test_documents_have_the_state_of_a_search(made: Exp) -> None:
     ("task", "said"),
     [
         ("train", [FOUND, "1 pruned: train/trial-0002 (loss:min 0.93 at 3)", "2 trials have not started"]),
-        ("train/trial-0001", ["lr=0.1, units=64, kind=relu (from start_with, the others suggested", "number 2 of 3"]),
-        ("train/trial-0002", ["above the median 0.4 of 2 trials", "the pruner median judged loss:min 0.93 at 3"]),
+        (
+            "train/trial-0001",
+            ["lr=0.1, units=64, kind=relu (from start_with, the others suggested", "number 2 of 3"],
+        ),
+        (
+            "train/trial-0002",
+            ["above the median 0.4 of 2 trials", "the pruner median judged loss:min 0.93 at 3"],
+        ),
         ("train/trial-0003", ["its result: loss:min 0.125, the smallest of 3 so far"]),
         ("train/trial-0004", ["failed with exit code 1: CUDA out of memory", "lr=0.9, units=128, kind=tanh"]),
         ("train/trial-0007", ["nothing starts it: its supervisor has terminated"]),
