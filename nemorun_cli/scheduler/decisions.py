@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,9 +22,11 @@ from nemorun_cli.storage import events
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nemorun_cli.model.search import Suggestion, TrialResult
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.scheduler.evaluations import Evaluations
     from nemorun_cli.scheduler.leaders import GroupEnd
+    from nemorun_cli.scheduler.metric_judges import StopDecision
     from nemorun_cli.scheduler.schedule import Readiness, Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.state import Cancel, ExternalEnd, TaskState
@@ -118,17 +121,52 @@ class Decisions:
                 self.schedule.add_ready(name)
         self.are_pending = True
 
-    def suggest(self, task: Task, *, number: int, params: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    def suggest(self, task: Task, suggestion: Suggestion) -> None:
         """Record what was suggested for a trial, which waits for capacity then."""
         self.journal.note(
             events.SUGGESTED,
             is_urgent=False,  # it is written with, or before, the submission that uses it
             task=task.id,
-            number=number,
-            params=dict(params),
-            written=dict(written),
+            number=suggestion.number,
+            params=dict(suggestion.params),
+            written=dict(suggestion.written),
         )
         self.schedule.add_ready(task.id)
+        self.are_pending = True
+
+    def end_trial(self, task: Task, result: TrialResult) -> None:
+        """Record the result of a trial that has ended."""
+        self.journal.note(
+            events.TRIAL_ENDED,
+            task=task.id,
+            attempt=self.history.tasks[task.id].attempt,
+            number=result.number,
+            outcome=result.outcome,
+            values=None if result.values is None else list(result.values),
+            pruned_at=result.pruned_at,
+            pruned_value=result.pruned_value,
+            message=result.message,
+        )
+
+    def prune(self, task: Task, decision: StopDecision) -> None:
+        """Record that a trial is to be stopped, unless it is not alive any more, or is being stopped."""
+        state = self.history.tasks[task.id]
+        if state.is_live and state.stop_request is None:
+            self.note_stop(task.id, state.attempt, decision)
+
+    def note_stop(self, task_id: str, attempt: int, decision: StopDecision) -> None:
+        """Record that an attempt is stopped by a metric; the next turn stops it."""
+        is_finite = decision.value is not None and math.isfinite(decision.value)
+        self.journal.note(
+            events.STOP_REQUESTED,
+            task=task_id,
+            attempt=attempt,
+            reason=decision.reason,
+            metric=decision.metric,
+            message=decision.message,
+            pruned_at=decision.at if decision.reason is Reason.PRUNED else None,
+            pruned_value=decision.value if decision.reason is Reason.PRUNED and is_finite else None,
+        )
         self.are_pending = True
 
     def end_search(self, group: Group, reason: Reason, message: str) -> None:
@@ -454,7 +492,6 @@ class Decisions:
             clock_step=clock_step,
             counts={status: count for status, count in self.history.counts.items() if count},
         )
-
 
     def _lacks_results(self) -> bool:
         """Whether the results of trials are still to be recorded, which only a supervisor does."""

@@ -203,7 +203,7 @@ class Schedule:
         return not task.external or self.history.external.keys() >= set(task.external)
 
     def _count_failure(self, group: Group | None) -> None:
-        """Count a failure; those of a search count for the experiment once it has reached its max_failures."""
+        """Count a failure; those of a search do for the experiment once it has reached its max_failures."""
         if group is None or group.max_failures is None:
             self.failures += 1
             return

@@ -14,7 +14,7 @@ from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from nemorun_cli.model.search import Suggestion
     from nemorun_cli.model.spec import Group, Spec, Task
@@ -98,7 +98,9 @@ class TrialQueue:
     def take_wanted(self, search: str) -> str | None:
         """The trial of a search that needs a suggestion now, if it still does."""
         trial = self.wanted.pop(search, None)
-        return trial if trial is not None and self._history.tasks[trial].status is TaskStatus.PENDING else None
+        if trial is None or self._history.tasks[trial].status is not TaskStatus.PENDING:
+            return None
+        return trial
 
 
 def has_result(state: TaskState) -> bool:
@@ -108,18 +110,19 @@ def has_result(state: TaskState) -> bool:
     return state.status is TaskStatus.SUCCEEDED or state.reason not in INTERRUPTIONS
 
 
-def unfinished(group: Group, history: ExperimentState) -> list[str]:
-    """The trials of a search that have ended, and whose result the ledger has not, in the order of their ends."""
+def lacks_result(group: Group, name: str, history: ExperimentState) -> bool:
+    """Whether a trial has ended, and the ledger has not its result; False for members of other groups."""
     study = history.studies.get(group.id)
-    if study is None:
-        return []
-    names = [name for name in group.members if _lacks_result(name, history.tasks[name], study.suggestions)]
-    without = [name for name in names if trial_number(name) not in study.results]
-    return sorted(without, key=lambda name: history.tasks[name].ended or "")
+    if study is None or not has_result(history.tasks[name]):
+        return False
+    number = trial_number(name)
+    return number in study.suggestions and number not in study.results
 
 
-def _lacks_result(name: str, state: TaskState, suggested: Collection[int]) -> bool:
-    return has_result(state) and trial_number(name) in suggested
+def unfinished(group: Group, history: ExperimentState) -> list[str]:
+    """The trials of a search that lack their results, in the order of their ends."""
+    names = [name for name in group.members if lacks_result(group, name, history)]
+    return sorted(names, key=lambda name: history.tasks[name].ended or "")
 
 
 def timeout_message(group: Group) -> str:

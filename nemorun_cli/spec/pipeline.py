@@ -444,10 +444,12 @@ def _unknown_outputs(tasks: Any, expansion: Expansion | None) -> dict[str, Any]:
             has_params = "matrix" in task or "search" in task
             params = [] if not has_params else expansion.keys_of(name) if expansion else None
             by_id[name] = {**unknown, "best": best_rules.unknown_values(params)}
+        elif len(best_rules.goals_of(task)) > 1:
+            by_id[name] = {**unknown, "best": None}
         group, sweep = task.get("group", []), expansion.sweeps.get(name) if expansion else None
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
             ids = dependencies.member_ids(name, task, sweep)
-            by_id |= dict.fromkeys(ids, unknown)
+            by_id = dict.fromkeys(ids, unknown) | by_id
     return by_id
 
 

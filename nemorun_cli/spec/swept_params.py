@@ -219,6 +219,9 @@ class _Sweep:
         entry, place = self._tasks[name], ("tasks", name)
         section = entry.get("matrix", {})
         axes = section if isinstance(section, dict) else {}
+        if "search" in entry:
+            hint = f"make {self._name} a param of the search, or start one experiment for each value"
+            raise _SweepError(f"cannot be swept: {name} would have a matrix", hint, (*place, "search"))
         if entry.get("together"):
             raise _SweepError(f"cannot be swept: {name} would have a matrix", None, (*place, "together"))
         if self._name in axes:

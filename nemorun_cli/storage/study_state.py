@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PruneRequest:
-    """Why a trial was to be stopped, and after which value; `at` is a step, an epoch or the number of a row."""
+    """Why a trial was to be stopped, and after which value; `at` is a step, an epoch or a row's number."""
 
     message: str | None
     at: float | None = None

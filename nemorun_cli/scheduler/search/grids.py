@@ -41,7 +41,7 @@ class Grid:
         if size > search_grid.LARGEST:
             raise SearchFault(f"the grid has {size:,} points, and can have at most {search_grid.LARGEST:,}")
         self._counts = {name: search_grid.count(param) or 1 for name, param in space.params.items()}
-        self._order = np.random.RandomState(seed_of(rule, WHOLE_STUDY)).permutation(size)  # noqa: NPY002 - the draws of a Generator can change with NumPy
+        self._order = np.random.RandomState(seed_of(rule, WHOLE_STUDY)).permutation(size)
         self._taken: set[str] = set()
         self._next = 0  # all points before it are taken
 

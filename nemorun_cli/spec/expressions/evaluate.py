@@ -431,9 +431,12 @@ def _check_best(reference: Reference, tasks: Mapping[str, Any]) -> None:
         if not any(other.startswith(f"{name}/") for other in tasks):
             hint = "write tasks.<id>.outputs.<key>"
             raise TemplateError(f"{name} has no members, of which one could be the best", hint=hint)
-        hint = f"give {name} one, such as best: {{metric: loss, goal: minimize}}; a search needs one goal"
+        hint = f"add it to {name}, such as best: {{metric: loss, goal: minimize}}"
         raise TemplateError(f"{name} has no key `best`", hint=hint)
     known = values["best"]
+    if known is None:
+        message = f"{name} has several goals, of which no single trial is the best"
+        raise TemplateError(message, hint="give its search one goal")
     if not keys or keys[0] not in known:
         hint = choices(keys[0], known) if keys else f"write {reference}.id, or another of: {', '.join(known)}"
         text = f"tasks.{name}.best has no {keys[0]!r}" if keys else f"{reference} cannot be used"

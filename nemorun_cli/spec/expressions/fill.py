@@ -24,6 +24,7 @@ from nemorun_cli.spec.expressions.limits import ALL_TIME
 from nemorun_cli.spec.expressions.syntax import (
     MAX_LENGTH,
     OPENING,
+    SOMETIMES,
     UNKNOWN,
     Expression,
     TemplateError,
@@ -194,6 +195,7 @@ class Filler:
                 for name in checked.references
                 if name.root == "experiments"
             }
+            _refuse_sometimes(checked, self.names)
             uses_search = any(name.root == "search" for name in checked.references)
             uses.search |= uses_search
             if tasks or uses_search:
@@ -247,6 +249,16 @@ class Filler:
         self.unfilled.add(place)
         self.doubts += 1
         return DoubtfulText(text)
+
+
+def _refuse_sometimes(expression: Parsed, names: Mapping[str, Any]) -> None:
+    """Refuse a plain use of a value that some trials do not have; raises TemplateError."""
+    used = expression.sole
+    if used is None or used.root != "search" or not used.keys or names["search"] is UNKNOWN:
+        return
+    if names["search"][used.keys[0]] is SOMETIMES:
+        hint = f"write {used} | default(0), or another value for them"
+        raise TemplateError(f"{used} has no value in trials in which its `when` is false", hint=hint)
 
 
 def _with_known_values(parts: list[Any]) -> str:

@@ -35,6 +35,7 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+SOMETIMES = Unknown()  # a value that only some trials of a search have
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.best import AGGREGATES, IMPLIED_GOALS, OUTPUTS, BestRule, Goal, split_key
+from nemorun_cli.model.best import OUTPUTS, BestRule, Goal
 from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
+from nemorun_cli.spec.tasks.implied_goals import goal_hint, implied_goal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,22 +33,6 @@ def rule_of(entry: Mapping[str, Any], search: SearchRule | None = None) -> BestR
     metric = section["metric"]
     goal = section.get("goal") or implied_goal(metric)
     return None if goal is None else BestRule(metric=metric, goal=Goal(goal))
-
-
-def implied_goal(metric: str) -> Goal | None:
-    """The goal that the aggregate of a metric implies; None without one."""
-    if metric.startswith(OUTPUTS):
-        return None
-    return IMPLIED_GOALS.get(split_key(metric)[1] or "")
-
-
-def goal_hint(metric: str) -> str:
-    """What to write for a metric without a goal."""
-    extremes = [f"{metric}:{name}" for name in IMPLIED_GOALS]
-    hint = "write goal: minimize or goal: maximize"
-    if not metric.startswith(OUTPUTS) and split_key(metric, AGGREGATES)[1] is None:
-        hint += f"; for an extreme of the curve, metric: {extremes[0]} or {extremes[1]}"
-    return hint
 
 
 def faults(entry: Mapping[str, Any]) -> Iterator[tuple[Place, str, str | None]]:

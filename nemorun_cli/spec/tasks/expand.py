@@ -60,7 +60,8 @@ class Expansion:
         self.findings: list[Finding] = []
         self._filler = filler
         self._members = 0  # of all sweeps
-        self._names: dict[str, list[str]] = {}  # the keys of each task's matrix or search, where known
+        # What expressions can name of each task's matrix or search, where known.
+        self._names: dict[str, dict[str, Any]] = {}
 
     def expand(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
         """Fill in each matrix and search, expand it into `sweeps`, and return the tasks."""
@@ -80,14 +81,15 @@ class Expansion:
 
     def keys_of(self, name: str) -> list[str] | None:
         """The keys of a task's matrix or search in expressions; None if they are not known."""
-        return self._names.get(name)
+        names = self._names.get(name)
+        return None if names is None else list(names)
 
     def _expand_search(self, name: str, task: dict[str, Any]) -> None:
-        from nemorun_cli.spec.tasks import search_section  # noqa: PLC0415 - only for searches
+        from nemorun_cli.spec.tasks import search_section, search_space  # noqa: PLC0415 - only for searches
 
         place: Place = ("tasks", name, "search")
         section = task["search"]
-        if names := search_section.names_of(section):
+        if names := search_space.names_of(section):
             self._names[name] = names
         conflicts = list(search_section.conflicts(task, ("tasks", name)))
         self.findings += conflicts
@@ -128,7 +130,7 @@ class Expansion:
         if any(isinstance(value, dict) for value in task["matrix"].values()):
             self.unconfirmed.add(name)  # an axis has an error, which is reported
             return
-        self._names[name] = matrix.names_of(task["matrix"])
+        self._names[name] = dict.fromkeys(matrix.names_of(task["matrix"]), UNKNOWN)
         group = task.get("group")
         size = len(group) if isinstance(group, list) and group else 1
         sweep, findings = matrix.expand(task["matrix"], place, size=size)
@@ -146,7 +148,7 @@ class Expansion:
     def filled(self, name: str, task: Mapping[str, Any]) -> dict[str, Any]:
         """Return a task with the expressions filled in that do not depend on its combination."""
         known, root = self._names.get(name), "search" if "search" in task else "matrix"
-        self._filler.names[root] = UNKNOWN if known is None else dict.fromkeys(known, UNKNOWN)
+        self._filler.names[root] = UNKNOWN if known is None else known
         rest = {key: value for key, value in task.items() if key != root}
         filled: dict[str, Any] = {root: task[root], **self._filler.tree(rest, ("tasks", name))}
         self._filler.names[root] = {}
