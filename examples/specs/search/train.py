@@ -1,4 +1,4 @@
-"""Trains a small network to read handwritten digits, and logs its loss on the validation part after each epoch."""
+"""Trains a small network to read handwritten digits, and logs its validation loss after each epoch."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def main() -> None:
     """Log each loss; `exp` compares the trials by them, and stops those that are hopeless."""
     parser = argparse.ArgumentParser(description=__doc__)
     Network.add_arguments(parser)
-    with Experiment() as experiment:
-        for epoch, loss in enumerate(losses(Network.from_arguments(parser.parse_args())), start=1):
+    network = Network.from_arguments(parser.parse_args())
+    with Experiment().run as experiment:
+        for epoch, loss in enumerate(losses(network), start=1):
             experiment.metrics.log(loss=loss, epoch=epoch)
             print(f"epoch {epoch}: loss {loss:.4f}", flush=True)
 
