@@ -694,6 +694,43 @@ GraphEdgeFields = TypedDict(
 )
 
 
+class PlannedSearchGoalFields(TypedDict):
+    """A metric and its goal."""
+
+    metric: str
+    goal: GoalOfBestValue
+
+
+class PlannedSearchParamFields(TypedDict):
+    """A param."""
+
+    name: str
+    kind: str
+    low: float | None
+    high: float | None
+    step: float | None
+    log: bool
+    choices: list[Any]
+    when: str | None
+    text: str
+
+
+class PlannedSearchFields(TypedDict):
+    """A search: what it looks for, where and how."""
+
+    id: str
+    trials: int
+    max_parallel: int | None
+    timeout: float | None
+    sampler: str
+    seed: int
+    pruner: str | None
+    pruner_options: dict[str, Any]
+    goals: list[PlannedSearchGoalFields]
+    params: list[PlannedSearchParamFields]
+    start_with: list[dict[str, Any]]
+
+
 class GraphGroupBestFields(TypedDict):
     """By what its best member is chosen; only with the key `best`."""
 
@@ -721,6 +758,7 @@ class GraphDocument(TypedDict):
     status: ExperimentStatusValue | None
     nodes: list[GraphNodeFields]
     edges: list[GraphEdgeFields]
+    searches: NotRequired[list[PlannedSearchFields]]
     groups: list[GraphGroupFields]
 
 
@@ -1209,6 +1247,7 @@ class PlanDocument(TypedDict):
     directory: str
     run: dict[str, Any]
     params: dict[str, Any]
+    searches: NotRequired[list[PlannedSearchFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
@@ -2015,6 +2054,7 @@ class ValidateDocument(TypedDict):
     executors: list[UsedExecutorFields]
     warnings: NotRequired[list[WarningFields]]
     tasks: list[str]
+    searches: NotRequired[list[PlannedSearchFields]]
     engines: list[ValidateEngineFields]
 
 

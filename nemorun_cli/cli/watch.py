@@ -20,6 +20,7 @@ from nemorun_cli.views import (
     stop_progress,
     sweeps,
     unmatched_metrics,
+    valueless_trials,
 )
 from nemorun_cli.views.log_reader import LogFeed
 
@@ -165,8 +166,9 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
         _summarize_failure(snapshot, name, secrets=secrets, is_shown=name in tailed)
     if len(failed) > FAILURES_SHOWN:
         terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more FAILED")
-    for text in filter(None, (unmatched_metrics.warning(snapshot), stop_progress.warning(snapshot))):
-        terminal.say(f"  {text}")
+    for report in (unmatched_metrics, stop_progress, valueless_trials):
+        if text := report.warning(snapshot):
+            terminal.say(f"  {text}")
 
 
 def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from nemorun_cli.cli.options import Json, Params, ProgramArguments, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import documents, run
 from nemorun_cli.model import wording
-from nemorun_cli.views.reports import task_graph
+from nemorun_cli.views.reports import search_summary, task_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +125,8 @@ def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
     lines = graph_drawing.draw(folded.graph, is_ascii=not encoding.startswith("utf"))
     terminal.write_lines([title, ""])
     _print(lines)
+    if snapshot is None and tasks.searches:
+        terminal.write_lines(["", *search_summary.lines(tasks.searches)])
     if folded.left_out:
         terminal.write_lines(["", f"and {folded.left_out} more"])
     if len(folded.graph.nodes) < len(tasks.nodes):
