@@ -60,14 +60,19 @@ def show(
     )
 
 
-def search(snapshot: Snapshot) -> dict[str, Any]:
-    """The document `exp.search/1`: its searches as `exp.show/1` has them."""
+def search(snapshot: Snapshot, *, computes: bool) -> dict[str, Any]:
+    """The document `exp.search/1`: its searches as `exp.show/1` has them.
+
+    Args:
+        snapshot: the state of the experiment.
+        computes: whether importances are computed.
+    """
     return {
         "schema": SEARCH_FORMAT,
         "id": snapshot.files.id,
         "name": snapshot.spec.name,
         "status": snapshot.status,
-        "searches": study_document.of_experiment(snapshot),
+        "searches": study_document.of_experiment(snapshot, computes=computes),
     }
 
 

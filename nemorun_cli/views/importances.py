@@ -33,6 +33,7 @@ class Importances:
     message: str | None = None
 
 
+NOT_ASKED: Final = Importances(message="they were not asked for")
 _answers: OrderedDict[bytes, Importances] = OrderedDict()
 _lock: Final = Lock()
 

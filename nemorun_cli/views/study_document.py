@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 
-def of_experiment(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The field `searches` of `exp.show/1` and `exp.search/1`."""
-    return [_of_study(snapshot, study) for study in snapshot.studies]
+def of_experiment(snapshot: Snapshot, *, computes: bool = True) -> list[dict[str, Any]]:
+    """The field `searches` of `exp.show/1` and `exp.search/1`; without importances unless it `computes`."""
+    return [_of_study(snapshot, study, computes=computes) for study in snapshot.studies]
 
 
-def _of_study(snapshot: Snapshot, study: StudyView) -> dict[str, Any]:
+def _of_study(snapshot: Snapshot, study: StudyView, *, computes: bool) -> dict[str, Any]:
     suggested = [trial for trial in study.trials if trial.suggestion is not None]
-    shares = importances.of(study, is_replica=snapshot.is_replica)
+    shares = importances.of(study, is_replica=snapshot.is_replica) if computes else importances.NOT_ASKED
     return {
         **snapshot.search_json(study),
         "params": [

@@ -11,12 +11,19 @@ export interface SearchPartProps {
   onLift(task: string | null): void;
 }
 
-/** The figures of one search of an experiment, as it goes on. */
+/** The figures of one search of an experiment, live but for the importances, which take the server a second. */
 export function SearchPart({ experiment, search, lifted, onLift }: SearchPartProps) {
   const { document, error, reload } = useDocument<SearchDocument>(experimentDocument(experiment, "search"), [
     `experiment:${experimentName(experiment)}`,
   ]);
+  const computed = useDocument<SearchDocument>(`${experimentDocument(experiment, "search")}?importances=1`);
   const study = document?.searches.find((each) => each.id === search);
+  const known = computed.document?.searches.find((each) => each.id === search);
   if (error && !study) return <ErrorNote error={error} retry={reload} />;
-  return study ? <StudyFigures study={study} lifted={lifted} onLift={onLift} /> : null;
+  if (!study) return null;
+  const importances = known?.importances ?? null;
+  const importances_message = known ? known.importances_message : "the server computes them";
+  return (
+    <StudyFigures study={{ ...study, importances, importances_message }} lifted={lifted} onLift={onLift} />
+  );
 }
