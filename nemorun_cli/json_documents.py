@@ -47,6 +47,7 @@ ReasonWordValue: TypeAlias = Literal[
     "until",
     "target",
     "diverged",
+    "cached",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 TaskStatusValue: TypeAlias = Literal[
@@ -506,6 +507,14 @@ class EventsUnjudgedFields(TypedDict):
     names: list[str]
 
 
+class OriginFields(TypedDict):
+    """An attempt of an experiment of the same home."""
+
+    experiment: str
+    task: str
+    attempt: int
+
+
 class EventsDocument(TypedDict):
     """One line of `exp events --json`; fields that do not apply are omitted."""
 
@@ -561,6 +570,8 @@ class EventsDocument(TypedDict):
     python_version: NotRequired[str]
     installed: NotRequired[dict[str, str]]
     fingerprint: NotRequired[str]
+    parts: NotRequired[dict[str, str]]
+    cached_from: NotRequired[OriginFields]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]
@@ -1569,6 +1580,7 @@ class TaskFields(TypedDict):
     external: NotRequired[list[ExternalFields]]
     outputs: dict[str, Any]
     evidence: str | None
+    cached_from: NotRequired[OriginFields | None]
     handler: NotRequired[HandlerValue]
     matrix: NotRequired[dict[str, str | float | bool]]
     resources: NotRequired[ResourcesFields]

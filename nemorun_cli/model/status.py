@@ -51,6 +51,7 @@ class Reason(StrEnum):
     UNTIL = "until"
     TARGET = "target"
     DIVERGED = "diverged"
+    CACHED = "cached"
 
 
 ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED})

@@ -171,6 +171,7 @@ class Snapshot:
                 "external": [self._external(key) for key in task.external],
                 "outputs": state.outputs,
                 "evidence": self._evidence(state),
+                "cached_from": state.cached_from,
                 "matrix": task.matrix,
                 "handler": task.handler,
                 "resources": task.resources.to_json(),

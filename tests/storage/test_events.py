@@ -69,6 +69,8 @@ SAMPLES: dict[str, Any] = {
     "python_version": "3.12.4",
     "installed": {"numpy": "2.1.0"},
     "fingerprint": "46314df17cd59908",
+    "parts": {"param:lr": "0.1"},
+    "cached_from": {"experiment": "e_0", "task": "train", "attempt": 2},
 }
 KINDS = list(events.KINDS)
 
