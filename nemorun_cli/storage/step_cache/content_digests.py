@@ -60,10 +60,19 @@ class ContentDigests:
     Args:
         path: of the database; None to remember nothing.
         now: the time in nanoseconds, on the clock of the file system.
+        state: what a status of a file shows.
+        busy: seconds that another process may hold the database.
     """
 
-    def __init__(self, path: Path | None, *, now: Callable[[], int] = time.time_ns) -> None:
-        self._path, self._now = path, now
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        now: Callable[[], int] = time.time_ns,
+        state: Callable[[os.stat_result], FileState] = FileState.of,
+        busy: float = BUSY,
+    ) -> None:
+        self._path, self._now, self._state, self._busy = path, now, state, busy
         self._database: sqlite3.Connection | None = None
         self._learned: dict[bytes, tuple[FileState, str]] = {}  # not written yet
         self.read = 0  # bytes that were read
@@ -83,14 +92,14 @@ class ContentDigests:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ContentError(f"{path} is not a regular file")
-        if (known := self._known(path, FileState.of(status))) is not None:
+        if (known := self._known(path, self._state(status))) is not None:
             return known
         for _ in range(TRIES):
             begun = self._now()
             with path.open("rb", buffering=0) as file:
-                before = FileState.of(os.fstat(file.fileno()))
+                before = self._state(os.fstat(file.fileno()))
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                after = FileState.of(os.fstat(file.fileno()))
+                after = self._state(os.fstat(file.fileno()))
             self.read += after.size
             if before == after:
                 self._learn(path, after, digest, begun)
@@ -100,7 +109,7 @@ class ContentDigests:
     def remember(self, path: Path, digest: str) -> None:
         """Take the digest of a file's present content from a caller who knows it."""
         try:
-            self._learn(path, FileState.of(path.stat()), digest, self._now())
+            self._learn(path, self._state(path.stat()), digest, self._now())
         except OSError:
             return  # it is read when it is there
 
@@ -143,13 +152,13 @@ class ContentDigests:
         if self._database is None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self._database = _connected(path)
+                self._database = _connected(path, self._busy)
             except sqlite3.OperationalError:  # busy, or on a full disk
                 raise
             except sqlite3.DatabaseError:
                 for suffix in ("", "-wal", "-shm"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
-                self._database = _connected(path)
+                self._database = _connected(path, self._busy)
         return self._database
 
     def _give_up(self) -> None:
@@ -165,9 +174,9 @@ class ContentDigests:
             self._database = None
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connected(path: Path, busy: float) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    database = sqlite3.connect(path, timeout=BUSY)
+    database = sqlite3.connect(path, timeout=busy)
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
