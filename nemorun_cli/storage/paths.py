@@ -160,6 +160,16 @@ class AttemptFiles:
         return self.directory / "outputs"
 
     @property
+    def artifacts(self) -> Path:
+        """The files that were copied back from another host, in a folder."""
+        return self.directory / "artifacts"
+
+    @property
+    def cached(self) -> Path:
+        """Whose result the attempt has, and what was recorded for that, as JSON; only if it did not run."""
+        return self.directory / "cached.json"
+
+    @property
     def records(self) -> Path:
         """The tracking records that the task opened, listed by the SDK."""
         return self.directory / "records"
@@ -630,6 +640,31 @@ class Home:
     def environments_lock(self) -> Path:
         """Locked shared while an experiment that refers to one is created."""
         return self.environments / "lock"
+
+    @property
+    def step_cache(self) -> Path:
+        """The results of tasks with `cache`, which later runs take."""
+        return self.directory / "step-cache"
+
+    @property
+    def step_cache_entries(self) -> Path:
+        """A file for each result, by the fingerprint of what it depends on."""
+        return self.step_cache / "entries"
+
+    @property
+    def step_cache_contents(self) -> Path:
+        """The contents of their files, by digest."""
+        return self.step_cache / "files"
+
+    @property
+    def step_cache_replaced(self) -> Path:
+        """Files that were changed by hand, as they were before a task wrote them again."""
+        return self.step_cache / "replaced"
+
+    @property
+    def step_cache_lock(self) -> Path:
+        """Locked shared while results are kept or taken."""
+        return self.step_cache / "lock"
 
     @property
     def faults(self) -> Path:

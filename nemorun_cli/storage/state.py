@@ -92,9 +92,7 @@ class TaskState:
     parts: Mapping[str, str] = field(default_factory=dict)  # of the fingerprint
     cached_from: Mapping[str, Any] | None = None  # the attempt whose result this is; see `events.origin_text`
     was_kept: bool | None = None  # whether its result was kept for later runs; None if that was not decided
-    cache_note: str | None = (
-        None  # why no earlier result was used although there is one, or why this was not kept
-    )
+    cache_note: str | None = None  # why an earlier result was not used, or why this one was not kept
 
     @property
     def stop_request(self) -> Cancel | None:
