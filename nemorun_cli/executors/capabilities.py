@@ -52,6 +52,7 @@ class Capabilities:
             `Plan.sampling` seconds.
         environment_host: the host on which Python environments are made for its tasks, if that is not this
             machine; it then has `environments`.
+        identifies_image: whether its tasks run in an image whose content it identifies; it then has `image`.
         shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
             `remove_shared`.
     """
@@ -75,6 +76,7 @@ class Capabilities:
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
     environment_host: str | None = None
+    identifies_image: bool = False
     shares_objects: bool = False
     measures: bool = False
     records_samples: bool = False

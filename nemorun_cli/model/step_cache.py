@@ -21,7 +21,7 @@ ABSENT: Final = "none"  # the value of a part for something that does not exist
 class PartKind(StrEnum):
     """What the parts of a fingerprint are about, in their order. A part is `KIND` or `KIND:NAME`."""
 
-    RUN = "run"  # what runs: its kind, text or program, interpreter, launcher and working folder
+    RUN = "run"  # what runs: its text or program, interpreter, launcher and working folder
     ARGS = "args"
     ARG = "arg"  # an argument of a partial, by its name
     PARAM = "param"  # a value of a matrix or a search, by its name
@@ -32,11 +32,12 @@ class PartKind(StrEnum):
     ENV = "env"  # a variable of the task or of `cache.env`
     PYTHON = "python"
     ALSO = "also"
+    RESULTS = "results"  # what is kept of it: its outputs, artifacts and metrics, and when it is stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheRule:
-    """What decides whether a task's result is reused, beside what the spec says anyway.
+    """What decides whether a task's result is reused, in addition to the other keys of the task.
 
     Attributes:
         inputs: patterns of the files that it reads, as in the spec; relative ones start at its folder.

@@ -505,7 +505,7 @@ class Home:
         """The home, and the folders in it by which another user could change, stop or read what is run."""
         slots = self.slots(locks.hostname())
         folders = (self.experiments, self.apart, self.trash, self.keys, slots.parent, slots)
-        return (self.directory, *folders, self.code, self.environments, self.faults)
+        return (self.directory, *folders, self.code, self.environments, self.step_cache, self.faults)
 
     def require_trusted(self) -> None:
         """Refuse a home that another user could have changed.
@@ -643,7 +643,7 @@ class Home:
 
     @property
     def step_cache(self) -> Path:
-        """The results of tasks with `cache`, which later runs take."""
+        """The results of tasks with `cache`, and what is known of the contents of files."""
         return self.directory / "step-cache"
 
     @property
@@ -665,6 +665,10 @@ class Home:
     def step_cache_lock(self) -> Path:
         """Locked shared while results are kept or taken."""
         return self.step_cache / "lock"
+
+    def contents_database(self, host: str) -> Path:
+        """The digests of files as a host sees them, whose paths and inodes are its own."""
+        return self.step_cache / "contents" / f"{host}-1.db"  # the number is that of its format
 
     @property
     def faults(self) -> Path:

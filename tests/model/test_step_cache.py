@@ -43,7 +43,7 @@ def test_the_id_of_a_fingerprint_stays() -> None:
 @settings(max_examples=amount(50, long=2000))
 @given(VALUES, VALUES)
 def test_a_canonical_text_is_a_value_s_own(one: Any, other: Any) -> None:
-    """Values have one canonical text exactly if JSON tells no difference, whatever the order of keys."""
+    """Values have one canonical text exactly if their JSON is the same, whatever the order of keys."""
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
     assert (step_cache.canonical(one) == step_cache.canonical(other)) == same
