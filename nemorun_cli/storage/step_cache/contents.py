@@ -11,6 +11,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from nemorun_cli.storage.step_cache.content_digests import ContentError
 from nemorun_cli.system.files import BLOCK, make_folder, open_to_read, sync
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class ContentStore:
             return Stamp.of(status) == stamp or (
                 status.st_size == stamp.size and self._digest(path) == digest
             )
-        except OSError:
+        except (OSError, ContentError):
             return False
 
     def put(self, source: Path, *, inside: Path | None = None) -> Content:

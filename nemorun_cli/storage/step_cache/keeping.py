@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.step_cache import declared_files, records
+from nemorun_cli.storage.step_cache.content_digests import ContentError
 from nemorun_cli.storage.step_cache.contents import Content, UnsteadyFileError
 from nemorun_cli.storage.step_cache.declared_files import UnreadableFolderError
 from nemorun_cli.storage.step_cache.entries import KeptFile, StepCacheEntry, UnreadableEntryError, stamps
@@ -54,7 +55,7 @@ def keep(
             entry = _stored(cache, site, fingerprint, outputs, exit_code)
             crashpoints.point("step_cache.contents")
             cache.write(entry)
-        except (_UnkeptError, UnkeptRecordError, UnreadableFolderError) as error:
+        except (_UnkeptError, UnkeptRecordError, UnreadableFolderError, ContentError) as error:
             return str(error)
         except UnsteadyFileError as error:
             return f"{error} was changed while it was copied"

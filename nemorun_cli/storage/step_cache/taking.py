@@ -1,8 +1,8 @@
 """Gives a task the result of an earlier success: its files, its outputs, and what it tracked.
 
-What is recorded for that is first listed in the file `cached.json` of the attempt's folder. If this process
-is killed before the ledger has the result, the next one finds the list and removes these records; the files
-of a task are the same after a second time.
+What is written for that is first listed in the file `cached.json` of the attempt's folder. If this process is
+killed before the ledger has the result, the next one finds the list and removes what it names: records, and
+files that did not get their places.
 """
 
 from __future__ import annotations
@@ -19,26 +19,36 @@ from nemorun_cli.model.status import ExperimentStatus, Reason
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.events import origin_text
 from nemorun_cli.storage.step_cache import records
+from nemorun_cli.storage.step_cache.content_digests import ContentError
 from nemorun_cli.storage.step_cache.declared_files import SHARED
 from nemorun_cli.storage.step_cache.entries import UnreadableEntryError
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.storage.step_cache.attempt_site import AttemptSite
     from nemorun_cli.storage.step_cache.entries import KeptFile, StepCache, StepCacheEntry
+    from nemorun_cli.tracking.store.record_paths import Place
 
 LARGEST: Final = 1 << 26  # bytes of a list of what was written
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An earlier result that a task has now; `message` says whose."""
+    """An earlier result that a task has now.
+
+    Attributes:
+        entry: the result.
+        message: whose it is.
+        records: the root and the prefix of each record that the task has now, with an opening in it.
+    """
 
     entry: StepCacheEntry
     message: str
+    records: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,8 @@ def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
             return Miss(f"{error} (remedy: remove this file)")
         except _UntakenError as error:
             return Miss(str(error))
+        except ContentError as error:
+            return Miss(f"the result of an earlier run is not taken: {error}")
         except (OSError, ValueError) as error:
             with contextlib.suppress(OSError):
                 undo(site)
@@ -80,17 +92,20 @@ def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
             " (remedy: none is needed, the result of this run replaces it)"
         )
     message = f"it has the result of {origin_text(entry.origin)}"
-    with _Placement(cache) as placement:
-        for root, kept in _places(site, entry):
-            placement.prepare(root, kept)
-        attempts.make_folders(site.files)
-        crashpoints.point("step_cache.prepared")
-        placement.place()
+    placement = _Placement(cache, [(root, kept) for root, kept in _places(site, entry)])
+    tracked = _Tracked.of(entry, site)
+    attempts.make_folders(site.files)
+    listing = {"origin": entry.origin, "records": tracked.listing, "files": placement.temporaries}
+    attempts.put(site.files.cached, json.dumps(listing))
+    crashpoints.point("step_cache.listed")
+    placement.prepare()
+    crashpoints.point("step_cache.prepared")
+    placement.place()
     crashpoints.point("step_cache.placed")
-    _track(cache, site, entry, message)
+    tracked.write(cache, message)
     attempts.put(site.files.log, f"{message}, which exp logs --origin prints\n")
     crashpoints.point("step_cache.taken")
-    return Hit(entry, message)
+    return Hit(entry, message, tracked.openings)
 
 
 def _places(site: AttemptSite, entry: StepCacheEntry) -> Iterator[tuple[Path, KeptFile]]:
@@ -113,38 +128,34 @@ class _Placement:
     What is in the way stays, unless the step cache has its content: then it is the result of another run.
     """
 
-    def __init__(self, cache: StepCache) -> None:
+    def __init__(self, cache: StepCache, files: Iterable[tuple[Path, KeptFile]]) -> None:
         self._cache = cache
-        self._ready: list[tuple[Path, Path]] = []
+        self._missing: list[tuple[Path, KeptFile, Path]] = []  # where it goes, and where it is written first
+        for root, kept in files:
+            target = root / kept.name
+            if not self._is_there(target, kept, root):
+                temporary = target.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
+                self._missing.append((target, kept, temporary))
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def temporaries(self) -> list[str]:
+        """The paths of the files before they have their places."""
+        return [str(temporary) for _, _, temporary in self._missing]
 
-    def __exit__(self, *_: object) -> None:
-        for temporary, _target in self._ready:
-            temporary.unlink(missing_ok=True)
-
-    def prepare(self, root: Path, kept: KeptFile) -> None:
-        """Write a file next to its place, unless it is there already."""
-        target = root / kept.name
+    def _is_there(self, target: Path, kept: KeptFile, root: Path) -> bool:
+        """Whether a file has its place already; refuses what cannot be replaced."""
         if ".." in Path(kept.name).parts or Path(kept.name).is_absolute():
             raise _UntakenError(f"{kept.name} is outside of {root}")
         if root.is_dir() and is_behind_link(str(target), inside=str(root)):
             raise _UntakenError(
                 f"{target} is behind a symbolic link, which is not followed (remedy: remove the link)"
             )
-        if self._is_there(target, kept):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
-        self._cache.contents.copy_out(kept.digest, temporary, mode=kept.mode)
-        self._ready.append((temporary, target))
-
-    def _is_there(self, target: Path, kept: KeptFile) -> bool:
         try:
             status = target.lstat()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return False
+        except NotADirectoryError:
+            raise _UntakenError(f"{target} has no folder (remedy: move away what is in its place)") from None
         if not stat.S_ISREG(status.st_mode):
             raise _UntakenError(f"{target} is in the way: it is not a file (remedy: move it away)")
         digest = self._cache.digest(target)
@@ -166,64 +177,102 @@ class _Placement:
             f" make the change in what the task reads; a copy of the changed file is {copy})"
         )
 
+    def prepare(self) -> None:
+        """Write the files next to their places."""
+        for target, kept, temporary in self._missing:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._cache.contents.copy_out(kept.digest, temporary, mode=kept.mode)
+
     def place(self) -> None:
         """Give the files their names."""
-        while self._ready:
-            temporary, target = self._ready[0]
+        for target, _, temporary in self._missing:
             temporary.replace(target)
-            self._ready.pop(0)
             crashpoints.point("step_cache.file")
 
 
-def _track(cache: StepCache, site: AttemptSite, entry: StepCacheEntry, message: str) -> None:
-    """Give the attempt the records of a result, and list them before."""
-    owner = records.Owner(
-        experiment=site.experiment.id,
-        task=site.task,
-        attempt=site.attempt,
-        home=str(cache.home.directory),
-        server=site.server,
-        origin=entry.origin,
-        verdict={
-            "status": str(ExperimentStatus.COMPLETED),
-            "reason": str(Reason.CACHED),
-            "message": message,
-            "exit_code": entry.exit_code,
-            "author": "supervisor",
-        },
-    )
-    names = records.renamed(entry.records, site.tracked)
-    places = [records.target(kept, site.tracked) for kept in entry.records]
-    written = [
-        {"root": place.root, "prefix": place.prefix, "openings": list(new.values())}
-        for place, new in zip(places, names, strict=True)
-    ]
-    attempts.put(site.files.cached, json.dumps({"origin": entry.origin, "records": written}))
-    crashpoints.point("step_cache.listed")
-    if entry.archive is not None:
-        archive = cache.contents.path(entry.archive)
-        records.unpack(
-            archive, entry.records, names, tracked=site.tracked, owner=owner, contents=cache.contents
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tracked:
+    """What a result has tracked, with the new ids of the openings in each record."""
+
+    entry: StepCacheEntry
+    site: AttemptSite
+    names: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, entry: StepCacheEntry, site: AttemptSite) -> Self:
+        """The records of an entry, as those of another attempt."""
+        return cls(entry=entry, site=site, names=records.renamed(entry.records, site.tracked))
+
+    @property
+    def _places(self) -> list[Place]:
+        return [records.target(kept, self.site.tracked) for kept in self.entry.records]
+
+    @property
+    def listing(self) -> list[dict[str, Any]]:
+        """What `undo` needs to remove them."""
+        return [
+            {"root": place.root, "prefix": place.prefix, "openings": list(new.values())}
+            for place, new in zip(self._places, self.names, strict=True)
+        ]
+
+    @property
+    def openings(self) -> tuple[tuple[str, str, str], ...]:
+        """The root and the prefix of each record, with its latest opening."""
+        return tuple((each["root"], each["prefix"], max(each["openings"])) for each in self.listing)
+
+    def write(self, cache: StepCache, message: str) -> None:
+        """Write the records, and register them for the attempt."""
+        entry, site = self.entry, self.site
+        if entry.archive is None:
+            return
+        owner = records.Owner(
+            experiment=site.experiment.id,
+            task=site.task,
+            attempt=site.attempt,
+            home=str(cache.home.directory),
+            server=site.server,
+            origin=entry.origin,
+            verdict={
+                "status": str(ExperimentStatus.COMPLETED),
+                "reason": str(Reason.CACHED),
+                "message": message,
+                "exit_code": entry.exit_code,
+                "author": "supervisor",
+            },
         )
-        attempts.put(site.files.records, records.registration(places))
+        records.unpack(
+            cache.contents.path(entry.archive),
+            entry.records,
+            self.names,
+            tracked=site.tracked,
+            owner=owner,
+            contents=cache.contents,
+        )
+        attempts.put(site.files.records, records.registration(self._places))
 
 
 def undo(site: AttemptSite) -> None:
-    """Remove the records that an attempt got from a process that was killed before the ledger had that."""
+    """Remove what an attempt got from a process that was killed before the ledger had that.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
     files = site.files
     if not attempts.is_own_folder(files.directory) or not os.path.lexists(files.cached):
         return
-    listed = json.loads(read_bytes(files.cached, limit=LARGEST, inside=files.root))
-    for each in listed["records"]:
+    written = listed(files) or {}
+    for each in written.get("records", ()):
         records.discard(each["root"], each["prefix"], each["openings"])
-    for path in (files.records, files.log, files.cached):
-        path.unlink(missing_ok=True)
+    for path in written.get("files", ()):
+        Path(path).unlink(missing_ok=True)
+    for own in (files.records, files.log, files.cached):
+        own.unlink(missing_ok=True)
 
 
-def listed(site_files: Any) -> dict[str, Any] | None:
+def listed(files: AttemptFiles) -> dict[str, Any] | None:
     """What was written for an attempt that has the result of another one; None if it has not."""
     try:
-        document = json.loads(read_bytes(site_files.cached, limit=LARGEST, inside=site_files.root))
+        document = json.loads(read_bytes(files.cached, limit=LARGEST, inside=files.root))
     except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
