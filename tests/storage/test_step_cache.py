@@ -7,7 +7,6 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,9 +18,6 @@ from nemorun_cli.storage.step_cache.keeping import keep
 from nemorun_cli.storage.step_cache.taking import Hit, Miss, take
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access import reader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ID = "0123456789abcdef" * 2
 
@@ -69,7 +65,7 @@ def case(tmp_path: Path) -> Case:
 
 
 @pytest.fixture
-def tracked(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[AttemptSite]:
+def tracked(case: Case, monkeypatch: pytest.MonkeyPatch) -> AttemptSite:
     """An attempt that has tracked a metric, a param and a file, in its own record and in another one."""
     site = case.site("a_1")
     site.files.directory.mkdir(parents=True)
@@ -88,7 +84,7 @@ def tracked(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[AttemptSite
             path = case.work / "weights"
             path.write_bytes(b"\0\1")
             experiment.files("models").save(path)
-    yield site
+    return site
 
 
 def test_a_result_is_taken_as_it_was(case: Case) -> None:
@@ -126,7 +122,7 @@ def test_nothing_is_written_where_the_files_are_already(case: Case) -> None:
 
 
 def test_what_a_task_tracked_is_a_record_of_the_other(case: Case, tracked: AttemptSite) -> None:
-    """Metrics, params and files are read under the other experiment, in records that name where they are from."""
+    """Metrics, params and files are read in records of the other experiment, which name where they are from."""
     assert case.keep(tracked) is None
     other = case.site("b_2")
     assert isinstance(case.take(other), Hit)
@@ -174,7 +170,7 @@ def test_what_was_changed_in_the_store_is_not_taken(case: Case, change: str) -> 
 
 
 def test_a_copied_store_is_read_again(case: Case) -> None:
-    """A content with other times and another inode, as in a copied home, is taken if its digest is the same."""
+    """A content with other times and another inode, as in a copied home, is taken if it has its digest."""
     (case.work / "x").write_text("right")
     assert case.keep(case.site("a_1", "x")) is None
     (kept,) = case.kept()
