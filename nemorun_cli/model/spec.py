@@ -234,7 +234,10 @@ class External:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The `run:` section; `max_parallel` None means the number of CPUs; times are in seconds."""
+    """The `run:` section; `max_parallel` None means the number of CPUs; times are in seconds.
+
+    Without `cache`, no result is kept or taken; those of the tasks in `refresh` are kept anew.
+    """
 
     detach: bool = False
     sequential: bool = False
@@ -243,6 +246,8 @@ class RunOptions:
     max_parallel: int | None = None
     max_failures: int | None = None
     timeout: float | None = None
+    cache: bool = True
+    refresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +336,8 @@ class Spec:
         shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
         values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
-        values["run"] = RunOptions(**_known(RunOptions, document["run"]))
+        run = _known(RunOptions, document["run"])
+        values["run"] = RunOptions(**{**run, "refresh": tuple(run.get("refresh", ()))})
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
         values["environments"] = tuple(
             PythonEnvironment.from_json(entry) for entry in document.get("environments", ())

@@ -160,6 +160,16 @@ class AttemptFiles:
         return self.directory / "outputs"
 
     @property
+    def artifacts(self) -> Path:
+        """The files that were copied back from another host, in a folder."""
+        return self.directory / "artifacts"
+
+    @property
+    def cached(self) -> Path:
+        """Whose result the attempt has, and what was recorded for that, as JSON; only if it did not run."""
+        return self.directory / "cached.json"
+
+    @property
     def records(self) -> Path:
         """The tracking records that the task opened, listed by the SDK."""
         return self.directory / "records"
@@ -635,6 +645,26 @@ class Home:
     def step_cache(self) -> Path:
         """The results of tasks with `cache`, and what is known of the contents of files."""
         return self.directory / "step-cache"
+
+    @property
+    def step_cache_entries(self) -> Path:
+        """A file for each result, by the fingerprint of what it depends on."""
+        return self.step_cache / "entries"
+
+    @property
+    def step_cache_contents(self) -> Path:
+        """The contents of their files, by digest."""
+        return self.step_cache / "files"
+
+    @property
+    def step_cache_replaced(self) -> Path:
+        """Files that were changed by hand, as they were before a task wrote them again."""
+        return self.step_cache / "replaced"
+
+    @property
+    def step_cache_lock(self) -> Path:
+        """Locked shared while results are kept or taken."""
+        return self.step_cache / "lock"
 
     def contents_database(self, host: str) -> Path:
         """The digests of files as a host sees them, whose paths and inodes are its own."""

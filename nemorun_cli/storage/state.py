@@ -92,9 +92,8 @@ class TaskState:
     parts: Mapping[str, str] = field(default_factory=dict)  # of the fingerprint
     cached_from: Mapping[str, Any] | None = None  # the attempt whose result this is; see `events.origin_text`
     was_kept: bool | None = None  # whether its result was kept for later runs; None if that was not decided
-    cache_note: str | None = (
-        None  # why no earlier result was used although there is one, or why this was not kept
-    )
+    runs_again: bool = False  # it had succeeded, and a resume runs it again: no earlier result is used
+    cache_note: str | None = None  # why an earlier result was not used, or why this one was not kept
 
     @property
     def stop_request(self) -> Cancel | None:
@@ -517,8 +516,12 @@ def _resumed(history: ExperimentState, event: Event) -> None:
         resumed, known = {**event, "task": name}, history.tasks.get(name)
         if known is None:
             history._reject(resumed, "no such task")  # noqa: SLF001 - a step of the same fold
-        elif history.move(known, TaskStatus.PENDING, resumed):
+        else:
+            had_succeeded = known.status is TaskStatus.SUCCEEDED
+            if not history.move(known, TaskStatus.PENDING, resumed):
+                continue
             _reset(known, attempt)
+            known.runs_again = had_succeeded
             known.tries = 0
             if "revision" in event:
                 history.unmatched.pop(name, None)  # its patterns may be others

@@ -144,6 +144,8 @@ RUN: Final[Mapping[str, Form]] = {
     "max_parallel": COUNT | None,
     "max_failures": COUNT | None,
     "timeout": AMOUNT | None,
+    "cache": FLAG,
+    "refresh": TEXTS,
 }
 
 

@@ -1,7 +1,8 @@
 """The process that determines fingerprints for a supervisor, because that may read gigabytes.
 
 It reads orders from standard input, one JSON object a line, and writes an answer a line to standard output:
-`{"key": …, "parts": {…}}`, or `{"key": …, "fault": "…"}` if the fingerprint cannot be determined.
+`{"key": …, "parts": {…}}`, or `{"key": …, "fault": "…"}` if the fingerprint cannot be determined. An order
+may have an errand for the fingerprint; what came of it is in `details`.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.model import step_cache
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.model.step_cache import DIGEST
+from nemorun_cli.model.step_cache import DIGEST, Fingerprint
 from nemorun_cli.storage.paths import ExperimentFiles, Home, script_copy
 from nemorun_cli.storage.step_cache import declared_files
 from nemorun_cli.storage.step_cache.content_digests import ContentDigests, ContentError
 from nemorun_cli.storage.step_cache.declared_files import Folders, UnreadableFolderError
+from nemorun_cli.storage.step_cache.entries import StepCache
 from nemorun_cli.storage.step_cache.fingerprint_parts import (
     ParentResult,
     Surroundings,
     UndeterminedError,
     fingerprint,
 )
+from nemorun_cli.supervisor import step_cache_orders
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
@@ -152,10 +155,16 @@ def _version(program: str) -> str:
 def serve(lines: Iterable[str], answers: TextIO, home: Home) -> None:
     """Answer orders until there are no more."""
     digests = ContentDigests(home.contents_database(locks.hostname()))
-    maker = FingerprintMaker(digests)
+    maker, cache = FingerprintMaker(digests), StepCache(home, digests.of)
     try:
         for line in lines:
-            print(json.dumps(maker.answer(json.loads(line))), file=answers, flush=True)
+            order = json.loads(line)
+            answer = maker.answer(order)
+            if order.get("errand") is not None and "parts" in answer:
+                found = Fingerprint.of(answer["parts"])
+                answer["details"] = step_cache_orders.done(cache, order["errand"], found)
+                digests.keep()
+            print(json.dumps(answer), file=answers, flush=True)
     finally:
         digests.close()
 

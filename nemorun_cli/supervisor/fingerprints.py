@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import python_environment
@@ -19,7 +19,7 @@ from nemorun_cli.system import children, environment
 from nemorun_cli.system.process_limits import callers_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nemorun_cli.model.spec import Spec, Task
@@ -37,6 +37,20 @@ class NoFingerprint:
     """Why a fingerprint cannot be determined: the task can neither be reused nor be kept."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintAnswer:
+    """What was found out for a task.
+
+    Attributes:
+        fingerprint: None if it cannot be determined; `fault` is the reason.
+        details: what came of the errand that was given with the request.
+    """
+
+    fingerprint: Fingerprint | None = None
+    fault: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,9 +100,14 @@ class Fingerprints:
                 self._report(f"no process can be started for fingerprints yet: {error}")
                 self._retry_at = time.monotonic() + RETRY
 
-    def request(self, task: Task) -> None:
-        """Ask for the fingerprint of a task that is filled in; an earlier request for it is void."""
-        order = _Order(json.dumps(self._order(task)).encode() + b"\n")
+    def request(self, task: Task, errand: Mapping[str, Any] | None = None) -> None:
+        """Ask for the fingerprint of a task that is filled in; an earlier request for it is void.
+
+        Args:
+            task: the task.
+            errand: what is to be done with the fingerprint; see `step_cache_orders`.
+        """
+        order = _Order(json.dumps(self._order(task) | {"errand": errand}).encode() + b"\n")
         is_sent = self._orders.pop(task.id, None) is not None
         self._orders[task.id] = order
         if is_sent:  # its answer, which may be on its way, is that of a void request
@@ -102,22 +121,32 @@ class Fingerprints:
         """Drop the request for a task that does not run any more."""
         self._orders.pop(task, None)
 
+    def withdraw(self, task: str) -> None:
+        """Drop the request for a task in such a way that nothing is done for it any more."""
+        if self._orders.pop(task, None) is not None and self._process is not None:
+            self._stop()
+
     def is_requested(self, task: str) -> bool:
         """Whether the fingerprint of a task is being determined."""
         return task in self._orders
 
     def take(self) -> Iterator[tuple[str, Fingerprint | NoFingerprint]]:
         """The fingerprints determined since the last call, by task, and the reasons for lacking ones."""
+        for name, answer in self.answers():
+            yield name, answer.fingerprint or NoFingerprint(answer.fault or "")
+
+    def answers(self) -> Iterator[tuple[str, FingerprintAnswer]]:
+        """The answers since the last call, by task."""
         if self._process is not None:
             is_over = self._receive()
-            yield from self._answers()
+            yield from self._received_answers()
             if is_over:
                 yield from self._lost(self._stop())
         if self._orders and self._process is None:
             self.start()
         self._send(b"")
 
-    def _answers(self) -> Iterator[tuple[str, Fingerprint | NoFingerprint]]:
+    def _received_answers(self) -> Iterator[tuple[str, FingerprintAnswer]]:
         while b"\n" in self._received:
             line, _, rest = self._received.partition(b"\n")
             self._received = rest
@@ -128,9 +157,10 @@ class Fingerprints:
             if self._orders.pop(answer.get("key", ""), None) is None:
                 continue
             fault = answer.get("fault")
-            yield answer["key"], Fingerprint.of(answer["parts"]) if fault is None else NoFingerprint(fault)
+            found = Fingerprint.of(answer["parts"]) if fault is None else None
+            yield answer["key"], FingerprintAnswer(found, fault, answer.get("details") or {})
 
-    def _lost(self, code: int) -> Iterator[tuple[str, NoFingerprint]]:
+    def _lost(self, code: int) -> Iterator[tuple[str, FingerprintAnswer]]:
         """Blame the end of a process on the task that it worked on; the others are asked for again."""
         self._report(f"the process that determines fingerprints ended with exit code {code}")
         name = next(iter(self._orders), None)
@@ -140,7 +170,7 @@ class Fingerprints:
         if self._orders[name].losses > MOST_LOSSES:
             del self._orders[name]
             message = f"the process that determines it ended with exit code {code}, {MOST_LOSSES + 1} times"
-            yield name, NoFingerprint(message)
+            yield name, FingerprintAnswer(fault=message)
 
     @property
     def due(self) -> float | None:

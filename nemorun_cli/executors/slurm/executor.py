@@ -106,6 +106,7 @@ class SlurmExecutor:
         return Capabilities(
             counts_toward_max_parallel=False,
             has_remote_paths="tunnel" in options,
+            is_remote="tunnel" in options,
             checks_requests=True,
             queues_early=True,
             ends_groups=True,
