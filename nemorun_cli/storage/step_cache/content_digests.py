@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.system.files import open_to_read
+from nemorun_cli.system.files import descriptor_to_change, open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ class ContentDigests:
 
 
 def _connected(path: Path, busy: float) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(descriptor_to_change(path))
     database = sqlite3.connect(path, timeout=busy)
     try:
         database.execute("PRAGMA journal_mode = WAL")
