@@ -16,9 +16,11 @@ from nemorun_cli.cli.options import (
     IfRunning,
     Json,
     Key,
+    NoCache,
     Params,
     PlanFormat,
     Quiet,
+    Refresh,
     Sequential,
     Sets,
     Sweeps,
@@ -40,6 +42,8 @@ def command(
     sequential: Sequential = None,
     tail_logs: TailLogs = None,
     direct: Direct = None,
+    no_cache: NoCache = None,
+    refresh: Refresh = None,
     dry_run: DryRun = False,
     form: PlanFormat = "text",
     only: Annotated[
@@ -69,7 +73,7 @@ def command(
     """
     old = run.find(which)
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
-    changes = [*(sets or ()), *running.as_sets(flags)]
+    changes = [*(sets or ()), *running.as_sets(flags), *running.reuse_sets(no_cache, refresh)]
 
     def read() -> Document:
         from nemorun_cli import executors  # noqa: PLC0415 - heavy, imported while the supervisor starts
