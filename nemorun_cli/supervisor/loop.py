@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
     from nemorun_cli.supervisor.metric_watch import MetricWatch
-    from nemorun_cli.supervisor.searches import Searches
     from nemorun_cli.supervisor.reuse import StepReuse
+    from nemorun_cli.supervisor.searches import Searches
     from nemorun_cli.supervisor.shipping import Shipper
     from nemorun_cli.supervisor.system_samples import SystemSamples
     from nemorun_cli.system.locks import HeldLock
@@ -523,6 +523,7 @@ class SupervisorLoop:
     def _ask_for_suggestions(self) -> None:
         if self._searches is not None and self.journal.problem is None:
             self._searches.ask()
+
     def _step_reuse(self) -> StepReuse:
         from nemorun_cli.supervisor.reuse import StepReuse  # noqa: PLC0415 - only for tasks with `cache`
 
