@@ -136,8 +136,7 @@ class TaskBuilder:
                     tasks.append(task)
                 if len(self.findings) - findings_before > _MOST_FINDINGS:
                     break
-            if name in self._expansion.searches and first is not None:
-                tasks += self._trials(first, graph.members[name])
+            tasks += self._trials(name, first, graph.members[name])
             self._check_group_keys(name, entry, graph.members[name])
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
@@ -207,14 +206,18 @@ class TaskBuilder:
             offset = offsets[combination.name]
             yield from members_of(name, filled, ids[offset : offset + size], combination.values)
 
-    def _trials(self, first: Task, ids: Sequence[str]) -> Iterator[Task]:
+    def _trials(self, name: str, first: Task | None, ids: Sequence[str]) -> Iterator[Task]:
         """Yield the trials of a search after its first one, which differ from it in their ids alone."""
+        if first is None or name not in self._expansion.searches:
+            return
         late, plugins = self.late.get(first.id), self.plugins[-1:]
         for number, trial in enumerate(ids[1:], 1):
             if late is not None:
                 self.late[trial] = late
             if plugins and plugins[0][0] == first.id:
                 self.plugins.append((trial, *plugins[0][1:]))
+            if first.id in self._cache_places:
+                self._cache_places[trial] = self._cache_places[first.id]
             yield replace(first, id=trial, index=first.index + number)
 
     def _task(

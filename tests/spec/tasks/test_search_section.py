@@ -391,3 +391,14 @@ def test_a_file_that_extends_another_removes_and_changes_params(tmp_path: Path) 
         ("lr", 0.5, ()),
     ]
     assert rule.goals == (Goal.MAXIMIZE,)
+
+
+def test_trials_do_not_share_their_outputs(tmp_path: Path) -> None:
+    """Files that `cache` keeps belong to one trial: each has a folder of its own, or none."""
+    cache = {"inputs": [], "outputs": ["model.bin"]}
+    ((where, text, _),) = problems(tmp_path, {"train": study(cache=cache)})
+    assert where == "tasks.train.cache.outputs"
+    assert "train/trial-0001 and train/trial-0002 both write model.bin" in text
+    spec = resolved(tmp_path, {"train": study(cache=cache, workdir="run-${{ search.lr }}")})
+    assert spec.tasks[2].cache is not None
+    assert spec.tasks[2].cache.outputs == ("model.bin",)
