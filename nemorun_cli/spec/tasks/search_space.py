@@ -57,7 +57,7 @@ def _filled_param(param: Any, params: Mapping[str, Any], place: Place, filler: F
     return {key: filled[key] for key in param}
 
 
-class SearchSpace:
+class SpaceReader:
     """Reads the params of a search that has passed the schema; collects errors in `findings`.
 
     Args:
@@ -103,8 +103,8 @@ class SearchSpace:
             self._report((name,), "has no choices", "add choices: [sgd, adam]")
         seen: list[Any] = []
         for index, value in enumerate(entry.get("choices", ())):
-            if isinstance(value, str) and OPENING in value:
-                self._report((*at, index), f"{value} is not known when values are suggested")
+            if problem := _choice_problem(value):
+                self._report((*at, index), problem)
             key = _exact(value)
             if key in seen:
                 self._report((*at, index), f"{shown(value)} is listed twice")
@@ -286,6 +286,16 @@ def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return "list", [_exact(item) for item in value]
     return ("null", None) if value is None else key_of(value)
+
+
+def _choice_problem(value: Any) -> str | None:
+    """What is wrong with a choice: each is a plain value that does not change."""
+    if isinstance(value, str) and OPENING in value:
+        return f"{value} is not known when values are suggested"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(_choice_problem, parts)), None)
 
 
 def _number_problem(kind: str, value: float) -> str | None:

@@ -153,6 +153,7 @@ FLOAT: Final = {"type": "float", "low": 0, "high": 1}
         ({"x": [1, 1.0]}, "x.1", "1.0 is listed twice", None),
         ({"x": [{"a": [1]}, {"a": [1]}]}, "x.1", "is listed twice", None),
         ({"x": []}, "x", "must not be empty", None),
+        ({"x": [1, "${{ search.x }}"]}, "x.1", "search can be used only", None),
         ({"x": {"choices": [1], "log": True}}, "x.log", "does not apply to choices", None),
         ({"x": {**FLOAT, "choices": [1]}}, "x.choices", "does not apply to float", None),
         ({"a b": FLOAT}, "a b", "the name of a param", None),
@@ -366,3 +367,38 @@ def test_first_values_are_values_of_the_params(tmp_path: Path) -> None:
         '{"c": null}',
         '{"c": {"k": [1]}}',
     ]
+
+
+def test_a_wrong_search_is_the_only_problem_of_what_uses_it(tmp_path: Path) -> None:
+    """A task that depends on a search with a problem, and uses its best trial, causes no further one."""
+    user = {"command": ["echo", "${{ tasks.train.best.params.lr }}"], "dependencies": ["train"]}
+    found = problems(tmp_path, {"train": study({"trials": 0}), "other": user})
+    assert [where for where, *_ in found] == ["tasks.train.search.trials"]
+
+
+def test_a_file_that_extends_another_removes_and_changes_params(tmp_path: Path) -> None:
+    """Null removes a param of a search, and a mapping changes its keys one by one."""
+    (tmp_path / "base.yaml").write_text(json.dumps({"tasks": {"train": study()}}))
+    changes = {"params": {"momentum": None, "lr": {"high": 0.5}, "optimizer": ["lion"]}, "goal": "maximize"}
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        json.dumps({"name": "x", "extends": "base.yaml", "tasks": {"train": {"search": changes}}})
+    )
+    rule = load.resolve(load.read(path), IDENTITY).groups[0].search
+    assert rule is not None
+    assert [(param.name, param.high, param.choices) for param in rule.params] == [
+        ("optimizer", None, ("lion",)),
+        ("lr", 0.5, ()),
+    ]
+    assert rule.goals == (Goal.MAXIMIZE,)
+
+
+def test_trials_do_not_share_their_outputs(tmp_path: Path) -> None:
+    """Files that `cache` keeps belong to one trial: each has a folder of its own, or none."""
+    cache = {"inputs": [], "outputs": ["model.bin"]}
+    ((where, text, _),) = problems(tmp_path, {"train": study(cache=cache)})
+    assert where == "tasks.train.cache.outputs"
+    assert "train/trial-0001 and train/trial-0002 both write model.bin" in text
+    spec = resolved(tmp_path, {"train": study(cache=cache, workdir="run-${{ search.lr }}")})
+    assert spec.tasks[2].cache is not None
+    assert spec.tasks[2].cache.outputs == ("model.bin",)
