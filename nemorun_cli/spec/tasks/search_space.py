@@ -57,7 +57,7 @@ def _filled_param(param: Any, params: Mapping[str, Any], place: Place, filler: F
     return {key: filled[key] for key in param}
 
 
-class SearchSpace:
+class SpaceReader:
     """Reads the params of a search that has passed the schema; collects errors in `findings`.
 
     Args:
