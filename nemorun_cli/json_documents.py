@@ -49,6 +49,7 @@ ReasonWordValue: TypeAlias = Literal[
     "target",
     "diverged",
     "pruned",
+    "cached",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 TaskStatusValue: TypeAlias = Literal[
@@ -508,6 +509,14 @@ class EventsUnjudgedFields(TypedDict):
     names: list[str]
 
 
+class OriginFields(TypedDict):
+    """An attempt of an experiment of the same home."""
+
+    experiment: str
+    task: str
+    attempt: int
+
+
 class EventsDocument(TypedDict):
     """One line of `exp events --json`; fields that do not apply are omitted."""
 
@@ -570,6 +579,8 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    parts: NotRequired[dict[str, str]]
+    cached_from: NotRequired[OriginFields]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]
@@ -1742,6 +1753,7 @@ class TaskFields(TypedDict):
     external: NotRequired[list[ExternalFields]]
     outputs: dict[str, Any]
     evidence: str | None
+    cached_from: NotRequired[OriginFields | None]
     handler: NotRequired[HandlerValue]
     trial: NotRequired[TrialOfTaskFields | None]
     matrix: NotRequired[dict[str, str | float | bool]]

@@ -173,6 +173,7 @@ class Snapshot:
                 "external": [self._external(key) for key in task.external],
                 "outputs": state.outputs,
                 "evidence": self._evidence(state),
+                "cached_from": state.cached_from,
                 "matrix": task.matrix,
                 "trial": None if trial is None else trial.to_json(),
                 "handler": task.handler,

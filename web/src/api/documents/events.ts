@@ -34,7 +34,7 @@ message: string
 /**
  * The reason: the values that this version knows. Readers must accept others.
  */
-export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "pruned")
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "pruned" | "cached")
 /**
  * The series of its rows.
  */
@@ -59,6 +59,10 @@ export type UnjudgedReason = string
  * The metrics that the record has instead; if the name is ambiguous, those with that name.
  */
 export type UnjudgedNames = string[]
+/**
+ * The task's id; the id of a member begins with the id of its group.
+ */
+export type TaskId = string
 /**
  * The name of the experiment.
  */
@@ -279,7 +283,7 @@ installed?: {
 [k: string]: string
 }
 /**
- * A hash of what is in it: another one after a package was installed there.
+ * Of a Python environment a hash of what is in it, of an attempt a hash of all that its result depends on.
  */
 fingerprint?: string
 /**
@@ -315,6 +319,13 @@ pruned_at?: number
  */
 pruned_value?: number
 /**
+ * What the result of an attempt depends on: for each part its hash, or its text if that is short.
+ */
+parts?: {
+[k: string]: string
+}
+cached_from?: Origin
+/**
  * The id of the experiment.
  */
 id?: string
@@ -348,4 +359,18 @@ cpu?: number
  * The most memory in use on its GPUs together, in bytes, in samples of nvidia-smi while it ran.
  */
 gpu_memory?: number
+}
+/**
+ * The attempt whose result was taken instead of a run.
+ */
+export interface Origin {
+/**
+ * The id of the experiment, which may have been removed since.
+ */
+experiment: string
+task: TaskId
+/**
+ * The number of the attempt.
+ */
+attempt: number
 }

@@ -130,7 +130,7 @@ export type Reason = (ReasonWord | null)
 /**
  * The reason: the values that this version knows. Readers must accept others.
  */
-export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "pruned")
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "pruned" | "cached")
 /**
  * The same as text for users.
  */
@@ -483,6 +483,10 @@ outputs: {
  * The source of this status.
  */
 evidence: (string | null)
+/**
+ * The attempt whose result it has, if it did not run because nothing that it depends on had changed; else null.
+ */
+cached_from?: (Origin | null)
 handler?: Handler
 trial?: TrialOfTask
 /**
@@ -537,6 +541,20 @@ slurm_job: (string | null)
  * How it ended: SUCCEEDED, FAILED, CANCELLED, SKIPPED, or UNKNOWN if that is not known any more; null before that is recorded.
  */
 status: (string | null)
+}
+/**
+ * An attempt of an experiment of the same home.
+ */
+export interface Origin {
+/**
+ * The id of the experiment, which may have been removed since.
+ */
+experiment: string
+task: TaskId
+/**
+ * The number of the attempt.
+ */
+attempt: number
 }
 /**
  * The resources that it requests: cpus, memory in bytes, gpus.
