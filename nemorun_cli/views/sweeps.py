@@ -95,6 +95,13 @@ def _counted(group: Group, counts: Mapping[TaskStatus, int], pruned: int) -> str
     return " · ".join([f"{done}/{len(group.members)} done", *others])
 
 
+def members_json(states: Sequence[TaskState], group: Group) -> dict[str, Any]:
+    """An entry of `groups` in `exp.status/1`."""
+    stopped = pruned(states)
+    succeeded = sum(state.status is TaskStatus.SUCCEEDED for state in states)
+    return {"id": group.id, "members": len(states), "done": succeeded - stopped, "pruned": stopped}
+
+
 def progress(
     states: Sequence[TaskState],
     group: Group,
