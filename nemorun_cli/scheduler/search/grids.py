@@ -38,10 +38,8 @@ class Grid:
         if size is None:
             names = [name for name, param in space.params.items() if search_grid.count(param) is None]
             raise SearchFault(f"a grid needs choices, or a step without log, for {', '.join(names)}")
-        if size > search_grid.MOST_POINTS:
-            raise SearchFault(
-                f"the grid has {size:,} points, and can have at most {search_grid.MOST_POINTS:,}"
-            )
+        if size > search_grid.LARGEST:
+            raise SearchFault(f"the grid has {size:,} points, and can have at most {search_grid.LARGEST:,}")
         self._counts = {name: search_grid.count(param) or 1 for name, param in space.params.items()}
         # Not a Generator: what that draws can change with the version of NumPy.
         self._order = np.random.RandomState(seed_of(rule, WHOLE_STUDY)).permutation(size)

@@ -1,4 +1,4 @@
-"""Optuna's samplers, made anew for each trial with a seed of its own.
+"""Optuna's samplers, a new one for each trial, with a seed of its own.
 
 Optuna finds out which params there are from the trials that have finished, which takes longer with each of
 them. A rule names its params, so the samplers here get them from it; what they draw is the same.
@@ -38,7 +38,7 @@ def sampler_of(rule: SearchRule, space: SearchSpace, number: int) -> BaseSampler
     """The sampler of a trial.
 
     Raises:
-        SearchFault: there is none of that name, or Optuna refuses it.
+        SearchFault: its name is unknown.
     """
     seed = seed_of(rule, number)
     match rule.sampler:
@@ -130,7 +130,7 @@ class _KnownSpaceTPE(_KnownSpace, TPESampler):
 
 
 class _KnownSpaceCMA(_KnownSpace, CmaEsSampler):
-    """Without conditional params, which Optuna would take up and drop as trials happen to have them."""
+    """Without conditional params, which Optuna would add and drop as trials happen to have them."""
 
 
 class _KnownSpaceQMC(_KnownSpace, QMCSampler):

@@ -33,7 +33,7 @@ class SearchStudy:
     """A study, to which suggestions and results are added in the order of the ledger.
 
     Optuna's study holds the trials in that order, too, so its numbers of trials are not those of the rule. It
-    is kept from one suggestion to the next; only the sampler is made anew.
+    is kept from one suggestion to the next; only the sampler is a new one each time.
 
     Args:
         rule: the rule.
@@ -94,7 +94,7 @@ class SearchStudy:
         It belongs to the study once it is added; otherwise the next call forgets it.
 
         Raises:
-            SearchFault: there is none.
+            SearchFault: it cannot be made.
         """
         self._drop_offer()
         if number in self._trial_ids:
