@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.model.search import SearchRule
-    from nemorun_cli.scheduler.search.spaces import SearchSpace
+    from nemorun_cli.scheduler.search.spaces import OptunaSpace
 
 
 class Grid:
@@ -32,7 +32,7 @@ class Grid:
         SearchFault: a param can take any number of values, or the grid is too large.
     """
 
-    def __init__(self, rule: SearchRule, space: SearchSpace) -> None:
+    def __init__(self, rule: SearchRule, space: OptunaSpace) -> None:
         self._space = space
         size = search_grid.size(rule)
         if size is None:

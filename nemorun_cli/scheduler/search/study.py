@@ -16,7 +16,7 @@ from nemorun_cli.scheduler.search import written
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.grids import Grid
 from nemorun_cli.scheduler.search.samplers import sampler_of
-from nemorun_cli.scheduler.search.spaces import SearchSpace, exact_text
+from nemorun_cli.scheduler.search.spaces import OptunaSpace, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class SearchStudy:
         if rule.sampler == ONE_GOAL and len(rule.goals) > 1:
             raise SearchFault(f"the sampler {rule.sampler} looks for one goal, not {len(rule.goals)}")
         self._rule = rule
-        self._space = SearchSpace(rule, holds)
+        self._space = OptunaSpace(rule, holds)
         self._grid = Grid(rule, self._space) if rule.sampler == GRID else None
         self._events: list[Suggestion | TrialResult] = []
         self._begin()
