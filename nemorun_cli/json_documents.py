@@ -26,6 +26,7 @@ GcKindValue: TypeAlias = Literal[
 ]
 GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
+OutcomeOfTrialValue: TypeAlias = Literal["complete", "pruned", "failed"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
 ReasonWordValue: TypeAlias = Literal[
     "exit",
@@ -48,6 +49,7 @@ ReasonWordValue: TypeAlias = Literal[
     "target",
     "diverged",
     "pruned",
+    "cached",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 TaskStatusValue: TypeAlias = Literal[
@@ -507,6 +509,14 @@ class EventsUnjudgedFields(TypedDict):
     names: list[str]
 
 
+class OriginFields(TypedDict):
+    """An attempt of an experiment of the same home."""
+
+    experiment: str
+    task: str
+    attempt: int
+
+
 class EventsDocument(TypedDict):
     """One line of `exp events --json`; fields that do not apply are omitted."""
 
@@ -569,6 +579,8 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    parts: NotRequired[dict[str, str]]
+    cached_from: NotRequired[OriginFields]
     id: NotRequired[str]
     name: NotRequired[str]
     title: NotRequired[str | None]
@@ -1511,6 +1523,110 @@ class RunDocument(TypedDict):
     tasks: list[str]
 
 
+class SearchCountsFields(TypedDict):
+    """The number of trials by their results."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    pending: int
+    cancelled: int
+    skipped: int
+
+
+class FoundTrialFields(TypedDict):
+    """A complete trial."""
+
+    task: str
+    number: int
+    params: dict[str, Any]
+    values: list[float]
+
+
+class SearchFields(TypedDict):
+    """A search: what it looks for, how far it is, and what it has found."""
+
+    id: str
+    metrics: list[str]
+    goals: list[GoalOfBestValue]
+    trials: int
+    sampler: str
+    pruner: str | None
+    seed: int
+    counts: SearchCountsFields
+    best: FoundTrialFields | None
+    front: list[FoundTrialFields]
+    seconds_left: float | None
+    estimate: str | None
+
+
+class StudieParamFields(TypedDict):
+    """One param."""
+
+    name: str
+    kind: Literal["float", "int", "choices"]
+    low: float | None
+    high: float | None
+    step: float | None
+    log: bool
+    choices: list[Any]
+    when: str | None
+
+
+class PastTrialFields(TypedDict):
+    """One trial."""
+
+    number: int
+    task: str
+    status: TaskStatusValue
+    reason: ReasonWordValue | None
+    params: dict[str, Any]
+    outcome: OutcomeOfTrialValue
+    values: list[float] | None
+    pruned_at: float | None
+    pruned_value: float | None
+    message: str | None
+    started: str | None
+    ended: str | None
+    duration: float | None
+
+
+class StudieSlicePointFields(TypedDict):
+    """One trial."""
+
+    number: int
+    value: Any
+    values: list[float]
+
+
+class StudieSliceFields(TypedDict):
+    """One param."""
+
+    param: str
+    points: list[StudieSlicePointFields]
+
+
+class StudieFields(SearchFields):
+    """Its space and its trials."""
+
+    params: list[StudieParamFields]
+    history: list[PastTrialFields]
+    slices: list[StudieSliceFields]
+    importances: dict[str, float] | None
+    importances_message: str | None
+
+
+class SearchDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/search` answers: the field `searches` of exp.show/1."""
+
+    schema: Literal["exp.search/1"]
+    id: str
+    name: str
+    status: ExperimentStatusValue
+    searches: list[StudieFields]
+
+
 class ServeDocument(TypedDict):
     """What `exp serve --json` prints once it listens."""
 
@@ -1545,13 +1661,22 @@ class SupervisorFields(TypedDict):
 
 
 class SweepFields(TypedDict):
-    """The progress of a task with a matrix."""
+    """The progress of a task with a matrix or a search."""
 
     id: str
     axes: list[str]
     members: int
     counts: dict[str, int]
     seconds_left: float | None
+
+
+class GroupsOfExperimentFields(TypedDict):
+    """One group."""
+
+    id: str
+    members: int
+    done: int
+    pruned: int
 
 
 class BestMemberFields(TypedDict):
@@ -1574,6 +1699,18 @@ class ExternalFields(TypedDict):
     task: str | None
     slurm_job: str | None
     status: str | None
+
+
+class TrialOfTaskFields(TypedDict):
+    """Of a trial of a search: its params and its result; null for all other tasks."""
+
+    number: int
+    params: dict[str, Any] | None
+    outcome: OutcomeOfTrialValue
+    values: list[float] | None
+    pruned_at: float | None
+    pruned_value: float | None
+    message: str | None
 
 
 class TaskUnmatchedMetricFields(TypedDict):
@@ -1616,7 +1753,9 @@ class TaskFields(TypedDict):
     external: NotRequired[list[ExternalFields]]
     outputs: dict[str, Any]
     evidence: str | None
+    cached_from: NotRequired[OriginFields | None]
     handler: NotRequired[HandlerValue]
+    trial: NotRequired[TrialOfTaskFields | None]
     matrix: NotRequired[dict[str, str | float | bool]]
     resources: NotRequired[ResourcesFields]
     usage: NotRequired[UsageFields | None]
@@ -1716,6 +1855,8 @@ class ShowDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    groups: NotRequired[list[GroupsOfExperimentFields]]
+    searches: NotRequired[list[StudieFields]]
     best: NotRequired[list[BestMemberFields]]
     tasks: list[ShowTaskFields]
     duration: float | None
@@ -1773,6 +1914,8 @@ class StatusDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    groups: NotRequired[list[GroupsOfExperimentFields]]
+    searches: NotRequired[list[SearchFields]]
     best: NotRequired[list[BestMemberFields]]
     tasks: list[TaskFields]
 
@@ -1959,6 +2102,12 @@ class WhyFailureFields(TypedDict):
     tasks: list[str]
 
 
+class WhySearcheFields(SearchFields):
+    """The explanation."""
+
+    explanation: list[str]
+
+
 class CauseFields(TypedDict):
     """A cause of the status of a task."""
 
@@ -2017,5 +2166,6 @@ class WhyDocument(TypedDict):
     status: ExperimentStatusValue
     sync: NotRequired[SyncOfExperimentFields | None]
     failures: NotRequired[list[WhyFailureFields]]
+    searches: NotRequired[list[WhySearcheFields]]
     best: NotRequired[list[BestMemberFields]]
     tasks: list[WhyTaskFields]

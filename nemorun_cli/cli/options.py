@@ -162,6 +162,16 @@ Direct = Annotated[
     bool | None,
     typer.Option("--direct", help="Run all tasks in this process and terminal."),
 ]
+NoCache = Annotated[
+    bool | None,
+    typer.Option("--no-cache", help="Run all tasks with `cache`, and keep no results."),
+]
+Refresh = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--refresh", metavar="TASK", help="Run this task with `cache`; its new result is kept. Repeatable."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run; create nothing.")]
 PlanFormat = Annotated[
     str,

@@ -41,9 +41,12 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     else:
         terminal.write_lines([*status_text.header(snapshot), ""], hang=status_text.LABELLED)
         tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
-        shown = group_bests.of(snapshot.spec) if names is None else []
-        if bests := group_bests.lines(snapshot.history, shown):
-            terminal.write_lines(["", *bests])
+        if names is None:
+            notes = [
+                *group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)),
+                *status_text.searched(snapshot),
+            ]
+            terminal.write_lines(["", *notes] if notes else [])
         _show_failures(snapshot, names or ())
         _warn_of_metrics(snapshot, names)
 

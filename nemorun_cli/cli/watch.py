@@ -16,6 +16,7 @@ from nemorun_cli.views import (
     group_bests,
     known_secrets,
     log_excerpt,
+    searches,
     stop_progress,
     sweeps,
     unmatched_metrics,
@@ -173,7 +174,9 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
 def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:
     """Print the progress of a sweep and its failures, grouped by cause."""
     terminal.say(f"  {group.id}: {snapshot.sweep(group).line}")
-    for line in group_bests.lines(snapshot.history, [group]):
+    study = searches.StudyView.of(group, snapshot.history)
+    notes = [*group_bests.lines(snapshot.history, [group]), *searches.lines([study] if study else [])]
+    for line in notes:
         terminal.say(f"    {line}")
     if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
         return

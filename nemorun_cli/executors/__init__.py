@@ -304,6 +304,21 @@ class RemoteMakingExecutor(Executor, Protocol):
         ...
 
 
+class ImageExecutor(Executor, Protocol):
+    """An executor with `identifies_image`."""
+
+    def image(self) -> str | Path:
+        """What identifies the content of the image in which tasks would run now; may wait for the engine.
+
+        Its digest in a registry, else its id in the engine; the path of a file of this machine that is the
+        image; or, if nothing better is known, its name.
+
+        Raises:
+            EngineError: the engine cannot be asked, or there is no such image.
+        """
+        ...
+
+
 class QueueingExecutor(Executor, Protocol):
     """An executor with `queues_early`."""
 
@@ -410,6 +425,21 @@ def queue(name: str, options: Mapping[str, Any], executor: Executor) -> str | No
     if not capabilities(name, options).queues_early:
         return None
     return cast(QueueingExecutor, executor).queue()
+
+
+def image(name: str, options: Mapping[str, Any]) -> str | Path | None:
+    """What identifies the image of the tasks of an executor; None if they run in none.
+
+    Raises:
+        EngineError: the engine cannot be asked, or there is no such image.
+    """
+    if not capabilities(name, options).identifies_image:
+        return None
+    executor = make(name, options, {})
+    try:
+        return cast(ImageExecutor, executor).image()
+    finally:
+        executor.close()
 
 
 def leftovers(home: Path) -> Iterator[tuple[str, Leftover]]:

@@ -33,6 +33,7 @@ class Capabilities:
         runs_here: whether tasks are processes of this machine, with its files and its Python, so that
             callables are looked up before the start and `--direct` is possible.
         has_remote_paths: whether tasks may see folders that do not exist on this machine.
+        is_remote: whether tasks run on another host that does not have the folders of this machine.
         has_machine: whether tasks share capacity of this machine; the executor then has `machine`.
         checks_requests: whether requests for resources can be checked; it then has `why_unsatisfiable`.
         queues_early: whether jobs can wait in its engine's queue for other jobs; it then has `queue`.
@@ -52,6 +53,7 @@ class Capabilities:
             `Plan.sampling` seconds.
         environment_host: the host on which Python environments are made for its tasks, if that is not this
             machine; it then has `environments`.
+        identifies_image: whether its tasks run in an image whose content it identifies; it then has `image`.
         shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
             `remove_shared`.
     """
@@ -64,6 +66,7 @@ class Capabilities:
     counts_toward_max_parallel: bool = True
     runs_here: bool = False
     has_remote_paths: bool = False
+    is_remote: bool = False
     has_machine: bool = False
     checks_requests: bool = False
     queues_early: bool = False
@@ -75,6 +78,7 @@ class Capabilities:
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
     environment_host: str | None = None
+    identifies_image: bool = False
     shares_objects: bool = False
     measures: bool = False
     records_samples: bool = False

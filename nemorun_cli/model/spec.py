@@ -13,10 +13,11 @@ from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.search import SearchRule
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 RESOLVED_FORMAT = "exp.resolved/1"
 
@@ -94,6 +95,7 @@ class Task:
     artifacts: tuple[str, ...] = ()
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns for its output, by series
     stop: tuple[StopRule, ...] = ()  # conditions on metrics that end an attempt
+    cache: CacheRule | None = None  # whether and by what an earlier result is reused
     description: str | None = None
     packager: dict[str, Any] | None = None  # the packager's options; None if nothing is shipped
     python: dict[str, Any] | None = None  # its Python environment; None for the Python on its PATH
@@ -239,7 +241,10 @@ class External:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The `run:` section; `max_parallel` None means the number of CPUs; times are in seconds."""
+    """The `run:` section; `max_parallel` None means the number of CPUs; times are in seconds.
+
+    Without `cache`, no result is kept or taken. The tasks in `refresh` run, and replace what is kept of them.
+    """
 
     detach: bool = False
     sequential: bool = False
@@ -248,6 +253,8 @@ class RunOptions:
     max_parallel: int | None = None
     max_failures: int | None = None
     timeout: float | None = None
+    cache: bool = True
+    refresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,7 +343,8 @@ class Spec:
         shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
         values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
-        values["run"] = RunOptions(**_known(RunOptions, document["run"]))
+        run = _known(RunOptions, document["run"])
+        values["run"] = RunOptions(**{**run, "refresh": tuple(run.get("refresh", ()))})
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
         values["environments"] = tuple(
             PythonEnvironment.from_json(entry) for entry in document.get("environments", ())
@@ -356,8 +364,13 @@ _TASK_DEFAULTS: dict[str, Any] = {
 }
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
-_NESTED = ("retry", "resources")  # fields whose values are dataclasses
+_NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "resources": Resources.from_json,
+    "stop": lambda rules: tuple(StopRule.from_json(rule) for rule in rules),
+    "cache": CacheRule.from_json,
+}
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
 
 
@@ -382,7 +395,7 @@ def _plain(key: str, value: Any) -> Any:
     """The value of a field in JSON."""
     if key in _LISTED:
         return [asdict(item) for item in value]
-    return asdict(value) if key in _NESTED else value
+    return asdict(value) if key in _NESTED and value is not None else value
 
 
 def _common(tasks: list[Task]) -> dict[str, Any]:
@@ -429,10 +442,9 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
         retry = _known(Retry, values["retry"])
         retry |= {key: tuple(retry[key]) for key in ("on", "log") if key in retry}
         values["retry"] = Retry(**retry)
-    if "resources" in values:
-        values["resources"] = Resources.from_json(values["resources"])
-    if "stop" in values:
-        values["stop"] = tuple(StopRule.from_json(rule) for rule in values["stop"])
+    for key, of_json in _READERS.items():
+        if values.get(key) is not None:
+            values[key] = of_json(values[key])
     if "metrics" in values:
         values["metrics"] = {name: tuple(patterns) for name, patterns in values["metrics"].items()}
     if "twins" in values:

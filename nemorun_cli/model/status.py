@@ -52,6 +52,7 @@ class Reason(StrEnum):
     TARGET = "target"
     DIVERGED = "diverged"
     PRUNED = "pruned"
+    CACHED = "cached"
 
 
 ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.packagers import globs
+from nemorun_cli.model import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
 from nemorun_cli.packagers.git_lfs import is_pointer
 from nemorun_cli.packagers.git_repository import GITLINK, Repository, find

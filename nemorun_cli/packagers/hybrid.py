@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import packagers
-from nemorun_cli.packagers import globs
+from nemorun_cli.model import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.packagers import globs
+from nemorun_cli.model import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
 from nemorun_cli.system.user import expanded
 

@@ -26,6 +26,7 @@ _TEXTS_OF_TASK: Final = (
     "metrics",
     "retry",
     "python",
+    "cache",
 )
 _CHECKED: Final = frozenset(("type", "tunnel"))  # options of an executor whose form every reader checks
 

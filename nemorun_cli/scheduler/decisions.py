@@ -419,6 +419,28 @@ class Decisions:
         self.evaluations.forget(task.id)
         return filled
 
+    def filled(self, task: Task, identity: Identity) -> Task:
+        """A task that has started, as it was filled in then.
+
+        Raises:
+            UnevaluatedError, UnchosenError: it needs a value that is not known.
+            TemplateError: an expression failed.
+        """
+        if not task.late:
+            return task
+        from nemorun_cli.spec.expressions import evaluate  # noqa: PLC0415 - slow to import, and few tasks have expressions
+
+        external = {key: end.outputs for key, end in self.history.external.items()}
+        return evaluate.fill_late(
+            task,
+            spec=self.spec,
+            identity=identity,
+            outputs=_Outputs(self.history.tasks),
+            evaluator=self.evaluations.evaluator(task.id),
+            external=external,
+            bests=BestValues(self.schedule, identity),
+        )
+
     def fill_all(self, names: Sequence[str], identity: Identity) -> dict[str, Task | None]:
         """Return the tasks that start now, filled in; None for each that does not.
 

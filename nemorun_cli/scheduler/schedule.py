@@ -90,6 +90,11 @@ class Schedule:
     _group_ends: dict[str, GroupEnd] = field(default_factory=dict)  # by group, once it ended with its leader
     _environments: dict[str, str] = field(default_factory=dict)  # by task, the key of one that is not ready
     _held: dict[str, list[str]] = field(default_factory=dict)  # ready tasks by the environment they wait for
+    _reusable: frozenset[str] = frozenset()  # tasks whose result may be one that was kept
+    _unlooked: set[str] = field(default_factory=set)  # those for whose attempt none was looked for yet
+    _to_look: list[str] = field(default_factory=list)  # those of them that are ready
+    _keeping: set[str] = field(default_factory=set)  # tasks whose result is being kept
+    _after_keeping: list[str] = field(default_factory=list)  # ready tasks that wait for that
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.spec.tasks}
@@ -349,8 +354,17 @@ class Schedule:
         self._environments.update(environments)
 
     def is_held(self, task_id: str) -> bool:
-        """Whether the Python environment of a task is not ready, or a trial has no suggestion."""
-        return task_id in self._environments or self.trials.needs_suggestion(self.tasks[task_id])
+        """Whether it is not known yet how a task starts, so that it cannot wait in a queue.
+
+        Its Python environment is not ready, it is a trial without a suggestion, or its result, or that of what
+        it depends on, may be one that was kept.
+        """
+        return (
+            task_id in self._environments
+            or self.trials.needs_suggestion(self.tasks[task_id])
+            or task_id in self._reusable
+            or not self._reusable.isdisjoint(self.tasks[task_id].dependencies)
+        )
 
     def held(self, environment: str) -> list[str]:
         """The ready tasks that wait for a Python environment."""
@@ -372,7 +386,51 @@ class Schedule:
         self._held.pop(environment, None)
         return names
 
+    def reuse(self, task_ids: Iterable[str]) -> None:
+        """Note the tasks whose result may be one that was kept."""
+        self._reusable = frozenset(task_ids)
+
+    def is_reusable(self, task_id: str) -> bool:
+        """Whether the result of a task may be one that was kept, and is kept."""
+        return task_id in self._reusable
+
+    def look_first(self, task_id: str) -> None:
+        """Hold a task back until `pass_look`, if its result may be one that was kept."""
+        if task_id in self._reusable:
+            self._unlooked.add(task_id)
+
+    @property
+    def has_to_look(self) -> bool:
+        """Whether a ready task is held back for which `take_to_look` was not called."""
+        return bool(self._to_look)
+
+    def take_to_look(self) -> list[str]:
+        """Return the ready tasks for which a result that was kept has to be looked for."""
+        names, self._to_look = self._to_look, []
+        return [name for name in names if self._is_pending(name)]
+
+    def pass_look(self, task_id: str) -> None:
+        """Let a task start: no result that was kept is its own."""
+        self._unlooked.discard(task_id)
+        if self._is_pending(task_id):
+            self._add_to_queue(task_id)
+
+    def keep_first(self, task_id: str) -> None:
+        """Hold back what depends on a task until its result is kept, as it may change the files of that."""
+        self._keeping.add(task_id)
+
+    def pass_keeping(self, task_id: str) -> None:
+        """Let the tasks start that depend on a task, whose result is kept or not."""
+        self._keeping.discard(task_id)
+        names, self._after_keeping = self._after_keeping, []
+        for name in names:
+            if self._is_pending(name):
+                self._add_to_queue(name)
+
     def _add_to_queue(self, task_id: str) -> None:
+        if self._keeping and not self._keeping.isdisjoint(self.tasks[task_id].dependencies):
+            self._after_keeping.append(task_id)
+            return
         if (environment := self._environments.get(task_id)) is not None:
             self._held.setdefault(environment, []).append(task_id)
             return
@@ -380,6 +438,8 @@ class Schedule:
         if self.trials.needs_suggestion(task):
             self.trials.add(task)
             self._offer_trials()
+        elif task_id in self._unlooked:
+            self._to_look.append(task_id)
         else:
             self._push(task)
 

@@ -206,6 +206,8 @@ class Resolution:
             invalid_bests={finding.place[1] for finding in self._findings if finding.place[2:3] == ("best",)},
             strict_inline=self._document.strict_inline,
         )
+        if run.refresh:
+            run = replace(run, refresh=tuple(sorted(self._refreshed(run.refresh, graph))))
         tasks = builder.tasks(graph)
         self._findings += [*findings, *builder.findings, *filler.findings, *expansion.findings]
         self._check_uses(tasks, builder, graph)
@@ -258,6 +260,14 @@ class Resolution:
         self._findings += findings
         return selected_ids
 
+    def _refreshed(self, names: Sequence[str], graph: dependencies.MemberGraph) -> set[str]:
+        """Return the ids of the tasks that `run.refresh` names."""
+        from nemorun_cli.spec.tasks.select import matching  # noqa: PLC0415 - only with `--refresh`
+
+        ids, findings = matching(names, graph.members)
+        self._findings += [replace(finding, place=("run", "refresh"), option=None) for finding in findings]
+        return ids
+
     def _plugins(self, data: Mapping[str, Any], builder: TaskBuilder) -> list[PluginUse]:
         if not data.get("plugins") and not builder.plugins:
             return []
@@ -276,6 +286,7 @@ class Resolution:
             except ValueError as fault:
                 self._findings.append(Finding(place=("run", "timeout"), message=str(fault)))
                 del values["timeout"]
+        values["refresh"] = tuple(values.get("refresh", ()))
         return RunOptions(**values)
 
     def _tracking(self, section: Mapping[str, Any], *, prefix: str | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _values(text: str, section: Any, given: Mapping[str, str]) -> tuple[str, lis
     if name not in declared:
         raise _SweepError(f"no param is called {name!r}", choices(name, declared))
     if name in given:
-        hint = f"leave out one of the two; a rerun keeps {OPTION}"
+        hint = f"leave out one of the two; a resume keeps {OPTION}"
         raise _SweepError(f"{name} has a value by {given[name]} already", hint)
     try:
         entries = option_value(f"[{written}]")

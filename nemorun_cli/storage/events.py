@@ -46,6 +46,8 @@ RETURNED: Final = "returned"
 STARTED: Final = "started"
 UNKNOWN: Final = "unknown"
 STOP_REQUESTED: Final = "stop_requested"
+FINGERPRINTED: Final = "fingerprinted"
+KEPT: Final = "kept"
 ENDED: Final = "ended"
 RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
@@ -135,6 +137,14 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(forms.is_float, value))
 
 
+def _is_origin(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(_is_text(value.get(name)) for name in ("experiment", "task"))
+        and ATTEMPT.fits(value.get("attempt"))
+    )
+
+
 def _is_signal(value: Any) -> bool:
     from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
 
@@ -218,6 +228,8 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "values": _are_numbers,
     "pruned_at": forms.is_float,
     "pruned_value": forms.is_float,
+    "parts": _is_mapping,
+    "cached_from": _is_origin,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
 
@@ -293,6 +305,8 @@ STORED: Final[Mapping[str, Form]] = {
     "values": Form(_are_numbers, "a list of finite numbers"),
     "pruned_at": Form(forms.is_float, "a finite number"),
     "pruned_value": Form(forms.is_float, "a finite number"),
+    "parts": mapping_of(TEXT, "an object of texts"),
+    "cached_from": Form(_is_origin, "an attempt as experiment, task and attempt") | None,
 }
 """The form that readers need of each field, whatever wrote it."""
 
@@ -342,7 +356,14 @@ _DETAILS: Final = {
     "rule": "by retry.on",
     "not_before": "not before",
     "evidence": "evidence:",
+    "fingerprint": "fingerprint",
 }
+
+
+def origin_text(origin: Mapping[str, Any]) -> str:
+    """The attempt whose result a cached one is, in a few words: `prepare of digits_1795328686, attempt 2`."""
+    number = f", attempt {origin['attempt']}" if origin["attempt"] > 1 else ""
+    return f"{origin['task']} of {origin['experiment']}{number}"
 
 
 def _environment_details(event: Event) -> list[str]:
@@ -381,6 +402,8 @@ def _task_details(event: Event) -> list[str]:
     parts = [f"attempt {event['attempt']}"] if "attempt" in event else []
     parts += [str(event[key]) for key in ("status", "reason") if event.get(key)]
     parts += [f"{word} {event[key]}" for key, word in _DETAILS.items() if event.get(key) is not None]
+    if event.get("cached_from"):
+        parts.append(f"from {origin_text(event['cached_from'])}")
     return parts + ([f"outputs {', '.join(event['outputs'])}"] if event.get("outputs") else [])
 
 
@@ -444,9 +467,22 @@ KINDS: Final[Mapping[str, EventKind]] = {
     STARTED: _of_attempt(optional="job_id evidence"),
     UNKNOWN: _of_attempt(optional="evidence"),
     STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value"),
+    FINGERPRINTED: EventKind(
+        required=frozenset({"task", "attempt", "fingerprint", "parts"}),
+        optional=frozenset({"message"}),
+        details=_task_details,
+    ),
+    KEPT: EventKind(
+        required=frozenset({"task", "attempt"}),
+        optional=frozenset({"message"}),
+        details=_task_details,
+    ),
     ENDED: _of_attempt(
         required="status",
-        optional="exit_code reason outputs usage started duration job_id symptom evidence unmatched unjudged",
+        optional=(
+            "exit_code reason outputs usage started duration job_id symptom evidence unmatched unjudged"
+            " cached_from"
+        ),
         statuses=_ATTEMPT_ENDS,
     ),
     RETRIED: EventKind(

@@ -160,6 +160,16 @@ class AttemptFiles:
         return self.directory / "outputs"
 
     @property
+    def artifacts(self) -> Path:
+        """The files that were copied back from another host, in a folder."""
+        return self.directory / "artifacts"
+
+    @property
+    def cached(self) -> Path:
+        """Whose result the attempt has, and what was recorded for that, as JSON; only if it did not run."""
+        return self.directory / "cached.json"
+
+    @property
     def records(self) -> Path:
         """The tracking records that the task opened, listed by the SDK."""
         return self.directory / "records"
@@ -495,7 +505,7 @@ class Home:
         """The home, and the folders in it by which another user could change, stop or read what is run."""
         slots = self.slots(locks.hostname())
         folders = (self.experiments, self.apart, self.trash, self.keys, slots.parent, slots)
-        return (self.directory, *folders, self.code, self.environments, self.faults)
+        return (self.directory, *folders, self.code, self.environments, self.step_cache, self.faults)
 
     def require_trusted(self) -> None:
         """Refuse a home that another user could have changed.
@@ -630,6 +640,35 @@ class Home:
     def environments_lock(self) -> Path:
         """Locked shared while an experiment that refers to one is created."""
         return self.environments / "lock"
+
+    @property
+    def step_cache(self) -> Path:
+        """The results of tasks with `cache`, and what is known of the contents of files."""
+        return self.directory / "step-cache"
+
+    @property
+    def step_cache_entries(self) -> Path:
+        """A file for each result, by the fingerprint of what it depends on."""
+        return self.step_cache / "entries"
+
+    @property
+    def step_cache_contents(self) -> Path:
+        """The contents of their files, by digest."""
+        return self.step_cache / "files"
+
+    @property
+    def step_cache_replaced(self) -> Path:
+        """Files that were changed by hand, as they were before a task wrote them again."""
+        return self.step_cache / "replaced"
+
+    @property
+    def step_cache_lock(self) -> Path:
+        """Locked shared while results are kept or taken."""
+        return self.step_cache / "lock"
+
+    def contents_database(self, host: str) -> Path:
+        """The digests of files as a host sees them, whose paths and inodes are its own."""
+        return self.step_cache / "contents" / f"{host}-1.db"  # the number is that of its format
 
     @property
     def faults(self) -> Path:

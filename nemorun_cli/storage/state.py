@@ -22,7 +22,9 @@ from nemorun_cli.storage.events import (
     ENVIRONMENT_ENDED,
     ENVIRONMENT_STARTED,
     EXTERNAL_ENDED,
+    FINGERPRINTED,
     FINISHED,
+    KEPT,
     NOTED,
     QUEUED,
     RESUMED,
@@ -90,6 +92,12 @@ class TaskState:
     holder: Holder | None = None  # the supervisor that submitted the attempt, on the same host and boot
     cancel: Cancel | None = None
     stop: Cancel | None = None  # of this attempt, by a condition on a metric
+    fingerprint: str | None = None  # of what the result of this attempt depends on, if it has `cache`
+    parts: Mapping[str, str] = field(default_factory=dict)  # of the fingerprint
+    cached_from: Mapping[str, Any] | None = None  # the attempt whose result this is; see `events.origin_text`
+    was_kept: bool | None = None  # whether its result was kept for later runs; None if that was not decided
+    runs_again: bool = False  # it had succeeded, and a resume runs it again: no earlier result is used
+    cache_note: str | None = None  # why an earlier result was not used, or why this one was not kept
 
     @property
     def stop_request(self) -> Cancel | None:
@@ -330,6 +338,18 @@ def _unknown(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.evidence = event.get("evidence")
 
 
+def _fingerprinted(history: ExperimentState, state: TaskState, event: Event) -> None:
+    if _is_current(history, state, event):
+        state.fingerprint, state.parts = event["fingerprint"], event["parts"]
+        state.was_kept, state.cache_note = None, event.get("message")
+
+
+def _kept(history: ExperimentState, state: TaskState, event: Event) -> None:
+    if _is_current(history, state, event):
+        state.was_kept = "message" not in event
+        state.cache_note = event.get("message", state.cache_note)
+
+
 def _stop_requested(history: ExperimentState, state: TaskState, event: Event) -> None:
     if event["reason"] not in set(Reason):
         return  # of a later version: what the attempt is by itself is all that this one can know
@@ -359,6 +379,7 @@ def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.usage = event.get("usage")
         state.symptom = event.get("symptom")
         state.evidence = event.get("evidence")
+        state.cached_from = event.get("cached_from")
         history.stopping.discard(event["task"])
         history.unjudged[event["task"]] = event.get("unjudged", [])
         _note_unmatched(history, event)
@@ -427,8 +448,8 @@ def _reset(state: TaskState, attempt: int) -> None:
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
     state.holder = state.usage = state.symptom = state.duration = state.gpus = None
-    state.stop = None
-    state.outputs = {}
+    state.stop = state.fingerprint = state.cached_from = state.was_kept = state.cache_note = None
+    state.outputs, state.parts = {}, {}
 
 
 def _created(history: ExperimentState, event: Event) -> None:
@@ -529,8 +550,12 @@ def _resumed(history: ExperimentState, event: Event) -> None:
         resumed, known = {**event, "task": name}, history.tasks.get(name)
         if known is None:
             history._reject(resumed, "no such task")  # noqa: SLF001 - a step of the same fold
-        elif history.move(known, TaskStatus.PENDING, resumed):
+        else:
+            had_succeeded = known.status is TaskStatus.SUCCEEDED
+            if not history.move(known, TaskStatus.PENDING, resumed):
+                continue
             _reset(known, attempt)
+            known.runs_again = had_succeeded
             known.tries = 0
             if "revision" in event:
                 history.unmatched.pop(name, None)  # its patterns may be others
@@ -588,6 +613,8 @@ _TASK_EVENTS = {
     STARTED: _started,
     UNKNOWN: _unknown,
     STOP_REQUESTED: _stop_requested,
+    FINGERPRINTED: _fingerprinted,
+    KEPT: _kept,
     ENDED: _ended,
     SKIPPED: _skipped,
     RETRIED: _retried,

@@ -105,6 +105,8 @@ TASK: Final[Mapping[str, Form]] = {
         ),
         "a list of conditions on metrics",
     ),
+    "cache": record({"inputs": TEXTS, "outputs": TEXTS, "also": LIST, "env": TEXTS}, "an object about reuse")
+    | None,
     "description": _OPTIONAL_TEXT,
     "packager": OBJECT | None,
     "python": _PYTHON | None,
@@ -142,6 +144,8 @@ RUN: Final[Mapping[str, Form]] = {
     "max_parallel": COUNT | None,
     "max_failures": COUNT | None,
     "timeout": AMOUNT | None,
+    "cache": FLAG,
+    "refresh": TEXTS,
 }
 
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.externals import ExternalWatch
     from nemorun_cli.supervisor.listeners import Listeners
     from nemorun_cli.supervisor.metric_watch import MetricWatch
+    from nemorun_cli.supervisor.reuse import StepReuse
     from nemorun_cli.supervisor.searches import Searches
     from nemorun_cli.supervisor.shipping import Shipper
     from nemorun_cli.supervisor.system_samples import SystemSamples
@@ -144,6 +145,8 @@ class SupervisorLoop:
         self._environments = self._python_environments() if has_python else None
         has_search = can_submit and any(group.search is not None for group in spec.groups)
         self._searches = self._searching() if has_search else None
+        has_cache = can_submit and spec.run.cache and any(task.cache is not None for task in spec.tasks)
+        self._reuse = self._step_reuse() if has_cache else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
         self._gpu_peaks = GpuPeaks(is_use_wanted=spec.sampling is not None)
@@ -198,6 +201,8 @@ class SupervisorLoop:
             self._admission.begin()
         if self._environments is not None:
             self._environments.begin()
+        if self._reuse is not None:
+            self._reuse.begin()
         self._decisions.begin()
         if self._searches is not None:
             self._searches.begin()
@@ -226,6 +231,8 @@ class SupervisorLoop:
             self._environments.close()
         if self._searches is not None:
             self._searches.close()
+        if self._reuse is not None:
+            self._reuse.close()
         if self._listeners is not None:
             self._listeners.close()
         if self._wake is not None:
@@ -306,9 +313,11 @@ class SupervisorLoop:
         self._decisions.take_values()
         self._look_at_searches()
         self._choose_best()
+        self._look_at_kept_results()
         self._chosen += self._decide()
         self._ask_for_suggestions()
-        if not self._choose_best():
+        is_choosing = self._choose_best()
+        if not is_choosing and not (self._reuse is not None and self._reuse.is_keeping):
             self._decisions.finish()
         if self.history.finished and self.can_submit:
             self._start_listeners()  # a command that reads `finished` waits only for started listeners
@@ -370,6 +379,7 @@ class SupervisorLoop:
             self._best_choices.due if self._best_choices is not None else None,
             environments,
             self._searches.due if self._searches is not None and is_writable else None,
+            self._reuse.due if self._reuse is not None and is_writable else None,
         ):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
@@ -402,6 +412,8 @@ class SupervisorLoop:
             event.update({"unjudged": unjudged} if unjudged else {})
         if self._searches is not None:
             self._searches.notice(event)
+        if self._reuse is not None:
+            self._reuse.on_event(event)
         if self._early_queue and (name := event.get("task")):
             self._early_queue.notice(name)
 
@@ -511,6 +523,29 @@ class SupervisorLoop:
     def _ask_for_suggestions(self) -> None:
         if self._searches is not None and self.journal.problem is None:
             self._searches.ask()
+
+    def _step_reuse(self) -> StepReuse:
+        from nemorun_cli.supervisor.reuse import StepReuse  # noqa: PLC0415 - only for tasks with `cache`
+
+        return StepReuse(
+            self._decisions,
+            self._identity,
+            files=self.files,
+            home=self.home,
+            dispatcher=self._dispatcher,
+            poll=self._poll,
+            report=self._report,
+            on_records=self._tracker.ship,
+        )
+
+    def _look_at_kept_results(self) -> None:
+        """Give tasks the results that are kept of earlier ones, and have those that are new kept."""
+        if self._reuse is not None and self.journal.problem is None:
+            self._reuse.look()
+
+    @property
+    def _identity(self) -> Identity:
+        return Identity(id=self.files.id, name=self.spec.name, directory=str(self.files.directory))
 
     def _look_outside(self) -> None:
         """Record how what tasks wait for outside of the experiment has ended."""
@@ -713,12 +748,11 @@ class SupervisorLoop:
 
     def _choose(self) -> list[Job]:
         """The attempts that start now, already recorded as submitted."""
-        identity = Identity(id=self.files.id, name=self.spec.name, directory=str(self.files.directory))
         admitted = self._admission.take()
         for name, message in admitted.impossible.items():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []
-        for name, filled in self._decisions.fill_all(admitted.tasks, identity).items():
+        for name, filled in self._decisions.fill_all(admitted.tasks, self._identity).items():
             if filled is not None and (job := self._plan(filled)):
                 jobs.append(job)
             else:

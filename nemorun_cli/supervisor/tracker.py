@@ -199,6 +199,11 @@ class Tracker:
         self._ship(place, opening)
         return opening
 
+    def ship(self, root: str, prefix: str, opening: str) -> None:
+        """Have a record sent that a task got from an earlier one, if the spec names a server."""
+        if self.shipper is not None:
+            self.shipper.mark_record(root, prefix, opening)
+
     def _ship(self, place: Place, opening: str) -> None:
         if self.shipper is not None:
             self.shipper.mark_record(place.root, place.prefix, opening)
@@ -206,7 +211,7 @@ class Tracker:
     def _close_attempt(self, event: Event) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
         task, attempt = event["task"], event["attempt"]
-        if task in self._patterns:
+        if task in self._patterns and "cached_from" not in event:
             with self._logging_errors(f"the output of {task}"):
                 if unmatched := self._read_rest(task, attempt):
                     event["unmatched"] = unmatched

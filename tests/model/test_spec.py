@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
+from nemorun_cli.model.step_cache import CacheRule
 
 NAMES = st.from_regex(r"\A[a-z][a-z0-9-]{0,8}\Z")
 VALUES = st.recursive(
@@ -30,6 +31,10 @@ TASKS = st.builds(
     retry=st.builds(Retry, limit=st.integers(0, 3), on=st.lists(st.just("oom") | st.just(3)).map(tuple)),
     timeout=st.none() | st.floats(0, 100),
     late=st.lists(st.text()).map(tuple),
+    cache=st.none()
+    | st.builds(
+        CacheRule, inputs=st.lists(st.text()).map(tuple), also=st.lists(VALUES, max_size=2).map(tuple)
+    ),
 )
 SPECS = st.builds(
     Spec,

@@ -76,6 +76,8 @@ SAMPLES: dict[str, Any] = {
     "values": [0.5],
     "pruned_at": 3,
     "pruned_value": 0.7,
+    "parts": {"param:lr": "0.1"},
+    "cached_from": {"experiment": "e_0", "task": "train", "attempt": 2},
 }
 KINDS = list(events.KINDS)
 

@@ -16,11 +16,14 @@ from nemorun_cli.cli.options import (
     IfRunning,
     Json,
     Key,
+    NoCache,
     Params,
     PlanFormat,
     Quiet,
+    Refresh,
     Sequential,
     Sets,
+    Sweeps,
     TailLogs,
 )
 from nemorun_cli.experiment import run
@@ -34,10 +37,13 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
+    sweeps: Sweeps = None,
     detach: Detach = None,
     sequential: Sequential = None,
     tail_logs: TailLogs = None,
     direct: Direct = None,
+    no_cache: NoCache = None,
+    refresh: Refresh = None,
     dry_run: DryRun = False,
     form: PlanFormat = "text",
     only: Annotated[
@@ -56,17 +62,18 @@ def command(
 ) -> int:
     """Start a new experiment from the spec of an earlier one.
 
-    Uses the earlier experiment's own copies of its spec and scripts and its -p and --set options.
+    Uses the earlier experiment's own copies of its spec and scripts and its -p, --set and --sweep options.
     Options given now override them.
 
     Examples:
       exp rerun latest
       exp rerun training -p lr=0.01      change a param
+      exp rerun training --sweep lr=1,2  once for each value
       exp rerun training --only train    run only one task
     """
     old = run.find(which)
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
-    changes = [*(sets or ()), *running.as_sets(flags)]
+    changes = [*(sets or ()), *running.as_sets(flags), *running.reuse_sets(no_cache, refresh)]
 
     def read() -> Document:
         from nemorun_cli import executors  # noqa: PLC0415 - heavy, imported while the supervisor starts
@@ -76,6 +83,7 @@ def command(
             old.files,
             params=params or (),
             sets=changes,
+            sweeps=sweeps or (),
             only=only or (),
             executors=executors.known(ask=not dry_run),
             for_later=form == "yaml",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
@@ -15,10 +16,12 @@ from nemorun_cli.cli.options import (
     IfRunning,
     Json,
     Key,
+    NoCache,
     Params,
     PlanFormat,
     ProgramArguments,
     Quiet,
+    Refresh,
     Sequential,
     Sets,
     SpecPath,
@@ -53,6 +56,8 @@ def command(
     sequential: Sequential = None,
     tail_logs: TailLogs = None,
     direct: Direct = None,
+    no_cache: NoCache = None,
+    refresh: Refresh = None,
     dry_run: DryRun = False,
     form: PlanFormat = "text",
     only: Annotated[
@@ -76,7 +81,7 @@ def command(
       exp run pipeline.py -- --folds 5     a program that builds a spec, with its own arguments
     """
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
-    changes = [*(sets or ()), *as_sets(flags)]
+    changes = [*(sets or ()), *as_sets(flags), *reuse_sets(no_cache, refresh)]
 
     def read() -> Document:
         from nemorun_cli import executors  # noqa: PLC0415 - heavy, imported while the supervisor starts
@@ -153,6 +158,12 @@ def _check_form(how: StartOptions, *, is_json: bool) -> None:
 def as_sets(flags: dict[str, bool | None]) -> list[str]:
     """The flags given, as changes of the spec's `run` section, so that both are validated alike."""
     return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]
+
+
+def reuse_sets(no_cache: bool | None, refresh: list[str] | None) -> list[str]:  # noqa: FBT001 - as given by typer
+    """The options about earlier results as changes of the spec's `run` section."""
+    changes = [f"run.refresh={json.dumps(refresh)}"] if refresh else []
+    return changes + (["run.cache=false"] if no_cache else [])
 
 
 def _run(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import terminal
-from nemorun_cli.cli.options import Json, Params, ProgramArguments, Quiet, Sets, SpecPath
+from nemorun_cli.cli.options import Json, Params, ProgramArguments, Quiet, Sets, SpecPath, Sweeps
 from nemorun_cli.errors import EngineError
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.reports import search_summary
@@ -29,6 +29,7 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
+    sweeps: Sweeps = None,
     engines: Annotated[bool, typer.Option("--engines", help="Also check engines and packagers.")] = False,
     is_json: Json = False,
     quiet: Quiet = False,
@@ -50,6 +51,7 @@ def command(
         arguments=arguments or (),
         params=params or (),
         sets=sets or (),
+        sweeps=sweeps or (),
         executors=executors.known(ask=engines),
     )
     home = Home.from_environment()

@@ -139,11 +139,20 @@ class Engine:
 
     def has_image(self, image: str) -> bool:
         """Whether the engine has the image."""
+        return self.describe_image(image) is not None
+
+    def describe_image(self, image: str) -> Mapping[str, Any] | None:
+        """What the engine knows about an image; None if it does not have it."""
         try:
-            self._get(f"/images/{quote(image, safe='/:@')}/json")
+            description: Mapping[str, Any] = self._get(f"/images/{quote(image, safe='/:@')}/json")
         except NoSuchObjectError:
-            return False
-        return True
+            return None
+        return description
+
+    def registry_digest(self, image: str) -> str:
+        """The digest of an image in its registry, which is asked, with the credentials of Docker."""
+        with self._sdk() as docker:
+            return str(docker.api.inspect_distribution(image)["Descriptor"]["digest"])
 
     def check_pull(self, image: str) -> None:
         """Check that the image can be pulled from its registry, without pulling it."""

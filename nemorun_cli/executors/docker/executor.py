@@ -150,6 +150,7 @@ class DockerExecutor:
             separates_stderr=True,
             names_files=True,
             measures=True,
+            identifies_image=True,
         )
 
     @classmethod
@@ -321,6 +322,20 @@ class DockerExecutor:
     def check(self) -> Iterable[Diagnosis]:
         """Check that the engine answers, has or can pull the image, and supports GPUs if requested."""
         return diagnose(Engine(self._address), self._options)
+
+    def image(self) -> str:
+        """The registry's digest of the image, which it may have to be asked for; else its id.
+
+        Raises:
+            EngineError: the engine does not answer, or there is no such image.
+        """
+        from nemorun_cli.executors.docker import image_identity  # noqa: PLC0415 - only tasks with `cache` need it
+
+        engine = Engine(self._address)
+        try:
+            return image_identity.of(engine, self._options["image"], self._options.get("pull", "missing"))
+        finally:
+            engine.close()
 
     def machine(self, *, with_gpus: bool) -> Machine:
         """The hardware of this machine, which is also the engine's."""

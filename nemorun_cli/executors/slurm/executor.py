@@ -106,6 +106,7 @@ class SlurmExecutor:
         return Capabilities(
             counts_toward_max_parallel=False,
             has_remote_paths="tunnel" in options,
+            is_remote="tunnel" in options,
             checks_requests=True,
             queues_early=True,
             ends_groups=True,
@@ -113,6 +114,7 @@ class SlurmExecutor:
             knows_jobs=True,
             records_samples=True,
             separates_stderr=True,
+            identifies_image="container_image" in options,
             environment_host=_host_of(options) if "container_image" not in options else None,
         )
 
@@ -124,6 +126,11 @@ class SlurmExecutor:
         given = {key: value for key, value in self._options["tunnel"].items() if key != "artifacts"}
         tunnel = Tunnel.of(given)
         return tunnel.shell(), str(RemotePaths(tunnel, files).environments), tunnel.pre_command
+
+    def image(self) -> str | Path:
+        """The file of the image if it is one of this machine; else its name: Slurm knows no digest."""
+        path = Path(self._options["container_image"])
+        return path if "tunnel" not in self._options and path.is_file() else str(path)
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name

@@ -62,6 +62,7 @@ _SHARED_FIELDS = (
     "artifacts",
     "metrics",
     "stop",
+    "cache",
     "env_inherit",
     "description",
     "packager",
@@ -118,6 +119,7 @@ class TaskBuilder:
         self._expansion = expansion
         self._externals = externals
         self._reported: set[Place] = set()  # places shared by members that have a finding
+        self._cache_places: dict[str, Place] = {}  # of tasks with `cache`
         self._checked_callables: set[tuple[str, ...]] = set()  # a callable and where it was looked up
 
     def tasks(self, graph: MemberGraph) -> list[Task]:
@@ -140,6 +142,10 @@ class TaskBuilder:
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
+        if self._cache_places:
+            from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
+
+            self.findings += cache_section.claims(tasks, self._cache_places)
         self._check_packagers()
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
@@ -263,7 +269,45 @@ class TaskBuilder:
             self.plugins.append((task.id, own["plugins"], self._place(member, "plugins")))
         if kind == "partial":
             self._check_callables(task, member, self._named_python(member, own, executor)[0])
+        if own.get("cache", False) is not False:
+            task = self._with_cache(task, member, own["cache"])
         return self._with_late(task)
+
+    def _with_cache(self, task: Task, member: Member, value: Any) -> Task:
+        """Return the task with the rule of its `cache`; report once for each place what is wrong with it."""
+        from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
+
+        place = self._place(member, "cache")
+        if member.place[0] in RUN_AFTER:
+            if "cache" in member.own:
+                self._report(place, "does not apply to handlers: they run after every outcome")
+            return task
+        rule = cache_section.rule(value)
+        if rule is None or not self._is_selected(task.id):
+            return task
+        refusal = cache_section.refusal(member.group)
+        found = list(cache_section.findings(value, place, task, self._capabilities(task.executor)))
+        if refusal is not None:
+            found = [Finding(place=place, message=refusal, hint="leave it out, or write cache: false")]
+        elif not found and not isinstance(task.workdir, LateText):
+            if task.kind == "partial":
+                rule = replace(rule, inputs=(*rule.inputs, *self._modules(task)))
+            task = replace(task, cache=rule)
+            found = [*cache_section.undeclared(task, place), *cache_section.unmatched(task, place)]
+        for finding in found:
+            if (*finding.place, finding.message) not in self._reported:
+                self._reported.add((*finding.place, finding.message))
+                self.findings.append(finding)
+        self._cache_places[task.id] = place
+        return replace(task, cache=rule)
+
+    def _modules(self, task: Task) -> Iterator[str]:
+        """The globs of the modules that a partial names: they count as inputs."""
+        from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
+
+        folders = self._module_folders(task)
+        names = [str(task.body), *(target.name for target in callables.targets(task.args, ()))]
+        yield from dict.fromkeys(cache_section.modules(task, self._folder, folders, names))
 
     def _report(self, place: Place, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(place=place, message=message, hint=hint))
@@ -597,16 +641,8 @@ class TaskBuilder:
         if isinstance(task.workdir, LateText) or not task.entrypoint:
             return
         capabilities = self._capabilities(task.executor)
-        interpreter = task.entrypoint[0]
-        if task.python is not None:
-            interpreter = f"{task.python.get('venv') or task.python.get('conda') or ''}/bin/python"
-        python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
-        folders = callables.search_path(
-            task.workdir,
-            python_path=python_path,
-            interpreter=interpreter,
-            has_environment=task.python is not None,
-        )
+        interpreter = self._interpreter(task)
+        folders = self._module_folders(task)
         has_args = "args" in member.own or "args" in (member.group or {})
         at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
@@ -627,6 +663,21 @@ class TaskBuilder:
                 continue
             if signature is not None and not capabilities.has_remote_paths:
                 self._check_call(target, signature)
+
+    @staticmethod
+    def _interpreter(task: Task) -> str:
+        if task.python is None:
+            return task.entrypoint[0] if task.entrypoint else PYTHON[0]
+        return f"{task.python.get('venv') or task.python.get('conda') or ''}/bin/python"
+
+    def _module_folders(self, task: Task) -> tuple[str, ...]:
+        """The folders where a partial finds its modules."""
+        return callables.search_path(
+            task.workdir,
+            python_path=f"{self._folder}:{task.env.get('PYTHONPATH', '')}",
+            interpreter=self._interpreter(task),
+            has_environment=task.python is not None,
+        )
 
     def _check_call(self, target: CalledTarget, signature: Signature) -> None:
         """Report arguments that a callable does not take, and those that it lacks."""

@@ -43,6 +43,7 @@ class CalledTarget:
     is_partial: bool = False
 
 
+STANDARD_LIBRARY: Final = Path(ast.__file__).parent
 LARGEST_MODULE: Final = 1 << 24  # bytes of a module in which a function is looked up
 
 
@@ -95,6 +96,12 @@ def look_up(target: str, folders: tuple[str, ...]) -> Signature | None:
     from nemorun_cli.spec.tasks import signatures  # noqa: PLC0415 - few specs have partials
 
     return signatures.in_module(body, path)
+
+
+def module_file(target: str, folders: tuple[str, ...]) -> Path | None:
+    """The file of the module of a callable; None if it is not found, or has no source."""
+    spec = _find(_split(target, folders)[0], folders)
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
 
 
 def _split(target: str, folders: tuple[str, ...]) -> tuple[str, str]:

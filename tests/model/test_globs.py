@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.packagers.globs import compiled, literal
+from nemorun_cli.model.globs import compiled, literal
 
 
 @pytest.mark.parametrize(

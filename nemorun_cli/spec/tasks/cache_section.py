@@ -1,0 +1,290 @@
+"""The key `cache` of a task: what counts for its result, and what is wrong with the declaration."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model.problems import Finding
+from nemorun_cli.model.spec import UNTIL_ALL
+from nemorun_cli.model.step_cache import CacheRule, canonical
+from nemorun_cli.spec.expressions.syntax import OPENING
+from nemorun_cli.spec.tasks import callables
+from nemorun_cli.storage.step_cache import declared_files
+from nemorun_cli.storage.step_cache.declared_files import Folders, Glob, UnreadableFolderError
+from nemorun_cli.system.files import open_to_read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nemorun_cli.executors.capabilities import Capabilities
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import Task
+
+LARGEST_TEXT: Final = 1 << 20  # bytes of a script that is searched for the programs it names
+MOST_WORDS: Final = 2_000  # words of a text that are looked up as files
+_CODE: Final = frozenset(  # endings of programs: a text that names such a file most likely runs it
+    (
+        *(".py", ".ipynb", ".sh", ".bash", ".zsh", ".awk", ".sed", ".R", ".r"),
+        *(".jl", ".pl", ".rb", ".js", ".mjs", ".ts", ".lua"),
+    )
+)
+_WORD: Final = re.compile(r"[^\s'\"`;|&()<>=${}\\,]+")
+_MODULE: Final = re.compile(r"(?:^|[/\s;&|(])python[0-9.]*\s+(?:-\S+\s+)*-m\s+([A-Za-z_][\w.]*)")
+_OF_OTHERS: Final = ("site-packages", "dist-packages")  # parts of paths of installed modules
+_NOWHERE: Final = "/"  # a folder for globs that are not searched
+
+
+def rule(value: bool | Mapping[str, Any]) -> CacheRule | None:  # noqa: FBT001 - it is a value of the spec
+    """The rule of a `cache` that has passed the schema; None for false."""
+    if isinstance(value, bool):
+        return CacheRule() if value else None
+    return CacheRule.from_json(
+        {**value, "inputs": _normal(value, "inputs"), "outputs": _normal(value, "outputs")}
+    )
+
+
+def _normal(value: Mapping[str, Any], key: str) -> list[str]:
+    return list(dict.fromkeys(str(Glob.of(text)) for text in value.get(key, ())))
+
+
+def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -> Iterator[Finding]:
+    """What is wrong with the globs and variables of a `cache` that has passed the schema."""
+    if not isinstance(value, dict):
+        return
+    for key in ("inputs", "outputs"):
+        for number, text in enumerate(value.get(key, ())):
+            yield from _of_glob(text, (*place, key, number), is_output=key == "outputs")
+    own = [str(Glob.of(text)) for text in value.get("inputs", ())]
+    for number, text in enumerate(value.get("outputs", ())):
+        if both := [glob for glob in own if declared_files.overlap(glob, text)]:
+            message = f"is among the inputs, too ({both[0]}): each run would change what it depends on"
+            yield Finding(place=(*place, "outputs", number), message=message, hint="leave it out of inputs")
+    if value.get("outputs") and capabilities.has_remote_paths and not capabilities.is_container:
+        message = f"cannot be kept: the files of {task.executor} are on another host"
+        hint = "leave outputs out: what `artifacts` downloads is kept, and the values in $EXP_OUTPUT"
+        yield Finding(place=(*place, "outputs"), message=message, hint=hint)
+    for number, name in enumerate(value.get("env", ())):
+        at = (*place, "env", number)
+        if name in task.secrets:
+            message = f"{name} is a secret, which never counts"
+            yield Finding(place=at, message=message, hint="leave it out; add a version number to also")
+        elif name not in task.env and task.env_inherit != "all" and name not in task.env_inherit:
+            message = f"the task does not inherit {name}"
+            yield Finding(place=at, message=message, hint="add it to env_inherit, or leave it out")
+
+
+def _of_glob(text: str, place: Place, *, is_output: bool) -> Iterator[Finding]:
+    try:
+        glob = Glob.of(text)
+        glob.root(Folders(Path(_NOWHERE), Path(_NOWHERE)))
+    except UsageError as fault:  # ~ of an unknown user
+        yield Finding(place=place, message=fault.message, hint=fault.hint)
+        return
+    if is_output and not glob.is_inside:
+        hint = "write it into the workdir or into $EXP_SHARED; `..`, `~` and absolute paths leave them"
+        yield Finding(place=place, message=f"{text} leaves the folder of the task", hint=hint)
+    elif glob.start == declared_files.SHARED and not glob.is_inside:
+        message = f"{text} leaves $EXP_SHARED"
+        yield Finding(place=place, message=message, hint="name the files by their own path")
+    elif not glob.rest:
+        hint = "name the files, or write ** for all of them"
+        yield Finding(place=place, message=f"{text} is a whole folder, not a glob of files in it", hint=hint)
+    elif text.startswith("$") and glob.start != declared_files.SHARED:
+        message = f"{text} begins with a variable that is not filled in"
+        hint = "only $EXP_SHARED is; for others, write ${{ env.NAME }}"
+        yield Finding(place=place, message=message, hint=hint)
+    elif ".." in itertools.dropwhile(lambda part: not _has_magic(part), glob.rest.split("/")):
+        hint = "write .. before the first * ? or ["
+        yield Finding(place=place, message=f"{text} has .. after a wildcard", hint=hint)
+
+
+def _has_magic(part: str) -> bool:
+    return not Glob("", part).is_plain
+
+
+def refusal(group: Mapping[str, Any] | None) -> str | None:
+    """Why the members of a group cannot be reused one by one; None if they can."""
+    if group is None:
+        return None
+    if group.get("together"):
+        return "cannot be used in a group with together: its members need each other while they run"
+    if group.get("until", UNTIL_ALL) != UNTIL_ALL:
+        return "cannot be used in a group with until: how it ends depends on which members run"
+    return None
+
+
+def unmatched(task: Task, place: Place) -> Iterator[Finding]:
+    """The globs of inputs that match nothing, where nothing runs before the task that could make a match."""
+    if task.cache is None or task.dependencies or task.external or task.packager is not None:
+        return
+    for text in task.cache.inputs:
+        glob = Glob.of(text)
+        if glob.start == declared_files.SHARED:
+            message = f"no task runs before {task.id} that could write {text}"
+            hint = "add the task that writes it to dependencies"
+            yield Finding(place=(*place, "inputs"), message=message, hint=hint)
+            continue
+        try:
+            found = next(declared_files.files(text, Folders(Path(task.workdir), Path(_NOWHERE))), None)
+        except UnreadableFolderError as fault:
+            yield Finding(place=(*place, "inputs"), message=str(fault))
+            continue
+        if found is None:
+            root = glob.root(Folders(Path(task.workdir), Path(_NOWHERE)))
+            message = f"no file in {root} matches {glob.rest}"
+            hint = "* stays within a folder and ** does not: data/**/*.csv"
+            yield Finding(place=(*place, "inputs"), message=message, hint=hint)
+
+
+def undeclared(task: Task, place: Place) -> Iterator[Finding]:
+    """The programs of the task's folder that it runs and nothing declares: a change would not be noticed."""
+    if task.cache is None or task.packager is not None:
+        return
+    declared = [*task.cache.inputs, *task.cache.outputs]
+    missing = [
+        name
+        for name in dict.fromkeys(_programs(task))
+        if not any(declared_files.overlap(_escaped(name), glob) for glob in declared)
+    ]
+    if missing:
+        message = f"the task runs {', '.join(missing)}, whose changes would go unnoticed"
+        hint = f"add it to inputs: cache: {{inputs: [{', '.join(missing)}]}}; or ship it with a packager"
+        yield Finding(place=place, message=message, hint=hint)
+
+
+def _programs(task: Task) -> Iterator[str]:
+    """The files of the workdir that a task seems to run, by its text alone."""
+    workdir = Path(task.workdir)
+    if task.kind == "partial":
+        return
+    words = [str(word) for word in (*(task.body if isinstance(task.body, tuple) else ()), *task.args)]
+    text = "\n".join(shlex.quote(word) if " " in word else word for word in words)
+    modules = _MODULE.findall(" ".join(words))
+    if isinstance(task.body, str):
+        own = task.body if task.kind == "inline" else _text_of(Path(task.body))
+        lines = "\n".join(line for line in own.splitlines() if not line.lstrip().startswith("#"))
+        text, modules = f"{text}\n{lines}", [*modules, *_MODULE.findall(lines)]
+    for word in itertools.islice(dict.fromkeys(_WORD.findall(text)), MOST_WORDS):
+        if _is_program(word, workdir):
+            yield os.path.normpath(word)
+    for module in modules:
+        path = module.replace(".", "/")
+        for name in (f"{path}.py", f"{path}/__main__.py"):
+            if (workdir / name).is_file():
+                yield name
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with open_to_read(path) as file:
+            return file.read(LARGEST_TEXT).decode(errors="replace")
+    except OSError:  # reported as the script that it is
+        return ""
+
+
+def _is_program(word: str, workdir: Path) -> bool:
+    if word.startswith(("-", "~")) or OPENING in word:
+        return False
+    is_code = Path(word).suffix in _CODE
+    try:
+        path = workdir / word
+        if not (is_code or ("/" in word and not word.startswith("/"))) or not path.is_file():
+            return False
+        return is_code or os.access(path, os.X_OK)
+    except (OSError, ValueError):  # no path
+        return False
+
+
+def modules(task: Task, folder: Path, folders: tuple[str, ...], names: Iterable[str]) -> Iterator[str]:
+    """The globs of the modules that a partial names, except installed ones and those that are shipped.
+
+    Args:
+        task: the partial.
+        folder: the folder of the spec.
+        folders: where its interpreter finds modules.
+        names: of its callables.
+    """
+    for name in names:
+        path = callables.module_file(name, folders)
+        if path is None or any(part in _OF_OTHERS for part in path.parts):
+            continue
+        if not any(path.is_relative_to(own) for own in (folder, task.workdir)):
+            if not path.is_relative_to(callables.STANDARD_LIBRARY):
+                yield _escaped(str(path))
+        elif task.packager is None:
+            yield _escaped(os.path.relpath(path, task.workdir))
+
+
+def _escaped(path: str) -> str:
+    """The glob that matches just this path."""
+    return re.sub(r"[*?\[]", lambda char: f"[{char[0]}]", path)
+
+
+def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Finding]:
+    """The outputs that several tasks claim: a file would be that of whichever wrote it last.
+
+    Args:
+        tasks: all tasks.
+        places: the place of `cache`, by task.
+    """
+    by_folder: dict[str, list[_Output]] = {}
+    for task in tasks:
+        for text in task.cache.outputs if task.cache is not None else ():
+            glob = Glob.of(text)
+            whole = str(glob) if glob.start else f"{_escaped(task.workdir)}/{glob.rest}"
+            copy = "" if glob.start or task.packager is None else canonical(task.packager)
+            by_folder.setdefault(copy, []).append(_Output(_beginning(whole), whole, text, task))
+    reported: set[Place] = set()
+    for outputs in by_folder.values():
+        for pair in _overlapping(outputs):
+            first, second = sorted(pair, key=lambda output: output.task.index)
+            place = (*places[second.task.id], "outputs")
+            if place not in reported:
+                reported.add(place)
+                yield _claim(first, second, place)
+
+
+class _Output(NamedTuple):
+    """A glob of outputs: what comes before its first wildcard, with its folder, and as the spec has it."""
+
+    beginning: str
+    whole: str
+    text: str
+    task: Task
+
+
+def _overlapping(outputs: Iterable[_Output]) -> Iterator[tuple[_Output, _Output]]:
+    """The pairs of globs of different tasks that overlap.
+
+    Globs overlap only if what comes before the first wildcard of one is the beginning of the other, so that
+    only those are compared: a sweep may have ten thousand members.
+    """
+    before: list[_Output] = []  # whose beginnings are those of the next one
+    for output in sorted(outputs, key=lambda output: (output.beginning, output.task.index)):
+        while before and not output.beginning.startswith(before[-1].beginning):
+            before.pop()
+        for other in before:
+            if other.task is not output.task and declared_files.overlap(output.whole, other.whole):
+                yield other, output
+        before.append(output)
+
+
+def _beginning(glob: str) -> str:
+    """What comes before the first wildcard."""
+    return re.split(r"[*?\[]", glob, maxsplit=1)[0]
+
+
+def _claim(first: _Output, second: _Output, place: Place) -> Finding:
+    task, other = first.task, second.task
+    what = second.text if first.text == second.text else f"{first.text} and {second.text}, which overlap"
+    hint = "give each task files of its own"
+    if task.group is not None and task.group == other.group and other.matrix:
+        names = ", ".join(f"${{{{ matrix.{name} }}}}" for name in other.matrix)
+        hint = f"put the values of the matrix into the names of the files: {names}"
+    return Finding(place=place, message=f"{task.id} and {other.id} both write {what}", hint=hint)
