@@ -11,7 +11,7 @@ from nemorun_cli.model.search import ParamKind
 if TYPE_CHECKING:
     from nemorun_cli.model.search import SearchParam, SearchRule
 
-MOST_POINTS: Final = 1_000_000  # points of a grid
+LARGEST: Final = 1_000_000  # points of a grid
 
 
 def count(param: SearchParam) -> int | None:

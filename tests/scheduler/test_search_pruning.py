@@ -84,7 +84,7 @@ def test_a_decision_depends_on_the_values_alone(
 
 
 def decisions_of_optuna(name: str, curves: Sequence[Sequence[float]], goal: Goal) -> list[Any]:
-    """What `should_prune` says in a program that reports the same values."""
+    """What `should_prune` returns in a program that reports the same values."""
     kinds: dict[str, Any] = {
         "asha": optuna.pruners.SuccessiveHalvingPruner,
         "hyperband": optuna.pruners.HyperbandPruner,
@@ -148,7 +148,7 @@ MESSAGES: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_a_poor_trial_is_pruned_with_its_position_and_the_reason(
     name: str, options: dict[str, Any], message: str
 ) -> None:
-    """The message says what the value was compared with; further values do not count."""
+    """The message names what the value was compared with; further values do not count."""
     study = Study(pruned_by(name, **options))
     for number, value in enumerate((1, 3), 1):
         study.suggest(number)
@@ -243,7 +243,7 @@ BAD = {
 
 @pytest.mark.parametrize(("of", "message"), BAD.values(), ids=BAD)
 def test_a_pruner_that_cannot_be_used_is_refused(of: SearchRule, message: str) -> None:
-    """The process says why, before the first trial."""
+    """The process gives the reason before the first trial."""
     with pytest.raises(SearchFault) as refused:
         Study(of)
     assert message in str(refused.value)

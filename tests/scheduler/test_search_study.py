@@ -166,7 +166,7 @@ def test_a_param_has_a_value_only_where_its_condition_is_true(sampler: str) -> N
 
 
 def test_a_grid_takes_each_point_once() -> None:
-    """All points are suggested, in an order of the seed's; then the process says that none is left."""
+    """All points are suggested, in an order of the seed's; then the process reports that none is left."""
     study = Study(conditional("grid"))
     points = set()
     while "suggestion" in (answer := study.request({"ask": len(points) + 1})[0]):
@@ -204,7 +204,7 @@ def test_params_get_shares_of_importance() -> None:
 
 
 def test_a_value_that_is_no_number_counts_as_failed() -> None:
-    """Such a result is told to the sampler as a failure, and an infinite one as a poor value."""
+    """The sampler gets such a result as a failure, and an infinite one as a poor value."""
     study = Study(rule("tpe"))
     for number, found in enumerate((math.nan, math.inf, 1.0) * 6, 1):
         study.suggest(number)

@@ -78,7 +78,7 @@ class Study:
             self.add(event)
 
     def add(self, event: dict[str, Any]) -> None:
-        """Write an event, and tell the process."""
+        """Write an event, and send it to the process."""
         self.events.append(event)
         self.request(event)
 

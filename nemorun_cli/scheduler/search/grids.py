@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.model.search import SearchRule
-    from nemorun_cli.scheduler.search.spaces import SearchSpace
+    from nemorun_cli.scheduler.search.spaces import OptunaSpace
 
 
 class Grid:
@@ -32,16 +32,14 @@ class Grid:
         SearchFault: a param can take any number of values, or the grid is too large.
     """
 
-    def __init__(self, rule: SearchRule, space: SearchSpace) -> None:
+    def __init__(self, rule: SearchRule, space: OptunaSpace) -> None:
         self._space = space
         size = search_grid.size(rule)
         if size is None:
             names = [name for name, param in space.params.items() if search_grid.count(param) is None]
             raise SearchFault(f"a grid needs choices, or a step without log, for {', '.join(names)}")
-        if size > search_grid.MOST_POINTS:
-            raise SearchFault(
-                f"the grid has {size:,} points, and can have at most {search_grid.MOST_POINTS:,}"
-            )
+        if size > search_grid.LARGEST:
+            raise SearchFault(f"the grid has {size:,} points, and can have at most {search_grid.LARGEST:,}")
         self._counts = {name: search_grid.count(param) or 1 for name, param in space.params.items()}
         # Not a Generator: what that draws can change with the version of NumPy.
         self._order = np.random.RandomState(seed_of(rule, WHOLE_STUDY)).permutation(size)

@@ -16,7 +16,7 @@ from nemorun_cli.scheduler.search import written
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.grids import Grid
 from nemorun_cli.scheduler.search.samplers import sampler_of
-from nemorun_cli.scheduler.search.spaces import SearchSpace, exact_text
+from nemorun_cli.scheduler.search.spaces import OptunaSpace, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class SearchStudy:
     """A study, to which suggestions and results are added in the order of the ledger.
 
     Optuna's study holds the trials in that order, too, so its numbers of trials are not those of the rule. It
-    is kept from one suggestion to the next; only the sampler is made anew.
+    is kept from one suggestion to the next; only the sampler is a new one each time.
 
     Args:
         rule: the rule.
@@ -47,7 +47,7 @@ class SearchStudy:
         if rule.sampler == ONE_GOAL and len(rule.goals) > 1:
             raise SearchFault(f"the sampler {rule.sampler} looks for one goal, not {len(rule.goals)}")
         self._rule = rule
-        self._space = SearchSpace(rule, holds)
+        self._space = OptunaSpace(rule, holds)
         self._grid = Grid(rule, self._space) if rule.sampler == GRID else None
         self._events: list[Suggestion | TrialResult] = []
         self._begin()
@@ -94,7 +94,7 @@ class SearchStudy:
         It belongs to the study once it is added; otherwise the next call forgets it.
 
         Raises:
-            SearchFault: there is none.
+            SearchFault: it cannot be made.
         """
         self._drop_offer()
         if number in self._trial_ids:
