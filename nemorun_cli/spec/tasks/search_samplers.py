@@ -64,8 +64,8 @@ def _grid_faults(rule: SearchRule, place: Place) -> Iterator[Finding]:
             message = "cannot be combined with sampler: grid"
             yield Finding(place=(*at, "log"), message=message, hint="write choices: […]")
     points = search_grid.size(rule) or 0
-    if points > search_grid.MOST_POINTS:
-        message = f"grid would have {points:,} points, which is more than {search_grid.MOST_POINTS:,}"
+    if points > search_grid.LARGEST:
+        message = f"grid would have {points:,} points, which is more than {search_grid.LARGEST:,}"
         yield Finding(place=(*place, "sampler"), message=message, hint="write sampler: random or qmc")
     elif 0 < points < rule.trials:
         message = f"is {rule.trials}, but the grid has {points:,} points"
