@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.extent import IS_LONG
 from support.patience import eventually
 from support.workspace import events, kill_supervisor, log, statuses, until
@@ -16,7 +20,6 @@ from nemorun_cli.system import crashpoints
 from nemorun_cli.tracking import record as tracked
 
 if TYPE_CHECKING:
-    import pytest
     from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
@@ -99,6 +102,35 @@ def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.Monke
     assert of_search(run) == expected
     assert (workspace.lines(), log(run, "use")) == (ran, log(whole, "use"))
     assert run.status().history.ignored == []
+
+
+if IS_LONG:
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_killed_at_random(workspace: ExpWorkspace, seed: int) -> None:
+        """Killed ten times at any moment, a study is that of one that was not killed."""
+        train = search(
+            CURVE.replace("done", "sleep 0.1\ndone"),
+            params={"x": X, "y": {"type": "int", "low": 1, "high": 9}},
+            trials=24,
+            sampler="tpe",
+            pruner={"type": "asha", "reduction_factor": 2},
+        )
+        whole = workspace.start({"train": train})
+        assert whole.wait(timeout=120).status is ExperimentStatus.COMPLETED
+        ran, expected = workspace.lines(), of_search(whole)
+        assert "pruned" in {each.get("outcome") for each in expected}
+        (workspace.folder / "ran").unlink()
+        chosen = random.Random(seed)  # noqa: S311 - the moments are the same each time
+        run = workspace.start({"train": train})
+        for _ in range(10):
+            time.sleep(chosen.uniform(0, 2))
+            with contextlib.suppress(ProcessLookupError):
+                kill_supervisor(run)
+            run.resume()
+        assert run.wait(timeout=120).status is ExperimentStatus.COMPLETED
+        assert (of_search(run), workspace.lines()) == (expected, ran)
+        assert run.status().history.best == whole.status().history.best
 
 
 KINDS = """\
