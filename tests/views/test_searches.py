@@ -58,7 +58,7 @@ def test_the_line_of_a_search_counts_pruned_beside_done(made: Exp) -> None:
 def test_documents_have_the_state_of_a_search(made: Exp) -> None:
     """Status has counts, the best and the trial of each task; show also the history and slices."""
     status = checked(made, "status", "study", "--json", schema="status")
-    assert status["groups"] == [{"id": "train", "members": 8, "done": 3, "pruned": 1}]
+    assert status["groups"] == [{"id": "train", "members": 8, "done": 3, "pruned": 1, "cached": 0}]
     (search,) = status["searches"]
     assert search["best"] == {
         "task": "train/trial-0003",
