@@ -14,7 +14,9 @@ from support.workspace import events, kill_supervisor, log, statuses, until
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment.run import find
+from nemorun_cli.model.search import Suggestion
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.spec.expressions import conditions
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.system import crashpoints
 from nemorun_cli.tracking import record as tracked
@@ -131,6 +133,28 @@ if IS_LONG:
         assert run.wait(timeout=120).status is ExperimentStatus.COMPLETED
         assert (of_search(run), workspace.lines()) == (expected, ran)
         assert run.status().history.best == whole.status().history.best
+
+    def test_a_suggestion_is_a_function_of_what_is_before_it(workspace: ExpWorkspace) -> None:
+        """With several workers and crashes, a new process gives each suggestion again from the ledger."""
+        from nemorun_cli.scheduler.search.study import SearchStudy  # noqa: PLC0415 - imports Optuna
+
+        train = search(CURVE.replace("done", "sleep 0.1\ndone"), trials=30, sampler="tpe", max_parallel=4)
+        run = workspace.start({"train": train}, run={"max_parallel": 4})
+        for count in (5, 12, 20):
+            eventually(lambda: len(of_search(run, kinds.SUGGESTED)) >= count)  # noqa: B023 - called at once
+            kill_supervisor(run)
+            run.resume()
+        final = run.wait(timeout=120)
+        assert final.status is ExperimentStatus.COMPLETED
+        (group,) = run.spec().groups
+        assert group.search is not None
+        study = SearchStudy(group.search, conditions.holds)
+        for entry in final.history.studies["train"].order:
+            if isinstance(entry, Suggestion):
+                assert study.suggest(entry.number) == entry
+                study.add_suggestion(entry)
+            else:
+                study.add_result(entry)
 
 
 KINDS = """\
