@@ -12,7 +12,7 @@ from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.scheduler import trials
+from nemorun_cli.scheduler import trial_fields, trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.scheduler.leaders import GROUP_REASONS
@@ -131,6 +131,7 @@ class Decisions:
             params=dict(suggestion.params),
             written=dict(suggestion.written),
         )
+        self.schedule.take_suggestion(task.id)
         self.schedule.add_ready(task.id)
         self.are_pending = True
 
@@ -382,7 +383,7 @@ class Decisions:
     def _filled(
         self, task: Task, identity: Identity, *, search: Mapping[str, Any] | None = None
     ) -> Task | None:
-        if not task.late and task.when is None:
+        if not task.late and task.when is None and not task.searched:
             return task
         from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - slow to import, and few tasks have expressions
 
@@ -391,6 +392,7 @@ class Decisions:
         bests = BestValues(self.schedule, identity)
         filled = None
         try:
+            task = trial_fields.filled(task, self.spec, self.history)
             if evaluate.decide_when(
                 task,
                 spec=self.spec,
@@ -427,6 +429,9 @@ class Decisions:
             UnevaluatedError, UnchosenError: it needs a value that is not known.
             TemplateError: an expression failed.
         """
+        suggestion = self.schedule.trials.suggestion(task)
+        params = {} if suggestion is None else suggestion.params
+        task = replace(task, matrix={**task.matrix, **params}) if params else task
         if not task.late:
             return task
         from nemorun_cli.spec.expressions import evaluate  # noqa: PLC0415 - slow to import, and few tasks have expressions
@@ -440,6 +445,7 @@ class Decisions:
             evaluator=self.evaluations.evaluator(task.id),
             external=external,
             bests=BestValues(self.schedule, identity),
+            search=None if suggestion is None else suggestion.params,
         )
 
     def fill_all(self, names: Sequence[str], identity: Identity) -> dict[str, Task | None]:

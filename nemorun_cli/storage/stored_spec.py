@@ -113,6 +113,7 @@ TASK: Final[Mapping[str, Form]] = {
     "python": _PYTHON | None,
     "launcher": OBJECT,
     "late": TEXTS,
+    "searched": NAMED_TEXTS,
     "matrix": OBJECT,
     "twins": mapping_of(ID | IDS, "an object of tasks' ids"),
     "handler": _OPTIONAL_TEXT,
