@@ -139,6 +139,7 @@ class Decisions:
         """Record the result of a trial that has ended."""
         self.journal.note(
             events.TRIAL_ENDED,
+            is_urgent=False,  # what follows from it is in the ledger after it
             task=task.id,
             attempt=self.history.tasks[task.id].attempt,
             number=result.number,
@@ -522,7 +523,12 @@ class Decisions:
         )
 
     def _lacks_results(self) -> bool:
-        """Whether the results of trials are still to be recorded, which only a supervisor does."""
+        """Whether the results of trials are still to be recorded, which only a supervisor does.
+
+        Where a cancel ends an experiment without one, a resume records them.
+        """
+        if self.history.cancels and not self._can_submit:
+            return False
         searches = (group for group in self.spec.groups if group.search is not None)
         return any(trials.unfinished(group, self.history) for group in searches)
 
