@@ -1677,6 +1677,7 @@ class GroupsOfExperimentFields(TypedDict):
     members: int
     done: int
     pruned: int
+    cached: int
 
 
 class BestMemberFields(TypedDict):

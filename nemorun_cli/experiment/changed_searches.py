@@ -52,7 +52,7 @@ def refuse(old: Spec, new: Spec, history: ExperimentState) -> None:
 
 
 def continued(old: Spec, new: Spec, history: ExperimentState) -> dict[str, str]:
-    """The trials that were not started as their search was over, and are as it goes on; with the reason."""
+    """The trials that were not started as their search had ended, and the reason why it continues."""
     groups = {group.id: group for group in old.groups if group.search is not None}
     found: dict[str, str] = {}
     for group in new.groups:
@@ -61,7 +61,7 @@ def continued(old: Spec, new: Spec, history: ExperimentState) -> dict[str, str]:
             continue
         for name in group.members:
             if name in history.tasks and history.tasks[name].is_needless:
-                found[name] = f"the search goes on: {extended}"
+                found[name] = f"the search continues: {extended}"
     return found
 
 
@@ -76,7 +76,7 @@ def _changed(before: SearchRule, after: SearchRule) -> Iterator[str]:
 
 
 def _extended(before: Group, after: Group) -> str:
-    """The keys by which a search goes on that was over."""
+    """The changed keys because of which a search continues that had ended."""
     old, new = before.search, after.search
     if old is None or new is None:
         return ""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.model.search import SearchRule, Suggestion, TrialResult
-    from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.state import ExperimentState, TaskState
+    from nemorun_cli.views.sweeps import Progress
 
 MOST_PARAMS: Final = 6  # of a trial, that one line names
 RUNNING: Final = "running"
@@ -192,18 +193,41 @@ def of(spec: Spec, history: ExperimentState) -> list[StudyView]:
     return [study for study in studies if study is not None]
 
 
-def trial_of(group: Group | None, history: ExperimentState, task: str) -> Trial | None:
+def to_json(study: StudyView, progress: Progress) -> dict[str, Any]:
+    """An entry of `searches` in `exp.status/1`."""
+    left = progress.seconds_left
+    return {
+        **study.to_json(),
+        "seconds_left": None if left is None else round(left, 1),
+        "estimate": progress.estimate,
+    }
+
+
+def study_of(spec: Spec, history: ExperimentState, task: Task) -> StudyView | None:
+    """The search that a task is a trial of; None for all other tasks."""
+    group = _search_of(spec, task)
+    return StudyView.of(group, history) if group is not None else None
+
+
+def trial_of(spec: Spec, history: ExperimentState, task: Task) -> Trial | None:
     """The trial that a task is; None for all other tasks."""
-    if group is None or group.search is None:
+    group = _search_of(spec, task)
+    if group is None:
         return None
-    number, study = trial_number(task), history.studies.get(group.id)
+    number, study = trial_number(task.id), history.studies.get(group.id)
     return Trial(
         number=number,
-        task=task,
-        state=history.tasks[task],
+        task=task.id,
+        state=history.tasks[task.id],
         suggestion=study.suggestions.get(number) if study else None,
         result=study.results.get(number) if study else None,
     )
+
+
+def _search_of(spec: Spec, task: Task) -> Group | None:
+    if task.group is None:
+        return None
+    return next((group for group in spec.groups if group.search and group.id == task.group), None)
 
 
 def lines(studies: Sequence[StudyView]) -> Iterator[str]:

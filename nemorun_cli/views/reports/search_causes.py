@@ -23,11 +23,9 @@ _GOALS: Final = {"minimize": "smallest", "maximize": "largest"}
 
 def of_trial(snapshot: Snapshot, task: Task) -> Iterator[Cause]:
     """The params of a trial, who chose them, and its result; nothing for a task that is none."""
-    trial = snapshot.trial(task)
-    if trial is None:
-        return
-    study = next(study for study in snapshot.studies if study.group.id == task.group)
-    if trial.suggestion is None:
+    trial = searches.trial_of(snapshot.spec, snapshot.history, task)
+    study = searches.study_of(snapshot.spec, snapshot.history, task)
+    if trial is None or trial.suggestion is None or study is None:
         return
     given = study.rule.start_with[trial.number - 1 : trial.number]
     origin = f"suggested by the sampler {study.rule.sampler}"

@@ -87,6 +87,6 @@ def test_a_longer_timeout_runs_the_trials_that_were_not_started(exp: Exp) -> Non
     assert "SKIPPED" in skipped.values()
     change(spec, ("timeout: 0.001s", "timeout: 1h"))
     planned = plan(exp, "--spec", spec)
-    assert planned["tasks"]["train/trial-0003"] == ("run", "the search goes on: changed timeout")
+    assert planned["tasks"]["train/trial-0003"] == ("run", "the search continues: changed timeout")
     exp("resume", "study", "--spec", spec)
     assert {task["status"] for task in exp.status()["tasks"]} == {"SUCCEEDED"}

@@ -8,7 +8,7 @@ import { about, type Point, type Study } from "./study";
 export interface ValuePlotProps {
   readonly study: Study;
   readonly points: readonly Point[];
-  /** Where a point lies on the axis below. */
+  /** The place of a point on the axis below. */
   readonly at: (point: Point) => unknown;
   /** What is below: a param, or the numbers of the trials. */
   readonly title: string;
