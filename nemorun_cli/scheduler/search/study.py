@@ -199,7 +199,7 @@ class _Storage(InMemoryStorage):
     """A storage that can forget the last trial: to make it again takes longer with each trial."""
 
     def forget_last(self, trial_id: int, attributes: dict[str, Any]) -> bool:
-        """Forget the last trial, which runs, and take back the attributes of the study; False if it cannot.
+        """Forget the last trial, which runs, and restore the attributes of the study; False if it cannot.
 
         These are Optuna's own fields, which another version may not have.
         """
