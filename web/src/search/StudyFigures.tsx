@@ -65,7 +65,13 @@ export function StudyFigures({ study, lifted, onLift }: StudyFiguresProps) {
           </div>
           <div class="study-slices">
             {study.params.map((param) => (
-              <Slice key={param.name} {...figures} points={complete} param={param.name} />
+              <Slice
+                key={param.name}
+                {...figures}
+                points={complete}
+                param={param.name}
+                log={param.kind === "choices" ? undefined : param.log}
+              />
             ))}
           </div>
         </section>
@@ -111,7 +117,7 @@ function History(props: FigureProps) {
   );
 }
 
-function Slice({ param, ...props }: FigureProps & { param: string }) {
+function Slice({ param, ...props }: FigureProps & { param: string; log: boolean | undefined }) {
   const { element, width } = useWidth<HTMLDivElement>(300);
   const points = useMemo(
     () => props.points.filter((point) => Object.hasOwn(point.trial.params, param)),
