@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors
 from nemorun_cli.scheduler import evaluations
+from nemorun_cli.scheduler.trial_fields import asks_for_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +115,7 @@ def needed(spec: Spec) -> Iterator[str]:
     yield from ALWAYS
     if any(task.metrics for task in spec.tasks):
         yield "nemorun_cli.supervisor.output_metrics"
-    if any(task.resources.gpus for task in spec.tasks):
+    if any(map(asks_for_gpus, spec.tasks)):
         yield "nemorun_cli.system.gpu_query"
     if spec.sampling is not None:
         yield from SAMPLING

@@ -19,6 +19,7 @@ from nemorun_cli.errors import (
 from nemorun_cli.model import labels, python_environment
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.scheduler import trial_fields
 from nemorun_cli.views import group_bests, searches, sweeps
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Snapshot:
 
     def task_json(self, task_id: str, index: int) -> TaskFields:
         """One entry of `tasks` in `exp.status/1`."""
-        task = self.spec.tasks[index]
+        task = trial_fields.filled_where_possible(self.spec.tasks[index], self.spec, self.history)
         state = self.history.tasks[task_id]
         trial = searches.trial_of(self.spec, self.history, task)
         attempt = self.files.attempt(task_id, state.attempt).directory if state.submitted else None

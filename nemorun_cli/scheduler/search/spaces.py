@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST_SHOWN: Final = 60  # characters of a value in a message
 
 
-class SearchSpace:
+class OptunaSpace:
     """The params of a rule.
 
     Args:

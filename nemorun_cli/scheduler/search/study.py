@@ -16,7 +16,7 @@ from nemorun_cli.scheduler.search import written
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.grids import Grid
 from nemorun_cli.scheduler.search.samplers import sampler_of
-from nemorun_cli.scheduler.search.spaces import SearchSpace, exact_text
+from nemorun_cli.scheduler.search.spaces import OptunaSpace, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class SearchStudy:
     """A study, to which suggestions and results are added in the order of the ledger.
 
     Optuna's study holds the trials in that order, too, so its numbers of trials are not those of the rule. It
-    is kept from one suggestion to the next; only the sampler is made anew.
+    is kept from one suggestion to the next; only the sampler is a new one each time.
 
     Args:
         rule: the rule.
@@ -47,7 +47,7 @@ class SearchStudy:
         if rule.sampler == ONE_GOAL and len(rule.goals) > 1:
             raise SearchFault(f"the sampler {rule.sampler} looks for one goal, not {len(rule.goals)}")
         self._rule = rule
-        self._space = SearchSpace(rule, holds)
+        self._space = OptunaSpace(rule, holds)
         self._grid = Grid(rule, self._space) if rule.sampler == GRID else None
         self._events: list[Suggestion | TrialResult] = []
         self._begin()
@@ -94,16 +94,13 @@ class SearchStudy:
         It belongs to the study once it is added; otherwise the next call forgets it.
 
         Raises:
-            SearchFault: there is none.
+            SearchFault: it cannot be made.
         """
         self._drop_offer()
         if number in self._trial_ids:
             raise SearchFault(f"trial {number} has a suggestion already")
         if self._grid is not None:
-            point = self._grid.point(self._given(number))
-            for name, value in point.items():
-                self._space.inner(name, value)
-            return Suggestion(number=number, params=point, written={})
+            return Suggestion(number=number, params=self._grid.point(self._given(number)), written={})
         self._offered = Suggestion(number=number, params={}, written={})  # dropped if what follows fails
         self._offered = suggestion = self._sample(number)
         return suggestion
@@ -124,7 +121,7 @@ class SearchStudy:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def _sample(self, number: int) -> Suggestion:
-        study_before = self._storage.get_study_system_attrs(self._study_id)
+        study_before = dict(self._storage.get_study_system_attrs(self._study_id))
         self._study.sampler = sampler_of(self._rule, self._space, number)
         given = {name: self._space.inner(name, value) for name, value in self._given(number).items()}
         if given:

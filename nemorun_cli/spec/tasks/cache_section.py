@@ -229,13 +229,16 @@ def _escaped(path: str) -> str:
 def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Finding]:
     """The outputs that several tasks claim: a file would be that of whichever wrote it last.
 
+    Those of a task whose folder is not known yet, such as one of a trial's own, are not compared.
+
     Args:
         tasks: all tasks.
         places: the place of `cache`, by task.
     """
     by_folder: dict[str, list[_Output]] = {}
     for task in tasks:
-        for text in task.cache.outputs if task.cache is not None else ():
+        is_compared = task.cache is not None and "/workdir" not in task.late
+        for text in task.cache.outputs if task.cache is not None and is_compared else ():
             glob = Glob.of(text)
             whole = str(glob) if glob.start else f"{_escaped(task.workdir)}/{glob.rest}"
             copy = "" if glob.start or task.packager is None else canonical(task.packager)

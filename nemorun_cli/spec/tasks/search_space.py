@@ -103,8 +103,8 @@ class SpaceReader:
             self._report((name,), "has no choices", "add choices: [sgd, adam]")
         seen: list[Any] = []
         for index, value in enumerate(entry.get("choices", ())):
-            if isinstance(value, str) and OPENING in value:
-                self._report((*at, index), f"{value} is not known when values are suggested")
+            if problem := _choice_problem(value):
+                self._report((*at, index), problem)
             key = _exact(value)
             if key in seen:
                 self._report((*at, index), f"{shown(value)} is listed twice")
@@ -166,7 +166,7 @@ class SpaceReader:
     def _try_conditions(self) -> None:
         """Evaluate the conditions at some points of the space: whether they give booleans."""
         reported: set[str] = set()
-        for point in self._points():
+        for point in _corners(self.params):
             values: dict[str, Any] = {}
             for param in self.params:
                 if param.name in reported:
@@ -178,16 +178,6 @@ class SpaceReader:
                     reported.add(param.name)
                     at = ", ".join(f"{name} {shown(value)}" for name, value in values.items())
                     self._report((param.name, "when"), f"{fault.message} (with {at})", fault.hint)
-
-    def _points(self) -> Iterator[dict[str, Any]]:
-        """Both ends of all ranges, then each choice, the other params at their first value."""
-        first = {param.name: param.choices[0] if param.choices else param.low for param in self.params}
-        yield first
-        yield {param.name: param.choices[-1] if param.choices else param.high for param in self.params}
-        if any(param.when is not None for param in self.params):
-            for param in self.params:
-                for value in param.choices[1:_MOST_POINTS]:
-                    yield {**first, param.name: value}
 
     # -- the first trials ----------------------------------------------------------------------------
 
@@ -212,6 +202,26 @@ class SpaceReader:
                 self.findings.append(Finding(place=(*place, param.name), message=problem))
             values[param.name] = value
         return values
+
+
+def points(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
+    """Values of some trials, by name: at both ends of all ranges, and with each choice."""
+    for corner in _corners(params):
+        values: dict[str, Any] = {}
+        for param in params:
+            if param.when is None or holds(param.when, values):
+                values[param.name] = corner[param.name]
+        yield values
+
+
+def _corners(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
+    """The first values of all params, then the last ones, then each choice with the first ones."""
+    first = {param.name: param.choices[0] if param.choices else param.low for param in params}
+    yield first
+    yield {param.name: param.choices[-1] if param.choices else param.high for param in params}
+    for param in params:
+        for value in param.choices[1:_MOST_POINTS]:
+            yield {**first, param.name: value}
 
 
 def _may_hold(param: SearchParam, values: Mapping[str, Any]) -> bool:
@@ -286,6 +296,16 @@ def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return "list", [_exact(item) for item in value]
     return ("null", None) if value is None else key_of(value)
+
+
+def _choice_problem(value: Any) -> str | None:
+    """What is wrong with a choice: each is a plain value that does not change."""
+    if isinstance(value, str) and OPENING in value:
+        return f"{value} is not known when values are suggested"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(_choice_problem, parts)), None)
 
 
 def _number_problem(kind: str, value: float) -> str | None:

@@ -180,7 +180,7 @@ def _entry(
         "timeout": task_plan.timeout,
         "retry": asdict(task.retry),
         "stop": [{**asdict(rule), "text": rule.text} for rule in task.stop],
-        "late": list(task.late),
+        "late": [*task.late, *task.searched],
         "handler": task.handler,
         "details": task_plan.details,
     }
