@@ -154,7 +154,7 @@ FLOAT: Final = {"type": "float", "low": 0, "high": 1}
         ({"x": [1, 1.0]}, "x.1", "1.0 is listed twice", None),
         ({"x": [{"a": [1]}, {"a": [1]}]}, "x.1", "is listed twice", None),
         ({"x": []}, "x", "must not be empty", None),
-        ({"x": [1, "${{ search.x }}"]}, "x.1", "search can be used only", None),
+        ({"x": [1, "${{ search.x }}"]}, "x.1", "uses values of a trial", None),
         ({"x": {"choices": [1], "log": True}}, "x.log", "does not apply to choices", None),
         ({"x": {**FLOAT, "choices": [1]}}, "x.choices", "does not apply to float", None),
         ({"a b": FLOAT}, "a b", "the name of a param", None),
