@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.sweeps import Progress
 
 MOST_PARAMS: Final = 6  # of a trial, that one line names
+LONGEST: Final = 60  # characters of a value in it
 RUNNING: Final = "running"
 _PHASES: Final = {
     TaskStatus.PENDING: "pending",
@@ -160,7 +161,7 @@ class StudyView:
         """Values of which the smallest are the best."""
         return tuple(
             -value if goal is Goal.MAXIMIZE else value
-            for value, goal in zip(values, self.rule.goals, strict=True)
+            for value, goal in zip(values, self.rule.goals, strict=False)
         )
 
     def named(self, trial: Trial) -> str:
@@ -270,6 +271,7 @@ def params_text(params: Mapping[str, Any], most: int = MOST_PARAMS) -> str:
             text = f"{value:.4g}"
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = f"{text[: LONGEST - 1]}…" if len(text) > LONGEST else text
         shown.append(f"{name}={text}")
     return ", ".join(shown) + (f" and {len(params) - most} more" if len(params) > most else "")
 
