@@ -136,6 +136,11 @@ class StudyView:
         return self.front[0] if len(self.rule.goals) == 1 and self.front else None
 
     @property
+    def metric(self) -> str:
+        """What pruned values are of: the first metric."""
+        return next(iter(self.rule.metrics), "value")
+
+    @property
     def ranked(self) -> list[Trial]:
         """The trials that have a suggestion: the complete ones first, by the first goal, then the others."""
         suggested = [trial for trial in self.trials if trial.suggestion is not None]
@@ -257,7 +262,7 @@ def result_text(study: StudyView, trial: Trial) -> str:
         return ", ".join(f"{metric} {value:.6g}" for metric, value in pairs)
     if result.outcome is Outcome.PRUNED and result.pruned_value is not None:
         at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-        return f"{study.rule.metrics[0]} {result.pruned_value:.6g}{at} (pruned)"
+        return f"{study.metric} {result.pruned_value:.6g}{at} (pruned)"
     return result.message or ""
 
 
