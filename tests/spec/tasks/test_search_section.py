@@ -225,6 +225,7 @@ def test_a_wrong_param_is_a_problem_at_its_place(
             "cannot prune by 2 goals",
             "leave it out",
         ),
+        ({"metric": "outputs.a", "pruner": "median"}, "pruner", "cannot prune by an output", "leave it out"),
         ({"sampler": "cmaes"}, "sampler", "needs two numbers without `when`", "sampler: tpe"),
         ({"sampler": "grid", "params": {"a": FLOAT}}, "params.a", "has no step", "add step"),
         ({"sampler": "grid", "params": {"a": LR}}, "params.a", "has no step", "add step"),
