@@ -452,6 +452,11 @@ class Schedule:
         """Fill in the fields of a trial that its values decide."""
         self.tasks[task_id] = filled_where_possible(self.tasks[task_id], self.spec, self.history)
 
+    def take_suggestions(self) -> None:
+        """The same for all trials that have a suggestion, once the ledger was read."""
+        for task in spec_with_values(self.spec, self.history).tasks:
+            self.tasks[task.id] = task
+
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""
         for name in self.trials.offer(self.tasks):

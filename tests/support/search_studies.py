@@ -115,6 +115,8 @@ class Study:
         suggestions, running = [], {}  # type: list[tuple[int, str]], dict[int, dict[str, Any]]
         for number in range(1, trials + 1):
             before = len(self.events)
+            if random.random() < 0.2:  # its supervisor was killed before the suggestion was recorded
+                self.suggest(number, add=False)
             suggestion = self.suggest(number)
             suggestions.append((before, exact(suggestion)))
             running[number] = suggestion["params"]

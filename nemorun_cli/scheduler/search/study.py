@@ -53,7 +53,7 @@ class SearchStudy:
         self._begin()
 
     def _begin(self) -> None:
-        self._storage = InMemoryStorage()
+        self._storage = _Storage()
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=NAME,
@@ -62,6 +62,7 @@ class SearchStudy:
         self._study_id = self._storage.get_study_id_from_name(NAME)
         self._trial_ids: dict[int, int] = {}  # by the numbers of trials
         self._offered: Suggestion | None = None  # is in the study, but not yet in the ledger
+        self._attributes_before: dict[str, Any] = {}  # those of the study without it
 
     def add_suggestion(self, suggestion: Suggestion) -> None:
         """Add the suggestion of the next event: the last one that `suggest` returned, or one of before.
@@ -121,7 +122,7 @@ class SearchStudy:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def _sample(self, number: int) -> Suggestion:
-        study_before = dict(self._storage.get_study_system_attrs(self._study_id))
+        self._attributes_before = before = dict(self._storage.get_study_system_attrs(self._study_id))
         self._study.sampler = sampler_of(self._rule, self._space, number)
         given = {name: self._space.inner(name, value) for name, value in self._given(number).items()}
         if given:
@@ -133,7 +134,7 @@ class SearchStudy:
             if self._space.is_active(name, values):
                 values[name] = self._space.drawn(trial, name)
         study_after = self._storage.get_study_system_attrs(self._study_id)
-        news = {key: value for key, value in study_after.items() if value != study_before.get(key)}
+        news = {key: value for key, value in study_after.items() if value != before.get(key)}
         attributes = self._storage.get_trial_system_attrs(self._trial_ids[number])
         return Suggestion(number=number, params=values, written=written.encode(attributes, news))
 
@@ -143,8 +144,12 @@ class SearchStudy:
         return start_with[number - 1] if 1 <= number <= len(start_with) else {}
 
     def _drop_offer(self) -> None:
-        """Forget a suggestion that is not in the ledger: Optuna cannot, so the study is made again."""
-        if self._offered is None:
+        """Forget a suggestion that is not in the ledger."""
+        offered, self._offered = self._offered, None
+        if offered is None:
+            return
+        trial_id = self._trial_ids.pop(offered.number, None)
+        if trial_id is not None and self._storage.forget_last(trial_id, self._attributes_before):
             return
         self._begin()
         for event in self._events:
@@ -188,6 +193,31 @@ class SearchStudy:
             at = position(result.pruned_at)
             self._storage.set_trial_intermediate_value(trial_id, at, result.pruned_value)
         self._storage.set_trial_state_values(trial_id, state, values)
+
+
+class _Storage(InMemoryStorage):
+    """A storage that can forget the last trial: to make it again takes longer with each trial."""
+
+    def forget_last(self, trial_id: int, attributes: dict[str, Any]) -> bool:
+        """Forget the last trial, which runs, and restore the attributes of the study; False if it cannot.
+
+        These are Optuna's own fields, which another version may not have.
+        """
+        fields = (
+            "_studies",
+            "_max_trial_id",
+            "_trial_id_to_study_id_and_number",
+            "_prev_waiting_trial_number",
+        )
+        if not all(hasattr(self, name) for name in fields) or trial_id != self._max_trial_id:
+            return False
+        study_id, number = self._trial_id_to_study_id_and_number.pop(trial_id)
+        study = self._studies[study_id]
+        study.trials.pop()
+        study.system_attrs = attributes
+        self._max_trial_id -= 1
+        self._prev_waiting_trial_number[study_id] = min(self._prev_waiting_trial_number[study_id], number)
+        return True
 
 
 def direction_of(goal: Goal) -> StudyDirection:
