@@ -456,3 +456,23 @@ def test_a_value_that_does_not_fit_a_key_is_an_error_of_the_trial(tmp_path: Path
     ((where, text, _),) = problems(tmp_path, {"train": {**task, "search": {**SEARCH, "params": params}}})
     assert where == "tasks.train.resources.cpus"
     assert "(of a trial with n 3)" in text
+
+
+def test_plugins_and_dependencies_are_those_of_each_trial(tmp_path: Path) -> None:
+    """A plugin of the task has each trial once, also if values are tried at several points of the space."""
+    uses = [{"uses": "notify", "with": {"command": ["true"], "on": ["failure"]}}]
+    task = study(plugins=uses, timeout="${{ search.lr * 100 }}s", dependencies=["first"])
+    spec = resolved(tmp_path, {"first": {"command": ["true"]}, "train": task})
+    (use,) = spec.plugins
+    assert use.tasks == spec.groups[0].members
+    assert {trial.dependencies for trial in spec.tasks[1:]} == {("first",)}
+    assert [trial.index for trial in spec.tasks] == [0, 1, 2, 3]
+
+
+def test_only_some_trials_can_be_selected(tmp_path: Path) -> None:
+    """`--only` with a trial, or a glob, keeps the search with these trials."""
+    spec = resolved(tmp_path, {"train": study()}, "train/trial-0002")
+    assert [task.id for task in spec.tasks] == ["train/trial-0002"]
+    assert spec.groups[0].members == ("train/trial-0002",)
+    assert spec.groups[0].search is not None
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
