@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -476,3 +477,13 @@ def test_only_some_trials_can_be_selected(tmp_path: Path) -> None:
     assert spec.groups[0].members == ("train/trial-0002",)
     assert spec.groups[0].search is not None
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    "pointer", ["/id", "/resources/gpus/x", "/stop/7/above", "/artifacts/x", "timeout", ""]
+)
+def test_a_stored_pointer_to_no_such_field_is_an_error(tmp_path: Path, pointer: str) -> None:
+    """What another program wrote into a stored spec changes no other field, and is no internal error."""
+    trial = replace(resolved(tmp_path, {"train": study()}).tasks[0], searched={pointer: "${{ search.lr }}"})
+    with pytest.raises(TemplateError, match="no such field"):
+        searched_keys.with_values(trial, {"lr": 1}, names=["lr"], params={}, env={})
