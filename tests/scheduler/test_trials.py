@@ -95,6 +95,7 @@ def test_a_trial_whose_result_may_be_kept_comes_before_the_next_suggestion() -> 
     suggest(drive, "t/trial-0001")
     assert wanted(drive) is None
     assert drive.schedule.take_to_look() == ["t/trial-0001"]
+    drive.note(events.SUBMITTED, "t/trial-0001")
     drive.note(events.ENDED, "t/trial-0001", status=S, reason="cached")
     assert wanted(drive) == "t/trial-0002"
     suggest(drive, "t/trial-0002")
