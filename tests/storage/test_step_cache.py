@@ -362,7 +362,7 @@ def test_killed_while_it_is_kept(case: Case, tracked: AttemptSite, point: str, c
     ],
 )
 def test_killed_while_it_is_taken(case: Case, tracked: AttemptSite, point: str, count: int) -> None:
-    """No file is torn, nothing is left next to it, and nothing is recorded twice, with an entry or without."""
+    """No file is torn, nothing is left next to it, and nothing is recorded twice."""
     for name in ("x", "y"):
         (case.work / name).write_text(name)
     assert case.keep(replace(tracked, globs=("x", "y"))) is None
