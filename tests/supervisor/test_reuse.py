@@ -110,7 +110,7 @@ def test_members_of_a_sweep_have_results_of_their_own(workspace: ExpWorkspace) -
 
     def sweep(*values: float) -> dict[str, Any]:
         task = {
-            "inline": "echo ${{ matrix.x }} >>ran; echo '{\"loss\": ${{ matrix.x }}}' >>$EXP_OUTPUT",
+            "inline": "echo ${{ matrix.x }} >>ran; echo loss:=${{ matrix.x }} >>$EXP_OUTPUT",
             "matrix": {"x": list(values)},
             "best": {"metric": "outputs.loss", "goal": "minimize"},
             "cache": True,
