@@ -25,6 +25,7 @@ OTHERS = {
     "replication/pull.py": "a reason, for the program that started it and escapes it",
     "replication/keyring_process.py": "JSON, for the process that started it",
     "packagers/environments/maker_process.py": "the same",
+    "supervisor/fingerprint_process.py": "the same",
     "replication/sender/process.py": "its usage, for who starts it by hand; then it has no streams",
 }
 PRINTING = {

@@ -236,7 +236,7 @@ class External:
 class RunOptions:
     """The `run:` section; `max_parallel` None means the number of CPUs; times are in seconds.
 
-    Without `cache`, no result is kept or taken; those of the tasks in `refresh` are kept anew.
+    Without `cache`, no result is kept or taken. The tasks in `refresh` run, and replace what is kept of them.
     """
 
     detach: bool = False

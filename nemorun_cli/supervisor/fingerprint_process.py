@@ -2,7 +2,7 @@
 
 It reads orders from standard input, one JSON object a line, and writes an answer a line to standard output:
 `{"key": …, "parts": {…}}`, or `{"key": …, "fault": "…"}` if the fingerprint cannot be determined. An order
-may have an errand for the fingerprint; what came of it is in `details`.
+may have an action for the fingerprint; what came of it is in `details`.
 """
 
 from __future__ import annotations
@@ -160,9 +160,9 @@ def serve(lines: Iterable[str], answers: TextIO, home: Home) -> None:
         for line in lines:
             order = json.loads(line)
             answer = maker.answer(order)
-            if order.get("errand") is not None and "parts" in answer:
+            if order.get("action") is not None and "parts" in answer:
                 found = Fingerprint.of(answer["parts"])
-                answer["details"] = step_cache_orders.done(cache, order["errand"], found)
+                answer["details"] = step_cache_orders.done(cache, order["action"], found)
                 digests.keep()
             print(json.dumps(answer), file=answers, flush=True)
     finally:

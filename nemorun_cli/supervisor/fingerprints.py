@@ -1,4 +1,4 @@
-"""Fingerprints of tasks with `cache`, as a process of their own determines them while the loop goes on."""
+"""Fingerprints of tasks with `cache`, as a process of their own determines them while the loop continues."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FingerprintAnswer:
 
     Attributes:
         fingerprint: None if it cannot be determined; `fault` is the reason.
-        details: what came of the errand that was given with the request.
+        details: what came of the action that was given with the request.
     """
 
     fingerprint: Fingerprint | None = None
@@ -100,14 +100,14 @@ class Fingerprints:
                 self._report(f"no process can be started for fingerprints yet: {error}")
                 self._retry_at = time.monotonic() + RETRY
 
-    def request(self, task: Task, errand: Mapping[str, Any] | None = None) -> None:
+    def request(self, task: Task, action: Mapping[str, Any] | None = None) -> None:
         """Ask for the fingerprint of a task that is filled in; an earlier request for it is void.
 
         Args:
             task: the task.
-            errand: what is to be done with the fingerprint; see `step_cache_orders`.
+            action: what is to be done with the fingerprint; see `step_cache_orders`.
         """
-        order = _Order(json.dumps(self._order(task) | {"errand": errand}).encode() + b"\n")
+        order = _Order(json.dumps(self._order(task) | {"action": action}).encode() + b"\n")
         is_sent = self._orders.pop(task.id, None) is not None
         self._orders[task.id] = order
         if is_sent:  # its answer, which may be on its way, is that of a void request

@@ -213,14 +213,14 @@ class StepReuse:
                 self._schedule.pass_keeping(kept.name)
                 continue
             self._keeping[kept.name] = kept.attempt
-            errand = step_cache_orders.keeping_of(
+            action = step_cache_orders.keeping_of(
                 self._site(task, state),
                 state.parts,
                 outputs=state.outputs,
                 exit_code=state.exit_code or 0,
                 replaces=self._is_renewed(kept.name),
             )
-            self._fingerprints.request(task, errand)
+            self._fingerprints.request(task, action)
 
     def _as_it_ran(self, name: str) -> Task | None:
         """A task that has ended, filled in; None if that is not possible any more."""

@@ -22,7 +22,7 @@ MOST_NAMED: Final = 3  # parts that a message names
 
 
 def taking_of(site: AttemptSite) -> dict[str, Any]:
-    """The errand of taking an earlier result for an attempt that has not started."""
+    """The action of taking an earlier result for an attempt that has not started."""
     return {"do": TAKE, "site": site.to_json()}
 
 
@@ -34,7 +34,7 @@ def keeping_of(
     exit_code: int,
     replaces: bool,
 ) -> dict[str, Any]:
-    """The errand of keeping the result of an attempt that has succeeded.
+    """The action of keeping the result of an attempt that has succeeded.
 
     Args:
         site: its places.
@@ -53,10 +53,10 @@ def keeping_of(
     }
 
 
-def done(cache: StepCache, errand: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
-    """Do an errand; returns what the answer has in addition to the fingerprint."""
-    site = AttemptSite.from_json(errand["site"])
-    if errand["do"] == TAKE:
+def done(cache: StepCache, action: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
+    """Take an action; returns what the answer has in addition to the fingerprint."""
+    site = AttemptSite.from_json(action["site"])
+    if action["do"] == TAKE:
         result = taking.take(cache, site, fingerprint.id)
         if isinstance(result, taking.Miss):
             return {"message": result.message}
@@ -67,7 +67,7 @@ def done(cache: StepCache, errand: Mapping[str, Any], fingerprint: Fingerprint) 
             "exit_code": result.entry.exit_code,
             "records": [list(record) for record in result.records],
         }
-    before = Fingerprint.of(errand["before"])
+    before = Fingerprint.of(action["before"])
     if changes := fingerprint.changes(before):
         named = ", ".join(changes[:MOST_NAMED]) + (", …" if len(changes) > MOST_NAMED else "")
         return {"message": f"what it depends on was changed while it ran: {named}"}
@@ -75,8 +75,8 @@ def done(cache: StepCache, errand: Mapping[str, Any], fingerprint: Fingerprint) 
         cache,
         site,
         fingerprint=fingerprint.id,
-        outputs=errand["outputs"],
-        exit_code=errand["exit_code"],
-        replaces=errand["replaces"],
+        outputs=action["outputs"],
+        exit_code=action["exit_code"],
+        replaces=action["replaces"],
     )
     return {"message": message}

@@ -122,7 +122,7 @@ def test_nothing_is_written_where_the_files_are_already(case: Case) -> None:
 
 
 def test_what_a_task_tracked_is_a_record_of_the_other(case: Case, tracked: AttemptSite) -> None:
-    """Metrics, params and files are read in records of the other experiment, which name where they are from."""
+    """Metrics, params and files are read in records of the other experiment, which name their origin."""
     assert case.keep(tracked) is None
     other = case.site("b_2")
     assert isinstance(case.take(other), Hit)

@@ -17,6 +17,7 @@ from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.spec.tasks import callables
 from nemorun_cli.storage.step_cache import declared_files
 from nemorun_cli.storage.step_cache.declared_files import Folders, Glob, UnreadableFolderError
+from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -181,7 +182,7 @@ def _programs(task: Task) -> Iterator[str]:
 
 def _text_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             return file.read(LARGEST_TEXT).decode(errors="replace")
     except OSError:  # reported as the script that it is
         return ""

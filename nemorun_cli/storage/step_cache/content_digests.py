@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from nemorun_cli.system.files import descriptor_to_change, open_to_read
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -35,7 +37,7 @@ class ContentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What tells whether a file is as it was; times in nanoseconds."""
+    """What shows whether a file is as it was; times in nanoseconds."""
 
     inode: int
     size: int
@@ -96,7 +98,7 @@ class ContentDigests:
             return known
         for _ in range(TRIES):
             begun = self._now()
-            with path.open("rb", buffering=0) as file:
+            with open_to_read(path) as file:
                 before = self._state(os.fstat(file.fileno()))
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 after = self._state(os.fstat(file.fileno()))
@@ -175,7 +177,7 @@ class ContentDigests:
 
 
 def _connected(path: Path, busy: float) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(descriptor_to_change(path))
     database = sqlite3.connect(path, timeout=busy)
     try:
         database.execute("PRAGMA journal_mode = WAL")

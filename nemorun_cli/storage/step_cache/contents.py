@@ -43,7 +43,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class StoredContent:
     """What was stored of a file: its digest, its permissions, and the stamp of the file in the store."""
 
     digest: str
@@ -83,7 +83,7 @@ class ContentStore:
         except (OSError, ContentError):
             return False
 
-    def put(self, source: Path, *, inside: Path | None = None) -> Content:
+    def put(self, source: Path, *, inside: Path | None = None) -> StoredContent:
         """Store a file: with the blocks of the source where the file system can share them, else a copy.
 
         A file that nobody may write to can be stored as another name of the same file.
@@ -112,13 +112,13 @@ class ContentStore:
         with self._staged() as temporary:
             yield temporary
 
-    def take_in(self, temporary: Path) -> Content:
+    def take_in(self, temporary: Path) -> StoredContent:
         """Store a file that `writing` has named."""
         temporary.chmod(READ_ONLY)
         return self._stored(temporary, mode=READ_ONLY)
 
-    def _stored(self, temporary: Path, *, mode: int) -> Content:
-        with temporary.open("rb") as stream:
+    def _stored(self, temporary: Path, *, mode: int) -> StoredContent:
+        with open_to_read(temporary, follows_link=False) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         path = self.path(digest)
         make_folder(path.parent)
@@ -127,7 +127,7 @@ class ContentStore:
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)
-        return Content(digest=digest, mode=mode, stamp=Stamp.of(path.lstat()))
+        return StoredContent(digest=digest, mode=mode, stamp=Stamp.of(path.lstat()))
 
     @contextlib.contextmanager
     def _staged(self) -> Iterator[Path]:
@@ -154,7 +154,7 @@ class ContentStore:
         Raises:
             OSError: it cannot be written; then there is no file.
         """
-        with self.path(digest).open("rb") as stream:
+        with open_to_read(self.path(digest), follows_link=False) as stream:
             status = os.fstat(stream.fileno())
             if stat.S_IMODE(status.st_mode) == mode and _linked(self.path(digest), status, target):
                 return

@@ -176,9 +176,9 @@ def overlap(one: str, other: str) -> bool:
 
 @cache
 def _share(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether some path matches both lists of parts, or lies in a folder that matches one of them."""
+    """Whether some path matches both lists of parts, or is in a folder that matches one of them."""
     if not one or not other:
-        return True  # what remains of the other one lies in the folder
+        return True  # what remains of the other one is in the folder
     if one[0] == "**":
         return _share(one[1:], other) or _share(one, other[1:])
     if other[0] == "**":

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.step_cache import ID_PATTERN
-from nemorun_cli.storage.step_cache.contents import Content, ContentStore, Stamp
+from nemorun_cli.storage.step_cache.contents import ContentStore, Stamp, StoredContent
 from nemorun_cli.system.files import make_folder, read_bytes, write_whole
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}(?![\s\S])")
 
 
 class UnreadableEntryError(Exception):
-    """An entry cannot be read; the message says why."""
+    """An entry cannot be read; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class KeptFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRecord:
+class TrackedRecord:
     """What the task wrote in one record.
 
     Attributes:
@@ -80,7 +80,7 @@ class StepCacheEntry:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[KeptFile, ...] = ()
     artifacts: tuple[KeptFile, ...] = ()
-    records: tuple[KeptRecord, ...] = ()
+    records: tuple[TrackedRecord, ...] = ()
     archive: str | None = None
     contents: Mapping[str, Stamp] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class StepCacheEntry:
             files=tuple(KeptFile(**each) for each in document["files"]),
             artifacts=tuple(KeptFile(**each) for each in document["artifacts"]),
             records=tuple(
-                KeptRecord(
+                TrackedRecord(
                     place=(str(each["place"][0]), str(each["place"][1])),
                     is_own=bool(each["is_own"]),
                     openings={str(name): int(number) for name, number in each["openings"].items()},
@@ -200,6 +200,6 @@ class StepCache:
                     yield path.stem
 
 
-def stamps(kept: Mapping[str, Content]) -> dict[str, Stamp]:
+def stamps(kept: Mapping[str, StoredContent]) -> dict[str, Stamp]:
     """The stamps of contents by their digests."""
     return {content.digest: content.stamp for content in kept.values()}

@@ -9,7 +9,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.step_cache import declared_files, records
 from nemorun_cli.storage.step_cache.content_digests import ContentError
-from nemorun_cli.storage.step_cache.contents import Content, UnsteadyFileError
+from nemorun_cli.storage.step_cache.contents import StoredContent, UnsteadyFileError
 from nemorun_cli.storage.step_cache.declared_files import UnreadableFolderError
 from nemorun_cli.storage.step_cache.entries import KeptFile, StepCacheEntry, UnreadableEntryError, stamps
 from nemorun_cli.storage.step_cache.records import UnkeptRecordError
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nemorun_cli.storage.step_cache.attempt_site import AttemptSite
-    from nemorun_cli.storage.step_cache.entries import KeptRecord, StepCache
+    from nemorun_cli.storage.step_cache.entries import StepCache, TrackedRecord
 
 
 class _UnkeptError(Exception):
-    """The result is not kept; the message says why."""
+    """The result is not kept; the message is the reason."""
 
 
 def keep(
@@ -80,7 +80,7 @@ def _stored(
     cache: StepCache, site: AttemptSite, fingerprint: str, outputs: Mapping[str, Any], exit_code: int
 ) -> StepCacheEntry:
     """The entry of a result, whose contents are stored now."""
-    kept: dict[str, Content] = {}
+    kept: dict[str, StoredContent] = {}
     files = [
         _put(cache, name, path, kept, inside=root) for root, name, path in dict.fromkeys(_declared(site))
     ]
@@ -126,7 +126,9 @@ def _artifacts(site: AttemptSite) -> Iterator[tuple[str, Path]]:
                 yield str(path.relative_to(top)), path
 
 
-def _put(cache: StepCache, name: str, path: Path, kept: dict[str, Content], *, inside: Path) -> KeptFile:
+def _put(
+    cache: StepCache, name: str, path: Path, kept: dict[str, StoredContent], *, inside: Path
+) -> KeptFile:
     content = cache.contents.put(path, inside=inside)
     kept[content.digest] = content
     crashpoints.point("step_cache.content")
@@ -134,8 +136,8 @@ def _put(cache: StepCache, name: str, path: Path, kept: dict[str, Content], *, i
 
 
 def _records(
-    cache: StepCache, site: AttemptSite, kept: dict[str, Content]
-) -> tuple[str | None, list[KeptRecord]]:
+    cache: StepCache, site: AttemptSite, kept: dict[str, StoredContent]
+) -> tuple[str | None, list[TrackedRecord]]:
     """Store what the attempt and those before it have tracked."""
     before = attempts.earlier(site.experiment, site.task, site.attempt)
     registers = [site.experiment.attempt(site.task, number).records for number in (*before, site.attempt)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError
-from nemorun_cli.storage.step_cache.entries import KeptRecord
+from nemorun_cli.storage.step_cache.entries import TrackedRecord
 from nemorun_cli.system import trees
 from nemorun_cli.system.files import make_folder, open_to_read, write_whole
 from nemorun_cli.tracking.access import supervisor_api
@@ -32,7 +32,7 @@ _VERDICT: Final = ".verdict.json"
 
 
 class UnkeptRecordError(Exception):
-    """What a task tracked cannot be kept; the message says why."""
+    """What a task tracked cannot be kept; the message is the reason."""
 
 
 def places(tracked: TrackedPlace, task: str, registers: Sequence[Path], *, inside: Path) -> list[Place]:
@@ -45,16 +45,16 @@ def places(tracked: TrackedPlace, task: str, registers: Sequence[Path], *, insid
 
 def pack(
     path: Path, found: Sequence[Place], tracked: TrackedPlace, *, experiment: str, task: str
-) -> tuple[list[KeptRecord], list[Path]]:
+) -> tuple[list[TrackedRecord], list[Path]]:
     """Write an archive of what a task tracked; returns its records, and the files of their blobs.
 
-    The archive is not written if there are none.
+    Without any, there is no archive.
 
     Raises:
         UnkeptRecordError: a record cannot be read.
         OSError: the archive cannot be written.
     """
-    kept: list[KeptRecord] = []
+    kept: list[TrackedRecord] = []
     blobs: list[Path] = []
     try:
         openings = [(place, _openings(place, experiment, task)) for place in found]
@@ -86,11 +86,11 @@ def _openings(place: Place, experiment: str, task: str) -> dict[str, int]:
 
 def _record(
     place: Place, openings: Mapping[str, int], checksums: tuple[str, ...], tracked: TrackedPlace
-) -> KeptRecord:
+) -> TrackedRecord:
     inner = place.prefix.removeprefix(f"{tracked.prefix}/")
     is_own = place.root == tracked.root and inner != place.prefix
     where = ("", inner) if is_own else (place.root, place.prefix)
-    return KeptRecord(place=where, is_own=is_own, openings=openings, blobs=checksums)
+    return TrackedRecord(place=where, is_own=is_own, openings=openings, blobs=checksums)
 
 
 def _files(place: Place, openings: Mapping[str, int]) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _checksums(place: Place, openings: Mapping[str, int]) -> list[str]:
     return [each for each in dict.fromkeys(saved) if each and os.path.isfile(store.path(each))]  # noqa: PTH113 - it is text
 
 
-def target(kept: KeptRecord, tracked: TrackedPlace) -> Place:
+def target(kept: TrackedRecord, tracked: TrackedPlace) -> Place:
     """The place that what was kept of one record gets in another experiment."""
     root, prefix = kept.place
     if kept.is_own:
@@ -146,7 +146,7 @@ class Owner:
     verdict: Mapping[str, Any]
 
 
-def renamed(records: Sequence[KeptRecord], tracked: TrackedPlace) -> list[dict[str, str]]:
+def renamed(records: Sequence[TrackedRecord], tracked: TrackedPlace) -> list[dict[str, str]]:
     """The new ids of the openings of each record: after all that the record has already."""
     names = []
     for kept in records:
@@ -170,7 +170,7 @@ def _middle(opening: str) -> str:
 
 def unpack(
     archive: Path,
-    records: Sequence[KeptRecord],
+    records: Sequence[TrackedRecord],
     names: Sequence[Mapping[str, str]],
     *,
     tracked: TrackedPlace,
@@ -219,7 +219,7 @@ def unpack(
     return targets
 
 
-def _place_blobs(kept: KeptRecord, place: Place, contents: ContentStore) -> None:
+def _place_blobs(kept: TrackedRecord, place: Place, contents: ContentStore) -> None:
     store = blob_store.Blobs(place.blobs)
     for checksum in kept.blobs:
         path = Path(store.path(checksum))

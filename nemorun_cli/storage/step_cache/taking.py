@@ -53,13 +53,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """No earlier result was taken; `message` says why, if there is one."""
+    """No earlier result was taken; `message` is the reason, if there is one."""
 
     message: str | None = None
 
 
 class _UntakenError(Exception):
-    """An entry is not taken; the message says why, and what to do."""
+    """An entry is not taken; the message is the reason, and what to do."""
 
 
 def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
