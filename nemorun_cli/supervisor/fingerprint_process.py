@@ -152,12 +152,14 @@ def _version(program: str) -> str:
     return asked.stdout.strip()
 
 
-def serve(lines: Iterable[str], answers: TextIO, home: Home) -> None:
-    """Answer orders until there are no more."""
+def serve(lines: Iterable[str], answers: TextIO, home: Home, *, supervisor: int | None = None) -> None:
+    """Answer orders until there are no more, or the process of the supervisor, if given, has ended."""
     digests = ContentDigests(home.contents_database(locks.hostname()))
     maker, cache = FingerprintMaker(digests), StepCache(home, digests.of)
     try:
         for line in lines:
+            if supervisor is not None and os.getppid() != supervisor:
+                return  # the next supervisor asks for the rest
             order = json.loads(line)
             answer = maker.answer(order)
             if order.get("action") is not None and "parts" in answer:
@@ -173,7 +175,7 @@ def main() -> None:
     """Serve the supervisor that started this process, for the home that the command line names."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an executor of another package prints is no answer
-    serve(sys.stdin, answers, Home(Path(sys.argv[1])))
+    serve(sys.stdin, answers, Home(Path(sys.argv[1])), supervisor=int(sys.argv[2]))
 
 
 if __name__ == "__main__":

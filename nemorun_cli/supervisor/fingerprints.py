@@ -229,7 +229,7 @@ class Fingerprints:
     def _start(self) -> None:
         with callers_limits():
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(self._home)],
+                [sys.executable, "-P", "-m", MODULE, str(self._home), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None,  # the supervisor's log

@@ -161,6 +161,7 @@ class StepReuse:
             self._undo(name)
             return
         if answer.fingerprint is None:
+            self._undo(name)
             self._note_kept(name, attempt, answer.fault)
             self._schedule.pass_look(name)
             return

@@ -8,6 +8,7 @@ files that did not get their places.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -23,7 +24,7 @@ from nemorun_cli.storage.step_cache.content_digests import ContentError
 from nemorun_cli.storage.step_cache.declared_files import SHARED
 from nemorun_cli.storage.step_cache.entries import UnreadableEntryError
 from nemorun_cli.system import crashpoints, locks
-from nemorun_cli.system.files import is_behind_link, make_folder, read_bytes
+from nemorun_cli.system.files import descriptor_to_change, is_behind_link, make_folder, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
 
 LARGEST: Final = 1 << 26  # bytes of a list of what was written
+NOT_TAKEN: Final = "the result of an earlier run is not taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +66,43 @@ class _UntakenError(Exception):
 
 def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
     """Give an attempt, which has not started, the result that is kept for a fingerprint."""
-    undo(site)
-    if not cache.path(fingerprint).exists():
+    if not cache.path(fingerprint).exists() and not _was_begun(site):
         return Miss()
-    with locks.sharing(cache.home.step_cache_lock):
-        try:
-            entry = cache.read(fingerprint)
-            return Miss() if entry is None else _taken(cache, site, entry)
-        except UnreadableEntryError as error:
-            return Miss(f"{error} (remedy: remove this file)")
-        except _UntakenError as error:
-            return Miss(str(error))
-        except ContentError as error:
-            return Miss(f"the result of an earlier run is not taken: {error}")
-        except (OSError, ValueError) as error:
-            with contextlib.suppress(OSError):
-                undo(site)
-            where = getattr(error, "filename", None) or cache.home.step_cache
-            reason = getattr(error, "strerror", None) or error
-            return Miss(f"the result of an earlier run is not taken: {where}: {reason}")
+    try:
+        with _locked(site), locks.sharing(cache.home.step_cache_lock):
+            undo(site)
+            return _looked_up(cache, site, fingerprint)
+    except OSError as error:
+        return Miss(f"{NOT_TAKEN}: {error.filename or cache.home.step_cache}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _locked(site: AttemptSite) -> Iterator[None]:
+    """A context in which no other process writes for the attempt: that of a killed supervisor ends later."""
+    attempts.make_folders(site.files)
+    descriptor = descriptor_to_change(site.files.lock)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _looked_up(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
+    try:
+        entry = cache.read(fingerprint)
+        return Miss() if entry is None else _taken(cache, site, entry)
+    except UnreadableEntryError as error:
+        return Miss(f"{error} (remedy: remove this file)")
+    except _UntakenError as error:
+        return Miss(str(error))
+    except ContentError as error:
+        return Miss(f"{NOT_TAKEN}: {error}")
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError):
+            undo(site)
+        where = getattr(error, "filename", None) or cache.home.step_cache
+        return Miss(f"{NOT_TAKEN}: {where}: {getattr(error, 'strerror', None) or error}")
 
 
 def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
@@ -94,7 +114,6 @@ def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
     message = f"it has the result of {origin_text(entry.origin)}"
     placement = _Placement(cache, [(root, kept) for root, kept in _places(site, entry)])
     tracked = _Tracked.of(entry, site)
-    attempts.make_folders(site.files)
     listing = {"origin": entry.origin, "records": tracked.listing, "files": placement.temporaries}
     attempts.put(site.files.cached, json.dumps(listing))
     crashpoints.point("step_cache.listed")
@@ -258,7 +277,7 @@ def undo(site: AttemptSite) -> None:
         OSError: something cannot be removed.
     """
     files = site.files
-    if not attempts.is_own_folder(files.directory) or not os.path.lexists(files.cached):
+    if not _was_begun(site):
         return
     written = listed(files) or {}
     for each in written.get("records", ()):
@@ -267,6 +286,11 @@ def undo(site: AttemptSite) -> None:
         Path(path).unlink(missing_ok=True)
     for own in (files.records, files.log, files.cached):
         own.unlink(missing_ok=True)
+
+
+def _was_begun(site: AttemptSite) -> bool:
+    """Whether a process has begun to give the attempt an earlier result."""
+    return attempts.is_own_folder(site.files.directory) and os.path.lexists(site.files.cached)
 
 
 def listed(files: AttemptFiles) -> dict[str, Any] | None:
