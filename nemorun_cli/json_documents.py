@@ -1164,6 +1164,15 @@ class PlanTaskRetryFields(TypedDict):
     log: NotRequired[list[str]]
 
 
+class PlanTaskCacheFields(TypedDict):
+    """The rule."""
+
+    inputs: list[str]
+    outputs: list[str]
+    also: list[Any]
+    env: list[str]
+
+
 class PlanTaskQueuedEarlyFields(TypedDict):
     """The dependencies that its engine waits for; null if it is not queued early."""
 
@@ -1196,6 +1205,7 @@ class PlanTaskFields(TypedDict):
     resources: NotRequired[ResourcesFields]
     stop: list[PlanTaskStopFields]
     retry: PlanTaskRetryFields
+    cache: NotRequired[PlanTaskCacheFields | None]
     handler: NotRequired[HandlerValue]
     late: list[str]
     queued_early: PlanTaskQueuedEarlyFields | None
