@@ -7,8 +7,10 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from support import small_disks
 
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.step_cache.attempt_site import AttemptSite
@@ -16,8 +18,12 @@ from nemorun_cli.storage.step_cache.content_digests import ContentDigests
 from nemorun_cli.storage.step_cache.entries import StepCache
 from nemorun_cli.storage.step_cache.keeping import keep
 from nemorun_cli.storage.step_cache.taking import Hit, Miss, take
+from nemorun_cli.system import crashpoints
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access import reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ID = "0123456789abcdef" * 2
 
@@ -304,3 +310,97 @@ def test_a_task_without_files_of_this_machine_has_outputs_and_artifacts(case: Ca
     other = replace(case.site("b_2", "x"), workdir=None)
     assert isinstance(case.take(other), Hit)
     assert (other.files.artifacts / "m.bin").read_bytes() == b"m"
+
+
+def killed(point: str, count: int, action: Callable[[], object]) -> bool:
+    """Whether a forked process was killed at a point, as it did something."""
+    pid = os.fork()
+    if not pid:
+        crashpoints._name, crashpoints._remaining = point, count
+        try:
+            action()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def hidden(folder: Path) -> list[Path]:
+    """What a process has left unfinished."""
+    return list(folder.rglob(".new-*"))
+
+
+@pytest.mark.parametrize(
+    ("point", "count"),
+    [
+        ("step_cache.keeping", 1),
+        ("step_cache.content", 1),
+        ("step_cache.content", 2),
+        ("step_cache.contents", 1),
+        ("step_cache.kept", 1),
+    ],
+)
+def test_killed_while_it_is_kept(case: Case, tracked: AttemptSite, point: str, count: int) -> None:
+    """There is no entry, or a whole one; a second time it is kept whatever the first has left."""
+    (case.work / "x").write_text("x")
+    (case.work / "y").write_text("y")
+    site = replace(tracked, globs=("x", "y"))
+    assert killed(point, count, lambda: case.keep(site))
+    other = case.site("b_2", "x", "y")
+    assert isinstance(case.take(other), Hit if point == "step_cache.kept" else Miss)
+    assert case.keep(site) is None
+    assert isinstance(case.take(other), Hit)
+
+
+@pytest.mark.parametrize(
+    ("point", "count"),
+    [
+        ("step_cache.listed", 1),
+        ("step_cache.prepared", 1),
+        ("step_cache.file", 1),
+        ("step_cache.placed", 1),
+        ("step_cache.taken", 1),
+    ],
+)
+def test_killed_while_it_is_taken(case: Case, tracked: AttemptSite, point: str, count: int) -> None:
+    """No file is torn, nothing is left next to it, and nothing is recorded twice."""
+    for name in ("x", "y"):
+        (case.work / name).write_text(name)
+    assert case.keep(replace(tracked, globs=("x", "y"))) is None
+    for name in ("x", "y"):
+        (case.work / name).unlink()
+    other = case.site("b_2", "x", "y")
+    assert killed(point, count, lambda: case.take(other))
+    for name in ("x", "y"):
+        path = case.work / name
+        assert not path.exists() or path.read_text() == name
+    hit = case.take(other)
+    assert isinstance(hit, Hit)
+    assert [(case.work / name).read_text() for name in ("x", "y")] == ["x", "y"]
+    assert not hidden(case.work)
+    record = reader.record(case.home.dash, "else/where")
+    assert record is not None
+    assert len(record.ids(exp_id="b_2")) == 1
+    case.cache.path(ID).unlink()
+    assert case.take(other) == Miss()
+    record = reader.record(case.home.dash, "else/where")
+    assert record is not None
+    assert record.ids(exp_id="b_2") == []
+    assert not other.files.log.exists()
+
+
+def test_a_full_disk(case: Case, tmp_path: Path) -> None:
+    """What does not fit is not kept, and not taken: the reason names the place, and what was there stays."""
+    (case.work / "x").write_bytes(os.urandom(300_000))
+    with small_disks.mounted(case.home.directory, kib=200):
+        message = case.keep(case.site("a_1", "x"))
+        assert "No space left on device" in (message or "")
+        assert str(case.home.directory) in (message or "")
+        assert (case.kept(), case.take(case.site("b_2", "x"))) == ([], Miss())
+    case.home.directory.rmdir()
+    assert case.keep(case.site("a_1", "x")) is None
+    small = tmp_path / "small"
+    with small_disks.mounted(small, kib=100):
+        miss = case.take(replace(case.site("b_2", "x"), workdir=str(small)))
+        assert isinstance(miss, Miss)
+        assert "No space left on device" in (miss.message or "")
+        assert not [*small.iterdir()]
