@@ -1969,6 +1969,25 @@ class WhyTaskResumeFields(TypedDict):
     attempt: int
 
 
+class WhyTaskReuseChangedFields(TypedDict):
+    """A part: its digest, or its text if that is short."""
+
+    part: str
+    before: str | None
+    after: str | None
+
+
+class WhyTaskReuseFields(TypedDict):
+    """Why it ran, or whence its result is."""
+
+    fingerprint: str | None
+    compared_with: OriginFields | None
+    changed: list[WhyTaskReuseChangedFields]
+    kept: bool | None
+    message: str | None
+    note: str | None
+
+
 class WhyTaskFields(TaskFields):
     """The explanation of its status."""
 
@@ -1980,6 +1999,7 @@ class WhyTaskFields(TaskFields):
     backend_output: NotRequired[ExcerptFields | None]
     attempts: list[AttemptFields]
     resume: WhyTaskResumeFields | None
+    reuse: NotRequired[WhyTaskReuseFields | None]
 
 
 class WhyDocument(TypedDict):

@@ -85,6 +85,7 @@ class TaskBuilder:
         outside: Sequence[str],
         copies: ExperimentFiles | None,
         filled: frozenset[Place],
+        unique: frozenset[Place],
         expansion: Expansion,
         types: ExecutorTypes,
         selected: Collection[str] | None = None,  # tasks whose resources are checked; None for all
@@ -109,7 +110,7 @@ class TaskBuilder:
         self._resource_requests = ResourceRequests(valid, types.why_unsatisfiable)
         self._selected = selected
         self._invalid_bests = invalid_bests
-        self._filled = filled
+        self._filled, self._unique = filled, unique
         self._folder = folder
         self._executors = executors
         self._outside = outside
@@ -278,7 +279,8 @@ class TaskBuilder:
             if task.kind == "partial":
                 rule = replace(rule, inputs=(*rule.inputs, *self._modules(task)))
             task = replace(task, cache=rule)
-            found = [*cache_section.undeclared(task, place), *cache_section.unmatched(task, place)]
+            unique = cache_section.unique(self._unique, member, task.executor)
+            found = [*cache_section.undeclared(task, place), *cache_section.unmatched(task, place), *unique]
         for finding in found:
             if (*finding.place, finding.message) not in self._reported:
                 self._reported.add((*finding.place, finding.message))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.capabilities import Capabilities
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.spec.tasks.dependencies import Member
 
 LARGEST_TEXT: Final = 1 << 20  # bytes of a script that is searched for the programs it names
 MOST_WORDS: Final = 2_000  # words of a text that are looked up as files
@@ -33,6 +34,9 @@ _CODE: Final = frozenset(  # endings of programs: a text that names such a file 
         *(".py", ".ipynb", ".sh", ".bash", ".zsh", ".awk", ".sed", ".R", ".r"),
         *(".jl", ".pl", ".rb", ".js", ".mjs", ".ts", ".lua"),
     )
+)
+_COUNTED: Final = frozenset(
+    ("inline", "script", "command", "partial", "args", "entrypoint", "launcher", "workdir", "env", "cache")
 )
 _WORD: Final = re.compile(r"[^\s'\"`;|&()<>=${}\\,]+")
 _MODULE: Final = re.compile(r"(?:^|[/\s;&|(])python[0-9.]*\s+(?:-\S+\s+)*-m\s+([A-Za-z_][\w.]*)")
@@ -140,6 +144,31 @@ def unmatched(task: Task, place: Place) -> Iterator[Finding]:
             message = f"no file in {root} matches {glob.rest}"
             hint = "* stays within a folder and ** does not: data/**/*.csv"
             yield Finding(place=(*place, "inputs"), message=message, hint=hint)
+
+
+def unique(places: Iterable[Place], member: Member, executor: str) -> Iterator[Finding]:
+    """The texts of a task that differ in each experiment, so that nothing would ever be reused.
+
+    Args:
+        places: of all texts with the id or the folder of the experiment.
+        member: the task in the spec.
+        executor: the name of its executor.
+    """
+    above: list[Place] = [("defaults",)] if member.group is None else [("defaults",), ("tasks", member.name)]
+    given = {*member.own, *(member.group or {})}
+    for place in places:
+        own = place[: len(member.place)] == member.place and place[len(member.place) :][:1]
+        inherited = next((place[len(each)] for each in above if place[: len(each)] == each), None)
+        is_env = place[:1] == ("env",) or place[:3] == ("executors", executor, "env")
+        if (
+            is_env
+            or inherited == "env"
+            or (own and own[0] in _COUNTED)
+            or (inherited in _COUNTED and inherited not in given)
+        ):
+            hint = "use $EXP_ID, $EXP_DIR or $EXP_SHARED in the program: these do not count"
+            message = f"is different in each experiment, so that {member.name} could never be reused"
+            yield Finding(place=place, message=message, hint=hint)
 
 
 def undeclared(task: Task, place: Place) -> Iterator[Finding]:

@@ -319,6 +319,8 @@ class CauseReader:
         if state.reason in _STOPPED:
             kind = state.reason
             text = _with(f"{_STOPPED[kind]} in attempt {state.attempt}", state.message)
+        elif state.cached_from is not None:
+            text, kind = f"it has the result of {kinds.origin_text(state.cached_from)}", Reason.CACHED
         return [Cause(kind=kind, message=text, time=state.ended), *self._usage(task, state)]
 
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:

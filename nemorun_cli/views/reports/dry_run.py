@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.json_documents import (
         PlanDocument,
+        PlanTaskCacheFields,
         PlanTaskFields,
         PlanTaskQueuedEarlyFields,
         UsedPluginFields,

@@ -202,3 +202,22 @@ def test_files_on_another_host_are_not_kept() -> None:
     (problem,) = problems({"a": task}, executors={"far": tunnel})
     assert problem.startswith("tasks.a.cache.outputs: cannot be kept: the files of far are on another host")
     resolved({"a": task}, executors={"far": {"type": "docker", "image": "debian"}})
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_differs_each_time_is_never_reused() -> None:
+    """The id and the folder of the experiment are refused where they count, and its name is not."""
+    where = "${{ experiment.dir }}/x"
+    for task in (
+        {"inline": f"echo {where}"},
+        {"inline": "x", "env": {"A": where}},
+        {"command": ["x", where]},
+    ):
+        (problem,) = problems({"a": {**task, "cache": True}})
+        assert problem.endswith("is different in each experiment, so that a could never be reused")
+        resolved({"a": task, "b": {"inline": "x", "cache": True}})
+    sweep = {"inline": "echo ${{ experiment.id }}${{ matrix.n }}", "matrix": {"n": [1, 2]}, "cache": True}
+    assert len(problems({"a": sweep})) == 1
+    assert len(problems({"a": {"inline": "x", "cache": True}}, defaults={"entrypoint": ["bash", where]})) == 1
+    resolved({"a": {"inline": "x", "entrypoint": "bash", "cache": True}}, defaults={"entrypoint": where})
+    resolved({"a": {"inline": "${{ experiment.name }}", "description": where, "cache": True}})
