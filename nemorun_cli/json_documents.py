@@ -23,6 +23,7 @@ GcKindValue: TypeAlias = Literal[
     "container",
     "network",
     "delivered",
+    "result",
 ]
 GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None

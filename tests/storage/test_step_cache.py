@@ -14,11 +14,12 @@ from support import small_disks
 
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.step_cache.attempt_site import AttemptSite
+from nemorun_cli.storage.step_cache.collecting import StepCacheCollector
 from nemorun_cli.storage.step_cache.content_digests import ContentDigests
 from nemorun_cli.storage.step_cache.entries import StepCache
 from nemorun_cli.storage.step_cache.keeping import keep
 from nemorun_cli.storage.step_cache.taking import Hit, Miss, take
-from nemorun_cli.system import crashpoints
+from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access import reader
 
@@ -404,3 +405,42 @@ def test_a_full_disk(case: Case, tmp_path: Path) -> None:
         assert isinstance(miss, Miss)
         assert "No space left on device" in (miss.message or "")
         assert not [*small.iterdir()]
+
+
+def test_what_nothing_used_for_long_is_removed(case: Case) -> None:
+    """An old result goes with the contents that only it has; one that was taken since stays with its own."""
+    for name, text in {"x": "x", "y": "yy", "both": "both"}.items():
+        (case.work / name).write_text(text)
+    assert case.keep(case.site("a_1", "x", "both")) is None
+    assert case.keep(case.site("b_2", "y", "both"), fingerprint=ID[::-1]) is None
+    for name in case.cache.ids():
+        os.utime(case.cache.path(name), (0, 0))
+    assert isinstance(case.take(case.site("c_3", "x", "both")), Hit)
+    collector = StepCacheCollector(case.home)
+    (unused,) = collector.unused(older=3600)
+    assert unused.path == case.cache.path(ID[::-1])
+    assert unused.size == unused.path.stat().st_size + len("yy")
+    assert not [*collector.orphans()]
+    with locks.sharing(case.home.step_cache_lock):
+        assert collector.remove(unused.path) == "a result is being kept or taken"
+    assert collector.remove(unused.path) is None
+    assert sorted(path.read_text() for path in case.kept()) == ["both", "x"]
+    assert isinstance(case.take(case.site("d_4", "x", "both")), Hit)
+
+
+def test_contents_without_a_result_are_removed(case: Case) -> None:
+    """What a killed process left goes; nothing goes while a result cannot be read, which may need it."""
+    (case.work / "x").write_text("x")
+    (case.work / "y").write_text("y")
+    assert killed("step_cache.contents", 1, lambda: case.keep(case.site("a_1", "x", "y")))
+    assert case.keep(case.site("a_1", "x")) is None
+    collector = StepCacheCollector(case.home)
+    (orphan,) = collector.orphans()
+    other = case.cache.path(ID[::-1])
+    other.write_text("{")
+    assert not [*collector.orphans()]
+    other.unlink()
+    (kept,) = set(case.kept()) - {orphan.path}
+    assert collector.remove(kept) == "a result names it"
+    assert collector.remove(orphan.path) is None
+    assert case.kept() == [kept]

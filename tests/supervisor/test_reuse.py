@@ -84,10 +84,14 @@ def test_a_second_run_has_the_results_of_the_first(workspace: ExpWorkspace) -> N
     task = workspace.exp.task("make")
     assert task["cached_from"] == {"experiment": first.id, "task": "make", "attempt": 1}
     assert (task["attempt"], task["exit_code"], task["outputs"]) == (1, 0, {"n": "7"})
+    assert workspace.exp("logs", second.id, "use", "--origin").stdout == "data\n7\n"
     assert log(second, "use") == f"it has the result of use of {first.id}, which exp logs --origin prints\n"
     third = workspace.start(pipeline())
     assert ended(third) == CACHED
     assert workspace.exp.task("use")["cached_from"]["experiment"] == first.id, "it is that of the run"
+    workspace.exp("rm", first.id)
+    assert f"exp rm --restore {first.id}" in workspace.exp("logs", "--origin", code=3).stderr
+    assert ended(workspace.start(pipeline())) == CACHED, "what is kept stays when its experiment is removed"
 
 
 def test_only_what_has_changed_runs(workspace: ExpWorkspace) -> None:
