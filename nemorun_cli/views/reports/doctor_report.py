@@ -306,7 +306,7 @@ def of_step_cache(home: Home) -> Iterator[Check]:
             yield Check(
                 subject="cache",
                 state="warning",
-                message=f"the result of {origin_text(entry.origin)} is void: {altered} was changed or removed",
+                message=f"the result of {origin_text(entry.origin)} is void: {altered} was changed",
                 remedy="the next run of the task replaces it",
             )
     size = size_text(trees.size(home.step_cache))
