@@ -27,6 +27,7 @@ GcKindValue: TypeAlias = Literal[
 ]
 GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
+OutcomeOfTrialValue: TypeAlias = Literal["complete", "pruned", "failed"] | None
 OutcomeValue: TypeAlias = Literal["COMPLETED", "FAILED", "CANCELLED"] | None
 ReasonWordValue: TypeAlias = Literal[
     "exit",
@@ -48,6 +49,7 @@ ReasonWordValue: TypeAlias = Literal[
     "until",
     "target",
     "diverged",
+    "pruned",
     "cached",
 ]
 RecordStatusValue: TypeAlias = Literal["RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
@@ -571,6 +573,13 @@ class EventsDocument(TypedDict):
     python_version: NotRequired[str]
     installed: NotRequired[dict[str, str]]
     fingerprint: NotRequired[str]
+    number: NotRequired[int]
+    params: NotRequired[dict[str, Any]]
+    written: NotRequired[dict[str, Any]]
+    outcome: NotRequired[str]
+    values: NotRequired[list[float]]
+    pruned_at: NotRequired[float]
+    pruned_value: NotRequired[float]
     parts: NotRequired[dict[str, str]]
     cached_from: NotRequired[OriginFields]
     id: NotRequired[str]
@@ -697,6 +706,43 @@ GraphEdgeFields = TypedDict(
 )
 
 
+class PlannedSearchGoalFields(TypedDict):
+    """A metric and its goal."""
+
+    metric: str
+    goal: GoalOfBestValue
+
+
+class PlannedSearchParamFields(TypedDict):
+    """A param."""
+
+    name: str
+    kind: str
+    low: float | None
+    high: float | None
+    step: float | None
+    log: bool
+    choices: list[Any]
+    when: str | None
+    text: str
+
+
+class PlannedSearchFields(TypedDict):
+    """A search: what it looks for, where and how."""
+
+    id: str
+    trials: int
+    max_parallel: int | None
+    timeout: float | None
+    sampler: str
+    seed: int
+    pruner: str | None
+    pruner_options: dict[str, Any]
+    goals: list[PlannedSearchGoalFields]
+    params: list[PlannedSearchParamFields]
+    start_with: list[dict[str, Any]]
+
+
 class GraphGroupBestFields(TypedDict):
     """By what its best member is chosen; only with the key `best`."""
 
@@ -724,6 +770,7 @@ class GraphDocument(TypedDict):
     status: ExperimentStatusValue | None
     nodes: list[GraphNodeFields]
     edges: list[GraphEdgeFields]
+    searches: NotRequired[list[PlannedSearchFields]]
     groups: list[GraphGroupFields]
 
 
@@ -1222,6 +1269,7 @@ class PlanDocument(TypedDict):
     directory: str
     run: dict[str, Any]
     params: dict[str, Any]
+    searches: NotRequired[list[PlannedSearchFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
@@ -1486,6 +1534,110 @@ class RunDocument(TypedDict):
     tasks: list[str]
 
 
+class SearchCountsFields(TypedDict):
+    """The number of trials by their results."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    pending: int
+    cancelled: int
+    skipped: int
+
+
+class FoundTrialFields(TypedDict):
+    """A complete trial."""
+
+    task: str
+    number: int
+    params: dict[str, Any]
+    values: list[float]
+
+
+class SearchFields(TypedDict):
+    """A search: what it looks for, how far it is, and what it has found."""
+
+    id: str
+    metrics: list[str]
+    goals: list[GoalOfBestValue]
+    trials: int
+    sampler: str
+    pruner: str | None
+    seed: int
+    counts: SearchCountsFields
+    best: FoundTrialFields | None
+    front: list[FoundTrialFields]
+    seconds_left: float | None
+    estimate: str | None
+
+
+class StudieParamFields(TypedDict):
+    """One param."""
+
+    name: str
+    kind: Literal["float", "int", "choices"]
+    low: float | None
+    high: float | None
+    step: float | None
+    log: bool
+    choices: list[Any]
+    when: str | None
+
+
+class PastTrialFields(TypedDict):
+    """One trial."""
+
+    number: int
+    task: str
+    status: TaskStatusValue
+    reason: ReasonWordValue | None
+    params: dict[str, Any]
+    outcome: OutcomeOfTrialValue
+    values: list[float] | None
+    pruned_at: float | None
+    pruned_value: float | None
+    message: str | None
+    started: str | None
+    ended: str | None
+    duration: float | None
+
+
+class StudieSlicePointFields(TypedDict):
+    """One trial."""
+
+    number: int
+    value: Any
+    values: list[float]
+
+
+class StudieSliceFields(TypedDict):
+    """One param."""
+
+    param: str
+    points: list[StudieSlicePointFields]
+
+
+class StudieFields(SearchFields):
+    """Its space and its trials."""
+
+    params: list[StudieParamFields]
+    history: list[PastTrialFields]
+    slices: list[StudieSliceFields]
+    importances: dict[str, float] | None
+    importances_message: str | None
+
+
+class SearchDocument(TypedDict):
+    """What `GET /v1/views/experiments/OWNER/HOME/ID/search` answers: the field `searches` of exp.show/1."""
+
+    schema: Literal["exp.search/1"]
+    id: str
+    name: str
+    status: ExperimentStatusValue
+    searches: list[StudieFields]
+
+
 class ServeDocument(TypedDict):
     """What `exp serve --json` prints once it listens."""
 
@@ -1520,13 +1672,22 @@ class SupervisorFields(TypedDict):
 
 
 class SweepFields(TypedDict):
-    """The progress of a task with a matrix."""
+    """The progress of a task with a matrix or a search."""
 
     id: str
     axes: list[str]
     members: int
     counts: dict[str, int]
     seconds_left: float | None
+
+
+class GroupsOfExperimentFields(TypedDict):
+    """One group."""
+
+    id: str
+    members: int
+    done: int
+    pruned: int
 
 
 class BestMemberFields(TypedDict):
@@ -1549,6 +1710,18 @@ class ExternalFields(TypedDict):
     task: str | None
     slurm_job: str | None
     status: str | None
+
+
+class TrialOfTaskFields(TypedDict):
+    """Of a trial of a search: its params and its result; null for all other tasks."""
+
+    number: int
+    params: dict[str, Any] | None
+    outcome: OutcomeOfTrialValue
+    values: list[float] | None
+    pruned_at: float | None
+    pruned_value: float | None
+    message: str | None
 
 
 class TaskUnmatchedMetricFields(TypedDict):
@@ -1593,6 +1766,7 @@ class TaskFields(TypedDict):
     evidence: str | None
     cached_from: NotRequired[OriginFields | None]
     handler: NotRequired[HandlerValue]
+    trial: NotRequired[TrialOfTaskFields | None]
     matrix: NotRequired[dict[str, str | float | bool]]
     resources: NotRequired[ResourcesFields]
     usage: NotRequired[UsageFields | None]
@@ -1692,6 +1866,8 @@ class ShowDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    groups: NotRequired[list[GroupsOfExperimentFields]]
+    searches: NotRequired[list[StudieFields]]
     best: NotRequired[list[BestMemberFields]]
     tasks: list[ShowTaskFields]
     duration: float | None
@@ -1749,6 +1925,8 @@ class StatusDocument(TypedDict):
     supervisor: SupervisorFields
     counts: dict[str, int]
     sweeps: NotRequired[list[SweepFields]]
+    groups: NotRequired[list[GroupsOfExperimentFields]]
+    searches: NotRequired[list[SearchFields]]
     best: NotRequired[list[BestMemberFields]]
     tasks: list[TaskFields]
 
@@ -1899,6 +2077,7 @@ class ValidateDocument(TypedDict):
     executors: list[UsedExecutorFields]
     warnings: NotRequired[list[WarningFields]]
     tasks: list[str]
+    searches: NotRequired[list[PlannedSearchFields]]
     engines: list[ValidateEngineFields]
 
 
@@ -1932,6 +2111,12 @@ class WhyFailureFields(TypedDict):
     message: str
     count: int
     tasks: list[str]
+
+
+class WhySearcheFields(SearchFields):
+    """The explanation."""
+
+    explanation: list[str]
 
 
 class CauseFields(TypedDict):
@@ -2012,5 +2197,6 @@ class WhyDocument(TypedDict):
     status: ExperimentStatusValue
     sync: NotRequired[SyncOfExperimentFields | None]
     failures: NotRequired[list[WhyFailureFields]]
+    searches: NotRequired[list[WhySearcheFields]]
     best: NotRequired[list[BestMemberFields]]
     tasks: list[WhyTaskFields]

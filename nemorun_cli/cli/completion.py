@@ -6,6 +6,7 @@ A name that could rewrite the terminal, or that a shell would take for several, 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -28,6 +29,7 @@ PROGRAM_ENDINGS: Final = (".py",)
 PARAM_ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
 _EVALUATED: Final = re.compile(r"""[\\'"`]""")  # the script for zsh evaluates what it is offered
 MOST: Final = 200  # ids offered: nobody reads more
+MOST_MEMBERS: Final = 50  # of one group that are offered one by one
 
 
 def experiments(incomplete: str) -> list[str]:
@@ -83,10 +85,26 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
         files = find_files(_which(ctx) or LATEST, Home.from_environment())
         document = json.loads(files.read(files.resolved))
-        ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
+        groups = [group["id"] for group in document["groups"]]
+        ids = [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
-    return _offered(ids, incomplete)
+    return _offered([*groups, *_few(ids, incomplete, groups)], incomplete)
+
+
+def _few(ids: Sequence[str], incomplete: str, groups: Sequence[str]) -> list[str]:
+    """The ids, but of many members of a group only how they continue: `train/trial-00`."""
+    offered: list[str] = []
+    for group, members in itertools.groupby(ids, key=lambda name: name.partition("/")[0]):
+        matching = [name for name in members if name.startswith(incomplete)]
+        if len(matching) <= MOST_MEMBERS or group not in groups:
+            offered += matching
+        elif len(incomplete) <= len(group):
+            offered.append(f"{group}/")
+        else:
+            common = len(os.path.commonprefix(matching))  # noqa: RUF071 - a shell completes characters
+            offered += dict.fromkeys(name[: common + 1] for name in matching)
+    return offered
 
 
 def _which(ctx: typer.Context) -> str | None:

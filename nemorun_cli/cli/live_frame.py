@@ -12,7 +12,7 @@ from nemorun_cli.model import wording
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.views import sweeps
+from nemorun_cli.views import searches, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,8 @@ class Frame:
     Attributes:
         running: the first running tasks.
         hidden: the number of other running tasks.
-        sweeps: a line for each sweep, and for each Python environment that is being made.
+        sweeps: a line for each sweep, for what each search has found, and for each Python environment
+            that is being made.
         counts: a line about all tasks.
         active: seconds that the experiment took until `seen`; None before its start.
         seen: when the snapshot was taken, in Unix seconds.
@@ -88,6 +89,7 @@ class Frame:
             hidden=max(0, len(live) - rows),
             sweeps=(
                 *(f"{group.id} {snapshot.sweep(group).line}" for group in sweeps.of(snapshot.spec)),
+                *searches.lines(snapshot.studies),
                 *snapshot.making,
             ),
             counts=f"{finished} of {len(history.tasks)} finished · {wording.counts(history.counts)}",

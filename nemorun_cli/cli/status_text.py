@@ -8,7 +8,7 @@ from nemorun_cli.cli import times
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import labels, wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
-from nemorun_cli.views import sweeps
+from nemorun_cli.views import searches, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,14 +126,14 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
             group = task.group
             if group is not None:
                 cells.append(_group_row(snapshot, groups[group]))
-        if chosen is None and task.group is not None and groups[task.group].axes:
+        if chosen is None and task.group is not None and groups[task.group].is_template:
             continue
         cells.append(_task_row(snapshot, task))
     return cells
 
 
 def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
-    if group.axes:
+    if group.is_template:
         return ["", group.id, snapshot.sweep(group).line, "", "", "", "", "", "", ""]
     statuses = {snapshot.history.tasks[member].status for member in group.members}
     summary = str(*statuses) if len(statuses) == 1 else sweeps.standing(snapshot.members(group), group)
@@ -157,15 +157,28 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
     ]
 
 
+def searched(snapshot: Snapshot) -> list[str]:
+    """Lines about what each search has found so far, and about the time that it still needs."""
+    found: list[str] = []
+    for study in snapshot.studies:
+        found += searches.lines([study])
+        if (estimate := snapshot.sweep(study.group).estimate) is not None:
+            found.append(f"{study.group.id}: {estimate}")
+    return found
+
+
 def task_details(snapshot: Snapshot, task: Task) -> list[str]:
     """The lines about one task."""
     from nemorun_cli.model import usage  # noqa: PLC0415 - not for the table of all tasks
 
-    entry = snapshot.task_json(task.id, task.index)
+    entry, trial = snapshot.task_json(task.id, task.index), snapshot.trial(task)
+    study = next((study for study in snapshot.studies if study.group.id == task.group), None)
     lines = [
         ("task", f"{task.id}  (number {task.index})"),
         ("status", entry["status"]),
         ("reason", snapshot.history.tasks[task.id].why() or entry["message"]),
+        ("params", searches.params_text(trial.params) if trial is not None else ""),
+        ("values", searches.result_text(study, trial) if study is not None and trial is not None else ""),
         ("resources", usage.summary(task.resources, entry["usage"], entry["duration"])),
         ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
         ("attempt", str(entry["attempt"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views import group_bests, stop_progress, sweeps, unmatched_metrics
+from nemorun_cli.views import group_bests, stop_progress, sweeps, unmatched_metrics, valueless_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,16 +41,19 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     else:
         terminal.write_lines([*status_text.header(snapshot), ""], hang=status_text.LABELLED)
         tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
-        shown = group_bests.of(snapshot.spec) if names is None else []
-        if bests := group_bests.lines(snapshot.history, shown):
-            terminal.write_lines(["", *bests])
+        if names is None:
+            notes = [
+                *group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)),
+                *status_text.searched(snapshot),
+            ]
+            terminal.write_lines(["", *notes] if notes else [])
         _show_failures(snapshot, names or ())
         _warn_of_metrics(snapshot, names)
 
 
 def _warn_of_metrics(snapshot: Snapshot, names: Sequence[str] | None) -> None:
-    """Write a line about patterns that matched nothing, and one about metrics that `stop` had no value of."""
-    for report in (unmatched_metrics, stop_progress):
+    """Write a line each about patterns that matched nothing, and about metrics that had no value."""
+    for report in (unmatched_metrics, stop_progress, valueless_trials):
         if text := report.warning(snapshot, names):
             terminal.flush()
             terminal.warn(text)

@@ -16,9 +16,11 @@ from nemorun_cli.views import (
     group_bests,
     known_secrets,
     log_excerpt,
+    searches,
     stop_progress,
     sweeps,
     unmatched_metrics,
+    valueless_trials,
 )
 from nemorun_cli.views.log_reader import LogFeed
 
@@ -164,14 +166,17 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
         _summarize_failure(snapshot, name, secrets=secrets, is_shown=name in tailed)
     if len(failed) > FAILURES_SHOWN:
         terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more FAILED")
-    for text in filter(None, (unmatched_metrics.warning(snapshot), stop_progress.warning(snapshot))):
-        terminal.say(f"  {text}")
+    for report in (unmatched_metrics, stop_progress, valueless_trials):
+        if text := report.warning(snapshot):
+            terminal.say(f"  {text}")
 
 
 def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:
     """Print the progress of a sweep and its failures, grouped by cause."""
     terminal.say(f"  {group.id}: {snapshot.sweep(group).line}")
-    for line in group_bests.lines(snapshot.history, [group]):
+    study = searches.StudyView.of(group, snapshot.history)
+    notes = [*group_bests.lines(snapshot.history, [group]), *searches.lines([study] if study else [])]
+    for line in notes:
         terminal.say(f"    {line}")
     if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
         return

@@ -701,6 +701,37 @@ def test_a_metric_stops_a_task(workspace: Workspace) -> None:
     assert sorted(workspace.lines()) == ["after 1", "stopped diverged", "stopped target"]
 
 
+def test_a_search_prunes_a_trial(workspace: Workspace) -> None:
+    """A trial runs with the values suggested for it; a hopeless one gets its stop signal: `pruned`."""
+    pytest.importorskip("optuna", reason="searches need the extra [search]")
+    train = {
+        "inline": 'trap "echo stopped >>ran; exit 3" USR1; echo "loss=$1"; '
+        f'[ "$1" = 1 ] || {until("never")}; echo "$1 $X" >>ran',
+        "args": ["${{ search.x }}"],
+        "env": {"X": "${{ search.x + 1 }}"},
+        "stop_signal": "USR1",
+        "metrics": {"train": r"loss=(?P<loss>\S+)"},
+        "search": {
+            "params": {"x": [1, 9]},
+            "metric": "loss",
+            "goal": "minimize",
+            "trials": 2,
+            "sampler": "random",
+            "start_with": [{"x": 9}, {"x": 1}],
+            "pruner": {"type": "threshold", "upper": 5},
+            "max_parallel": 1,
+        },
+    }
+    use = "echo ${{ tasks.train.best.id }} ${{ tasks.train.best.params.x }} >>ran"
+    states = workspace.run({"train": train, "use": {"inline": use, "dependencies": ["train"]}}).history.tasks
+    assert {name: (str(state.status), state.reason, state.exit_code) for name, state in states.items()} == {
+        "train/trial-0001": ("SUCCEEDED", "pruned", 3),
+        "train/trial-0002": ("SUCCEEDED", None, 0),
+        "use": ("SUCCEEDED", None, 0),
+    }
+    assert workspace.lines() == ["stopped", "1 2", "train/trial-0002 1"]
+
+
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_cancel_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
     """A task that ignores the signal is killed after its grace; when cancel returns it has terminated."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nemorun_cli.executors import planning
 from nemorun_cli.model import python_environment
 from nemorun_cli.model.clock import seconds_between
+from nemorun_cli.views import study_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.timeline import PastAttempt
 
 SHOW_FORMAT: Final = "exp.show/1"
+SEARCH_FORMAT: Final = "exp.search/1"
 
 
 def show(
@@ -36,6 +38,7 @@ def show(
         {
             **document,
             "schema": SHOW_FORMAT,
+            "searches": study_document.of_experiment(snapshot) if document.get("searches") else [],
             "tasks": tasks,
             "duration": round(seconds_between(begin, end), 3) if begin else None,
             "version": created.get("version"),
@@ -55,6 +58,22 @@ def show(
             "files": own_files(snapshot),
         },
     )
+
+
+def search(snapshot: Snapshot, *, computes: bool) -> dict[str, Any]:
+    """The document `exp.search/1`: its searches as `exp.show/1` has them.
+
+    Args:
+        snapshot: the state of the experiment.
+        computes: whether importances are computed.
+    """
+    return {
+        "schema": SEARCH_FORMAT,
+        "id": snapshot.files.id,
+        "name": snapshot.spec.name,
+        "status": snapshot.status,
+        "searches": study_document.of_experiment(snapshot, computes=computes),
+    }
 
 
 def environments(snapshot: Snapshot) -> list[dict[str, Any]]:

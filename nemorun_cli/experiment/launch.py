@@ -26,6 +26,7 @@ def run(
     arguments: Sequence[str] = (),
     params: Mapping[str, Any] | Sequence[str] = (),
     sets: Sequence[str] = (),
+    sweep: Mapping[str, Any] | Sequence[str] = (),
     only: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     key: str | None = None,
@@ -40,6 +41,8 @@ def run(
         arguments: the arguments of a program, its `sys.argv[1:]`.
         params: values of the spec's `params`, by name or as texts: `name=value`, or `@path` for a file.
         sets: changes to any field, as texts `path.to.key=value`.
+        sweep: params that become axes of the tasks that use them: the values by name, or as texts as for
+            `exp run --sweep`: `lr=0.1,0.01` or `seed=1..3`.
         only: the tasks to run; all others are left out.
         options: replacements for fields of the spec's `run` section.
         key: the name of the logical run.
@@ -56,7 +59,7 @@ def run(
         RunningError: `if_running` is `fail`, and an experiment is running.
     """
     home = trusted(home)
-    changes = start.ChangedOptions(params=params, sets=sets, only=only, options=options)
+    changes = start.ChangedOptions(params=params, sets=sets, sweep=sweep, only=only, options=options)
 
     def read() -> Document:
         from nemorun_cli import executors  # noqa: PLC0415 - imported while the supervisor starts

@@ -293,6 +293,7 @@ class Run:
         *,
         params: Mapping[str, Any] | Sequence[str] = (),
         sets: Sequence[str] = (),
+        sweep: Mapping[str, Any] | Sequence[str] = (),
         only: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
         key: str | None = None,
@@ -313,7 +314,7 @@ class Run:
 
         files, secrets = start.again(
             self.files,
-            start.ChangedOptions(params=params, sets=sets, only=only, options=options),
+            start.ChangedOptions(params=params, sets=sets, sweep=sweep, only=only, options=options),
             home=self.home,
             key=key,
             if_running=if_running,

@@ -32,6 +32,7 @@ class ChangedOptions:
 
     params: Mapping[str, Any] | Sequence[str] = ()
     sets: Sequence[str] = ()
+    sweep: Mapping[str, Any] | Sequence[str] = ()
     only: Sequence[str] = ()
     options: Mapping[str, Any] | None = None
 
@@ -43,8 +44,19 @@ class ChangedOptions:
             if isinstance(params, Mapping)
             else listed(params)
         )
+        sweeps = (
+            [f"{name}={_listed_values(values)}" for name, values in self.sweep.items()]
+            if isinstance(self.sweep, Mapping)
+            else listed(self.sweep)
+        )
         run = [f"run.{name}={json.dumps(value)}" for name, value in (self.options or {}).items()]
-        return {"params": texts, "sets": [*listed(self.sets), *run], "only": listed(self.only)}
+        sets = [*listed(self.sets), *run]
+        return {"params": texts, "sets": sets, "sweeps": sweeps, "only": listed(self.only)}
+
+
+def _listed_values(values: Any) -> str:
+    """The values of a swept param as in `--sweep`; a single text is taken as it is, such as `1..3`."""
+    return values if isinstance(values, str) else ",".join(map(json.dumps, values))
 
 
 def again(

@@ -114,6 +114,12 @@ def trial_id(group: str, number: int) -> str:
     return f"{group}/trial-{number:04d}"
 
 
+def trial_number(task: str) -> int:
+    """The number of a trial, from its id; 0 for other tasks."""
+    digits = task.rpartition("-")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
     """What a sampler suggested for a trial: the event `suggested`.

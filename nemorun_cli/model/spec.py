@@ -12,6 +12,7 @@ from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
+from nemorun_cli.model.search import SearchRule
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
 
@@ -162,7 +163,7 @@ def is_secret(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Several members that form one node of the graph; with `axes` it is a sweep.
+    """Several members that form one node of the graph; with `axes` it is a sweep, with `search` a search.
 
     At most `max_parallel` members run at once. After `max_failures` failed members the rest are skipped.
     `best` is by what its best member is chosen, if tasks may use that one.
@@ -180,11 +181,17 @@ class Group:
     max_parallel: int | None = None
     max_failures: int | None = None
     best: BestRule | None = None
+    search: SearchRule | None = None
+
+    @property
+    def is_template(self) -> bool:
+        """Whether its members are made from one task: those of a sweep or a search."""
+        return bool(self.axes) or self.search is not None
 
     @property
     def members_meet(self) -> bool:
-        """Whether the members find each other: those of a sweep do not."""
-        return (self.together or self.has_leader) and not self.axes
+        """Whether the members find each other: those of a sweep or a search do not."""
+        return (self.together or self.has_leader) and not self.is_template
 
     @property
     def has_leader(self) -> bool:
@@ -320,7 +327,7 @@ class Spec:
         for task in self.tasks:
             if task.group in members:
                 members[task.group].append(task)
-        shared = {group.id: _common(members[group.id]) for group in self.groups if group.axes}
+        shared = {group.id: _common(members[group.id]) for group in self.groups if group.is_template}
         if shared:
             document["shared"] = {name: _compact(values, {}) for name, values in shared.items()}
         document["tasks"] = [_compact(_values(task), shared.get(task.group or "", {})) for task in self.tasks]
@@ -459,12 +466,14 @@ def _task(entry: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Task:
 
 
 def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
-    """A group's fields; without `members` if it is a sweep whose members are all tasks that name it."""
+    """A group's fields; without `members` if they are made from one task, and are all tasks that name it."""
     entry = {item.name: getattr(group, item.name) for item in fields(group)}
-    if group.axes and group.members == tuple(task.id for task in members):
+    if group.is_template and group.members == tuple(task.id for task in members):
         del entry["members"]
     if group.best is not None:
         entry["best"] = asdict(group.best)
+    if group.search is not None:
+        entry["search"] = group.search.to_json()
     return entry
 
 
@@ -477,6 +486,8 @@ def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
     if values.get("best") is not None:
         rule = values["best"]
         values["best"] = BestRule(metric=rule["metric"], goal=Goal(rule["goal"]))
+    if values.get("search") is not None:
+        values["search"] = SearchRule.from_json(values["search"])
     return Group(**values)
 
 

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     UNTIL = "until"
     TARGET = "target"
     DIVERGED = "diverged"
+    PRUNED = "pruned"
     CACHED = "cached"
 
 

@@ -31,6 +31,7 @@ STOPPED_AS: Final = {
     Reason.UNTIL: TaskStatus.SUCCEEDED,
     Reason.TARGET: TaskStatus.SUCCEEDED,
     Reason.DIVERGED: TaskStatus.FAILED,
+    Reason.PRUNED: TaskStatus.SUCCEEDED,
 }
 """The status of an attempt that was stopped, by the reason; with all other reasons it is CANCELLED."""
 

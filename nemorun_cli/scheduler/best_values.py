@@ -54,11 +54,16 @@ class BestValues(Mapping[str, Mapping[str, Any]]):
             raise TemplateError(why_none(group_id, chosen))
         return {
             "id": chosen.winner,
-            "params": self._schedule.tasks[chosen.winner].matrix,
+            "params": self._params(chosen.winner),
             "outputs": self._schedule.history.tasks[chosen.winner].outputs,
             "value": chosen.value,
             "dir": str(self._files.task(chosen.winner)),
         }
+
+    def _params(self, member: str) -> Mapping[str, Any]:
+        task = self._schedule.tasks[member]
+        suggestion = self._schedule.trials.suggestion(task)
+        return task.matrix if suggestion is None else suggestion.params
 
     def __contains__(self, group_id: object) -> bool:
         group = self._schedule.groups.get(group_id) if isinstance(group_id, str) else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler import trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.scheduler.leaders import GROUP_REASONS
@@ -19,12 +22,18 @@ from nemorun_cli.storage import events
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nemorun_cli.model.search import Suggestion, TrialResult
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.scheduler.evaluations import Evaluations
     from nemorun_cli.scheduler.leaders import GroupEnd
+    from nemorun_cli.scheduler.metric_judges import StopDecision
     from nemorun_cli.scheduler.schedule import Readiness, Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.state import Cancel, ExternalEnd, TaskState
+
+
+class UnsuggestedError(UnevaluatedError):
+    """A trial has no suggestion yet; it waits for one."""
 
 
 MOST_AWAITED: Final = 32  # tasks that wait for a value, up to which others take their place in the same turn
@@ -111,6 +120,63 @@ class Decisions:
             if self.history.tasks[name].status is TaskStatus.PENDING:
                 self.schedule.add_ready(name)
         self.are_pending = True
+
+    def suggest(self, task: Task, suggestion: Suggestion) -> None:
+        """Record what was suggested for a trial, which waits for capacity then."""
+        self.journal.note(
+            events.SUGGESTED,
+            is_urgent=False,  # it is written with, or before, the submission that uses it
+            task=task.id,
+            number=suggestion.number,
+            params=dict(suggestion.params),
+            written=dict(suggestion.written),
+        )
+        self.schedule.add_ready(task.id)
+        self.are_pending = True
+
+    def end_trial(self, task: Task, result: TrialResult) -> None:
+        """Record the result of a trial that has ended."""
+        self.journal.note(
+            events.TRIAL_ENDED,
+            task=task.id,
+            attempt=self.history.tasks[task.id].attempt,
+            number=result.number,
+            outcome=result.outcome,
+            values=None if result.values is None else list(result.values),
+            pruned_at=result.pruned_at,
+            pruned_value=result.pruned_value,
+            message=result.message,
+        )
+
+    def prune(self, task: Task, decision: StopDecision) -> None:
+        """Record that a trial is to be stopped, unless it is not alive any more, or is being stopped."""
+        state = self.history.tasks[task.id]
+        if state.is_live and state.stop_request is None:
+            self.note_stop(task.id, state.attempt, decision)
+
+    def note_stop(self, task_id: str, attempt: int, decision: StopDecision) -> None:
+        """Record that an attempt is stopped by a metric; the next turn stops it."""
+        is_finite = decision.value is not None and math.isfinite(decision.value)
+        self.journal.note(
+            events.STOP_REQUESTED,
+            task=task_id,
+            attempt=attempt,
+            reason=decision.reason,
+            metric=decision.metric,
+            message=decision.message,
+            pruned_at=decision.at if decision.reason is Reason.PRUNED else None,
+            pruned_value=decision.value if decision.reason is Reason.PRUNED and is_finite else None,
+        )
+        self.are_pending = True
+
+    def end_search(self, group: Group, reason: Reason, message: str) -> None:
+        """Skip the trials of a search that have no suggestion."""
+        for name in group.members:
+            is_pending = self.history.tasks[name].status is TaskStatus.PENDING
+            if is_pending and self.schedule.trials.needs_suggestion(self.schedule.tasks[name]):
+                self._skip(name, reason, message)
+                self._follow(name)
+                self.are_pending = True
 
     def _end_with_leader(self, group: Group, end: GroupEnd | None) -> None:
         """Skip the members of a group that have not started, and stop the others, if the group ends now."""
@@ -301,8 +367,20 @@ class Decisions:
     def fill(self, task: Task, identity: Identity) -> Task | None:
         """Return the task with late expressions filled in; None if it was skipped or an expression failed.
 
-        Raises UnevaluatedError if it needs a value that is still being evaluated, or not chosen yet.
+        Raises UnevaluatedError if it needs a value that is still being evaluated, or not chosen yet, or if it
+        is a trial without a suggestion.
         """
+        if self.schedule.trials.search_of(task) is None:
+            return self._filled(task, identity)
+        suggestion = self.schedule.trials.suggestion(task)
+        if suggestion is None:
+            raise UnsuggestedError(task.id)
+        filled = self._filled(task, identity, search=suggestion.params)
+        return None if filled is None else replace(filled, matrix={**filled.matrix, **suggestion.params})
+
+    def _filled(
+        self, task: Task, identity: Identity, *, search: Mapping[str, Any] | None = None
+    ) -> Task | None:
         if not task.late and task.when is None:
             return task
         from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - slow to import, and few tasks have expressions
@@ -320,6 +398,7 @@ class Decisions:
                 evaluator=evaluator,
                 external=external,
                 bests=bests,
+                search=search,
             ):
                 filled = evaluate.fill_late(
                     task,
@@ -329,6 +408,7 @@ class Decisions:
                     evaluator=evaluator,
                     external=external,
                     bests=bests,
+                    search=search,
                 )
             else:
                 self._skip(task.id, Reason.WHEN, "its `when` is false")
@@ -375,6 +455,9 @@ class Decisions:
             except UnchosenError as error:
                 awaited.add(name)
                 self._awaiting_best.setdefault(error.group, []).append(name)
+            except UnsuggestedError:
+                awaited.add(name)
+                self.schedule.trials.ask(self.schedule.tasks[name])
             except UnevaluatedError:
                 awaited.add(name)
         if awaited and len(self.evaluations) <= MOST_AWAITED:
@@ -419,7 +502,7 @@ class Decisions:
 
     def finish(self) -> None:
         """Record the end of the experiment if every task has finished."""
-        if self.history.finished or not self.history.is_settled:
+        if self.history.finished or not self.history.is_settled or self._lacks_results():
             return
         is_supervised = self.journal.by == self.history.active_time.by
         clock_step = clock.step()
@@ -431,6 +514,11 @@ class Decisions:
             clock_step=clock_step,
             counts={status: count for status, count in self.history.counts.items() if count},
         )
+
+    def _lacks_results(self) -> bool:
+        """Whether the results of trials are still to be recorded, which only a supervisor does."""
+        searches = (group for group in self.spec.groups if group.search is not None)
+        return any(trials.unfinished(group, self.history) for group in searches)
 
 
 class _Outputs(Mapping[str, Any]):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.expressions.evaluate import Evaluator
-    from nemorun_cli.spec.expressions.helper import Helper, Outcome
+    from nemorun_cli.spec.expressions.helper import Evaluated, Helper
 
 RETRY: Final = 1.0  # seconds until the process is started again if the machine lacked something for it
 
@@ -45,7 +45,7 @@ class Evaluations:
         self._descriptor: int | None = None  # registered with `poll`
         self._current: tuple[str, str] | None = None  # the task and the code that is being evaluated
         self._waiting: deque[str] = deque()  # tasks whose expression is not sent yet
-        self._outcomes: dict[str, dict[str, Outcome]] = {}  # by task and code, until the task is filled in
+        self._outcomes: dict[str, dict[str, Evaluated]] = {}  # by task and code, until the task is filled in
         self._lost: set[tuple[str, str]] = set()  # tasks and codes for which a process was killed
         self._retry_at = 0.0  # monotonic
 
@@ -81,7 +81,7 @@ class Evaluations:
             tasks.append(self._waiting.popleft())
         return tasks
 
-    def _answered(self, key: tuple[str, str], outcome: Outcome) -> str:
+    def _answered(self, key: tuple[str, str], outcome: Evaluated) -> str:
         """Keep an answer, unless its process was killed for the first time; returns the task."""
         from nemorun_cli.spec.expressions.helper import NO_ANSWER  # noqa: PLC0415 - it is loaded
 

@@ -6,7 +6,7 @@ A judge is pure: the same values in the same order give the same decision. `Stop
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nemorun_cli.model.best import Goal
@@ -15,7 +15,7 @@ from nemorun_cli.model.status import Reason
 from nemorun_cli.model.stop_rules import values_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.model.stop_rules import StopRule, WantedMetric
@@ -51,11 +51,21 @@ class MetricValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopDecision:
-    """Why an attempt is stopped: the reason with which it ends, a sentence, and the metric."""
+    """Why an attempt is stopped.
+
+    Attributes:
+        reason: with which it ends.
+        message: the reason as a sentence.
+        metric: the key of the metric.
+        at: where it was decided: a step, an epoch, or the number of a row; None if that does not matter.
+        value: the value there, which may be NaN or infinite.
+    """
 
     reason: Reason
     message: str
     metric: str
+    at: float | None = None
+    value: float | None = None
 
 
 class MetricJudge(Protocol):
@@ -64,6 +74,11 @@ class MetricJudge(Protocol):
     @property
     def metrics(self) -> Sequence[WantedMetric]:
         """The metrics whose values it wants to see."""
+        ...
+
+    @property
+    def expected(self) -> Sequence[WantedMetric]:
+        """Those of the metrics whose absence is reported when the attempt ends."""
         ...
 
     def see(self, values: Iterable[MetricValue]) -> StopDecision | None:
@@ -103,7 +118,10 @@ class RuleProgress:
         self.last = number
         named = f"{plain(value.field)} is {number:g}{value.at}"
         if rule.finds_divergence:
-            return None if math.isfinite(number) else self._decided(Reason.DIVERGED, named)
+            if math.isfinite(number):
+                return None
+            at = position(value, self.count)
+            return replace(self._decided(Reason.DIVERGED, named), at=at, value=number)
         if rule.patience is not None:
             return self._impatient(number, value.at)
         if rule.above is not None and math.isfinite(number) and number > rule.above:
@@ -159,6 +177,11 @@ class StopJudge:
         """The metrics of all conditions."""
         return list(dict.fromkeys(rule.wanted for rule in self.rules))
 
+    @property
+    def expected(self) -> Sequence[WantedMetric]:
+        """The same."""
+        return self.metrics
+
     def see(self, values: Iterable[MetricValue]) -> StopDecision | None:
         """Take values in order; returns the decision of the first one that meets a condition."""
         for value in values:
@@ -166,4 +189,68 @@ class StopJudge:
                 is_seen = value.is_leading or each.rule.finds_divergence
                 if each.rule.wanted == value.metric and is_seen and (decision := each.take(value)):
                     return decision
+        return None
+
+
+def position(value: MetricValue, count: int) -> float:
+    """Where in the training a value is: its step, else its epoch, else how many values there are so far."""
+    for number in (value.step, value.epoch):
+        if number is not None and math.isfinite(number):
+            return number
+    return float(count)
+
+
+@dataclass(slots=True)
+class PruneJudge:
+    """Passes the values of one metric on, each with its position; what decides by them is elsewhere.
+
+    Args:
+        metric: the metric.
+        take: receives positions and values, in order.
+    """
+
+    metric: WantedMetric
+    take: Callable[[list[tuple[float, float]]], object]
+    count: int = 0
+
+    def see(self, values: Iterable[MetricValue]) -> None:
+        """Take values in order; only those of rank 0, or of a process without a rank, count."""
+        passed = []
+        for value in values:
+            if value.metric == self.metric and value.is_leading:
+                self.count += 1
+                passed.append((position(value, self.count), value.value))
+        if passed:
+            self.take(passed)
+
+
+@dataclass(slots=True)
+class TrialJudge:
+    """The judge of a trial: of its `stop`, and of the pruner of its search.
+
+    A divergence of a trial is no failure: it is pruned.
+    """
+
+    stop: StopJudge
+    prune: PruneJudge | None = None
+
+    @property
+    def metrics(self) -> Sequence[WantedMetric]:
+        """The metrics of both."""
+        pruned = () if self.prune is None else (self.prune.metric,)
+        return list(dict.fromkeys((*self.stop.metrics, *pruned)))
+
+    @property
+    def expected(self) -> Sequence[WantedMetric]:
+        """Those of `stop`: the result of a trial says whether the metric of its search is missing."""
+        return self.stop.metrics
+
+    def see(self, values: Iterable[MetricValue]) -> StopDecision | None:
+        """Take values in order; returns the decision of `stop`, if any."""
+        arrived = list(values)
+        decision = self.stop.see(arrived)
+        if decision is not None:
+            return replace(decision, reason=Reason.PRUNED) if decision.reason is Reason.DIVERGED else decision
+        if self.prune is not None:
+            self.prune.see(arrived)
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.search import trial_number
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
 
@@ -57,11 +58,11 @@ def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
     history = schedule.history
     requested = _requested(schedule, below)
     tasks = [task.id for task in schedule.spec.tasks if task.handler is None]
-    needless = _needless(schedule, requested)
+    needless, trials = _needless(schedule, requested), _kept_trials(schedule, requested)
     decisions = [
         _leave(name, history.tasks[name], needless[name])
         if name in needless
-        else _decide(name, history.tasks[name], name in requested)
+        else trials.get(name) or _decide(name, history.tasks[name], name in requested)
         for name in tasks
     ]
     if any(decision.action != "keep" for decision in decisions):
@@ -117,6 +118,25 @@ def _needless(schedule: Schedule, requested: Collection[str]) -> dict[str, str]:
                 if states[name].status is not TaskStatus.SUCCEEDED and name not in requested
             }
     return needless
+
+
+def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, Decision]:
+    """The decisions about trials that have failed with a result, or were not needed any more."""
+    kept: dict[str, Decision] = {}
+    for group in schedule.spec.groups:
+        results = schedule.history.studies[group.id].results if group.id in schedule.history.studies else {}
+        for name in group.members if group.search is not None else ():
+            state = schedule.history.tasks[name]
+            if name in requested:
+                continue
+            if state.status is TaskStatus.FAILED and trial_number(name) in results:
+                text = f"it is FAILED, which later suggestions use; --from {name} runs it again"
+            elif state.is_needless:
+                text = state.message or f"the search {group.id} had ended"
+            else:
+                continue
+            kept[name] = Decision(task=name, action="keep", reason=text, attempt=state.attempt)
+    return kept
 
 
 def _leave(task_id: str, state: TaskState, leader: str) -> Decision:

@@ -11,6 +11,7 @@ from nemorun_cli.model import handlers
 from nemorun_cli.model.clock import steady, unix
 from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
+from nemorun_cli.scheduler.trials import TrialQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,7 @@ class Schedule:
     history: ExperimentState
     tasks: dict[str, Task] = field(init=False)
     groups: dict[str, Group] = field(init=False)
+    trials: TrialQueue = field(init=False)
     failures: int = 0
     _children: defaultdict[str, list[str]] = field(init=False)
     _awaiting: defaultdict[str, list[str]] = field(init=False)  # tasks by the key of what is outside
@@ -97,6 +99,7 @@ class Schedule:
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.spec.tasks}
         self.groups = {group.id: group for group in self.spec.groups}
+        self.trials = TrialQueue(self.spec, self.history)
         self._children, self._awaiting = defaultdict(list), defaultdict(list)
         self._waiting = {}
         self._unfinished = len(self.spec.tasks) - len(self.history.handlers)
@@ -148,7 +151,6 @@ class Schedule:
         if task.handler is None:
             self._unfinished -= 1
             if state.status is TaskStatus.FAILED and not task.allow_failure:
-                self.failures += 1
                 self._count_failure(self.groups.get(task.group or ""))
         decided = []
         for child in self._children[task_id]:
@@ -206,11 +208,26 @@ class Schedule:
         return not task.external or self.history.external.keys() >= set(task.external)
 
     def _count_failure(self, group: Group | None) -> None:
+        """Count a failure; those of a search do for the experiment once it has reached its max_failures."""
         if group is None or group.max_failures is None:
+            self.failures += 1
             return
         self._failed[group.id] += 1
         if self._failed[group.id] == group.max_failures:
             self._exhausted.append(group.id)
+        if group.search is None or self._failed[group.id] > group.max_failures:
+            self.failures += 1
+        elif self._failed[group.id] == group.max_failures:
+            self.failures += group.max_failures
+
+    def _is_tolerated(self, task: Task) -> bool:
+        """Whether a failed trial is one of the few that its search may have."""
+        group = self.trials.search_of(task)
+        return (
+            group is not None
+            and group.max_failures is not None
+            and self._failed[group.id] < group.max_failures
+        )
 
     def take_exhausted_groups(self) -> list[Group]:
         """Return the groups that newly reached max_failures, so that no further member may start."""
@@ -265,7 +282,7 @@ class Schedule:
         """Whether the result of a task lets the tasks run that depend on it with `afterok`."""
         state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED:
-            return self.tasks[task_id].allow_failure
+            return self.tasks[task_id].allow_failure or self._is_tolerated(self.tasks[task_id])
         has_succeeded = state.status is TaskStatus.SUCCEEDED or state.is_needless
         return has_succeeded or self._is_excused(task_id, state)
 
@@ -339,11 +356,12 @@ class Schedule:
     def is_held(self, task_id: str) -> bool:
         """Whether it is not known yet how a task starts, so that it cannot wait in a queue.
 
-        Its Python environment is not ready, or its result, or that of what it depends on, may be one that was
-        kept.
+        Its Python environment is not ready, it is a trial without a suggestion, or its result, or that of what
+        it depends on, may be one that was kept.
         """
         return (
             task_id in self._environments
+            or self.trials.needs_suggestion(self.tasks[task_id])
             or task_id in self._reusable
             or not self._reusable.isdisjoint(self.tasks[task_id].dependencies)
         )
@@ -416,12 +434,23 @@ class Schedule:
         if (environment := self._environments.get(task_id)) is not None:
             self._held.setdefault(environment, []).append(task_id)
             return
-        if task_id in self._unlooked:
-            self._to_look.append(task_id)
-            return
         task = self.tasks[task_id]
-        heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task_id))
-        self._queued.add(task_id)
+        if self.trials.needs_suggestion(task):
+            self.trials.add(task)
+            self._offer_trials()
+        elif task_id in self._unlooked:
+            self._to_look.append(task_id)
+        else:
+            self._push(task)
+
+    def _push(self, task: Task) -> None:
+        heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task.id))
+        self._queued.add(task.id)
+
+    def _offer_trials(self) -> None:
+        """Let the next trial of each search wait for capacity, if none does."""
+        for name in self.trials.offer(self.tasks):
+            self._push(self.tasks[name])
 
     def _queue_key(self, task: Task) -> QueueKey:
         group = self.groups.get(task.group or "")
@@ -460,6 +489,7 @@ class Schedule:
         """
         while self._delayed and self._delayed[0][0] <= now:
             self._add_to_queue(heapq.heappop(self._delayed)[2])
+        self._offer_trials()
         turn = _Turn(
             slots=slots,
             needs_slot=needs_slot,
@@ -595,6 +625,8 @@ class Schedule:
         for name, task in self.tasks.items():
             status = self.history.tasks[name].status
             is_bad = status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and task.handler is None
+            if status is TaskStatus.FAILED and self._is_tolerated(task):
+                continue
             if is_bad and not task.allow_failure and not self._is_excused(name, self.history.tasks[name]):
                 return ExperimentStatus.FAILED
         return ExperimentStatus.COMPLETED

@@ -95,6 +95,7 @@ SUMMARIES: Final = {
     f"GET:{_EXPERIMENT_VIEW}/diff": ApiSummary("The differences between two experiments.", "diff"),
     f"GET:{_EXPERIMENT_VIEW}/spec": ApiSummary("The spec of an experiment, where it was sent.", "spec"),
     f"GET:{_EXPERIMENT_VIEW}/timeline": ApiSummary("When attempts waited and ran.", "timeline"),
+    f"GET:{_EXPERIMENT_VIEW}/search": ApiSummary("Its searches with all of their trials.", "search"),
     f"GET:{_EXPERIMENT_VIEW}/files": ApiSummary("The files that the tasks of an experiment saved.", "files"),
     f"GET:{_EXPERIMENT_VIEW}/log": ApiSummary("The log of an attempt, or a range of it."),
     f"GET:{_EXPERIMENT_VIEW}/log/outline": ApiSummary(

@@ -85,6 +85,7 @@ def endpoints(site: Site) -> list[Endpoint]:
         "/diff": (_diff, ("with",)),
         "/spec": (_spec, ("revision",)),
         "/timeline": (_timeline, ()),
+        "/search": (_search, ("importances",)),
         "/files": (_files, ("task", "name")),
     }
     return [
@@ -299,6 +300,12 @@ def _timeline(request: Request, index: Index, found: Found, given: QueryParamete
         records=sum(prefix != own and (is_local or prefix.startswith(above)) for _, prefix in written),
         secrets=_secrets(index, snapshot),
     )
+
+
+def _search(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:
+    """Its searches with all of their trials, `exp.search/1`; importances, which take a second, on request."""
+    del request
+    return documents.search(_look(index, found), computes=given.flag("importances"))
 
 
 def _files(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:

@@ -155,6 +155,7 @@ def again(
     *,
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
+    sweeps: Sequence[str] = (),
     only: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
     for_later: bool = False,
@@ -165,8 +166,9 @@ def again(
 
     Args:
         files: the experiment.
-        params: values of params, which override the original ones.
+        params: values of params, which override the original ones, also those of a sweep.
         sets: changes of fields, which override the original ones.
+        sweeps: params that become axes, which override the original values and sweeps of these params.
         only: the tasks to run, in place of the original selection.
         executors: as for `read`.
         for_later: as for `read`.
@@ -190,8 +192,8 @@ def again(
     elif origin.whole is not None:
         source = _source_of_data(origin.whole, file=str(files.spec))
     options = _Options(
-        params=(*origin.params, *params),
-        sweeps=origin.sweeps,
+        params=(*_without(origin.params, sweeps), *params),
+        sweeps=(*_without(origin.sweeps, [*_with_files(tuple(params))[0], *sweeps]), *sweeps),
         sets=(*_kept(origin.sets), *(_kept(sets) if for_later else sets)),
         only=tuple(only or origin.only),
         executors=executors or _offline_types(),
@@ -250,6 +252,12 @@ def changed(
         return replace(_read_program(path, arguments, options), shipped=files)
     _refuse_arguments(path, arguments)
     return replace(_read(open_given(path), path, options), shipped=files)
+
+
+def _without(options: Iterable[str], newer: Iterable[str]) -> tuple[str, ...]:
+    """Those of `name=value` that newer options do not replace."""
+    names = {option.partition("=")[0] for option in newer}
+    return tuple(option for option in options if option.partition("=")[0] not in names)
 
 
 # Options for one start of the experiment, which a later start does not repeat.

@@ -59,7 +59,7 @@ class Resolution:
     def _resolved(self, helper: Helper) -> Spec:
         values = self._params()
         filler = self._filler(values, helper)
-        expansion = Expansion(filler)
+        expansion = Expansion(filler, self._identity.id)
         data = self._filled(filler, expansion)
         data = self._without_invalid(data, filler, expansion)
         executors = {"local": {"type": "local"}, **data.get("executors", {})}
@@ -90,6 +90,7 @@ class Resolution:
         names = {
             "params": values,
             "matrix": {},
+            "search": {},
             "env": {},
             "experiment": experiment_names(self._identity),
             "tasks": _unknown_outputs(self._document.data.get("tasks"), None),
@@ -115,7 +116,7 @@ class Resolution:
         self._findings += [*filler.findings, *expansion.findings]
         filler.findings.clear()
         expansion.findings.clear()
-        self.uses_identity = filler.uses_identity
+        self.uses_identity = filler.uses_identity or expansion.uses_identity
         return data
 
     @staticmethod
@@ -124,7 +125,7 @@ class Resolution:
             return filler.tree(tasks, ("tasks",))
         return {
             name: expansion.filled(name, task)
-            if isinstance(task, dict) and "matrix" in task
+            if isinstance(task, dict) and ("matrix" in task or "search" in task)
             else filler.tree(task, ("tasks", name))
             for name, task in tasks.items()
         }
@@ -451,13 +452,16 @@ def _unknown_outputs(tasks: Any, expansion: Expansion | None) -> dict[str, Any]:
         by_id[name] = unknown
         if not isinstance(task, dict):
             continue
-        if "best" in task and ("group" in task or "matrix" in task):
-            params = [] if "matrix" not in task else expansion.keys_of(name) if expansion else None
+        if best_rules.has_best(task):
+            has_params = "matrix" in task or "search" in task
+            params = [] if not has_params else expansion.keys_of(name) if expansion else None
             by_id[name] = {**unknown, "best": best_rules.unknown_values(params)}
+        elif len(best_rules.goals_of(task)) > 1:
+            by_id[name] = {**unknown, "best": None}
         group, sweep = task.get("group", []), expansion.sweeps.get(name) if expansion else None
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
             ids = dependencies.member_ids(name, task, sweep)
-            by_id |= dict.fromkeys(ids, unknown)
+            by_id = dict.fromkeys(ids, unknown) | by_id
     return by_id
 
 
@@ -481,13 +485,14 @@ def _groups(tasks: Mapping[str, Any], graph: dependencies.MemberGraph, expansion
             together=task.get("together", False),
             until=leaders.until_of(name, task),
             description=task.get("description"),
-            best=best_rules.rule_of(task),
+            best=best_rules.rule_of(task, expansion.searches.get(name)),
         )
         if sweep is not None:
             group = replace(
                 group,
                 fail_fast=group.fail_fast or sweep.fail_fast,
                 axes=sweep.axes,
+                search=expansion.searches.get(name),
                 max_parallel=sweep.max_parallel,
                 max_failures=sweep.max_failures,
             )

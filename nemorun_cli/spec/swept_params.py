@@ -91,7 +91,7 @@ def _values(text: str, section: Any, given: Mapping[str, str]) -> tuple[str, lis
     if name not in declared:
         raise _SweepError(f"no param is called {name!r}", choices(name, declared))
     if name in given:
-        hint = f"leave out one of the two; a rerun keeps {OPTION}"
+        hint = f"leave out one of the two; a resume keeps {OPTION}"
         raise _SweepError(f"{name} has a value by {given[name]} already", hint)
     try:
         entries = option_value(f"[{written}]")
@@ -219,6 +219,9 @@ class _Sweep:
         entry, place = self._tasks[name], ("tasks", name)
         section = entry.get("matrix", {})
         axes = section if isinstance(section, dict) else {}
+        if "search" in entry:
+            hint = f"make {self._name} a param of the search, or start one experiment for each value"
+            raise _SweepError(f"cannot be swept: {name} would have a matrix", hint, (*place, "search"))
         if entry.get("together"):
             raise _SweepError(f"cannot be swept: {name} would have a matrix", None, (*place, "together"))
         if self._name in axes:

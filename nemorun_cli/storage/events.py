@@ -53,6 +53,8 @@ RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
 EXTERNAL_ENDED: Final = "external_ended"
 BEST_CHOSEN: Final = "best_chosen"
+SUGGESTED: Final = "suggested"
+TRIAL_ENDED: Final = "trial_ended"
 CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
@@ -129,6 +131,10 @@ def _are_excluded(value: Any) -> bool:
         isinstance(each, dict) and all(_is_text(each.get(name)) for name in ("task", "reason", "message"))
         for each in value
     )
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(forms.is_float, value))
 
 
 def _is_origin(value: Any) -> bool:
@@ -215,6 +221,13 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "python_version": _is_text,
     "installed": _is_mapping,
     "fingerprint": _is_text,
+    "number": _is_positive,
+    "params": _is_mapping,
+    "written": _is_mapping,
+    "outcome": _is_text,
+    "values": _are_numbers,
+    "pruned_at": forms.is_float,
+    "pruned_value": forms.is_float,
     "parts": _is_mapping,
     "cached_from": _is_origin,
 }
@@ -285,6 +298,13 @@ STORED: Final[Mapping[str, Form]] = {
     "python_version": _OPTIONAL_TEXT,
     "installed": mapping_of(TEXT, "an object of packages' versions"),
     "fingerprint": TEXT,
+    "number": ATTEMPT,
+    "params": OBJECT,
+    "written": OBJECT,
+    "outcome": TEXT,
+    "values": Form(_are_numbers, "a list of finite numbers"),
+    "pruned_at": Form(forms.is_float, "a finite number"),
+    "pruned_value": Form(forms.is_float, "a finite number"),
     "parts": mapping_of(TEXT, "an object of texts"),
     "cached_from": Form(_is_origin, "an attempt as experiment, task and attempt") | None,
 }
@@ -366,6 +386,18 @@ def _best_details(event: Event) -> list[str]:
     return [chosen] + ([f"{len(excluded)} excluded"] if excluded else [])
 
 
+def _suggestion_details(event: Event) -> list[str]:
+    return [f"{name}={forms.shown(value)}" for name, value in event["params"].items()]
+
+
+def _result_details(event: Event) -> list[str]:
+    parts = [str(event["outcome"])]
+    parts += [", ".join(f"{value:g}" for value in event["values"])] if event.get("values") else []
+    if "pruned_value" in event:
+        parts.append(f"{event['pruned_value']:g}")
+    return parts + ([f"at {event['pruned_at']:g}"] if "pruned_at" in event else [])
+
+
 def _task_details(event: Event) -> list[str]:
     parts = [f"attempt {event['attempt']}"] if "attempt" in event else []
     parts += [str(event[key]) for key in ("status", "reason") if event.get(key)]
@@ -434,7 +466,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     RETURNED: _of_attempt(),
     STARTED: _of_attempt(optional="job_id evidence"),
     UNKNOWN: _of_attempt(optional="evidence"),
-    STOP_REQUESTED: _of_attempt(required="reason", optional="metric"),
+    STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value"),
     FINGERPRINTED: EventKind(
         required=frozenset({"task", "attempt", "fingerprint", "parts"}),
         optional=frozenset({"message"}),
@@ -471,6 +503,17 @@ KINDS: Final[Mapping[str, EventKind]] = {
         required=frozenset({"group", "metric", "goal"}),
         optional=frozenset({"winner", "value", "tied", "excluded", "message"}),
         details=_best_details,
+    ),
+    SUGGESTED: EventKind(
+        required=frozenset({"task", "number", "params"}),
+        optional=frozenset({"written", "message"}),
+        details=_suggestion_details,
+    ),
+    TRIAL_ENDED: EventKind(
+        required=frozenset({"task", "attempt", "number", "outcome"}),
+        optional=frozenset({"values", "pruned_at", "pruned_value", "message"}),
+        is_of_attempt=True,
+        details=_result_details,
     ),
     ENVIRONMENT_STARTED: EventKind(
         required=frozenset({"python_environment", "environment_text"}),

@@ -10,6 +10,7 @@ from nemorun_cli.errors import StateError
 from nemorun_cli.model import labels, wording
 from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.clock import seconds_between
+from nemorun_cli.model.search import Outcome, trial_number
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.storage.active_time import ActiveTime
 from nemorun_cli.storage.events import (
@@ -33,11 +34,14 @@ from nemorun_cli.storage.events import (
     STARTED,
     STOP_REQUESTED,
     SUBMITTED,
+    SUGGESTED,
     SUPERVISOR_ENDED,
     SUPERVISOR_STARTED,
     TAGGED,
+    TRIAL_ENDED,
     UNKNOWN,
 )
+from nemorun_cli.storage.study_state import StudyState
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
@@ -210,6 +214,7 @@ class ExperimentState:
     cancel: Cancel | None = None
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
     best: dict[str, ChosenBest] = field(default_factory=dict)  # by group
+    studies: dict[str, StudyState] = field(default_factory=dict)  # by group
     environments: dict[str, EnvironmentState] = field(default_factory=dict)  # by `python_environment.key`
     unmatched: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # see `_note_unmatched`
     unjudged: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of the last attempt, by task
@@ -357,6 +362,8 @@ def _stop_requested(history: ExperimentState, state: TaskState, event: Event) ->
             reason=event["reason"],
         )
         history.stopping.add(event["task"])
+        if event["reason"] == Reason.PRUNED and (study := history.studies.get(_group_of(event))):
+            study.prune(trial_number(event["task"]), event)
 
 
 def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -376,6 +383,31 @@ def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
         history.stopping.discard(event["task"])
         history.unjudged[event["task"]] = event.get("unjudged", [])
         _note_unmatched(history, event)
+
+
+def _suggested(history: ExperimentState, state: TaskState, event: Event) -> None:
+    del state
+    if problem := history.studies.setdefault(_group_of(event), StudyState()).suggest(event):
+        history._reject(event, problem)  # noqa: SLF001 - a step of the same fold
+
+
+def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> None:
+    if event["outcome"] not in set(Outcome):
+        return  # of a later version
+    if not _is_current(history, state, event):
+        return
+    study = history.studies.setdefault(_group_of(event), StudyState())
+    problem = study.end(event) if state.is_over else f"the trial is {state.status}"
+    if problem:
+        history._reject(event, problem)  # noqa: SLF001 - a step of the same fold
+    elif event["outcome"] == Outcome.PRUNED and state.status is TaskStatus.SUCCEEDED and not state.reason:
+        state.reason = Reason.PRUNED  # it ended by itself before it could be stopped
+        state.message = event.get("message")
+
+
+def _group_of(event: Event) -> str:
+    group: str = event["task"].rpartition("/")[0]
+    return group
 
 
 def _note_unmatched(history: ExperimentState, event: Event) -> None:
@@ -401,6 +433,7 @@ def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
         _reset(state, event["attempt"])
         state.tries += 1
         state.not_before = event.get("not_before")
+        _reopen_trials(history, [event["task"]])
 
 
 def _is_current(history: ExperimentState, state: TaskState, event: Event) -> bool:
@@ -506,6 +539,7 @@ def _resumed(history: ExperimentState, event: Event) -> None:
         history.best.clear()  # the rule, or the members, may be others
     for name in event["tasks"]:
         history.best.pop(name.partition("/")[0], None)  # chosen again, since a member runs again
+    _reopen_trials(history, event["tasks"])
     if not history.handlers.issuperset(event["tasks"]):
         history.outcome = None  # tasks run again, so the experiment will get a new result
     for state in history.tasks.values():
@@ -525,6 +559,17 @@ def _resumed(history: ExperimentState, event: Event) -> None:
             known.tries = 0
             if "revision" in event:
                 history.unmatched.pop(name, None)  # its patterns may be others
+
+
+def _reopen_trials(history: ExperimentState, names: Iterable[str]) -> None:
+    """Forget the results of trials that run again."""
+    numbers: dict[str, list[int]] = {}
+    for name in names if history.studies else ():
+        group = name.rpartition("/")[0]
+        if group in history.studies:
+            numbers.setdefault(group, []).append(trial_number(name))
+    for group, reopened in numbers.items():
+        history.studies[group].reopen(reopened)
 
 
 def _environment_started(history: ExperimentState, event: Event) -> None:
@@ -573,6 +618,8 @@ _TASK_EVENTS = {
     ENDED: _ended,
     SKIPPED: _skipped,
     RETRIED: _retried,
+    SUGGESTED: _suggested,
+    TRIAL_ENDED: _trial_ended,
 }
 _EXPERIMENT_EVENTS = {
     CREATED: _created,

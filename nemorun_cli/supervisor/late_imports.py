@@ -118,7 +118,7 @@ def needed(spec: Spec) -> Iterator[str]:
         yield "nemorun_cli.system.gpu_query"
     if spec.sampling is not None:
         yield from SAMPLING
-    if any(group.best is not None for group in spec.groups):
+    if any(group.best is not None or group.search is not None for group in spec.groups):
         yield from BEST
     if spec.server is not None:
         yield from SERVER

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Executor
     from nemorun_cli.model import plan
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.scheduler.metric_judges import MetricJudge
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import Cancel, TaskState
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.listeners import Listeners
     from nemorun_cli.supervisor.metric_watch import MetricWatch
     from nemorun_cli.supervisor.reuse import StepReuse
+    from nemorun_cli.supervisor.searches import Searches
     from nemorun_cli.supervisor.shipping import Shipper
     from nemorun_cli.supervisor.system_samples import SystemSamples
     from nemorun_cli.system.locks import HeldLock
@@ -141,6 +143,8 @@ class SupervisorLoop:
         self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
         has_python = can_submit and any(task.python is not None for task in spec.tasks)
         self._environments = self._python_environments() if has_python else None
+        has_search = can_submit and any(group.search is not None for group in spec.groups)
+        self._searches = self._searching() if has_search else None
         has_cache = can_submit and spec.run.cache and any(task.cache is not None for task in spec.tasks)
         self._reuse = self._step_reuse() if has_cache else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
@@ -150,7 +154,7 @@ class SupervisorLoop:
         self._shipper = self._shipping(spec.server) if can_submit and spec.server else None
         self._tracker.shipper = self._shipper
         self._metric_watch = (
-            self._watching() if can_submit and any(task.stop for task in spec.tasks) else None
+            self._watching() if has_search or (can_submit and any(task.stop for task in spec.tasks)) else None
         )
 
     # -- lifecycle ----------------------------------------------------------------------------------
@@ -200,6 +204,8 @@ class SupervisorLoop:
         if self._reuse is not None:
             self._reuse.begin()
         self._decisions.begin()
+        if self._searches is not None:
+            self._searches.begin()
         if self.can_submit and any(group.best is not None for group in self.spec.groups):
             self._best_choices = self._choices()
         names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
@@ -223,6 +229,8 @@ class SupervisorLoop:
             self._externals.close()
         if self._environments is not None:
             self._environments.close()
+        if self._searches is not None:
+            self._searches.close()
         if self._reuse is not None:
             self._reuse.close()
         if self._listeners is not None:
@@ -303,9 +311,11 @@ class SupervisorLoop:
         self._look_outside()
         self._look_at_environments()
         self._decisions.take_values()
+        self._look_at_searches()
         self._choose_best()
         self._look_at_kept_results()
         self._chosen += self._decide()
+        self._ask_for_suggestions()
         is_choosing = self._choose_best()
         if not is_choosing and not (self._reuse is not None and self._reuse.is_keeping):
             self._decisions.finish()
@@ -368,6 +378,7 @@ class SupervisorLoop:
             outside,
             self._best_choices.due if self._best_choices is not None else None,
             environments,
+            self._searches.due if self._searches is not None and is_writable else None,
             self._reuse.due if self._reuse is not None and is_writable else None,
         ):
             if check_at is not None:
@@ -394,11 +405,13 @@ class SupervisorLoop:
     # -- observing ----------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        """Pass an event that was just noted to the tracker and the early queue."""
+        """Pass an event that was just noted to those that follow what happens."""
         self._tracker.on_event(event)
         if self._metric_watch is not None and event["event"] == events.ENDED:
             unjudged = self._metric_watch.end((event["task"], event["attempt"]))
             event.update({"unjudged": unjudged} if unjudged else {})
+        if self._searches is not None:
+            self._searches.notice(event)
         if self._reuse is not None:
             self._reuse.on_event(event)
         if self._early_queue and (name := event.get("task")):
@@ -502,6 +515,15 @@ class SupervisorLoop:
         for name, message in self._environments.look():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
 
+    def _look_at_searches(self) -> None:
+        """Record suggestions that have come, and the results of trials that have ended."""
+        if self._searches is not None:
+            self._searches.look()
+
+    def _ask_for_suggestions(self) -> None:
+        if self._searches is not None and self.journal.problem is None:
+            self._searches.ask()
+
     def _step_reuse(self) -> StepReuse:
         from nemorun_cli.supervisor.reuse import StepReuse  # noqa: PLC0415 - only for tasks with `cache`
 
@@ -566,25 +588,33 @@ class SupervisorLoop:
         from nemorun_cli.scheduler.metric_judges import StopJudge  # noqa: PLC0415 - only for tasks with `stop`
         from nemorun_cli.supervisor.metric_watch import MetricWatch  # noqa: PLC0415 - the same
 
-        def judge(name: str) -> StopJudge | None:
-            rules = self.schedule.tasks[name].stop
-            return StopJudge(rules) if rules else None
+        def judge(name: str) -> MetricJudge | None:
+            task = self.schedule.tasks[name]
+            if self._searches is not None and self.schedule.trials.search_of(task) is not None:
+                return self._searches.judge(task, self.history.tasks[name].attempt)
+            return StopJudge(task.stop) if task.stop else None
 
         return MetricWatch(self.files.id, records=self._tracker.records, judge=judge, report=self._report)
+
+    def _searching(self) -> Searches:
+        from nemorun_cli.supervisor.searches import Searches  # noqa: PLC0415 - few specs have a search
+
+        return Searches(
+            self.files,
+            self.spec,
+            self._decisions,
+            home=self.home,
+            records=self._tracker.records,
+            poll=self._poll,
+            report=self._report,
+        )
 
     def _stop_by_metrics(self) -> None:
         """Record which attempts are stopped by their metrics; the next turn stops them."""
         for job, decision in self._metric_watch.look() if self._metric_watch is not None else ():
             state = self.history.tasks[job.task]
             if state.is_live and state.stop_request is None:
-                self._note_attempt(
-                    events.STOP_REQUESTED,
-                    job,
-                    reason=decision.reason,
-                    metric=decision.metric,
-                    message=decision.message,
-                )
-                self._decisions.are_pending = True
+                self._decisions.note_stop(job.task, job.attempt, decision)
 
     def _sampling(self, interval: float) -> SystemSamples:
         from nemorun_cli.supervisor.system_samples import SystemSamples  # noqa: PLC0415 - few specs ask for samples

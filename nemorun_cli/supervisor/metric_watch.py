@@ -109,7 +109,8 @@ class MetricWatch:
             self._values(watched)
             if not watched.follower.is_behind:
                 break
-        return unjudged(watched.follower)
+        expected = {wanted.key for wanted in watched.judge.expected}
+        return [entry for entry in unjudged(watched.follower) if entry["metric"] in expected]
 
     def _values(self, watched: _Watched) -> list[LoggedValue]:
         """The values that have arrived; an error is reported once, and the next look continues."""

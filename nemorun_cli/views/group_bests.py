@@ -55,6 +55,8 @@ def lines(history: ExperimentState, groups: Iterable[Group], *, with_excluded: b
     for group in groups:
         if (best := chosen(history, group)) is None:
             continue
+        if group.search is not None and best.winner is not None:
+            continue  # see `searches.lines`
         texts.append(described(group, best))
         reasons: dict[str, list[str]] = {}
         for each in best.excluded if with_excluded else ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -18,18 +19,19 @@ from nemorun_cli.errors import (
 from nemorun_cli.model import labels, python_environment
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
-from nemorun_cli.views import group_bests, sweeps
+from nemorun_cli.views import group_bests, searches, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.json_documents import StatusDocument, TaskFields
     from nemorun_cli.model.capacity import PendingRequest
-    from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
     from nemorun_cli.system.locks import Holder
+    from nemorun_cli.views.searches import StudyView, Trial
     from nemorun_cli.views.sync_state import ExperimentSync
 
 STATUS_FORMAT: Final = "exp.status/1"
@@ -173,6 +175,7 @@ class Snapshot:
                 "evidence": self._evidence(state),
                 "cached_from": state.cached_from,
                 "matrix": task.matrix,
+                "trial": trial.to_json() if (trial := self.trial(task)) is not None else None,
                 "handler": task.handler,
                 "resources": task.resources.to_json(),
                 "usage": state.usage,
@@ -322,10 +325,46 @@ class Snapshot:
                 },
                 "counts": {status: count for status, count in self.history.counts.items() if count},
                 "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
+                "groups": [self.group_json(group) for group in self.spec.groups],
+                "searches": [self.search_json(study) for study in self.studies],
                 "best": group_bests.to_json(self.spec, self.history),
                 "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
             },
         )
+
+    @property
+    def studies(self) -> list[StudyView]:
+        """The searches of the experiment."""
+        return searches.of(self.spec, self.history)
+
+    def trial(self, task: Task) -> Trial | None:
+        """The trial that a task is; None for all other tasks."""
+        if task.group is None:
+            return None
+        group = next((each for each in self.spec.groups if each.search and each.id == task.group), None)
+        return searches.trial_of(group, self.history, task.id)
+
+    def group_json(self, group: Group) -> dict[str, Any]:
+        """An entry of `groups` in `exp.status/1`."""
+        states = self.members(group)
+        pruned = sweeps.pruned(states)
+        succeeded = sum(state.status is TaskStatus.SUCCEEDED for state in states)
+        return {
+            "id": group.id,
+            "members": len(group.members),
+            "done": succeeded - pruned,
+            "pruned": pruned,
+        }
+
+    def search_json(self, study: StudyView) -> dict[str, Any]:
+        """An entry of `searches` in `exp.status/1`."""
+        progress = self.sweep(study.group)
+        left = progress.seconds_left
+        return {
+            **study.to_json(),
+            "seconds_left": None if left is None else round(left, 1),
+            "estimate": progress.estimate,
+        }
 
     def members(self, group: Group) -> list[TaskState]:
         """The states of a group's members, in the order of the spec."""
@@ -338,7 +377,19 @@ class Snapshot:
             group,
             now=self.seen,
             is_supervised=self.supervisor == "alive" and self.stall is None,
+            starts_until=self._starts_until(group),
         )
+
+    def _starts_until(self, group: Group) -> float:
+        """When the timeout of a search expires, in Unix seconds; infinite without one.
+
+        It counts from the first suggestion, and again for each supervisor.
+        """
+        study = self.history.studies.get(group.id)
+        if group.search is None or group.search.timeout is None or study is None or study.began is None:
+            return math.inf
+        since = self.history.supervisor.since if self.history.supervisor is not None else study.began
+        return unix(max(study.began, since)) + group.search.timeout
 
     def duration(self, state: TaskState) -> float | None:
         """Seconds from the start of a task to its end, or until now."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.clock import seconds_between
-from nemorun_cli.model.status import ENDS, LIVE, TaskStatus
+from nemorun_cli.model.status import ENDS, LIVE, Reason, TaskStatus
+from nemorun_cli.model.wording import seconds as seconds_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from nemorun_cli.model.search import SearchParam
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.state import TaskState
 
@@ -25,26 +28,45 @@ _LISTED: Final = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED, T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The statuses of a sweep's members; `seconds_left` is an estimate, None if nothing is known yet."""
+    """The statuses of a sweep's members, and how long the rest will take.
+
+    Attributes:
+        pruned: how many of the members that succeeded were pruned.
+        seconds_left: an estimate; None if nothing is known yet.
+        basis: what it is based on; None without an estimate.
+    """
 
     group: Group
     counts: Mapping[TaskStatus, int]
+    pruned: int = 0
     seconds_left: float | None
+    basis: str | None = None
 
     @property
     def line(self) -> str:
-        """`37/100 done · 3 failed · ~2h10 left`; `done` counts the members that succeeded."""
-        parts = [_counted(self.group, self.counts)]
+        """`37/100 done · 12 pruned · 3 failed · ~2h10 left`; `done` counts neither pruned nor failed ones."""
+        parts = [_counted(self.group, self.counts, self.pruned)]
         left = self.seconds_left or 0.0
         if round(left):  # 0 if the running members already take longer than the others did
             parts.append(f"~{left_text(left)} left")
         return " · ".join(parts)
 
+    @property
+    def searched(self) -> Sequence[SearchParam]:
+        """The params of its search; none for a matrix."""
+        return () if self.group.search is None else self.group.search.params
+
+    @property
+    def estimate(self) -> str | None:
+        """The time left and what its estimate is based on; None if it is not known, or no time is left."""
+        left = round(self.seconds_left or 0.0)
+        return f"~{left_text(left)} left: {self.basis}" if left and self.basis else None
+
     def to_json(self) -> dict[str, Any]:
         """An entry of `sweeps` in `exp.status/1`."""
         return {
             "id": self.group.id,
-            "axes": list(self.group.axes),
+            "axes": list(self.group.axes) or [param.name for param in self.searched],
             "members": len(self.group.members),
             "counts": {status: count for status, count in self.counts.items() if count},
             "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
@@ -52,32 +74,71 @@ class Progress:
 
 
 def of(spec: Spec) -> list[Group]:
-    """The sweeps of a spec: groups whose members come from a matrix."""
-    return [group for group in spec.groups if group.axes]
+    """The sweeps of a spec, searches included."""
+    return [group for group in spec.groups if group.is_template]
+
+
+def pruned(states: Iterable[TaskState]) -> int:
+    """How many members were pruned."""
+    return sum(state.reason == Reason.PRUNED and state.status is TaskStatus.SUCCEEDED for state in states)
 
 
 def standing(states: Sequence[TaskState], group: Group) -> str:
     """The number of members that are done, and of those that are not: `1/2 done · 1 failed`."""
-    return _counted(group, Counter(state.status for state in states))
+    return _counted(group, Counter(state.status for state in states), pruned(states))
 
 
-def _counted(group: Group, counts: Mapping[TaskStatus, int]) -> str:
-    others = [f"{counts[status]} {status.lower()}" for status in _LISTED if counts.get(status)]
-    return " · ".join([f"{counts.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done", *others])
+def _counted(group: Group, counts: Mapping[TaskStatus, int], pruned: int) -> str:
+    others = [f"{pruned} pruned"] if pruned else []
+    others += [f"{counts[status]} {status.lower()}" for status in _LISTED if counts.get(status)]
+    done = counts.get(TaskStatus.SUCCEEDED, 0) - pruned
+    return " · ".join([f"{done}/{len(group.members)} done", *others])
 
 
-def progress(states: Sequence[TaskState], group: Group, *, now: float, is_supervised: bool) -> Progress:
-    """The progress of a sweep at `now`, in Unix seconds.
+def progress(
+    states: Sequence[TaskState],
+    group: Group,
+    *,
+    now: float,
+    is_supervised: bool,
+    starts_until: float = math.inf,
+) -> Progress:
+    """The progress of a sweep at `now`, in Unix seconds; after `starts_until` no member starts.
 
     The time left is estimated from the durations so far and the number of members that run at once. Only a
     supervisor starts the remaining members, so without one it is None.
     """
     counts = Counter(state.status for state in states)
-    left = _estimate(states, counts, now) if is_supervised else None
-    return Progress(group=group, counts=counts, seconds_left=left)
+    stopped = pruned(states)
+    estimate = _estimate(states, counts, now) if is_supervised else None
+    if estimate is None:
+        return Progress(group=group, counts=counts, pruned=stopped, seconds_left=None)
+    left, durations = estimate
+    basis = _basis(durations, stopped, sum(counts[status] for status in LIVE))
+    if (longest := max(0.0, starts_until - now) + sum(durations) / len(durations)) < left:
+        left, basis = longest, f"{basis}; none starts after its timeout"
+    return Progress(
+        group=group,
+        counts=counts,
+        pruned=stopped,
+        seconds_left=left,
+        basis=basis,
+    )
 
 
-def _estimate(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
+def _basis(durations: Sequence[float], pruned: int, live: int) -> str:
+    """What an estimate is based on: `12 trials took 34s on average, 3 of them pruned; 4 run at once`."""
+    mean = seconds_text(sum(durations) / len(durations))
+    word = "trial" if len(durations) == 1 else "trials"
+    took = f"{len(durations)} {word} took {mean}{' on average' if len(durations) > 1 else ''}"
+    stopped = f", {pruned} of them pruned" if pruned else ""
+    return f"{took}{stopped}; {live} run{'s' if live == 1 else ''} at once"
+
+
+def _estimate(
+    states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now: float
+) -> tuple[float, list[float]] | None:
+    """The seconds left, and the durations that they are based on."""
     live = sum(counts[status] for status in LIVE)
     durations = _durations(states, (TaskStatus.SUCCEEDED,)) or _durations(states, (TaskStatus.FAILED,))
     if not durations or not live or sum(counts[status] for status in ENDS) == len(states):
@@ -89,7 +150,8 @@ def _estimate(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now
         if state.is_live
     ]
     pending = counts[TaskStatus.PENDING]
-    return max((sum(remaining) + mean * pending) / live, *remaining, _at_pace(states, pending, now))
+    left = max((sum(remaining) + mean * pending) / live, *remaining, _at_pace(states, pending, now))
+    return left, durations
 
 
 def _at_pace(states: Sequence[TaskState], count: int, now: float) -> float:

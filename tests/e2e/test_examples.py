@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import repositories
+from support import repositories, sampled_searches
+from support.extent import IS_LONG, amount
+
+from nemorun_cli.model.search import SearchRule
 
 if TYPE_CHECKING:
     from engines.far import Far
@@ -20,6 +25,7 @@ SPECS = ROOT / "examples" / "specs"
 SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.json"
 GIVEN = "the true token"  # what secrets.yaml is given
 PROGRAMS = Path(sys.executable).parent
+BETTER = 0.9  # of the loss of random search
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 
 
@@ -285,6 +291,46 @@ def test_digits_trains_and_reports_the_best_model(exp: Exp) -> None:
     report = (exp.directory() / "shared/report.txt").read_text()
     assert report.startswith(f"best model: {best}\ntest accuracy: {outputs(exp, 'evaluate')['accuracy']}\n")
     assert all(name in report for name in trained)
+
+
+def test_search_finds_params_and_tests_the_best_network(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real networks learn with suggested params, hopeless ones are pruned, and the best one is tested.
+
+    Over ten seeds, the losses that it finds are a tenth smaller than those of random search.
+    """
+    trials = amount(2, long=60)
+    exp("run", SPECS / "search.yaml", "-p", f"trials={trials}", env=PATH)
+    assert set(statuses(exp).values()) == {"SUCCEEDED"}
+    (study,) = exp("show", "--json").json["searches"]
+    counts, best = study["counts"], study["best"]
+    assert counts["complete"] + counts["pruned"] == trials
+    losses = [entry["values"][0] for entry in study["history"] if entry["values"]]
+    assert best["values"] == [min(losses)]
+    assert exp.status()["best"][0]["winner"] == best["task"]
+    assert f"momentum {best['params']['momentum']:.4g}, " in log(exp, "test")
+    assert 0 < outputs(exp, "test")["accuracy"] <= 1
+    (record,) = exp("params", "latest", best["task"], "--json").json["records"]
+    assert best["params"].items() <= record["params"].items()
+    if IS_LONG:
+        assert counts["pruned"] > 5
+        assert best["values"][0] < 0.2
+        assert outputs(exp, "test")["accuracy"] > 0.95
+        assert sum(study["importances"].values()) == pytest.approx(1)
+        rule = exp("show", "--json").json["spec"]["groups"][0]["search"]
+        monkeypatch.syspath_prepend(SPECS / "search")
+        assert geometric_mean(_ratios(SearchRule.from_json(rule))) < BETTER
+
+
+def _ratios(rule: SearchRule) -> list[float]:
+    """The loss of the example's best trial by that of random search, for each of some seeds."""
+    from network import Network  # noqa: PLC0415 - it is found by the test's path alone
+    from train import losses  # noqa: PLC0415 - the same
+
+    def best(sampler: str, seed: int) -> float:
+        own = replace(rule, sampler=sampler, seed=seed)
+        return sampled_searches.best_value(own, lambda params: losses(Network(**params)))
+
+    return [best("tpe", seed) / best("random", seed) for seed in range(10)]
 
 
 def test_sweep_trains_each_combination_and_tells_the_best(exp: Exp) -> None:

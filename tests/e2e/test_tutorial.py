@@ -23,6 +23,7 @@ PAGES = (
     "guides/docker.md",
     "guides/notifications.md",
     "guides/reuse.md",
+    "guides/search.md",
     "guides/studies.md",
     "guides/sweeps.md",
     "guides/troubleshooting.md",

@@ -40,7 +40,7 @@ TASKS: dict[str, Any] = {
 }
 RAN = ["a 1", "d 1", "g/0 1", "g/1 1", "r 1", "r 2"]
 
-RARE = ("create.", "supervisor.", "revision.", "group.", "metric.", "environment.", "trash.")
+RARE = ("create.", "supervisor.", "revision.", "group.", "metric.", "search.", "environment.", "trash.")
 ONCE = ("supervisor.locked", "supervisor.started", "supervisor.ended")
 OFTEN = tuple(point for point in crashpoints.POINTS if not point.startswith(RARE))
 CREATE = tuple(point for point in crashpoints.POINTS if point.startswith("create."))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nemorun_cli import run
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import load
@@ -20,6 +21,7 @@ IDENTITY = Identity("x_1", "x", "/experiments/x/x_1")
 PARAMS = {"lr": 0.5, "n": 1, "opt": {"default": "sgd", "enum": ["sgd", "adam"]}, "version": "3.10"}
 USER = {"command": ["echo", "${{ params.lr }}"]}
 FROM_A = {"command": ["echo", "${{ tasks.a.outputs.x }}"]}
+BOTH = {"command": ["echo", "${{ params.n }} ${{ params.m }}"]}
 PLAIN = {"command": ["true"]}
 
 
@@ -237,3 +239,34 @@ def test_a_sweep_is_one_experiment_that_can_be_run_again(exp: Exp) -> None:
     exp("resume", first, "--spec", path)
     assert len(exp.status(first)["tasks"]) == 9
     assert "--sweep m=1" in exp("run", path, "--sweep", "m=1", code=2).stderr
+
+
+def test_a_rerun_takes_other_values(exp: Exp) -> None:
+    """What is given now replaces the value and the sweep of the same param, and no other."""
+    path = exp.spec(json.dumps({"name": "again", "params": {"n": 1, "m": 5}, "tasks": {"a": BOTH}}))
+    exp("run", path, "--sweep", "n=1,2", "-p", "m=6")
+    plans = {
+        ("-p", "n=3"): ["a"],
+        ("--sweep", "n=3..4"): ["a/n=3", "a/n=4"],
+        ("--sweep", "m=7,8"): ["a/n=1,m=7", "a/n=1,m=8", "a/n=2,m=7", "a/n=2,m=8"],
+    }
+    for options, members in plans.items():
+        assert sorted(exp("rerun", "latest", "--dry-run", "-q", *options).stdout.split()) == members
+    assert (
+        "has a value by -p already" in exp("rerun", "latest", "-p", "n=1", "--sweep", "n=1,2", code=2).stderr
+    )
+
+
+def test_what_is_checked_and_drawn_is_what_runs(exp: Exp, tmp_path: Path) -> None:
+    """`exp validate`, `exp graph` and Python take the same sweeps."""
+    path = exp.spec(json.dumps({"name": "same", "params": PARAMS, "tasks": {"a": USER, "b": after("a")}}))
+    members = ["a/lr=1", "a/lr=2", "b/lr=1", "b/lr=2"]
+    assert sorted(exp("validate", path, "--sweep", "lr=1,2", "-q").stdout.split()) == members
+    drawn = exp("graph", path, "--sweep", "lr=1,2", "--json").json["groups"]
+    assert [member for group in drawn for member in group["members"]] == members
+    first = run(path, sweep={"lr": [1, 2]}, home=tmp_path / "home")
+    second = first.rerun(sweep=["lr=1..2"])
+    for each in (first, second):
+        assert sorted(each.wait().history.tasks) == members
+    refused = exp("graph", "latest", "--sweep", "lr=1,2", code=2).stderr
+    assert "its params are fixed" in refused

@@ -69,6 +69,13 @@ SAMPLES: dict[str, Any] = {
     "python_version": "3.12.4",
     "installed": {"numpy": "2.1.0"},
     "fingerprint": "46314df17cd59908",
+    "number": 1,
+    "params": {"lr": 0.1},
+    "written": {"relative_params": {}},
+    "outcome": "pruned",
+    "values": [0.5],
+    "pruned_at": 3,
+    "pruned_value": 0.7,
     "parts": {"param:lr": "0.1"},
     "cached_from": {"experiment": "e_0", "task": "train", "attempt": 2},
 }

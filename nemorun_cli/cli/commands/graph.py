@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal
-from nemorun_cli.cli.options import Json, Params, ProgramArguments, Sets
+from nemorun_cli.cli.options import Json, Params, ProgramArguments, Sets, Sweeps
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment import documents, run
 from nemorun_cli.model import wording
-from nemorun_cli.views.reports import task_graph
+from nemorun_cli.views.reports import search_summary, task_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ def command(
     ] = "text",
     params: Params = None,
     sets: Sets = None,
+    sweeps: Sweeps = None,
     is_json: Json = False,
 ) -> None:
     """Draw tasks and their dependencies.
@@ -63,11 +64,11 @@ def command(
         raise UsageError(f"--format {form}: must be one of {', '.join(FORMATS)}")
     snapshot = None if _is_spec(which) else _look(which)
     if snapshot is None:
-        tasks = task_graph.of(_load(which, arguments or (), params=params or (), sets=sets or ()))
-    elif params or sets or arguments:
-        raise UsageError(
-            f"{which} is an experiment: its params are fixed", hint="use -p, --set and -- ARGS with a SPEC"
-        )
+        options = {"params": params or (), "sets": sets or (), "sweeps": sweeps or ()}
+        tasks = task_graph.of(_load(which, arguments or (), options))
+    elif params or sets or sweeps or arguments:
+        hint = "use -p, --set, --sweep and -- ARGS with a SPEC"
+        raise UsageError(f"{which} is an experiment: its params are fixed", hint=hint)
     else:
         tasks = task_graph.of(snapshot.spec, snapshot.history.tasks, snapshot.history.external)
     if is_json:
@@ -97,19 +98,13 @@ def _look(which: str) -> Snapshot:
         raise
 
 
-def _load(path: str, arguments: Sequence[str], *, params: Sequence[str], sets: Sequence[str]) -> Any:
+def _load(path: str, arguments: Sequence[str], options: dict[str, Any]) -> Any:
     from nemorun_cli import executors  # noqa: PLC0415 - the same
     from nemorun_cli.experiment import create  # noqa: PLC0415 - heavy, and only for specs
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
 
-    document = load.read(
-        path,
-        arguments=arguments,
-        params=params,
-        sets=sets,
-        executors=executors.known(ask=False),
-    )
+    document = load.read(path, arguments=arguments, executors=executors.known(ask=False), **options)
     return create.located(document, create.tentative(document, Home.from_environment()))
 
 
@@ -125,6 +120,8 @@ def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
     lines = graph_drawing.draw(folded.graph, is_ascii=not encoding.startswith("utf"))
     terminal.write_lines([title, ""])
     _print(lines)
+    if snapshot is None and tasks.searches:
+        terminal.write_lines(["", *search_summary.lines(tasks.searches)])
     if folded.left_out:
         terminal.write_lines(["", f"and {folded.left_out} more"])
     if len(folded.graph.nodes) < len(tasks.nodes):

@@ -23,6 +23,7 @@ from nemorun_cli.cli.options import (
     Refresh,
     Sequential,
     Sets,
+    Sweeps,
     TailLogs,
 )
 from nemorun_cli.experiment import run
@@ -36,6 +37,7 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
+    sweeps: Sweeps = None,
     detach: Detach = None,
     sequential: Sequential = None,
     tail_logs: TailLogs = None,
@@ -60,12 +62,13 @@ def command(
 ) -> int:
     """Start a new experiment from the spec of an earlier one.
 
-    Uses the earlier experiment's own copies of its spec and scripts and its -p and --set options.
+    Uses the earlier experiment's own copies of its spec and scripts and its -p, --set and --sweep options.
     Options given now override them.
 
     Examples:
       exp rerun latest
       exp rerun training -p lr=0.01      change a param
+      exp rerun training --sweep lr=1,2  once for each value
       exp rerun training --only train    run only one task
     """
     old = run.find(which)
@@ -80,6 +83,7 @@ def command(
             old.files,
             params=params or (),
             sets=changes,
+            sweeps=sweeps or (),
             only=only or (),
             executors=executors.known(ask=not dry_run),
             for_later=form == "yaml",

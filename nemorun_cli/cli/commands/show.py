@@ -16,13 +16,14 @@ from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import code_package, usage, wording
 from nemorun_cli.storage import ledger
-from nemorun_cli.views import timeline
+from nemorun_cli.views import searches, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.views.searches import StudyView
     from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.views.timeline import PastAttempt
 
@@ -38,6 +39,13 @@ ATTEMPTS: Final = (
     Column("EXIT", is_number=True, spare=3),
     Column("REASON", is_flexible=True),
     Column("RESOURCES", is_flexible=True, spare=1),
+)
+MOST_TRIALS: Final = 40  # of a search, that are listed
+TRIALS: Final = (
+    Column("TRIAL"),
+    Column("OUTCOME"),
+    Column("VALUES", is_flexible=True),
+    Column("PARAMS", is_flexible=True),
 )
 STEPS: Final = (
     Column("TIME"),
@@ -88,11 +96,38 @@ def command(
         [times.exact(step["time"]), step["event"], step["by"] or "", step["message"] or ""] for step in steps
     ]
     tables.show(STEPS, rows)
+    for study in snapshot.studies:
+        _search(study)
     _section("plugins", _plugins(snapshot))
     files = [
         f"{name + ':':<{FILE_LABEL}}{path}" for name, path in documents.own_files(snapshot).items() if path
     ]
     _section("files", files, hang=FILE_LABEL)
+
+
+def _search(study: StudyView) -> None:
+    """Write what a search looks for and its trials: the best first, then those that have no values."""
+    rule = study.rule
+    goals = ", ".join(f"{goal} {metric}" for goal, metric in zip(rule.goals, rule.metrics, strict=True))
+    pruner = f", pruner {rule.pruner}" if rule.pruner else ""
+    title = f"search {study.group.id}: {goals}; sampler {rule.sampler}, seed {rule.seed}{pruner}"
+    counts = ", ".join(f"{count} {phase}" for phase, count in study.counts.items() if count)
+    _section(title, [f"  {line}" for line in (counts, *searches.lines([study]))])
+    ranked = study.ranked
+    tables.show(
+        TRIALS,
+        [
+            [
+                trial.task,
+                trial.phase,
+                searches.result_text(study, trial),
+                searches.params_text(trial.params, most=len(trial.params)),
+            ]
+            for trial in ranked[:MOST_TRIALS]
+        ],
+    )
+    if len(ranked) > MOST_TRIALS:
+        terminal.write_lines([f"… and {len(ranked) - MOST_TRIALS} more: --json"])
 
 
 def _write_spec(run: Run, *, is_json: bool) -> None:

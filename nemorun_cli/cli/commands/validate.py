@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import terminal
-from nemorun_cli.cli.options import Json, Params, ProgramArguments, Quiet, Sets, SpecPath
+from nemorun_cli.cli.options import Json, Params, ProgramArguments, Quiet, Sets, SpecPath, Sweeps
 from nemorun_cli.errors import EngineError
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.views.reports import search_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
+    sweeps: Sweeps = None,
     engines: Annotated[bool, typer.Option("--engines", help="Also check engines and packagers.")] = False,
     is_json: Json = False,
     quiet: Quiet = False,
@@ -49,6 +51,7 @@ def command(
         arguments=arguments or (),
         params=params or (),
         sets=sets or (),
+        sweeps=sweeps or (),
         executors=executors.known(ask=engines),
     )
     home = Home.from_environment()
@@ -74,7 +77,8 @@ def command(
         count = len(warnings)
         noted = f", {count} warning{'' if count == 1 else 's'}" if count else ""
         summary = f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems{noted}"
-        terminal.write_lines([summary, *dry_run.place_lines(places)])
+        searches = search_summary.lines(search_summary.entries(resolved.groups))
+        terminal.write_lines([summary, *dry_run.place_lines(places), *searches])
         for diagnosis in diagnoses:
             _report(diagnosis)
     given = f" -- {shlex.join(arguments)}" if arguments else ""
@@ -98,6 +102,7 @@ def _document(
         "file": path,
         "name": spec.name,
         "tasks": [task.id for task in spec.tasks],
+        "searches": search_summary.entries(spec.groups),
         "executors": places,
         "warnings": [warning.to_json() for warning in warnings],
         "engines": [

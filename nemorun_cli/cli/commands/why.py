@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Group
     from nemorun_cli.plugins.faults import Fault
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.reports.why_report import Explanation
     from nemorun_cli.views.snapshot import Snapshot
@@ -87,7 +88,7 @@ def command(
         return
     sweep = why_report.sweep_of(snapshot, names)
     if sweep is not None:
-        _show_sweep(snapshot, sweep, names, secrets=secrets)
+        _show_sweep(snapshot, sweep, names, events, secrets=secrets)
         return
     if len(names) > MOST_MATCHES:
         counts = Counter(snapshot.history.tasks[name].status for name in names)
@@ -100,14 +101,22 @@ def command(
         _show(snapshot, explained)
 
 
-def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secrets: Collection[str]) -> None:
+def _show_sweep(
+    snapshot: Snapshot,
+    sweep: Group,
+    names: Sequence[str],
+    events: Sequence[Event],
+    *,
+    secrets: Collection[str],
+) -> None:
     """Write the progress of a sweep or a part of it, and its failures grouped by cause."""
     part = replace(sweep, members=tuple(names))
     which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
     title = f"{which}: {snapshot.sweep(part).line}"
     is_whole = len(names) == len(sweep.members)
-    best = group_bests.lines(snapshot.history, [sweep], with_excluded=True) if is_whole else []
-    _show_several(snapshot, names, title, best, secrets=secrets)
+    notes = why_report.of_search(snapshot, sweep, events) if is_whole else []
+    notes += group_bests.lines(snapshot.history, [sweep], with_excluded=True) if is_whole else []
+    _show_several(snapshot, names, title, notes, secrets=secrets)
 
 
 def _show_several(

@@ -22,7 +22,7 @@ from nemorun_cli.serve.index.series_index import SeriesIndex
 from nemorun_cli.storage import ledger
 from nemorun_cli.tracking.access import reader
 from nemorun_cli.version import __version__
-from nemorun_cli.views import known_secrets, log_excerpt, log_reader
+from nemorun_cli.views import known_secrets, log_excerpt, log_reader, study_document
 from nemorun_cli.views.reports import failure_groups, task_graph, why_report
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def collect(run: Run, options: ReportOptions) -> ReportData:
         ),
         "why": why_report.document(snapshot, explained, events, secrets=secrets),
         "failures": [kind.to_json() for kind in failure_groups.kinds(snapshot, failed, secrets=secrets)],
+        "searches": study_document.of_experiment(snapshot),
         "params": snapshot.spec.params,
         **_environment(runs, snapshot),
         "curves": curves,

@@ -164,16 +164,17 @@ def fill_late(
     evaluator: Evaluator,
     external: Mapping[str, Mapping[str, Any]] | None = None,
     bests: Mapping[str, Mapping[str, Any]] | None = None,
+    search: Mapping[str, Any] | None = None,
 ) -> Task:
     """Return the task with every text that `late` names filled in; raises TemplateError.
 
     `outputs` maps the ids of finished tasks to their outputs, `external` the keys of those of other
-    experiments, and `bests` the ids of groups to the values of their best member. Texts that `late` does not
-    name are not searched: a value is no expression.
+    experiments, and `bests` the ids of groups to the values of their best member. `search` has the values of
+    a trial. Texts that `late` does not name are not searched: a value is no expression.
     """
     if not task.late:
         return task
-    names = names_of(spec, identity, outputs, task, external=external, bests=bests)
+    names = names_of(spec, identity, outputs, task, external=external, bests=bests, search=search)
     fields: dict[str, Any] = {}
     for pointer in task.late:
         name, *keys = _keys(pointer)
@@ -228,13 +229,13 @@ def decide_when(
     evaluator: Evaluator,
     external: Mapping[str, Mapping[str, Any]] | None = None,
     bests: Mapping[str, Mapping[str, Any]] | None = None,
+    search: Mapping[str, Any] | None = None,
 ) -> bool:
     """Whether the `when` of a task lets it run; raises TemplateError if that is not a boolean."""
     if task.when is None or isinstance(task.when, bool):
         return task.when is not False
-    value = fill(
-        task.when, names_of(spec, identity, outputs, task, external=external, bests=bests), evaluator
-    )
+    names = names_of(spec, identity, outputs, task, external=external, bests=bests, search=search)
+    value = fill(task.when, names, evaluator)
     if isinstance(value, bool):
         return value
     raise TemplateError(f"when: {task.when} evaluates to {shown(value)}, not true or false")
@@ -248,11 +249,13 @@ def names_of(
     *,
     external: Mapping[str, Mapping[str, Any]] | None = None,
     bests: Mapping[str, Mapping[str, Any]] | None = None,
+    search: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The names that expressions of a task can use while the experiment runs."""
     return {
         "params": spec.params,
         "matrix": task.matrix,
+        "search": {} if search is None else TrialValues(search, _searched_names(spec, task)),
         "env": spec.env,
         "experiment": experiment_names(identity),
         "experiments": _external_outputs(spec, external or {}),
@@ -268,6 +271,37 @@ def _external_outputs(spec: Spec, outputs: Mapping[str, Mapping[str, Any]]) -> d
             tasks = found.setdefault(external.alias, {"tasks": {}})["tasks"]
             tasks[external.task] = {"outputs": outputs[external.key]}
     return found
+
+
+class TrialValues(Mapping[str, Any]):
+    """The value of `search` in expressions: those of one trial.
+
+    Params whose `when` is false are known, but have no value; `default` gives them one.
+
+    Args:
+        values: by name.
+        names: further params of the search.
+    """
+
+    def __init__(self, values: Mapping[str, Any], names: Collection[str]) -> None:
+        self._values, self._names = values, frozenset((*values, *names))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _searched_names(spec: Spec, task: Task) -> tuple[str, ...]:
+    rules = (group.search for group in spec.groups if group.id == task.group)
+    return tuple(param.name for rule in rules if rule is not None for param in rule.params)
 
 
 def experiment_names(identity: Identity) -> dict[str, Any]:
@@ -372,6 +406,9 @@ def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
     if root == "matrix" and not known:
         hint = "add one to the task, such as matrix: {lr: [0.1, 0.01]}"
         raise TemplateError("matrix can be used only in tasks with a matrix", hint=hint)
+    if root == "search" and not isinstance(known, TrialValues) and not known:
+        hint = "add a search to the task: search: {params: …, metric: …, trials: …}"
+        raise TemplateError("search can be used only in tasks with a search", hint=hint)
     if keys and keys[0] not in known:
         kind = _KINDS_OF_NAMES.get(root, "value")
         raise TemplateError(f"{root}: no {kind} is called {keys[0]!r}", hint=choices(keys[0], known))
@@ -397,13 +434,16 @@ def _check_best(reference: Reference, tasks: Mapping[str, Any]) -> None:
         hint = f"add it to {name}, such as best: {{metric: loss, goal: minimize}}"
         raise TemplateError(f"{name} has no key `best`", hint=hint)
     known = values["best"]
+    if known is None:
+        message = f"{name} has several goals, of which no single trial is the best"
+        raise TemplateError(message, hint="give its search one goal")
     if not keys or keys[0] not in known:
         hint = choices(keys[0], known) if keys else f"write {reference}.id, or another of: {', '.join(known)}"
         text = f"tasks.{name}.best has no {keys[0]!r}" if keys else f"{reference} cannot be used"
         raise TemplateError(text, hint=hint)
     params = known["params"]
     if keys[0] == "params" and keys[1:] and params is not UNKNOWN and keys[1] not in params:
-        hint = choices(keys[1], params) if params else f"{name} has no matrix"
+        hint = choices(keys[1], params) if params else f"{name} has no matrix and no search"
         raise TemplateError(f"tasks.{name}.best.params has no {keys[1]!r}", hint=hint)
 
 
@@ -424,6 +464,7 @@ _KINDS_OF_NAMES = {
     "experiments": "dependency on another experiment",
     "params": "param",
     "matrix": "axis",
+    "search": "param",
     "env": "variable of the spec's env",
     "tasks": "task",
 }
@@ -432,9 +473,13 @@ _OUTPUTS_DEPTH = 2  # keys up to and including `outputs`
 
 def _looked_up(reference: Reference, names: Mapping[str, Any]) -> Any:
     try:
-        return lookup(names, reference)
+        value = lookup(names, reference)
+        return dict(value) if isinstance(value, TrialValues) else value
     except KeyError as fault:
         path, key = fault.args
+        if path == ("search",):
+            advice = f"write search.{key} | default(…) for the trials in which its `when` is false"
+            raise TemplateError(f"search.{key} has no value in this trial", hint=advice) from None
         parent = lookup(names, Reference(path[0], path[1:]))
         hint = choices(key, map(str, parent)) if isinstance(parent, Mapping) else None
         raise TemplateError(f"{'.'.join(path)} has no {key!r}", hint=hint) from None
@@ -501,8 +546,8 @@ _SHOWN = 60  # characters of an expression in a message
 def touches_unknown(expression: Parsed, names: Mapping[str, Any]) -> bool:
     """Whether the expression uses a value that is unknown because of another problem."""
     for reference in expression.references:
-        if reference.root in ("tasks", "matrix"):
-            continue  # outputs and matrix values come later
+        if reference.root in ("tasks", "matrix", "search"):
+            continue  # outputs and the values of a member come later
         try:
             value = lookup(names, reference)
         except KeyError:

@@ -24,6 +24,7 @@ from nemorun_cli.spec.expressions.limits import ALL_TIME
 from nemorun_cli.spec.expressions.syntax import (
     MAX_LENGTH,
     OPENING,
+    SOMETIMES,
     UNKNOWN,
     Expression,
     TemplateError,
@@ -46,11 +47,16 @@ _SHELL_OPTIONS = (  # of executors
     ("healthcheck", "test"),
     ("extra", "healthcheck", "test"),
 )
+_LATE_VALUES = {  # what a text uses, and its subject in a hint
+    "best": ("the best of a group, which is", "it"),
+    "outputs": ("outputs of a task, which are", "outputs"),
+    "search": ("values of a trial, which are", "values of a trial"),
+}
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
 class LateText(str):  # noqa: SLOT000 - a subclass of str cannot have nonempty slots
-    """A text that stays unfilled until the tasks that it uses have finished."""
+    """A text that stays unfilled until the tasks that it uses have finished, or its trial has values."""
 
     place: Place
     uses: Mapping[str, str]  # ids of tasks and groups, each with an expression that names it
@@ -59,10 +65,15 @@ class LateText(str):  # noqa: SLOT000 - a subclass of str cannot have nonempty s
 
 @dataclass(slots=True)
 class _Uses:
-    """What the expressions of a text use of tasks: see LateText."""
+    """What the expressions of a text use that is known later: see LateText."""
 
     tasks: dict[str, str] = field(default_factory=dict)
     bests: set[str] = field(default_factory=set)
+    search: bool = False  # values of a trial
+
+    @property
+    def are_late(self) -> bool:
+        return bool(self.tasks) or self.search
 
 
 class DoubtfulText(str):
@@ -143,7 +154,7 @@ class Filler:
             return self._unfilled(text, place)
         if any(isinstance(part, _Pending) for part in parts):
             return self._varying(text, parts, role, place, uses)
-        return self._late(parts, place, uses) if uses.tasks else self._ready(text, parts, role, place)
+        return self._late(parts, place, uses) if uses.are_late else self._ready(text, parts, role, place)
 
     def _ready(self, text: str, parts: list[Any], role: str, place: Place) -> Any:
         self.filled.add(place)
@@ -161,7 +172,7 @@ class Filler:
                     part.value(names, role, self._evaluator) if isinstance(part, _Pending) else part
                     for part in parts
                 ]
-                return self._late(values, place, uses) if uses.tasks else self._whole(values, role)
+                return self._late(values, place, uses) if uses.are_late else self._whole(values, role)
             except TemplateError as fault:
                 if place not in self.unfilled:  # reported once, for the first member with the problem
                     message = f"{fault.message} (of {member})"
@@ -185,7 +196,10 @@ class Filler:
                 for name in checked.references
                 if name.root == "experiments"
             }
-            if tasks:
+            _refuse_sometimes(checked, self.names)
+            uses_search = any(name.root == "search" for name in checked.references)
+            uses.search |= uses_search
+            if tasks or uses_search:
                 uses.tasks.update(tasks)
                 uses.bests.update(name.keys[0] for name in checked.references if is_of_best(name))
                 return part
@@ -212,8 +226,7 @@ class Filler:
 
     def _late(self, parts: list[Any], place: Place, uses: _Uses) -> str:
         if not _may_be_late(place):
-            what = "the best of a group, which is" if uses.bests else "outputs of a task, which are"
-            subject = "it" if uses.bests else "outputs"
+            what, subject = _LATE_VALUES["best" if uses.bests else "outputs" if uses.tasks else "search"]
             hint = f"{subject} can be used in these keys of tasks: {', '.join(sorted(LATE_KEYS))}"
             self._find(TemplateError(f"uses {what} not known yet", hint=hint), place)
             return self._unfilled("", place)
@@ -239,6 +252,16 @@ class Filler:
         self.unfilled.add(place)
         self.doubts += 1
         return DoubtfulText(text)
+
+
+def _refuse_sometimes(expression: Parsed, names: Mapping[str, Any]) -> None:
+    """Refuse a plain use of a value that some trials do not have; raises TemplateError."""
+    used = expression.sole
+    if used is None or used.root != "search" or not used.keys or names["search"] is UNKNOWN:
+        return
+    if names["search"][used.keys[0]] is SOMETIMES:
+        hint = f"write {used} | default(0), or another value for them"
+        raise TemplateError(f"{used} has no value in trials in which its `when` is false", hint=hint)
 
 
 def _with_known_values(parts: list[Any]) -> str:
@@ -337,7 +360,8 @@ def _is_shell_option(keys: Place) -> bool:
 
 
 def _may_be_late(place: Place) -> bool:
-    return _task_keys(place)[:1] != () and _task_keys(place)[0] in LATE_KEYS
+    keys = _task_keys(place)
+    return keys[:1] != () and (keys[0] in LATE_KEYS or (keys[0] == "search" and keys[-1] == "when"))
 
 
 def words(value: Any) -> list[str]:

@@ -26,7 +26,7 @@ _CHUNK: Final = 1 << 16  # bytes read at a time
 _KEPT: Final = ("HOME", "LD_LIBRARY_PATH", "PATH", "VIRTUAL_ENV")  # variables; no secret is among them
 
 
-class Outcome(NamedTuple):
+class Evaluated(NamedTuple):
     """The value of an expression, or why it has none."""
 
     value: Any = None
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
         return self.value
 
 
-NO_ANSWER: Final = Outcome(
+NO_ANSWER: Final = Evaluated(
     error="cannot be evaluated: the process that evaluates expressions does not answer"
 )
 
@@ -69,14 +69,14 @@ class Helper:
             outcome = self._outcome_of(code, names)
         return outcome.get()
 
-    def _outcome_of(self, code: str, names: Mapping[str, Any]) -> Outcome:
+    def _outcome_of(self, code: str, names: Mapping[str, Any]) -> Evaluated:
         try:
             if not self.send(code, names):
                 return NO_ANSWER
             while (outcome := self.answer()) is None:
                 self._wait()
         except OSError as error:
-            return Outcome(error=f"cannot be evaluated: no process can be started for it: {error}")
+            return Evaluated(error=f"cannot be evaluated: no process can be started for it: {error}")
         except BaseException:
             self.close()  # such as Ctrl-C: its answer would be taken for the next one's
             raise
@@ -103,7 +103,7 @@ class Helper:
         self.due = time.monotonic() + limits.ANSWER_TIME
         return True
 
-    def answer(self) -> Outcome | None:
+    def answer(self) -> Evaluated | None:
         """Return the outcome of the expression that was sent; None while it is evaluated."""
         if self._channel is None or self.due is None:
             return None
@@ -164,11 +164,11 @@ class Helper:
             children.release(self._process.pid)
             self._process = None
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> Evaluated:
         line = bytes(self._received)
         self._received.clear()
         self.due = None
-        return Outcome(**wire.decode(line))
+        return Evaluated(**wire.decode(line))
 
     def _wait(self) -> None:
         assert self._channel is not None  # noqa: S101 - a request was sent

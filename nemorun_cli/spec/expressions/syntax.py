@@ -12,7 +12,8 @@ from nemorun_cli.errors import ExpError
 
 OPENING = "${{"
 MAX_LENGTH = 2_000  # characters of one expression
-ROOTS = ("params", "matrix", "env", "experiment", "experiments", "tasks")  # names that an expression may use
+# Names that an expression may use.
+ROOTS = ("params", "matrix", "search", "env", "experiment", "experiments", "tasks")
 REFUSED_ROOTS = ("secrets",)
 
 
@@ -34,6 +35,7 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+SOMETIMES = Unknown()  # a value that only some trials of a search have
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,14 @@ def lookup(names: Mapping[str, Any], reference: Reference) -> Any:
     """Return the value of a reference; raises KeyError(keys so far, key) if a mapping has no such key."""
     value: Any = names[reference.root]
     for index, key in enumerate(reference.keys):
-        if not isinstance(value, Mapping) or key not in value:
-            raise KeyError((reference.root, *reference.keys[:index]), key)
-        value = value[key]
+        try:
+            value = value[key] if isinstance(value, Mapping) else _NOTHING[key]
+        except KeyError:
+            raise KeyError((reference.root, *reference.keys[:index]), key) from None
     return value
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _quoted(key: str) -> str:

@@ -65,6 +65,11 @@ def is_matrix(entry: Any) -> bool:
     return bool(_part("#/$defs/matrix")(entry))
 
 
+def is_search(entry: Any) -> bool:
+    """Whether the value of a `search` is valid."""
+    return bool(_part("#/$defs/search")(entry))
+
+
 def check_task(entry: Any, place: Place) -> list[Finding]:
     """Return the violations in one task."""
     part = {"$ref": "#/$defs/task", "$defs": experiment()["$defs"]}

@@ -62,6 +62,8 @@ class Relaxer:
         """Return the schema of a value under a key, which may be null."""
         if not isinstance(schema, dict) or "not" in schema:
             return schema
+        if reference and len(str(schema)) > _REPEATED and not self._has_mapping(schema, frozenset()):
+            return {"anyOf": [{"$ref": reference}, dict(NULL)]}
         described = {
             key: schema[key] for key in ("description", "title", "default", "examples") if key in schema
         }
@@ -69,8 +71,6 @@ class Relaxer:
             target = {"$ref": self._reference(schema["$ref"])}
             others = {key: item for key, item in schema.items() if key not in (*described, "$ref")}
             return {**described, "anyOf": [{**others, **target}, dict(NULL)]}
-        if reference and len(str(schema)) > _REPEATED and not self._has_mapping(schema, frozenset()):
-            return {"anyOf": [{"$ref": reference}, dict(NULL)]}
         relaxed = self.mapping(schema)
         if relaxed.keys() - described.keys() == {"anyOf"}:
             return {**relaxed, "anyOf": [*relaxed["anyOf"], dict(NULL)]}

@@ -110,7 +110,7 @@ def _hint_elsewhere(key: str, place: Place) -> str | None:
     if len(place) == len(("on_exit", "name")) and place[0] in RUN_AFTER:
         return _OF_HANDLERS.get(key)
     if len(place) == len(("tasks", "name", "group", 0)) and place[::2] == ("tasks", "group"):
-        return f"write {key} next to group: it applies to all members" if key in _OF_GROUPS else None
+        return _OF_GROUPS[key].format(key) if key in _OF_GROUPS else None
     return None
 
 
@@ -118,8 +118,12 @@ _OF_HANDLERS: Final = {
     "dependencies": "remove it: handlers wait for all tasks",
     "group": "write one handler for each",
     "matrix": "write one handler for each",
+    "search": "write it in a task: a handler runs once",
 }
-_OF_GROUPS: Final = frozenset(("dependencies", "matrix"))
+_OF_GROUPS: Final = {  # keys that members of a group do not have
+    **dict.fromkeys(("dependencies", "matrix"), "write {} next to group: it applies to all members"),
+    "search": "write it in a task of its own: a trial is one task",
+}
 
 
 def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:

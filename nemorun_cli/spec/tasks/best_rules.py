@@ -4,33 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.best import AGGREGATES, IMPLIED_GOALS, OUTPUTS, BestRule, Goal, split_key
+from nemorun_cli.model.best import OUTPUTS, BestRule, Goal
 from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
+from nemorun_cli.spec.tasks.implied_goals import goal_hint, implied_goal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.search import SearchRule
     from nemorun_cli.model.spec import Task
     from nemorun_cli.spec.tasks.dependencies import MemberGraph
 
+WITH_MEMBERS: Final = ("group", "matrix", "search")  # the keys of tasks that have members
 FIELDS: Final = ("params", "outputs", "value", "id", "dir")  # of the best member, in expressions
 
 
-def rule_of(entry: Mapping[str, Any]) -> BestRule | None:
-    """The rule of a task; None without the key, or if it is not complete."""
+def rule_of(entry: Mapping[str, Any], search: SearchRule | None = None) -> BestRule | None:
+    """The rule of a task; None without one, or if it is not complete.
+
+    A search with one goal has a rule without the key.
+    """
     section = entry.get("best")
+    if section is None and search is not None and len(search.goals) == 1:
+        return BestRule(metric=search.metrics[0], goal=search.goals[0])
     if not isinstance(section, dict) or not isinstance(section.get("metric"), str):
         return None
     metric = section["metric"]
-    goal = section.get("goal") or _implied_goal(metric)
+    goal = section.get("goal") or implied_goal(metric)
     return None if goal is None else BestRule(metric=metric, goal=Goal(goal))
-
-
-def _implied_goal(metric: str) -> Goal | None:
-    if metric.startswith(OUTPUTS):
-        return None
-    return IMPLIED_GOALS.get(split_key(metric)[1] or "")
 
 
 def faults(entry: Mapping[str, Any]) -> Iterator[tuple[Place, str, str | None]]:
@@ -38,22 +40,37 @@ def faults(entry: Mapping[str, Any]) -> Iterator[tuple[Place, str, str | None]]:
     section = entry.get("best")
     if section is None:
         return
-    if "group" not in entry and "matrix" not in entry:
-        yield (), "applies only to groups and tasks with a matrix", None
+    if entry.keys().isdisjoint(WITH_MEMBERS):
+        yield (), "applies only to groups and tasks with a matrix or a search", None
+        return
+    if len(goals := goals_of(entry)) > 1:
+        message = f"cannot be combined with the {len(goals)} goals of its search: no single trial is the best"
+        yield (), message, "give the search one goal, or leave best out"
         return
     metric = section.get("metric", "")
     for key in ("metric", "goal"):
         if OPENING in str(section.get(key, "")):
-            yield (key,), "is one for all members, so it cannot use values of the matrix", None
+            root = "search" if "search" in entry else "matrix"
+            yield (key,), f"is one for all members, so it cannot use values of the {root}", None
             return
     if metric == OUTPUTS:
         yield ("metric",), "names no output", "write outputs. and the key of an output: outputs.score"
-    elif metric and "goal" not in section and _implied_goal(metric) is None:
-        extremes = [f"{metric}:{name}" for name in IMPLIED_GOALS]
-        hint = "write goal: minimize or goal: maximize"
-        if not metric.startswith(OUTPUTS) and split_key(metric, AGGREGATES)[1] is None:
-            hint += f"; for an extreme of the curve, metric: {extremes[0]} or {extremes[1]}"
-        yield (), "has no goal: which values are better", hint
+    elif metric and "goal" not in section and implied_goal(metric) is None:
+        yield (), "has no goal: which values are better", goal_hint(metric)
+
+
+def goals_of(entry: Mapping[str, Any]) -> list[str]:
+    """The metrics of a task's search, one for each goal; none without a search."""
+    section = entry.get("search")
+    metric = section.get("metric") if isinstance(section, dict) else None
+    return metric if isinstance(metric, list) else [] if metric is None else [metric]
+
+
+def has_best(entry: Mapping[str, Any]) -> bool:
+    """Whether expressions can use the best member of a task."""
+    if entry.keys().isdisjoint(WITH_MEMBERS):
+        return False
+    return "best" in entry or len(goals_of(entry)) == 1
 
 
 def unknown_values(params: Sequence[str] | None) -> dict[str, Any]:

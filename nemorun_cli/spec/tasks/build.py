@@ -137,6 +137,8 @@ class TaskBuilder:
                     tasks.append(task)
                 if len(self.findings) - findings_before > _MOST_FINDINGS:
                     break
+            if name in self._expansion.searches and first is not None:
+                tasks += self._trials(first, graph.members[name])
             self._check_group_keys(name, entry, graph.members[name])
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
@@ -197,11 +199,24 @@ class TaskBuilder:
         if sweep is None:
             yield from members_of(name, entry, ids)
             return
+        if name in self._expansion.searches:
+            yield from members_of(name, entry, ids[:1], {})
+            return
         size = len(ids) // len(sweep.combinations)
         offsets = {combination.name: number * size for number, combination in enumerate(sweep.combinations)}
         for combination, filled in self._expansion.entries(name, entry):
             offset = offsets[combination.name]
             yield from members_of(name, filled, ids[offset : offset + size], combination.values)
+
+    def _trials(self, first: Task, ids: Sequence[str]) -> Iterator[Task]:
+        """Yield the trials of a search after its first one, which differ from it in their ids alone."""
+        late, plugins = self.late.get(first.id), self.plugins[-1:]
+        for number, trial in enumerate(ids[1:], 1):
+            if late is not None:
+                self.late[trial] = late
+            if plugins and plugins[0][0] == first.id:
+                self.plugins.append((trial, *plugins[0][1:]))
+            yield replace(first, id=trial, index=first.index + number)
 
     def _task(
         self, member: Member, needs: tuple[str, ...], index: int, matching: Matching | None = None

@@ -69,7 +69,7 @@ def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -
         if both := [glob for glob in own if declared_files.overlap(glob, text)]:
             message = f"is among the inputs, too ({both[0]}): each run would change what it depends on"
             yield Finding(place=(*place, "outputs", number), message=message, hint="leave it out of inputs")
-    if value.get("outputs") and capabilities.has_remote_paths and not capabilities.is_container:
+    if value.get("outputs") and capabilities.is_remote:
         message = f"cannot be kept: the files of {task.executor} are on another host"
         hint = "leave outputs out: what `artifacts` downloads is kept, and the values in $EXP_OUTPUT"
         yield Finding(place=(*place, "outputs"), message=message, hint=hint)

@@ -1,4 +1,4 @@
-"""Fills in tasks with a matrix for each combination, which share the values that do not vary."""
+"""Fills in tasks with a matrix for each combination, and those with a search once for all trials."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.search import SearchRule
     from nemorun_cli.spec.expressions.fill import Filler
     from nemorun_cli.spec.tasks.matrix import Combination, Sweep
 
@@ -36,41 +37,90 @@ def file_axes(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 class Expansion:
-    """The sweeps of one spec.
+    """The sweeps and searches of one spec.
 
     Attributes:
-        sweeps: the expanded matrix of each task.
-        unconfirmed: tasks whose matrix is invalid; later checks skip them.
+        sweeps: the expanded matrix of each task, and the trials of each search.
+        searches: the rule of each search, by task.
+        unconfirmed: tasks whose matrix or search is invalid; later checks skip them.
+        uses_identity: whether a search has a seed by the id of the experiment.
         findings: the errors.
+
+    Args:
+        filler: fills in expressions.
+        experiment: the id of the experiment.
     """
 
-    def __init__(self, filler: Filler) -> None:
+    def __init__(self, filler: Filler, experiment: str) -> None:
         self.sweeps: dict[str, Sweep] = {}
+        self.searches: dict[str, SearchRule] = {}
+        self.uses_identity = False
+        self._experiment = experiment
         self.unconfirmed: set[str] = set()
         self.findings: list[Finding] = []
         self._filler = filler
         self._members = 0  # of all sweeps
-        self._names: dict[str, list[str]] = {}  # the keys of each task's matrix, where known
+        # What expressions can name of each task's matrix or search, where known.
+        self._names: dict[str, dict[str, Any]] = {}
 
     def expand(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill in each matrix, expand it into `sweeps`, and return the tasks."""
+        """Fill in each matrix and search, expand it into `sweeps`, and return the tasks."""
         expanded = dict(tasks)
         for name, task in tasks.items():
-            if isinstance(task, dict) and "matrix" in task:
+            if isinstance(task, dict) and "search" in task:
+                from nemorun_cli.spec.tasks.search_space import filled_section  # noqa: PLC0415 - only for searches
+
+                section = filled_section(task["search"], ("tasks", name, "search"), self._filler)
+                expanded[name] = {**task, "search": section}
+                self._expand_search(name, expanded[name])
+            elif isinstance(task, dict) and "matrix" in task:
                 section = self._filler.tree(task["matrix"], ("tasks", name, "matrix"))
                 expanded[name] = {**task, "matrix": section}
                 self._expand(name, expanded[name])
         return expanded
 
     def keys_of(self, name: str) -> list[str] | None:
-        """The keys of a task's matrix in expressions; None if they are not known."""
-        return self._names.get(name)
+        """The keys of a task's matrix or search in expressions; None if they are not known."""
+        names = self._names.get(name)
+        return None if names is None else list(names)
+
+    def _expand_search(self, name: str, task: dict[str, Any]) -> None:
+        from nemorun_cli.spec.tasks import search_section, search_space  # noqa: PLC0415 - only for searches
+
+        place: Place = ("tasks", name, "search")
+        section = task["search"]
+        if names := search_space.names_of(section):
+            self._names[name] = names
+        conflicts = list(search_section.conflicts(task, ("tasks", name)))
+        self.findings += conflicts
+        if conflicts or self._is_unfilled(place) or not checks.is_search(section):
+            self.unconfirmed.add(name)
+            return
+        seed = search_section.seed_of(self._experiment, name)
+        rule, findings = search_section.rule_of(section, place, seed=seed)
+        self.findings += findings
+        self._members += section["trials"]
+        if self._is_beyond() or rule is None:
+            self.unconfirmed.add(name)
+            return
+        self.uses_identity |= "seed" not in section
+        self.searches[name] = rule
+        self.sweeps[name] = search_section.trials_of(name, rule, section)
+
+    def _is_unfilled(self, place: Place) -> bool:
+        return any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)
+
+    def _is_beyond(self) -> bool:
+        """Whether there are too many members, which is reported."""
+        if self._members > MOST_MEMBERS:
+            message = f"the matrices and searches of the spec have more than {MOST_MEMBERS:,} members in all"
+            self.findings.append(Finding(place=("tasks",), message=message))
+        return self._members > MOST_MEMBERS
 
     def _expand(self, name: str, task: dict[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
-        is_unfilled = any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)
         is_beyond = self._members > MOST_MEMBERS  # which is reported once
-        if is_unfilled or is_beyond or not checks.is_matrix(task["matrix"]):
+        if self._is_unfilled(place) or is_beyond or not checks.is_matrix(task["matrix"]):
             self.unconfirmed.add(name)
             return
         from nemorun_cli.spec.tasks import axis_values, matrix  # noqa: PLC0415 - only for sweeps
@@ -80,7 +130,7 @@ class Expansion:
         if any(isinstance(value, dict) for value in task["matrix"].values()):
             self.unconfirmed.add(name)  # an axis has an error, which is reported
             return
-        self._names[name] = matrix.names_of(task["matrix"])
+        self._names[name] = dict.fromkeys(matrix.names_of(task["matrix"]), UNKNOWN)
         group = task.get("group")
         size = len(group) if isinstance(group, list) and group else 1
         sweep, findings = matrix.expand(task["matrix"], place, size=size)
@@ -97,11 +147,11 @@ class Expansion:
 
     def filled(self, name: str, task: Mapping[str, Any]) -> dict[str, Any]:
         """Return a task with the expressions filled in that do not depend on its combination."""
-        known = self._names.get(name)
-        self._filler.names["matrix"] = UNKNOWN if known is None else dict.fromkeys(known, UNKNOWN)
-        rest = {key: value for key, value in task.items() if key != "matrix"}
-        filled: dict[str, Any] = {"matrix": task["matrix"], **self._filler.tree(rest, ("tasks", name))}
-        self._filler.names["matrix"] = {}
+        known, root = self._names.get(name), "search" if "search" in task else "matrix"
+        self._filler.names[root] = UNKNOWN if known is None else known
+        rest = {key: value for key, value in task.items() if key != root}
+        filled: dict[str, Any] = {root: task[root], **self._filler.tree(rest, ("tasks", name))}
+        self._filler.names[root] = {}
         return {key: filled[key] for key in task}
 
     def entries(self, name: str, task: Mapping[str, Any]) -> Iterator[tuple[Combination, dict[str, Any]]]:

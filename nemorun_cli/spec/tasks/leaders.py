@@ -39,6 +39,8 @@ def faults(name: str, entry: Mapping[str, Any], ids: Sequence[str]) -> Iterator[
     until = str(entry.get("until", UNTIL_ALL))
     if "until" not in entry:
         return
+    if "search" in entry:
+        return  # reported as a conflict
     if "group" not in entry and "matrix" not in entry:
         yield "applies only to groups and tasks with a matrix", None
     elif "matrix" in entry and not (until == UNTIL_ALL or (until == UNTIL_ANY and "group" not in entry)):

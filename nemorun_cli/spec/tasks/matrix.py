@@ -132,7 +132,7 @@ class _MatrixExpansion:
             combinations=tuple(combinations),
             max_parallel=section.get("max_parallel"),
             fail_fast=section.get("fail_fast", False),
-            max_failures=None if limit is None else _count(limit, of=len(combinations) * self._size),
+            max_failures=None if limit is None else count_of(limit, of=len(combinations) * self._size),
         )
 
     def _report(self, keys: Place, message: str, hint: str | None = None) -> None:
@@ -262,7 +262,7 @@ def _index(entries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], set[An
     return keys_by_names
 
 
-def _count(limit: int | str, *, of: int) -> int:
+def count_of(limit: int | str, *, of: int) -> int:
     """Return a number of members, given as a number or as a percentage, which is rounded up."""
     if isinstance(limit, str):
         return max(1, math.ceil(float(limit.removesuffix("%")) * of / 100 - 1e-9))

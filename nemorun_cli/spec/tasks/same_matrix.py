@@ -60,9 +60,9 @@ def _problem(
         return f"no task is called {other!r}", choices(other, list(members))
     if other == name:
         return f"{name} cannot depend on itself", None
-    if own is None:
+    if own is None or name in expansion.searches:
         return f"{name} has no matrix of its own", f"write {other} to depend on all of its members"
-    if other not in expansion.sweeps:
+    if other not in expansion.sweeps or other in expansion.searches:
         return f"{other} has no matrix", f"write {other} alone"
     theirs = expansion.sweeps[other]
     if not set(own.axes) & set(theirs.axes):

@@ -14,7 +14,7 @@ from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.scheduler.schedule import Schedule, delay_of, rule_of
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.views import needless, resource_wait
-from nemorun_cli.views.reports import best_causes
+from nemorun_cli.views.reports import best_causes, search_causes
 from nemorun_cli.views.reports.cause import Cause
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _VERBS: Final = {
 _STOPPED: Final[dict[str, str]] = {
     Reason.UNTIL: "it was stopped",
     Reason.TARGET: "it was stopped by its `stop`",
+    Reason.PRUNED: "it was pruned",
 }
 _IMPLIED: Final = frozenset(
     {Reason.EXIT, Reason.SIGNAL, Reason.CANCELLED}
@@ -72,7 +73,8 @@ class CauseReader:
             TaskStatus.SKIPPED: self._skipped,
         }
         bests = best_causes.of_task(self.snapshot.spec, self.history, self._events, task, state)
-        own = [*by_status[state.status](task, state), *self._retried(task, state), *bests]
+        searched = search_causes.of_trial(self.snapshot, task) if task.group else ()
+        own = [*by_status[state.status](task, state), *self._retried(task, state), *searched, *bests]
         return own if state.is_over else [*self._stalled(), *self._unrecorded(), *own]
 
     def _unrecorded(self) -> list[Cause]:
@@ -242,7 +244,8 @@ class CauseReader:
         if live < group.max_parallel:
             return []
         limit = f"{group.max_parallel} members of {group.id} may run at once"
-        text = f"it waits for its turn: {limit} (max_parallel of its matrix)"
+        key = "matrix" if group.search is None else "search"
+        text = f"it waits for its turn: {limit} (max_parallel of its {key})"
         return [Cause(kind="slots", message=text)]
 
     def _slots(self, task: Task) -> list[Cause]:
@@ -392,10 +395,11 @@ def _requested(state: TaskState) -> Cause:
 
 
 def _stopping(state: TaskState) -> list[Cause]:
-    """The condition of its `stop` that was met, if it is being stopped for that."""
+    """The condition of its `stop` that was met, or why its search prunes it, if that stops it."""
     if state.stop is None:
         return []
-    text = _with("it is being stopped by its `stop`", state.stop.message)
+    verb = "pruned" if state.stop.reason == Reason.PRUNED else "stopped by its `stop`"
+    text = _with(f"it is being {verb}", state.stop.message)
     return [Cause(kind=state.stop.reason, message=text, time=state.stop.time)]
 
 

@@ -6,6 +6,7 @@ import graphlib
 import json
 import os
 import shlex
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,6 +23,7 @@ from nemorun_cli.packagers.environments import store
 from nemorun_cli.scheduler.early_queue import Rules
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.files import read_bytes
+from nemorun_cli.views.reports import search_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +83,7 @@ def document(
             "directory": identity.directory,
             "run": asdict(spec.run),
             "params": spec.params,
+            "searches": search_summary.entries(spec.groups),
             "plugins": [use.to_json() for use in spec.plugins],
             "executors": places(spec, origins),
             "packages": [package.to_json() for package in spec.packages],
@@ -206,6 +209,9 @@ def lines(plans: PlanDocument) -> list[str]:
     """The document as lines for people."""
     text = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
     text += [*place_lines(plans["executors"]), ""]
+    searches = plans.get("searches", [])
+    if searches:
+        text += [*search_summary.lines(searches), ""]
     if plans["plugins"]:
         text += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
@@ -219,13 +225,21 @@ def lines(plans: PlanDocument) -> list[str]:
         folder = environment["folder"]
         place = f"{state} in {folder}" if folder else "would be made there unless it exists"
         text += [f"{environment['text']}: {place}", ""]
+    trials = {entry["id"]: entry["trials"] for entry in searches}
+    shown_groups: set[str] = set()
     for number, task in enumerate(plans["tasks"], start=1):
-        text += [*_task_lines(number, task), ""]
+        group = task["group"] or ""
+        if group in trials and group in shown_groups:
+            continue  # trials differ in their values alone
+        shown_groups.add(group)
+        text += [*_task_lines(number, task, trials), ""]
     return text[:-1]
 
 
-def _task_lines(number: int, task: PlanTaskFields) -> list[str]:
-    needs = ", ".join(task["dependencies"])
+def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) -> list[str]:
+    needs = ", ".join(_with_trials_as_one(task["dependencies"], trials))
+    count = trials.get(task["group"] or "", 1)
+    known = "its trial has values" if task["group"] in trials else "its dependencies finish"
     retry = task["retry"]["limit"]
     fields = [
         (
@@ -248,11 +262,11 @@ def _task_lines(number: int, task: PlanTaskFields) -> list[str]:
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
         (
             "later",
-            f"filled in after its dependencies finish: {', '.join(task['late'])}" if task["late"] else "",
+            f"filled in after {known}: {', '.join(task['late'])}" if task["late"] else "",
         ),
     ]
     text = [
-        f"{number}. {task['id']}",
+        f"{number}. {task['id']}" + (f" and {count - 1} more like it" if count > 1 else ""),
         *(f"   {label + ':':<{LABEL}}{value}" for label, value in fields if value),
     ]
     text += [f"   {'env:':<{LABEL}}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
@@ -273,6 +287,15 @@ def _cache_text(rule: PlanTaskCacheFields) -> str:
     if named := ", ".join(filter(None, counted)):
         text += f", {named} included"
     return f"{text}; with {', '.join(rule['outputs'])}" if rule["outputs"] else text
+
+
+def _with_trials_as_one(ids: Sequence[str], trials: Mapping[str, int]) -> Sequence[str]:
+    """The ids of tasks, with the search in place of all its trials."""
+    if not trials:
+        return ids
+    counts = Counter(task.partition("/")[0] for task in ids)
+    names = {name: f"{name} ({count} trials)" for name, count in trials.items() if counts[name] == count}
+    return list(dict.fromkeys(names.get(task.partition("/")[0], task) for task in ids))
 
 
 def _detail_text(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.views.reports import search_summary
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,6 +40,7 @@ class Node:
 
     In a folded graph a node also represents `more` others. `until` is the short name of the member with which
     a group ends, or UNTIL_ANY; None if it ends with its last one. `best_by` is the metric of its best member.
+    `searched` is the number of params of a search.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Node:
     description: str | None = None
     until: str | None = None
     best_by: str | None = None
+    searched: int = 0
     more: int = 0
     text: str = ""  # of something outside of the experiment, which has no members
 
@@ -63,7 +66,9 @@ class Node:
             return f"{self.id} and {self.more} more"
         until = f" until {self.until}" if self.until else ""
         best = f" best by {self.best_by}" if self.best_by else ""
-        return f"{self.id} {TIMES}{len(self.members)}{until}{best}" if self.is_group else self.id
+        trials = f" trials over {_counted_params(self.searched)}" if self.searched else ""
+        size = f"{TIMES}{len(self.members)}{trials}"
+        return f"{self.id} {size}{until}{best}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -99,6 +104,7 @@ class TaskGraph:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     groups: tuple[dict[str, Any], ...]
+    searches: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The document `exp.graph/1`, without the fields that only an experiment has."""
@@ -108,6 +114,7 @@ class TaskGraph:
             "nodes": [node.to_json() for node in self.nodes],
             "edges": [edge.to_json() for edge in self.edges],
             "groups": list(self.groups),
+            "searches": list(self.searches),
         }
 
 
@@ -158,6 +165,7 @@ def of(
             for group in spec.groups
             if group.id not in RUN_AFTER
         ),
+        searches=tuple(search_summary.entries(spec.groups)),
     )
 
 
@@ -195,7 +203,12 @@ def _node(
         description=tasks[0].description if group is None else group.description,
         until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
         best_by=group.best.metric if group is not None and group.best is not None else None,
+        searched=len(group.search.params) if group is not None and group.search is not None else 0,
     )
+
+
+def _counted_params(count: int) -> str:
+    return "1 param" if count == 1 else f"{count} params"
 
 
 def _external_node(external: External, end: ExternalEnd | None) -> Node:

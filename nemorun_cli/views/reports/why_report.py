@@ -13,12 +13,13 @@ from nemorun_cli.views import (
     group_bests,
     log_excerpt,
     needless,
+    searches,
     stop_progress,
     sweeps,
     timeline,
     unmatched_metrics,
 )
-from nemorun_cli.views.reports import failure_groups
+from nemorun_cli.views.reports import failure_groups, search_causes
 from nemorun_cli.views.reports.cause import Cause
 from nemorun_cli.views.reports.causes import CauseReader, signal_of
 
@@ -112,12 +113,21 @@ def sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
     return next((group for group in sweeps.of(snapshot.spec) if ids == {group.id}), None)
 
 
+def of_search(snapshot: Snapshot, group: Group, events: Sequence[Event]) -> list[str]:
+    """Sentences about a group that searches; none about others. The events are all of the ledger."""
+    study = searches.StudyView.of(group, snapshot.history)
+    return (
+        [] if study is None else search_causes.of_study(snapshot, study, CauseReader(snapshot, events).causes)
+    )
+
+
 def document(
     snapshot: Snapshot, names: Sequence[str], events: Sequence[Event], *, secrets: Collection[str]
 ) -> WhyDocument:
     """The document `exp.why/1` about these tasks; for the arguments see `explain`."""
     is_sweep = sweep_of(snapshot, names) is not None
     kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if is_sweep else []
+    reader, asked = CauseReader(snapshot, events), set(names)
     return cast(
         "WhyDocument",
         {
@@ -128,6 +138,14 @@ def document(
             "sync": None if (sync := snapshot.sync) is None else sync.to_json(),
             "failures": [kind.to_json() for kind in kinds],
             "best": group_bests.to_json(snapshot.spec, snapshot.history),
+            "searches": [
+                {
+                    **snapshot.search_json(study),
+                    "explanation": search_causes.of_study(snapshot, study, reader.causes),
+                }
+                for study in snapshot.studies
+                if not asked.isdisjoint(study.group.members)
+            ],
             "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],
         },
     )

@@ -77,6 +77,7 @@ read     GET            /v1/views/experiments/{owner}/{home}/{id}/log/outline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/show
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/spec
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/status
+read     GET            /v1/views/experiments/{owner}/{home}/{id}/search
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/timeline
 read     GET            /v1/views/experiments/{owner}/{home}/{id}/why
 read     GET            /v1/views/records

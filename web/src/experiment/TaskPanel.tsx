@@ -101,7 +101,7 @@ function OfTask(props: OfTaskProps) {
   return (
     <div class="task-panel">
       <PanelHead isAlone={isAlone}>
-        <StatusMark status={task.status} />
+        <StatusMark status={task.status} reason={task.reason} />
         <h2 class="task-panel-name" dir="auto" title={task.id}>
           {task.id}
         </h2>
@@ -300,7 +300,7 @@ function OfGroup({
           .map((member) => (
             <li key={member.id}>
               <a href={taskHref(member.id)} dir="auto">
-                <StatusMark status={member.status} />
+                <StatusMark status={member.status} reason={member.reason} />
                 {memberLabel(member)}
               </a>
             </li>

@@ -222,7 +222,7 @@ function TaskCells(props: RowProps & { task: Task; level: 1 | 2 }) {
     <>
       <td class="col-task">
         <span class="task-cell">
-          <StatusMark status={task.status} />
+          <StatusMark status={task.status} reason={task.reason} />
           <TaskLink id={task.id} label={label} />
         </span>
       </td>

@@ -24,6 +24,7 @@ export function reasonOf(
         ? error
         : withMessage(task);
     case "SUCCEEDED":
+      if (task.reason === "pruned") return withMessage(task);
       return task.reason ? (task.message ?? "") : "";
     default:
       return withMessage(task);

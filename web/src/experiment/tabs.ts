@@ -55,7 +55,7 @@ export function shownTabs(
     tasks: count(status.tasks.length),
     curves: hasRecords ? (records === undefined ? "" : count(records)) : null,
     sweep:
-      sweeps.length && hasRecords
+      sweeps.length && (hasRecords || status.searches?.length)
         ? sweeps.length === 1
           ? (sweeps[0]?.id ?? "")
           : count(sweeps.length)

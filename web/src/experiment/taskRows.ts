@@ -88,11 +88,14 @@ export function isOpenAtFirst(members: readonly Task[], isSweep: boolean): boole
 
 const SMALL = 6;
 
-/** What a group's row says: `9/48 done`, and how many failed, were cancelled or skipped, or are UNKNOWN. */
+/** What a group's row says: `9/48 done`, and how many were pruned, failed, were cancelled or skipped, or are UNKNOWN. */
 export function groupCounts(members: readonly Task[]): { done: string; others: [string, number][] } {
   const counts = new Map<string, number>();
-  for (const task of members) counts.set(task.status, (counts.get(task.status) ?? 0) + 1);
-  const listed = ["FAILED", "CANCELLED", "SKIPPED", "UNKNOWN"];
+  for (const task of members) {
+    const word = task.status === "SUCCEEDED" && task.reason === "pruned" ? "pruned" : task.status;
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  const listed = ["pruned", "FAILED", "CANCELLED", "SKIPPED", "UNKNOWN"];
   return {
     done: `${counts.get("SUCCEEDED") ?? 0}/${members.length} done`,
     others: listed.flatMap((status) => {

@@ -2,6 +2,8 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { CurvesBoard } from "../curves/CurvesBoard";
 import { DEFAULTS } from "../curves/settings";
 import { Graph } from "../graph/Graph";
+import { StudyFigures } from "../search/StudyFigures";
+import { TrialTable } from "../search/TrialTable";
 import { count } from "../ui/format";
 import type { ReportData } from "./data";
 import { anchor, logAnchor, ReportFailures } from "./ReportFailures";
@@ -51,6 +53,18 @@ export function Report({ data }: { data: ReportData }) {
           <ReportFailures data={data} picked={picked} />
         </Section>
       ) : null}
+      {data.searches.map((study) => (
+        <Section
+          key={study.id}
+          title={`Search ${study.id}`}
+          note={`${count(study.history.length)} ${study.history.length === 1 ? "trial" : "trials"}`}
+        >
+          <div class="report-search">
+            <StudyFigures study={study} />
+            <TrialTable study={study} />
+          </div>
+        </Section>
+      ))}
       {records ? (
         <Section title="Curves" note={`of ${count(records)} ${records === 1 ? "record" : "records"}`}>
           <CurvesBoard source={source} settings={settings} onSettings={setSettings} />

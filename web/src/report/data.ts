@@ -1,6 +1,7 @@
 // What is in the file of a report: documents of the commands, as they were when it was made.
 import type { CurvesDocument } from "../api/documents/curves";
 import type { GraphDocument } from "../api/documents/graph";
+import type { SearchDocument } from "../api/documents/search";
 import type { StatusDocument } from "../api/documents/status";
 import type { TimelineDocument } from "../api/documents/timeline";
 import type { WhyDocument } from "../api/documents/why";
@@ -28,6 +29,8 @@ export interface ReportData {
   readonly timeline: TimelineDocument;
   readonly why: WhyDocument;
   readonly failures: NonNullable<WhyDocument["failures"]>;
+  /** The searches, with all of their trials. */
+  readonly searches: SearchDocument["searches"];
   readonly params: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, unknown>>;
   /** The versions of packages that its programs could import. */

@@ -47,12 +47,17 @@ export interface ComparisonProps {
   readonly chips?: ComponentChildren;
   /** What to say if there is no row. */
   readonly empty: ComponentChildren;
+  /** Between the axes and the table; a task is lifted in both. */
+  figures?(lifted: string | null, onLift: (task: string | null) => void): ComponentChildren;
+  /** The tasks whose search pruned them: they have the word, and cannot be the best. */
+  readonly pruned?: ReadonlySet<string>;
   /** Below the table: what has no row. */
   foot?(rows: readonly Row[]): ComponentChildren;
   /** The name of a saved file, without its end. */
   readonly fileName: string;
 }
 
+const NONE: ReadonlySet<string> = new Set();
 const REPLACED = { replace: true } as const;
 
 /** Rows of `exp compare` as parallel axes, a table and a scatter, with one selection; all of it is in the address. */
@@ -209,7 +214,14 @@ function Shown(props: ShownProps) {
       }),
     );
   };
-  if (!allRows.length) return <div class="comparison">{props.empty}</div>;
+  if (!allRows.length) {
+    return (
+      <div class="comparison">
+        {props.figures?.(null, () => {})}
+        {props.empty}
+      </div>
+    );
+  }
   return (
     <div class="comparison" aria-busy={props.isBusy}>
       <div class="comparison-bar">
@@ -275,6 +287,9 @@ function Shown(props: ShownProps) {
           onHide={(column) => navigate(withQuery({ hide: [...hidden, column.key] }))}
         />
       </section>
+      {props.figures?.(allRows.find((row) => row.id === lifted)?.task ?? null, (task) =>
+        setHovered(allRows.find((row) => row.task === task && task !== null)?.id ?? null),
+      )}
       <div class="comparison-parts">
         <section class="sweep-panel" aria-label="Table">
           <div class="sweep-panel-head">
@@ -295,6 +310,7 @@ function Shown(props: ShownProps) {
             sort={choice.sort}
             lifted={lifted}
             picked={picked}
+            pruned={props.pruned ?? NONE}
             isSeveralExperiments={new Set(allRows.map((row) => row.experiment)).size > 1}
             caption={`${summary} ${choice.groupBy.length ? "groups" : "records"}`}
             onSort={sortBy}

@@ -1,7 +1,9 @@
+import { useMemo } from "preact/hooks";
 import { experimentName } from "../api/addresses";
 import type { StatusDocument } from "../api/documents/status";
 import { navigate, route, withQuery } from "../app/route";
 import type { TabProps } from "../experiment/tabs";
+import { SearchPart } from "../search/SearchPart";
 import { CommandHint } from "../ui/CommandHint";
 import { EmptyState } from "../ui/EmptyState";
 import { count } from "../ui/format";
@@ -17,6 +19,8 @@ export function SweepTab({ experiment, status }: TabProps) {
   const asked = route.value.query.get("sweep");
   const picked = asked === EVERY ? null : (groups.find((group) => group.id === asked) ?? groups[0] ?? null);
   const name = experimentName(experiment);
+  const search = status.searches?.find((each) => each.id === picked?.id);
+  const pruned = useMemo(() => prunedOf(status), [status]);
   const topics = [`experiment:${name}`, ...(status.status === "RUNNING" ? ["records"] : [])];
   return (
     <Comparison
@@ -27,7 +31,7 @@ export function SweepTab({ experiment, status }: TabProps) {
       fileName={[status.id, ...(picked ? [picked.id] : [])].join("-").replaceAll("/", "-")}
       chips={
         <label class="choice-chip">
-          {picked?.isSweep ? "sweep" : picked ? "group" : "tasks"}
+          {search ? "search" : picked?.isSweep ? "sweep" : picked ? "group" : "tasks"}
           <select
             aria-label="What is compared"
             value={picked?.id ?? EVERY}
@@ -58,6 +62,14 @@ export function SweepTab({ experiment, status }: TabProps) {
           </select>
         </label>
       }
+      pruned={pruned}
+      {...(search
+        ? {
+            figures: (lifted, onLift) => (
+              <SearchPart experiment={experiment} search={search.id} lifted={lifted} onLift={onLift} />
+            ),
+          }
+        : {})}
       empty={
         <EmptyState>
           <p>
@@ -71,6 +83,12 @@ export function SweepTab({ experiment, status }: TabProps) {
       foot={(rows) => <WithoutRecord status={status} picked={picked?.id ?? null} rows={rows} />}
     />
   );
+}
+
+/** The tasks that their search pruned. */
+function prunedOf(status: StatusDocument): ReadonlySet<string> {
+  const pruned = status.tasks.filter((task) => task.status === "SUCCEEDED" && task.reason === "pruned");
+  return new Set(pruned.map((task) => task.id));
 }
 
 interface Group {

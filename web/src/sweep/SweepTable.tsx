@@ -20,6 +20,8 @@ export interface SweepTableProps {
   readonly sort: readonly SortKey[];
   readonly lifted: string | null;
   readonly picked: string | null;
+  /** The tasks whose search pruned them. */
+  readonly pruned: ReadonlySet<string>;
   readonly isSeveralExperiments: boolean;
   readonly caption: string;
   onSort(column: Column, isFurther: boolean): void;
@@ -74,7 +76,9 @@ export function SweepTable(props: SweepTableProps) {
     ? [0, rows.length]
     : [Math.min(seen[0], rows.length), Math.min(seen[1], rows.length)];
   const marks = new Set(marked());
-  const best = bestOf(rows.slice(0, kept), columns, props.sort);
+  const isPruned = (row: Row) => row.task !== null && props.pruned.has(row.task);
+  const canWin = rows.slice(0, kept).filter((row) => !isPruned(row));
+  const best = bestOf(canWin, columns, props.sort);
   const width = columns.length + (props.isSeveralExperiments ? 5 : 4);
   const press = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -168,9 +172,24 @@ export function SweepTable(props: SweepTableProps) {
                     <bdi>{middleless(visibleText(row.label))}</bdi>
                   )}
                 </th>
-                <td>{row.status ? <StatusMark status={row.status} /> : <Statuses counts={row.counts} />}</td>
+                <td>
+                  {row.status ? (
+                    <StatusMark
+                      status={isPruned(row) ? "SUCCEEDED" : row.status}
+                      reason={isPruned(row) ? "pruned" : null}
+                    />
+                  ) : (
+                    <Statuses counts={row.counts} />
+                  )}
+                </td>
                 <td class="sweep-best">
-                  {row.id === best?.id ? "best" : best?.tied.has(row.id) ? <small>as good</small> : null}
+                  {row.id === best?.id ? (
+                    "best"
+                  ) : best?.tied.has(row.id) ? (
+                    <small>as good</small>
+                  ) : isPruned(row) ? (
+                    <small>pruned</small>
+                  ) : null}
                 </td>
                 {props.isSeveralExperiments ? <td dir="auto">{row.experiment ?? ""}</td> : null}
                 {columns.map((column, at) => (

@@ -20,6 +20,8 @@ export interface Row {
   /** Its whole name, for a title. */
   readonly title: string;
   readonly experiment: string | null;
+  /** Of a record: the task that wrote it. */
+  readonly task: string | null;
   /** Of a record; of a group the number of members in each status. */
   readonly status: string | null;
   readonly counts: Readonly<Record<string, number>>;
@@ -55,6 +57,7 @@ function recordRow(row: Compared, within: string, folder: string | null): Row {
     label: `${shortened(whole, within)}${folder === null ? "" : ` in ${folder}`}`,
     title: folder === null ? row.prefix : `${row.prefix}\nin ${row.dash_root}`,
     experiment: row.experiment,
+    task: row.task,
     status: row.status,
     counts: { [row.status]: 1 },
     prefixes: [row.prefix],
@@ -93,6 +96,7 @@ function groupRow(group: ComparedGroup, within: string): Row {
     label: [...task, values.join(",")].join(" "),
     title: group.members.map((member) => member.task ?? member.prefix).join("\n"),
     experiment: null,
+    task: null,
     status: null,
     counts: group.counts,
     address: null,

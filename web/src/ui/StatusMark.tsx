@@ -12,18 +12,26 @@ export type Status =
   | "UNKNOWN"
   | "INTERRUPTED";
 
+export interface StatusMarkProps {
+  readonly status: string;
+  readonly size?: number;
+  /** Of a task: the reason for its status. A trial that was pruned has a shape of its own. */
+  readonly reason?: string | null;
+}
+
 /** The shape and colour of a status; its word is its label. */
-export function StatusMark({ status, size = 14 }: { status: string; size?: number }) {
+export function StatusMark({ status, reason = null, size = 14 }: StatusMarkProps) {
+  const isPruned = status === "SUCCEEDED" && reason === PRUNED;
   return (
     <svg
-      class={`status-mark status-${status}`}
+      class={`status-mark status-${isPruned ? PRUNED : status}`}
       viewBox="0 0 16 16"
       width={size}
       height={size}
       role="img"
-      aria-label={status}
+      aria-label={isPruned ? `${status}, ${PRUNED}` : status}
     >
-      <Shape status={status} />
+      <Shape status={isPruned ? PRUNED : status} />
     </svg>
   );
 }
@@ -38,6 +46,7 @@ export function StatusWord({ status }: { status: string }) {
   );
 }
 
+const PRUNED = "pruned";
 const STROKE = { fill: "none", stroke: "currentColor" } as const;
 const OCTAGON = "M5.1 1.2h5.8l4 4v5.6l-4 4H5.1l-4-4V5.2z";
 
@@ -59,6 +68,8 @@ function Shape({ status }: { status: string }) {
           <circle cx="8" cy="8" r="4.5" fill="currentColor" />
         </>
       );
+    case PRUNED:
+      return <path d="M2.6 4h10.8L8 12.8z" stroke-width="1.5" stroke-linejoin="round" {...STROKE} />;
     case "SUCCEEDED":
     case "COMPLETED":
       return (

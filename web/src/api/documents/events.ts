@@ -34,7 +34,7 @@ message: string
 /**
  * The reason: the values that this version knows. Readers must accept others.
  */
-export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "cached")
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "pruned" | "cached")
 /**
  * The series of its rows.
  */
@@ -286,6 +286,38 @@ installed?: {
  * Of a Python environment a hash of what is in it, of an attempt a hash of all that its result depends on.
  */
 fingerprint?: string
+/**
+ * The number of a trial, from 1.
+ */
+number?: number
+/**
+ * The values that were suggested for a trial, by the names of the params.
+ */
+params?: {
+
+}
+/**
+ * What the sampler needs again for later suggestions. It belongs to the version that wrote it.
+ */
+written?: {
+
+}
+/**
+ * How a trial ended, as later suggestions use it. Later versions can have others.
+ */
+outcome?: string
+/**
+ * The values of a complete trial, one for each metric of the search.
+ */
+values?: number[]
+/**
+ * The step, epoch or number of the row after which a trial was pruned.
+ */
+pruned_at?: number
+/**
+ * The value there, if it is finite.
+ */
+pruned_value?: number
 /**
  * What the result of an attempt depends on: for each part its hash, or its text if that is short.
  */

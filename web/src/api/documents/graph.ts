@@ -94,6 +94,10 @@ to: string
 type: ("afterok" | "afterany" | "afternotok" | "on_success" | "on_failure" | "on_exit")
 }[]
 /**
+ * The searches among the groups.
+ */
+searches?: PlannedSearch[]
+/**
  * The groups.
  * 
  * Items: A group.
@@ -133,4 +137,103 @@ until?: string
  */
 export interface Counts {
 [k: string]: number
+}
+/**
+ * A search: what it looks for, where and how.
+ */
+export interface PlannedSearch {
+/**
+ * The id of its group.
+ */
+id: string
+/**
+ * How many trials are started at most.
+ */
+trials: number
+/**
+ * How many trials run at once at most; null for no limit of its own.
+ */
+max_parallel: (number | null)
+/**
+ * Seconds after the first suggestion in which trials are started; null for no limit.
+ */
+timeout: (number | null)
+/**
+ * What suggests values.
+ */
+sampler: string
+/**
+ * Decides what the sampler draws; of a spec without one, that of an experiment that would start now.
+ */
+seed: number
+/**
+ * What stops trials; null for nothing.
+ */
+pruner: (string | null)
+/**
+ * Its options, by the names that Optuna has for them.
+ */
+pruner_options: {
+
+}
+/**
+ * By what trials are compared.
+ * 
+ * Items: A metric and its goal.
+ */
+goals: {
+metric: MetricOfBest
+goal: GoalOfBest
+}[]
+/**
+ * The space, in the order of the spec.
+ * 
+ * Items: A param.
+ */
+params: {
+/**
+ * Its name.
+ */
+name: string
+/**
+ * float, int or choices.
+ */
+kind: string
+/**
+ * The smallest value; null for choices.
+ */
+low: (number | null)
+/**
+ * The largest value; null for choices.
+ */
+high: (number | null)
+/**
+ * The distance between values; null for none.
+ */
+step: (number | null)
+/**
+ * Whether values are drawn from the logarithm.
+ */
+log: boolean
+/**
+ * The values to choose from; empty for numbers.
+ */
+choices: unknown[]
+/**
+ * The condition under which it has a value; null for none.
+ */
+when: (string | null)
+/**
+ * Its values in words.
+ */
+text: string
+}[]
+/**
+ * The values of the first trials.
+ * 
+ * Items: The values by name.
+ */
+start_with: {
+
+}[]
 }

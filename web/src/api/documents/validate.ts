@@ -8,6 +8,14 @@ export type ExperimentName = string
  * What to do about it.
  */
 export type Hint = (string | null)
+/**
+ * By what the members are compared: the key of a metric, or `outputs.KEY`.
+ */
+export type MetricOfBest = string
+/**
+ * Which values are better.
+ */
+export type GoalOfBest = ("minimize" | "maximize")
 
 /**
  * What `exp validate --json` prints; a spec with problems is an exp.error/1 instead.
@@ -34,6 +42,10 @@ warnings?: Warning[]
  * The ids of the tasks.
  */
 tasks: string[]
+/**
+ * The searches of the spec.
+ */
+searches?: PlannedSearch[]
 /**
  * The results from the engines, with --engines.
  * 
@@ -101,4 +113,103 @@ path: string
  */
 message: string
 hint: Hint
+}
+/**
+ * A search: what it looks for, where and how.
+ */
+export interface PlannedSearch {
+/**
+ * The id of its group.
+ */
+id: string
+/**
+ * How many trials are started at most.
+ */
+trials: number
+/**
+ * How many trials run at once at most; null for no limit of its own.
+ */
+max_parallel: (number | null)
+/**
+ * Seconds after the first suggestion in which trials are started; null for no limit.
+ */
+timeout: (number | null)
+/**
+ * What suggests values.
+ */
+sampler: string
+/**
+ * Decides what the sampler draws; of a spec without one, that of an experiment that would start now.
+ */
+seed: number
+/**
+ * What stops trials; null for nothing.
+ */
+pruner: (string | null)
+/**
+ * Its options, by the names that Optuna has for them.
+ */
+pruner_options: {
+
+}
+/**
+ * By what trials are compared.
+ * 
+ * Items: A metric and its goal.
+ */
+goals: {
+metric: MetricOfBest
+goal: GoalOfBest
+}[]
+/**
+ * The space, in the order of the spec.
+ * 
+ * Items: A param.
+ */
+params: {
+/**
+ * Its name.
+ */
+name: string
+/**
+ * float, int or choices.
+ */
+kind: string
+/**
+ * The smallest value; null for choices.
+ */
+low: (number | null)
+/**
+ * The largest value; null for choices.
+ */
+high: (number | null)
+/**
+ * The distance between values; null for none.
+ */
+step: (number | null)
+/**
+ * Whether values are drawn from the logarithm.
+ */
+log: boolean
+/**
+ * The values to choose from; empty for numbers.
+ */
+choices: unknown[]
+/**
+ * The condition under which it has a value; null for none.
+ */
+when: (string | null)
+/**
+ * Its values in words.
+ */
+text: string
+}[]
+/**
+ * The values of the first trials.
+ * 
+ * Items: The values by name.
+ */
+start_with: {
+
+}[]
 }

@@ -42,6 +42,14 @@ export type MetricOfBest = string
  */
 export type GoalOfBest = ("minimize" | "maximize")
 /**
+ * Its number in the search, from 1.
+ */
+export type NumberOfTrial = number
+/**
+ * The values that it is compared by, one for each goal.
+ */
+export type ValuesOfTrial = number[]
+/**
  * The other members that are as good: the first in order has won.
  */
 export type TiedMembers = string[]
@@ -122,7 +130,7 @@ export type Reason = (ReasonWord | null)
 /**
  * The reason: the values that this version knows. Readers must accept others.
  */
-export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "cached")
+export type ReasonWord = ("exit" | "signal" | "timeout" | "oom" | "preempted" | "node_fail" | "lost" | "dependency" | "when" | "limit" | "cancelled" | "abandoned" | "template" | "launch" | "outputs" | "outcome" | "until" | "target" | "diverged" | "pruned" | "cached")
 /**
  * The same as text for users.
  */
@@ -147,6 +155,42 @@ export type DependencyIds = string[]
  * The outcome for which a handler runs.
  */
 export type Handler = ("on_success" | "on_failure" | "on_exit" | null)
+/**
+ * Of a trial of a search: its params and its result; null for all other tasks.
+ */
+export type TrialOfTask = ({
+number: NumberOfTrial
+/**
+ * The suggested values by the names of the params; null before the suggestion.
+ */
+params: ({
+[k: string]: unknown
+} | null)
+outcome: OutcomeOfTrial
+/**
+ * The values that it is compared by; null unless it is complete.
+ */
+values: (number[] | null)
+pruned_at: PrunedAt
+pruned_value: PrunedValue
+message: MessageOfTrial
+} | null)
+/**
+ * How it ended, as the sampler sees it; null before that.
+ */
+export type OutcomeOfTrial = ("complete" | "pruned" | "failed" | null)
+/**
+ * The step, else the epoch, else the number of the row at which it was pruned; null if it was not.
+ */
+export type PrunedAt = (number | null)
+/**
+ * The value at which it was pruned; null if it was not.
+ */
+export type PrunedValue = (number | null)
+/**
+ * Why it has no values; null if it has, or has not ended.
+ */
+export type MessageOfTrial = (string | null)
 /**
  * The series of its rows.
  */
@@ -207,6 +251,15 @@ count: number
  */
 tasks: string[]
 }[]
+/**
+ * The searches that the requested tasks belong to.
+ */
+searches?: (Search & {
+/**
+ * Sentences about its best, its trials, and what it waits for.
+ */
+explanation: string[]
+})[]
 best?: BestMembers
 /**
  * The requested tasks, each as in exp.status/1, with the causes of its status.
@@ -318,6 +371,106 @@ note: (string | null)
 })[]
 }
 /**
+ * A search: what it looks for, how far it is, and what it has found.
+ */
+export interface Search {
+/**
+ * The task, which is the group of its trials.
+ */
+id: string
+/**
+ * What the trials are compared by, one for each goal.
+ */
+metrics: MetricOfBest[]
+/**
+ * Which values are better, one for each metric.
+ */
+goals: GoalOfBest[]
+/**
+ * How many trials start at most.
+ */
+trials: number
+/**
+ * What suggests params.
+ */
+sampler: string
+/**
+ * What stops hopeless trials; null for nothing.
+ */
+pruner: (string | null)
+/**
+ * The seed of all suggestions.
+ */
+seed: number
+/**
+ * The number of trials by their results.
+ */
+counts: {
+/**
+ * With values.
+ */
+complete: number
+/**
+ * Stopped as hopeless.
+ */
+pruned: number
+/**
+ * Failed, or ended without values.
+ */
+failed: number
+/**
+ * In an engine.
+ */
+running: number
+/**
+ * Not started yet.
+ */
+pending: number
+/**
+ * Cancelled.
+ */
+cancelled: number
+/**
+ * Never started, and will not be.
+ */
+skipped: number
+}
+/**
+ * The best complete trial so far, of equal ones the first; null without one, and with several goals.
+ */
+best: (FoundTrial | null)
+/**
+ * With several goals the complete trials that no other one dominates; else empty.
+ */
+front: FoundTrial[]
+/**
+ * The estimated remaining seconds; null if unknown.
+ */
+seconds_left: (number | null)
+/**
+ * The estimate and what it is based on, as text for people; null if unknown.
+ */
+estimate: (string | null)
+}
+/**
+ * A complete trial.
+ */
+export interface FoundTrial {
+/**
+ * Its id.
+ */
+task: string
+number: NumberOfTrial
+params: ParamsOfTrial
+values: ValuesOfTrial
+}
+/**
+ * The suggested values by the names of the params, without those whose `when` is false.
+ */
+export interface ParamsOfTrial {
+[k: string]: unknown
+}
+/**
  * One task.
  */
 export interface Task {
@@ -379,6 +532,7 @@ evidence: (string | null)
  */
 cached_from?: (Origin | null)
 handler?: Handler
+trial?: TrialOfTask
 /**
  * Its matrix values; empty for a task without a matrix.
  */

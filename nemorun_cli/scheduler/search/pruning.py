@@ -1,0 +1,174 @@
+"""Which trials are pruned, and at which position: Optuna's pruners on values as they arrive.
+
+A decision depends on the values of the trial in their order, on the trials that had ended before, and on the
+values of the others: not on how the values were cut into messages. What samplers see is not kept here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import optuna
+from optuna.pruners import (
+    HyperbandPruner,
+    MedianPruner,
+    PatientPruner,
+    SuccessiveHalvingPruner,
+    ThresholdPruner,
+)
+from optuna.storages import InMemoryStorage
+
+from nemorun_cli.model.search import Outcome
+from nemorun_cli.scheduler.search.faults import SearchFault
+from nemorun_cli.scheduler.search.study import NAME, direction_of, end_of, position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from optuna.pruners import BasePruner
+
+    from nemorun_cli.model.search import SearchRule, TrialResult
+
+AUTO: Final = "auto"
+
+
+class Pruning(NamedTuple):
+    """The decision to prune a trial.
+
+    Attributes:
+        number: that of the trial.
+        position: where its value is: a step, an epoch, or the number of a row.
+        value: that value.
+        message: why.
+    """
+
+    number: int
+    position: float
+    value: float
+    message: str
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What is known of one trial."""
+
+    id: int
+    attempt: int = 1
+    pruning: Pruning | None = None
+    later: list[tuple[float, float]] = field(default_factory=list)  # values after the decision
+    is_over: bool = False
+
+
+class SearchPruner:
+    """The pruner of a rule, and the values of its trials.
+
+    Args:
+        rule: a rule with a pruner.
+
+    Raises:
+        SearchFault: Optuna refuses its options.
+    """
+
+    def __init__(self, rule: SearchRule) -> None:
+        if len(rule.goals) != 1:
+            raise SearchFault("a search with several goals can have no pruner")
+        self._rule = rule
+        self._storage = InMemoryStorage()
+        self._study = optuna.create_study(
+            storage=self._storage, study_name=NAME, direction=direction_of(rule.goals[0])
+        )
+        self._study_id = self._storage.get_study_id_from_name(NAME)
+        self._trials: dict[int, _Trial] = {}
+        self._longest: int | None = None  # the last position of the first complete trial
+        self._pruner = _pruner_of(rule, longest=None)
+
+    def add_suggestion(self, number: int) -> None:
+        """Add a trial, in the order of the ledger."""
+        self._trials[number] = _Trial(self._storage.create_new_trial(self._study_id))
+
+    def add_values(
+        self, number: int, values: Iterable[tuple[float, float]], *, attempt: int
+    ) -> Pruning | None:
+        """Add values of a trial, with their positions; returns the decision to prune it, once.
+
+        Of several values at a position the first counts. Those of a later attempt replace all before.
+        """
+        trial = self._trials.get(number)
+        if trial is None or trial.is_over or attempt < trial.attempt:
+            return None
+        if attempt > trial.attempt:
+            self._forget(trial)
+            trial.attempt, trial.pruning, trial.later = attempt, None, []
+        pairs = iter(values)
+        if trial.pruning is None:
+            for at, value in pairs:
+                if self._is_hopeless(trial, at, value):
+                    message = f"its value {value:g} is too poor for the pruner {self._rule.pruner}"
+                    trial.pruning = Pruning(number, at, value, message)
+                    trial.later = list(pairs)
+                    return trial.pruning
+            return None
+        trial.later += pairs
+        return None
+
+    def add_result(self, result: TrialResult) -> None:
+        """End a trial: values behind the position at which it was pruned do not count."""
+        trial = self._trials.get(result.number)
+        if trial is None:
+            raise SearchFault(f"trial {result.number} has a result, but no suggestion")
+        end = math.inf if result.pruned_at is None else result.pruned_at
+        for at, value in trial.later:
+            if at <= end:
+                self._is_hopeless(trial, at, value)
+        trial.is_over, trial.later = True, []
+        frozen = self._storage.get_trial(trial.id)
+        if result.outcome is Outcome.COMPLETE and self._longest is None and frozen.last_step is not None:
+            self._longest = math.ceil(frozen.last_step)
+            self._pruner = _pruner_of(self._rule, longest=self._longest)
+        state, values = end_of(result, goals=1)
+        self._storage.set_trial_state_values(trial.id, state, values)
+
+    def _is_hopeless(self, trial: _Trial, at: float, value: float) -> bool:
+        frozen = self._storage.get_trial(trial.id)
+        known, step = frozen.intermediate_values, position(at)
+        if step in known:
+            return False
+        is_last = not known or step > max(known)
+        self._storage.set_trial_intermediate_value(trial.id, step, value)
+        return is_last and self._pruner.prune(self._study, self._storage.get_trial(trial.id))
+
+    def _forget(self, trial: _Trial) -> None:
+        """Forget the values of an attempt; the object is the storage's own."""
+        frozen = self._storage.get_trial(trial.id)
+        frozen.intermediate_values.clear()
+        frozen.system_attrs.clear()
+
+
+def _pruner_of(rule: SearchRule, *, longest: int | None) -> BasePruner:
+    """The pruner of a rule, once the length of a trial is known to what needs it.
+
+    `auto` is for Optuna the length of those trials that are complete when it first looks. Here it is that of
+    the first one in the ledger, however fast its values were read.
+    """
+    options = dict(rule.pruner_options)
+    try:
+        match rule.pruner:
+            case "asha":
+                if options.get("min_resource", AUTO) == AUTO and longest is not None:
+                    options["min_resource"] = max(longest // 100, 1)
+                return SuccessiveHalvingPruner(**options)
+            case "hyperband":
+                if options.get("max_resource", AUTO) == AUTO and longest is not None:
+                    options["max_resource"] = longest + 1
+                return HyperbandPruner(**options)
+            case "median":
+                return MedianPruner(**options)
+            case "threshold":
+                return ThresholdPruner(**options)
+            case "patient":
+                return PatientPruner(None, **options)
+    except (TypeError, ValueError) as error:
+        raise SearchFault(f"Optuna refuses the pruner {rule.pruner}: {error}") from error
+    raise SearchFault(f"no pruner is called {rule.pruner!r}")

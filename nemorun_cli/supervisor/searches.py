@@ -1,0 +1,429 @@
+"""Runs the searches of an experiment: gets suggestions, has trials pruned, and records their results.
+
+A process of its own samples for each search (`sampler_client`), so the loop never waits. All that it knows is
+in the ledger, but the intermediate values of metrics, which are read again from the records of the trials.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.model import best
+from nemorun_cli.model.clock import steady
+from nemorun_cli.model.search import Outcome, Suggestion, TrialResult, trial_id, trial_number
+from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.model.stop_rules import WantedMetric
+from nemorun_cli.scheduler import trials
+from nemorun_cli.scheduler.metric_judges import PruneJudge, StopDecision, StopJudge, TrialJudge
+from nemorun_cli.storage import events
+from nemorun_cli.storage.study_state import PruneRequest, StudyState
+from nemorun_cli.supervisor.member_values import MemberValues
+from nemorun_cli.supervisor.sampler_client import SamplerClient
+from nemorun_cli.supervisor.trial_values import TrialReader, UnusableValueError
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.process_limits import is_shortage
+
+if TYPE_CHECKING:
+    import select
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from nemorun_cli.model.search import SearchRule
+    from nemorun_cli.model.spec import Group, Spec, Task
+    from nemorun_cli.scheduler.decisions import Decisions
+    from nemorun_cli.storage.events import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
+
+LOOK_TIME: Final = 0.05  # seconds per turn of the loop for reading records
+RETRY: Final = 1.0  # seconds until a record is read again for which this machine lacked something
+
+Values = list[tuple[float, float]]
+"""Positions and values of the metric that a pruner sees, in order."""
+
+
+class _Verdict(NamedTuple):
+    """Whether it is known if a trial counts as pruned, and why it does."""
+
+    is_known: bool
+    prune: PruneRequest | None = None
+
+
+@dataclass(slots=True)
+class _Search:
+    """One search.
+
+    Attributes:
+        group: its trials.
+        rule: its rule.
+        client: its process.
+        answers: what the process has answered since the last look.
+        asked: the trial for which the process was asked; None if it has answered.
+        ended: trials that have ended and may lack a result, in the order of their ends.
+        seen: what the pruner sees of each trial, by its number: of the attempt with this number.
+        unsent: values of running trials that the process has not got.
+        past: trials that ended before this process began, and whose values are not read yet.
+        prunes: what the process has decided, by number.
+        judging: trials whose last values were sent, until the process has judged them.
+        judged: those that it has judged.
+        deadline: when no further trial gets a suggestion, by `clock.steady`.
+        is_over: whether no further trial gets a suggestion.
+    """
+
+    group: Group
+    rule: SearchRule
+    client: SamplerClient
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    asked: str | None = None
+    ended: deque[str] = field(default_factory=deque)
+    seen: dict[int, tuple[int, Values]] = field(default_factory=dict)
+    unsent: dict[int, tuple[int, Values]] = field(default_factory=dict)
+    past: deque[str] = field(default_factory=deque)
+    prunes: dict[int, PruneRequest] = field(default_factory=dict)
+    judging: set[int] = field(default_factory=set)
+    judged: set[int] = field(default_factory=set)
+    deadline: float | None = None
+    is_over: bool = False
+
+    @property
+    def watched(self) -> WantedMetric | None:
+        """The metric that the pruner sees; None without one."""
+        return None if self.rule.pruner is None else WantedMetric(best.split_key(self.rule.metrics[0])[0])
+
+
+class Searches:
+    """The searches of one experiment.
+
+    Args:
+        files: the files of the experiment.
+        spec: its resolved spec.
+        decisions: record suggestions and results, and release trials.
+        home: `$NEMORUN_HOME`.
+        records: the roots and prefixes of the records that an attempt has opened.
+        poll: becomes ready when a process has an answer.
+        report: called with each error message.
+    """
+
+    def __init__(
+        self,
+        files: ExperimentFiles,
+        spec: Spec,
+        decisions: Decisions,
+        *,
+        home: Path,
+        records: Callable[[str, int], Iterable[tuple[str, str]]],
+        poll: select.poll,
+        report: Callable[[str], None],
+    ) -> None:
+        self._decisions, self._schedule = decisions, decisions.schedule
+        self._history, self._report = decisions.history, report
+        members = MemberValues(files, spec, self._schedule, home=home, report=report)
+        self._reader = TrialReader(files.id, records=records, members=members)
+        self._searches: dict[str, _Search] = {}
+        for group in spec.groups:
+            if group.search is not None:
+                self._searches[group.id] = self._search(group, group.search, poll)
+        self._retry_at: float | None = None  # monotonic
+
+    def _search(self, group: Group, rule: SearchRule, poll: select.poll) -> _Search:
+        def replay() -> Iterator[Mapping[str, Any]]:
+            return _past(self._study(group), search.seen)
+
+        search = _Search(group, rule, SamplerClient(rule, replay=replay, poll=poll, report=self._report))
+        return search
+
+    def _study(self, group: Group) -> StudyState:
+        return self._history.studies.get(group.id) or StudyState()
+
+    def begin(self) -> None:
+        """Take what the ledger has: trials without results, and those whose values a pruner has to know."""
+        for search in self._searches.values():
+            search.ended.extend(trials.unfinished(search.group, self._history))
+            study = self._study(search.group)
+            if search.watched is not None:
+                search.past.extend(trial_id(search.group.id, number) for number in study.results)
+            if study.began is not None:
+                self._set_deadline(search)
+
+    def _set_deadline(self, search: _Search) -> None:
+        if search.rule.timeout is not None and search.deadline is None:
+            search.deadline = steady() + search.rule.timeout
+
+    def notice(self, event: Event) -> None:
+        """Take the end of a trial, whose result is recorded by the next look."""
+        if event["event"] in (events.ENDED, events.SKIPPED):
+            group = self._schedule.trials.search_of(self._schedule.tasks[event["task"]])
+            if group is not None:
+                self._searches[group.id].ended.append(event["task"])
+
+    def judge(self, task: Task, attempt: int) -> TrialJudge | None:
+        """The judge of an attempt at a trial; None if nothing can stop it."""
+        group = self._schedule.trials.search_of(task)
+        search = None if group is None else self._searches[group.id]
+        if search is None or not (task.stop or search.watched):
+            return None
+        number, prune = trial_number(task.id), None
+        if search.watched is not None:
+            prune = PruneJudge(search.watched, lambda values: _take(search, number, attempt, values))
+        return TrialJudge(StopJudge(task.stop), prune)
+
+    # -- a turn -------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take what the processes answer, and record the results of trials that have ended."""
+        until = time.monotonic() + LOOK_TIME
+        self._retry_at = None
+        for search in self._searches.values():
+            answers, search.answers = [*search.answers, *search.client.take()], []
+            for answer in answers:
+                self._take_answer(search, answer)
+            try:
+                self._read_past(search, until)
+                self._record_results(search, until)
+            except OSError as error:
+                if not is_shortage(error):
+                    raise
+                self._retry_at = time.monotonic() + RETRY
+
+    def ask(self) -> None:
+        """Ask for the suggestions that trials wait for, and send what the processes should know."""
+        for search in self._searches.values():
+            if not search.past:
+                self._send_values(search)
+            if search.deadline is not None and steady() >= search.deadline and not search.is_over:
+                self._end(search, Reason.UNTIL, trials.timeout_message(search.group))
+            self._ask(search)
+            search.answers += search.client.take()  # which also sends what is to be sent
+
+    def _ask(self, search: _Search) -> None:
+        if search.asked is not None or search.ended or search.past or search.is_over:
+            return
+        search.asked = self._schedule.trials.take_wanted(search.group.id)
+        if search.asked is not None:
+            crashpoints.point("search.ask")
+            search.client.send({"ask": trial_number(search.asked)})
+
+    def _end(self, search: _Search, reason: Reason, message: str) -> None:
+        search.is_over = True
+        self._decisions.end_search(search.group, reason, message)
+
+    @property
+    def due(self) -> float | None:
+        """The monotonic time at which there is something to do without an answer; None for never."""
+        times = [self._retry_at]
+        for search in self._searches.values():
+            times.append(0.0 if search.answers else search.client.due)
+            if search.deadline is not None and not search.is_over:
+                times.append(search.deadline - steady() + time.monotonic())
+            if self._retry_at is None and (search.past or self._is_behind(search)):
+                times.append(0.0)
+        return min((each for each in times if each is not None), default=None)
+
+    @staticmethod
+    def _is_behind(search: _Search) -> bool:
+        """Whether results remain to be recorded, for which nothing is awaited."""
+        return bool(search.ended) and trial_number(search.ended[0]) not in search.judging - search.judged
+
+    def close(self) -> None:
+        """End the processes."""
+        for search in self._searches.values():
+            search.client.close()
+
+    # -- answers ------------------------------------------------------------------------------------
+
+    def _take_answer(self, search: _Search, answer: Mapping[str, Any]) -> None:
+        match answer:
+            case {"suggestion": content}:
+                self._take_suggestion(search, content)
+            case {"exhausted": content}:
+                search.asked = None
+                self._end(search, Reason.UNTIL, content["message"])
+            case {"problem": {"number": int() as number, "message": message}}:
+                search.asked = None
+                self._fail(search, trial_id(search.group.id, number), message)
+            case {"prune": content}:
+                self._take_prune(search, content)
+            case {"judged": content}:
+                search.judged.add(content["number"])
+
+    def _take_suggestion(self, search: _Search, content: Mapping[str, Any]) -> None:
+        """Record a suggestion, unless its trial was cancelled meanwhile."""
+        task, search.asked = self._schedule.tasks[trial_id(search.group.id, content["number"])], None
+        if self._history.tasks[task.id].status is not TaskStatus.PENDING:
+            return
+        suggestion = Suggestion(
+            number=content["number"], params=content["params"], written=content["written"]
+        )
+        crashpoints.point("search.suggestion")
+        self._decisions.suggest(task, suggestion)
+        crashpoints.point("search.suggested")
+        search.client.send(_message(suggestion))
+        self._set_deadline(search)
+
+    def _fail(self, search: _Search, name: str, message: str) -> None:
+        if self._history.tasks[name].status is TaskStatus.PENDING:
+            text = f"no values can be suggested for it: {message}"
+            self._decisions.fail_unstarted(self._schedule.tasks[name], Reason.LAUNCH, text)
+        if search.client.refusal is not None:
+            self._end(search, Reason.DEPENDENCY, f"no values can be suggested for it: {message}")
+
+    def _take_prune(self, search: _Search, content: Mapping[str, Any]) -> None:
+        number, value = content["number"], content["value"]
+        request = PruneRequest(content["message"], at=content["position"], value=_finite(value))
+        search.prunes[number] = request
+        decision = StopDecision(
+            reason=Reason.PRUNED,
+            message=content["message"],
+            metric=search.rule.metrics[0],
+            at=content["position"],
+            value=value,
+        )
+        self._decisions.prune(self._schedule.tasks[trial_id(search.group.id, number)], decision)
+
+    # -- values and results -------------------------------------------------------------------------
+
+    def _send_values(self, search: _Search) -> None:
+        """Send the values of running trials that have arrived."""
+        unsent, search.unsent = search.unsent, {}
+        for number, (attempt, values) in unsent.items():
+            search.client.send(_values_message(number, attempt, values))
+
+    def _read_past(self, search: _Search, until: float) -> None:
+        """Read again the values of trials that ended before this process began."""
+        while search.past and time.monotonic() <= until:
+            name = search.past[0]
+            attempt = self._history.tasks[name].attempt if name in self._history.tasks else 1
+            search.seen[trial_number(name)] = attempt, self._seen_values(search, name, attempt)[0]
+            search.past.popleft()
+
+    def _seen_values(self, search: _Search, name: str, attempt: int) -> tuple[Values, StopDecision | None]:
+        """What the pruner sees of an attempt, and whether a value was NaN or infinite that must not be."""
+        task, values = self._schedule.tasks[name], Values()
+        rules = [rule for rule in task.stop if rule.finds_divergence]
+        prune = None if search.watched is None else PruneJudge(search.watched, values.extend)
+        judge = TrialJudge(StopJudge(rules), prune)
+        try:
+            decision = judge.see(self._reader.intermediate(judge.metrics, name, attempt))
+        except ExpError as error:
+            self._report(f"the metrics of {name} cannot be judged: {error}")
+            return values, None
+        return values, decision
+
+    def _record_results(self, search: _Search, until: float) -> None:
+        """Record the results of trials in the order of their ends, as far as they are known."""
+        while search.ended and time.monotonic() <= until:
+            name = search.ended[0]
+            is_due = trials.lacks_result(search.group, name, self._history)
+            if is_due and self._schedule.is_final(name):
+                result = self._result(search, name)
+                if result is None:
+                    return
+                crashpoints.point("search.result")
+                self._decisions.end_trial(self._schedule.tasks[name], result)
+                crashpoints.point("search.recorded")
+                search.client.send(_message(result))
+            search.ended.popleft()
+
+    def _result(self, search: _Search, name: str) -> TrialResult | None:
+        """The result of a trial that has ended; None while the process has not judged it."""
+        state, number = self._history.tasks[name], trial_number(name)
+        if state.status is not TaskStatus.SUCCEEDED:
+            message = f"is {state.status}" + (f": {state.why()}" if state.why() else "")
+            return TrialResult(number=number, outcome=Outcome.FAILED, message=message)
+        verdict = self._verdict(search, name)
+        if not verdict.is_known:
+            return None
+        if (prune := verdict.prune) is not None:
+            return TrialResult(
+                number=number,
+                outcome=Outcome.PRUNED,
+                pruned_at=prune.at,
+                pruned_value=prune.value,
+                message=prune.message,
+            )
+        try:
+            values = self._reader.final(search.rule, name, state.attempt)
+        except UnusableValueError as error:
+            return TrialResult(number=number, outcome=Outcome.FAILED, message=str(error))
+        return TrialResult(number=number, outcome=Outcome.COMPLETE, values=values)
+
+    def _verdict(self, search: _Search, name: str) -> _Verdict:
+        """Whether a trial that succeeded counts as pruned, also if it ended before it could be stopped.
+
+        It may have ended while there was no supervisor, which must not change later suggestions.
+        """
+        state, number = self._history.tasks[name], trial_number(name)
+        if (request := self._study(search.group).prunes.get(number)) is not None:
+            return _Verdict(is_known=True, prune=request)
+        rules = any(rule.finds_divergence for rule in self._schedule.tasks[name].stop)
+        if state.reason is not None or not (search.watched or rules):
+            return _Verdict(is_known=True)
+        if number in search.judging:
+            is_known = number in search.judged
+            return _Verdict(is_known=is_known, prune=search.prunes.get(number) if is_known else None)
+        if search.past:
+            return _Verdict(is_known=False)
+        values, decision = self._seen_values(search, name, state.attempt)
+        if decision is not None:
+            prune = PruneRequest(decision.message, at=decision.at, value=_finite(decision.value))
+            return _Verdict(is_known=True, prune=prune)
+        self._let_judge(search, number, state.attempt, values)
+        return _Verdict(is_known=not values)
+
+    def _let_judge(self, search: _Search, number: int, attempt: int, values: Values) -> None:
+        """Send all values of a trial that has ended, if there are any, for a last decision."""
+        if values:
+            search.seen[number] = attempt, values
+            search.unsent.pop(number, None)
+            search.judging.add(number)
+            search.client.send(_values_message(number, attempt, values, is_last=True))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _take(search: _Search, number: int, attempt: int, values: Values) -> None:
+    """Keep the values of a running trial, to be sent by the next look."""
+    for kept in (search.seen, search.unsent):
+        known, before = kept.get(number, (attempt, []))
+        kept[number] = attempt, [*(before if known == attempt else ()), *values]
+
+
+def _message(entry: Suggestion | TrialResult) -> dict[str, Any]:
+    """An event of the study as the process gets it."""
+    if isinstance(entry, Suggestion):
+        content = {"number": entry.number, "params": entry.params, "written": entry.written}
+        return {"suggested": content}
+    return {
+        "trial_ended": {
+            "number": entry.number,
+            "outcome": entry.outcome,
+            "values": entry.values,
+            "pruned_at": entry.pruned_at,
+            "pruned_value": entry.pruned_value,
+            "message": entry.message,
+        }
+    }
+
+
+def _values_message(number: int, attempt: int, values: Values, *, is_last: bool = False) -> dict[str, Any]:
+    content = {"number": number, "attempt": attempt, "values": values}
+    return {"values": content | ({"last": True} if is_last else {})}
+
+
+def _past(study: StudyState, seen: Mapping[int, tuple[int, Values]]) -> Iterator[Mapping[str, Any]]:
+    """What a new process has to know: the events in their order, each result after the trial's values."""
+    for entry in study.order:
+        number = entry.number
+        is_running = isinstance(entry, Suggestion) and number not in study.results
+        if isinstance(entry, Suggestion):
+            yield _message(entry)
+        if number in seen and (is_running or isinstance(entry, TrialResult)):
+            yield _values_message(number, *seen[number])
+        if isinstance(entry, TrialResult):
+            yield _message(entry)

@@ -1,0 +1,56 @@
+"""The whole of a search as JSON: its space, the history of its trials, slices, and importances."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.views import importances
+
+if TYPE_CHECKING:
+    from nemorun_cli.views.searches import StudyView, Trial
+    from nemorun_cli.views.snapshot import Snapshot
+
+
+def of_experiment(snapshot: Snapshot, *, computes: bool = True) -> list[dict[str, Any]]:
+    """The field `searches` of `exp.show/1` and `exp.search/1`; without importances unless it `computes`."""
+    return [_of_study(snapshot, study, computes=computes) for study in snapshot.studies]
+
+
+def _of_study(snapshot: Snapshot, study: StudyView, *, computes: bool) -> dict[str, Any]:
+    suggested = [trial for trial in study.trials if trial.suggestion is not None]
+    shares = importances.of(study, is_replica=snapshot.is_replica) if computes else importances.NOT_ASKED
+    return {
+        **snapshot.search_json(study),
+        "params": [
+            {**asdict(param), "kind": str(param.kind), "choices": list(param.choices)}
+            for param in study.rule.params
+        ],
+        "history": [_past(snapshot, trial) for trial in suggested],
+        "slices": [
+            {
+                "param": param.name,
+                "points": [
+                    {"number": trial.number, "value": trial.params[param.name], "values": list(trial.values)}
+                    for trial in suggested
+                    if trial.values is not None and param.name in trial.params
+                ],
+            }
+            for param in study.rule.params
+        ],
+        "importances": shares.shares,
+        "importances_message": shares.message,
+    }
+
+
+def _past(snapshot: Snapshot, trial: Trial) -> dict[str, Any]:
+    state = trial.state
+    return {
+        **trial.to_json(),
+        "task": trial.task,
+        "status": state.status,
+        "reason": state.reason,
+        "started": state.started,
+        "ended": state.ended,
+        "duration": snapshot.active_duration(state),
+    }

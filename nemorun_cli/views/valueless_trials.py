@@ -1,0 +1,41 @@
+"""Trials that succeeded and yet have no value by which their search could compare them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nemorun_cli.model.control_characters import escaped
+from nemorun_cli.model.search import Outcome, trial_number
+from nemorun_cli.model.status import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from nemorun_cli.views.snapshot import Snapshot
+
+
+def messages(snapshot: Snapshot, names: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Such trials, or those of the named ones, each with the reason."""
+    for group in snapshot.spec.groups:
+        study = snapshot.history.studies.get(group.id)
+        for name in group.members if group.search is not None and study is not None else ():
+            result = study.results.get(trial_number(name)) if study is not None else None
+            has_succeeded = snapshot.history.tasks[name].status is TaskStatus.SUCCEEDED
+            if result is None or result.outcome is not Outcome.FAILED or not has_succeeded:
+                continue
+            if names is None or name in names:
+                yield name, result.message or "it has no value"
+
+
+def warning(snapshot: Snapshot, names: Collection[str] | None = None) -> str | None:
+    """One line about all such trials; None if there is none."""
+    affected = list(messages(snapshot, names))
+    if not affected:
+        return None
+    first, message = affected[0]
+    others = len(affected) - 1
+    more = f"; so with {others} other trial{'s' if others > 1 else ''}" if others else ""
+    return (
+        f"warning: {first} has no value for its search: {escaped(message)}{more};"
+        f" see: exp why {snapshot.files.id} '{first}'"
+    )

@@ -1,0 +1,368 @@
+"""The key `search` of a task: its trials, its rule in the resolved form, and problems of the spec."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from nemorun_cli.errors import SpecError
+from nemorun_cli.model.best import BestRule, Goal
+from nemorun_cli.model.search import ParamKind, SearchParam
+from nemorun_cli.model.spec import Identity, Spec
+from nemorun_cli.spec import load
+from nemorun_cli.spec.expressions import conditions, evaluate
+from nemorun_cli.spec.expressions.syntax import TemplateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDENTITY: Final = Identity("x_1", "x", "/experiments/x/x_1")
+LR: Final = {"type": "float", "low": 0.001, "high": 0.1, "log": True}
+SPACE: Final = {
+    "optimizer": ["sgd", "adam"],
+    "lr": LR,
+    "momentum": {"type": "float", "low": 0, "high": 1, "when": "${{ search.optimizer == 'sgd' }}"},
+}
+SEARCH: Final = {"params": SPACE, "metric": "loss", "goal": "minimize", "trials": 3, "sampler": "random"}
+
+
+def study(search: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
+    """A task with a search."""
+    return {"command": ["echo", "${{ search.lr }}"], "search": {**SEARCH, **(search or {})}, **keys}
+
+
+def resolved(folder: Path, tasks: dict[str, Any], *only: str, **keys: Any) -> Spec:
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps({"name": "x", "tasks": tasks, **keys}))
+    return load.resolve(load.read(path, only=only), IDENTITY)
+
+
+def problems(folder: Path, tasks: dict[str, Any], **keys: Any) -> list[tuple[str, str, str | None]]:
+    """The place, the message and the hint of each problem of a spec."""
+    with pytest.raises(SpecError) as caught:
+        resolved(folder, tasks, **keys)
+    return [(found.path, found.message, found.hint) for found in caught.value.problems]
+
+
+def test_a_search_is_a_group_of_trials_made_from_one_task(tmp_path: Path) -> None:
+    """All trials are tasks from the start, differ in their ids alone, and survive the stored form."""
+    spec = resolved(tmp_path, {"train": study({"max_parallel": 2, "timeout": "1h", "seed": 7})})
+    (group,) = spec.groups
+    assert group.members == ("train/trial-0001", "train/trial-0002", "train/trial-0003")
+    assert [task.id for task in spec.tasks] == list(group.members)
+    assert [task.index for task in spec.tasks] == [0, 1, 2]
+    assert {task.late for task in spec.tasks} == {("/body/1",)}
+    assert group.max_parallel == 2
+    assert group.best == BestRule(metric="loss", goal=Goal.MINIMIZE)
+    rule = group.search
+    assert rule is not None
+    assert (rule.trials, rule.timeout, rule.seed, rule.sampler) == (3, 3600, 7, "random")
+    assert rule.params[0] == SearchParam(name="optimizer", kind=ParamKind.CHOICES, choices=("sgd", "adam"))
+    assert rule.params[1] == SearchParam(name="lr", kind=ParamKind.FLOAT, low=0.001, high=0.1, log=True)
+    assert rule.params[2].when == "${{ search.optimizer == 'sgd' }}"
+    document = spec.to_json()
+    assert "members" not in document["groups"][0]
+    assert Spec.from_json(json.loads(json.dumps(document))) == spec
+
+
+def test_a_seed_that_is_not_given_belongs_to_the_experiment(tmp_path: Path) -> None:
+    """The seed is the same each time the spec of an experiment is read, and another one for another."""
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps({"name": "x", "tasks": {"a": study(), "b": study()}}))
+    seeds = []
+    for name in ("x_1", "x_1", "x_2"):
+        spec = load.resolve(load.read(path), Identity(name, "x", f"/experiments/x/{name}"))
+        seeds.append([group.search.seed for group in spec.groups if group.search is not None])
+    assert seeds[0] == seeds[1]
+    assert len({seed for row in seeds[1:] for seed in row}) == 4
+
+
+def test_a_trial_is_filled_in_with_its_values(tmp_path: Path) -> None:
+    """`search.NAME` is a late value; a param without a value in the trial needs a default."""
+    task = study(env={"M": "${{ search.momentum | default(0) }}", "ALL": "${{ search | tojson }}"})
+    spec = resolved(tmp_path, {"train": task})
+    trial = spec.tasks[1]
+
+    def filled(values: dict[str, Any]) -> Any:
+        return evaluate.fill_late(
+            trial, spec=spec, identity=IDENTITY, outputs={}, evaluator=_no_helper, search=values
+        )
+
+    done = filled({"optimizer": "adam", "lr": 0.01})
+    assert done.body == ("echo", "0.01")
+    assert done.env == {"M": "0", "ALL": '{"optimizer": "adam", "lr": 0.01}'}
+    with pytest.raises(TemplateError, match=r"search\.lr has no value in this trial"):
+        filled({"optimizer": "adam"})
+
+
+def _no_helper(code: str, _: Any) -> Any:
+    raise AssertionError(code)
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "expected"),
+    [
+        ("${{ search.optimizer == 'sgd' }}", {"optimizer": "sgd"}, "true"),
+        ("${{ search.optimizer == 'sgd' }}", {"optimizer": "adam"}, "false"),
+        ("${{ search.layers > 2 and search.lr < 0.1 }}", {"layers": 3, "lr": 0.01}, "true"),
+        ("${{ search.layers > 2 }}", {}, "false"),
+        ("${{ search.layers | default(3) > 2 }}", {}, "true"),
+        ("${{ search.big }}", {"big": True}, "true"),
+        ("${{ false }}", {}, "false"),
+    ],
+)
+def test_a_condition_is_decided_by_the_values_so_far(
+    condition: str, values: dict[str, Any], expected: str
+) -> None:
+    """What uses a param without a value is false, unless the condition has a default for it."""
+    assert conditions.holds(condition, values) is (expected == "true")
+
+
+@pytest.mark.parametrize(
+    "condition", ["${{ search.x }}", "${{ search.x + 1 }}", "${{ search.x > 'a' }}", "x"]
+)
+def test_a_condition_that_is_no_boolean_is_an_error(condition: str) -> None:
+    """A value that is neither true nor false decides nothing."""
+    with pytest.raises(TemplateError):
+        conditions.holds(condition, {"x": 1})
+
+
+FLOAT: Final = {"type": "float", "low": 0, "high": 1}
+
+
+@pytest.mark.parametrize(
+    ("params", "place", "message", "hint"),
+    [
+        ({"x": {"low": 1}}, "x", "has no type", "type: float or type: int"),
+        ({"x": {"type": "int", "low": 1}}, "x", "has no high", "both ends"),
+        ({"x": {"type": "int"}}, "x", "has no low and no high", "both ends"),
+        ({"x": {"type": "choices"}}, "x", "has no choices", "add choices"),
+        ({"x": {"type": "flaot", "low": 1, "high": 2}}, "x.type", "must be one of", "did you mean float?"),
+        ({"x": {"type": "float", "low": 1, "hihg": 2}}, "x.hihg", "unknown key 'hihg'", "did you mean high?"),
+        ({"x": {**FLOAT, "low": 2}}, "x.low", "is greater than high: 2 > 1", None),
+        ({"x": {**FLOAT, "log": True}}, "x.low", "must be greater than 0 with log", None),
+        ({"x": {**LR, "step": 0.1}}, "x.step", "cannot be combined with log", "leave one of them out"),
+        ({"x": {**FLOAT, "step": 0}}, "x.step", "must be greater than 0", None),
+        ({"x": {**FLOAT, "step": 0.3}}, "x.high", "is not low plus a multiple of step: 1", "high: 0.9"),
+        ({"x": {"type": "int", "low": 1, "high": 8, "step": 2}}, "x.high", "a multiple of step", "high: 7"),
+        ({"x": {"type": "int", "low": 0.5, "high": 8}}, "x.low", "must be a whole number", None),
+        ({"x": {"type": "int", "low": 0, "high": 2**60}}, "x.high", "must be from -2^53 to 2^53", None),
+        ({"x": ["a", "b", "a"]}, "x.2", '"a" is listed twice', None),
+        ({"x": [1, 1.0]}, "x.1", "1.0 is listed twice", None),
+        ({"x": [{"a": [1]}, {"a": [1]}]}, "x.1", "is listed twice", None),
+        ({"x": []}, "x", "must not be empty", None),
+        ({"x": {"choices": [1], "log": True}}, "x.log", "does not apply to choices", None),
+        ({"x": {**FLOAT, "choices": [1]}}, "x.choices", "does not apply to float", None),
+        ({"a b": FLOAT}, "a b", "the name of a param", None),
+        ({"x": {**FLOAT, "when": "yes"}}, "x.when", "is no condition", "write one expression"),
+        ({"x": {**FLOAT, "when": "${{ search.x > 1 }}"}}, "x.when", "uses itself", "above its own"),
+        (
+            {"x": {**FLOAT, "when": "${{ search.y > 1 }}"}, "y": FLOAT},
+            "x.when",
+            "uses search.y, which is below it",
+            "above its own",
+        ),
+        ({"y": FLOAT, "x": {**FLOAT, "when": "${{ search.z > 1 }}"}}, "x.when", "called 'z'", "y, x"),
+        ({"y": FLOAT, "x": {**FLOAT, "when": "${{ search.y }}"}}, "x.when", "not true or false", None),
+        ({"y": ["a", 1], "x": {**FLOAT, "when": "${{ search.y > 0 }}"}}, "x.when", "cannot be", None),
+        (
+            {"x": {**FLOAT, "when": "${{ tasks.other.outputs.a }}"}},
+            "x.when",
+            "uses results of tasks",
+            "use search and params",
+        ),
+        ({"y": FLOAT, "x": {**FLOAT, "when": "${{ search.y > }}"}}, "x.when", "search.y", None),
+    ],
+)
+def test_a_wrong_param_is_a_problem_at_its_place(
+    tmp_path: Path, params: dict[str, Any], place: str, message: str, hint: str | None
+) -> None:
+    """Types, ranges, steps, choices and conditions are checked, each at its own place."""
+    task = {"command": ["true"], "search": {**SEARCH, "params": params}}
+    ((where, text, advice),) = problems(tmp_path, {"train": task, "other": {"command": ["true"]}})
+    assert where == f"tasks.train.search.params.{place}"
+    assert message in text
+    assert hint is None or hint in (advice or "")
+
+
+@pytest.mark.parametrize(
+    ("search", "place", "message", "hint"),
+    [
+        ({"goal": None}, "", "has no goal for loss", "goal: minimize or goal: maximize"),
+        ({"goal": ["minimize"]}, "goal", "is a list, but metric is one", None),
+        ({"metric": ["a", "b"]}, "goal", "is one, but metric is a list", "[minimize, minimize]"),
+        ({"metric": ["a", "b"], "goal": ["minimize"]}, "goal", "has 1 for the 2 of metric", "one for each"),
+        ({"metric": ["a", "a"], "goal": ["minimize"] * 2}, "metric.1", "a is listed twice", None),
+        ({"metric": "outputs."}, "metric", "names no output", "outputs.score"),
+        ({"trials": 0}, "trials", "must be", None),
+        ({"timeout": 0}, "timeout", "must be longer than 0", None),
+        ({"sampler": "tep"}, "sampler", "must be one of", "did you mean tpe?"),
+        ({"seed": -1}, "seed", "must be a whole number from 0", None),
+        ({"pruner": "medain"}, "pruner", 'no pruner is called "medain"', "did you mean median?"),
+        ({"pruner": {"type": "asha", "min_resource": 0}}, "pruner.min_resource", "from 1 on or auto", None),
+        ({"pruner": {"type": "asha", "bootstrap_count": 1}}, "pruner.bootstrap_count", "is known", "number"),
+        ({"pruner": {"type": "patient"}}, "pruner", "patient has no patience", "patience: 5"),
+        ({"pruner": "threshold"}, "pruner", "neither lower nor upper", "add upper"),
+        (
+            {"pruner": {"type": "threshold", "lower": 2, "upper": 1}},
+            "pruner.lower",
+            "greater than upper",
+            None,
+        ),
+        (
+            {"pruner": {"type": "median", "warmup_stesp": 1}},
+            "pruner.warmup_stesp",
+            "median has no option",
+            "did you mean warmup_steps?",
+        ),
+        (
+            {"metric": ["a", "b"], "goal": ["minimize"] * 2, "pruner": "median"},
+            "pruner",
+            "cannot prune by 2 goals",
+            "leave it out",
+        ),
+        ({"sampler": "cmaes"}, "sampler", "needs two numbers without `when`", "sampler: tpe"),
+        ({"sampler": "grid", "params": {"a": FLOAT}}, "params.a", "has no step", "add step"),
+        ({"sampler": "grid", "params": {"a": LR}}, "params.a", "has no step", "add step"),
+        ({"sampler": "grid", "params": {"a": [1, 2]}}, "trials", "the grid has 2 points", "trials: 2"),
+        ({"start_with": [{"lrr": 1}]}, "start_with.0.lrr", "no param is called 'lrr'", "did you mean lr?"),
+        ({"start_with": [{"lr": 1}]}, "start_with.0.lr", "1.0 is not from 0.001 to 0.1", None),
+        ({"start_with": [{"lr": "x"}]}, "start_with.0.lr", '"x" is no number', None),
+        ({"start_with": [{"optimizer": "agd"}]}, "start_with.0.optimizer", "none of its choices", None),
+        (
+            {"start_with": [{"optimizer": "adam", "momentum": 0.5}]},
+            "start_with.0.momentum",
+            "its `when` is false",
+            None,
+        ),
+        ({"start_with": [{"lr": 0.01}] * 4}, "start_with", "values for 4 trials, but trials is 3", None),
+    ],
+)
+def test_a_wrong_key_of_a_search_is_a_problem_at_its_place(
+    tmp_path: Path, search: dict[str, Any], place: str, message: str, hint: str | None
+) -> None:
+    """Goals, samplers, pruners and first values are checked, each at its own place."""
+    section = {key: value for key, value in {**SEARCH, **search}.items() if value is not None}
+    task = {"command": ["true"], "search": section}
+    ((where, text, advice),) = problems(tmp_path, {"train": task})
+    assert where == ".".join(filter(None, ("tasks.train.search", place)))
+    assert message in text
+    assert hint is None or hint in (advice or "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "message"),
+    [
+        ({"matrix": {"a": [1]}}, "matrix", "cannot be combined with search"),
+        ({"until": "any"}, "until", "cannot be combined with search"),
+        ({"together": True}, "together", "cannot be combined with search"),
+        ({"fail_fast": True}, "fail_fast", "cannot be combined with search"),
+        ({"timeout": "${{ search.lr }}"}, "timeout", "uses values of a trial, which are not known yet"),
+        ({"executor": "${{ search.optimizer }}"}, "executor", "uses values of a trial"),
+        ({"dependencies": ["${{ search.optimizer }}"]}, "dependencies.0", "uses values of a trial"),
+        ({"env": {"M": "${{ search.momentum }}"}}, "env.M", "has no value in trials in which its `when`"),
+        ({"env": {"M": "${{ search.moment }}"}}, "env.M", "no param is called 'moment'"),
+        ({"best": {"metric": "a"}}, "best", "has no goal"),
+        ({"best": {"metric": "${{ search.optimizer }}", "goal": "minimize"}}, "best.metric", "uses values"),
+    ],
+)
+def test_a_key_of_the_task_that_a_search_excludes_is_a_problem_there(
+    tmp_path: Path, keys: dict[str, Any], place: str, message: str
+) -> None:
+    """What would make members, or needs a value before a trial has one, is refused at its place."""
+    found = problems(tmp_path, {"train": study(None, **keys)})
+    assert [where for where, *_ in found] == [f"tasks.train.{place}"]
+    assert message in found[0][1]
+
+
+def test_a_search_of_a_group_is_refused(tmp_path: Path) -> None:
+    """A trial is one task; a member, and a handler, have no search of their own either."""
+    member = {"command": ["true"], "search": {**SEARCH, "params": {"lr": LR}}}
+    tasks = {"train": {"group": [{"command": ["true"]}], "search": SEARCH}}
+    assert [where for where, *_ in problems(tmp_path, tasks)] == ["tasks.train.group"]
+    ((where, _, hint),) = problems(tmp_path, {"train": {"group": [member]}})
+    assert where == "tasks.train.group.0.search"
+    assert hint == "write it in a task of its own: a trial is one task"
+    ((where, _, hint),) = problems(tmp_path, {"a": {"command": ["true"]}}, on_exit={"b": member})
+    assert where == "on_exit.b.search"
+    assert hint is not None
+    assert "a handler runs once" in hint
+
+
+def test_search_values_belong_to_the_task_alone(tmp_path: Path) -> None:
+    """Another task, and the defaults, cannot use `search`; another task can use the best trial."""
+    other = {"command": ["echo", "${{ search.lr }}"], "dependencies": ["train"]}
+    ((where, text, _),) = problems(tmp_path, {"train": study(), "other": other})
+    assert where == "tasks.other.command.1"
+    assert "search can be used only in tasks with a search" in text
+    best = {"command": ["echo", "${{ tasks.train.best.params.lr }}"], "dependencies": ["train"]}
+    assert resolved(tmp_path, {"train": study(), "other": best}).tasks[-1].late == ("/body/1",)
+    wrong = {"command": ["echo", "${{ tasks.train.best.params.lrr }}"], "dependencies": ["train"]}
+    ((_, text, hint),) = problems(tmp_path, {"train": study(), "other": wrong})
+    assert "tasks.train.best.params has no 'lrr'" in text
+    assert hint is not None
+    assert "did you mean lr?" in hint
+
+
+def test_several_goals_have_no_best(tmp_path: Path) -> None:
+    """With several goals, `best` is refused, and so is a use of the best trial."""
+    goals = {"metric": ["loss", "seconds"], "goal": ["minimize", "minimize"]}
+    rule = {"metric": "loss", "goal": "minimize"}
+    ((where, text, _),) = problems(tmp_path, {"train": study(goals, best=rule)})
+    assert where == "tasks.train.best"
+    assert "the 2 goals of its search" in text
+    user = {"command": ["echo", "${{ tasks.train.best.id }}"], "dependencies": ["train"]}
+    ((where, text, _),) = problems(tmp_path, {"train": study(goals), "other": user})
+    assert where == "tasks.other.command.1"
+    assert "several goals" in text
+    assert resolved(tmp_path, {"train": study(goals)}).groups[0].best is None
+
+
+def test_another_best_than_that_of_the_search_can_be_named(tmp_path: Path) -> None:
+    """The key `best` of a search with one goal overrides its metric."""
+    spec = resolved(tmp_path, {"train": study(best={"metric": "accuracy:max"})})
+    assert spec.groups[0].best == BestRule(metric="accuracy:max", goal=Goal.MAXIMIZE)
+
+
+def test_params_can_set_a_search(tmp_path: Path) -> None:
+    """Every key of a search can be an expression, except over values of its trials."""
+    search = {"trials": "${{ params.n }}", "params": {"x": {**FLOAT, "high": "${{ params.high }}"}}}
+    task = {"command": ["echo", "${{ search.x }}"], "search": {**SEARCH, **search}}
+    spec = resolved(tmp_path, {"train": task}, params={"n": 7, "high": 4})
+    rule = spec.groups[0].search
+    assert rule is not None
+    assert (rule.trials, rule.params[0].high) == (7, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "name", "options"),
+    [
+        ("asha", "asha", {}),
+        ({"type": "asha", "min_resource": "auto"}, "asha", {"min_resource": "auto"}),
+        ({"type": "median", "startup_trials": 2}, "median", {"n_startup_trials": 2}),
+        ({"type": "threshold", "upper": 1.5}, "threshold", {"upper": 1.5}),
+    ],
+)
+def test_a_pruner_has_its_options_by_the_names_of_optuna(
+    tmp_path: Path, pruner: Any, name: str, options: dict[str, Any]
+) -> None:
+    """The resolved form has the names that Optuna takes."""
+    rule = resolved(tmp_path, {"train": study({"pruner": pruner})}).groups[0].search
+    assert rule is not None
+    assert (rule.pruner, dict(rule.pruner_options)) == (name, options)
+
+
+def test_first_values_are_values_of_the_params(tmp_path: Path) -> None:
+    """A number gets the type of its param, and a choice is the choice itself."""
+    params = {"x": FLOAT, "n": {"type": "int", "low": 0, "high": 9}, "c": [1, "a", None, {"k": [1]}]}
+    first = [{"x": 1, "n": 3.0, "c": 1.0}, {"c": None}, {"c": {"k": [1.0]}}]
+    task = {"command": ["true"], "search": {**SEARCH, "params": params, "start_with": first}}
+    rule = resolved(tmp_path, {"train": task}).groups[0].search
+    assert rule is not None
+    assert [json.dumps(entry) for entry in rule.start_with] == [
+        '{"x": 1.0, "n": 3, "c": 1}',
+        '{"c": null}',
+        '{"c": {"k": [1]}}',
+    ]
