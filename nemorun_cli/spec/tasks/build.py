@@ -143,10 +143,7 @@ class TaskBuilder:
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
-        if self._cache_places:
-            from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
-
-            self.findings += cache_section.claims(tasks, self._cache_places)
+        self._check_claims(tasks)
         self._check_packagers()
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
@@ -156,6 +153,13 @@ class TaskBuilder:
         if self._python_section:
             self.findings += self._python_section.findings
         return tasks
+
+    def _check_claims(self, tasks: Sequence[Task]) -> None:
+        """Report the files that the results of several tasks would have."""
+        if self._cache_places:
+            from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
+
+            self.findings += cache_section.claims(tasks, self._cache_places)
 
     @property
     def environments(self) -> dict[str, PythonEnvironment]:
