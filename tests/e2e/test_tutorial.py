@@ -22,6 +22,7 @@ PAGES = (
     "concepts/states.md",
     "guides/docker.md",
     "guides/notifications.md",
+    "guides/reuse.md",
     "guides/search.md",
     "guides/studies.md",
     "guides/sweeps.md",

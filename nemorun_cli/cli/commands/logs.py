@@ -79,7 +79,7 @@ def command(
     names = snapshot.match_tasks([task]) if task is not None else all_names
     log_reader.demand_shipped(snapshot, names)
 
-    def feed(snapshot: Snapshot, names: Sequence[str], number: int | None) -> LogFeed:
+    def feed_of(snapshot: Snapshot, names: Sequence[str], number: int | None) -> LogFeed:
         if not follow and len(names) == 1 and task is not None:
             log_reader.demand(snapshot, names[0], attempt=number, is_error=is_error)
         known = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history)
@@ -96,15 +96,15 @@ def command(
 
     with LogOutput(sys.stdout, is_led=len(names) > 1 and not raw, is_raw=raw) as output:
         if follow:
-            return _follow(run, feed(snapshot, names, number), _write_json if is_json else output.line)
+            return _follow(run, feed_of(snapshot, names, number), _write_json if is_json else output.line)
         sources = _origins(run, snapshot, names) if is_origin else [(snapshot, names, number)]
         for shown, of_shown, attempt_shown in sources:
-            lines = feed(shown, of_shown, attempt_shown)
+            feed = feed_of(shown, of_shown, attempt_shown)
             if is_json:
-                for line in lines.read(shown.history):
+                for line in feed.read(shown.history):
                     _write_json(line)
             else:
-                for name, text in lines.read_text(shown.history):
+                for name, text in feed.read_text(shown.history):
                     output.write(name, text)
     return 0
 
