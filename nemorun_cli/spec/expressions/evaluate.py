@@ -195,7 +195,7 @@ def _field(task: Task, name: str) -> Any:
 
 
 def _rule(fields: Mapping[str, Any]) -> CacheRule:
-    """The rule of a task, whose globs a value may not lead out of its folder."""
+    """The rule of a task: with its values, no output may be outside of the folder of the task."""
     from nemorun_cli.storage.step_cache.declared_files import Glob  # noqa: PLC0415 - few tasks have the key
 
     rule = CacheRule.from_json(fields)
