@@ -356,8 +356,8 @@ class Schedule:
     def is_held(self, task_id: str) -> bool:
         """Whether it is not known yet how a task starts, so that it cannot wait in a queue.
 
-        Its Python environment is not ready, it is a trial without a suggestion, or its result, or that of what
-        it depends on, may be one that was kept.
+        Its Python environment is not ready, it is a trial without a suggestion, or its result, or that of a
+        task on which it depends, may be one that was kept.
         """
         return (
             task_id in self._environments

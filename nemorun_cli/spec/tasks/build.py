@@ -144,8 +144,8 @@ class TaskBuilder:
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
+        self._check_claims(tasks)
         self._check_packagers()
-        self._check_outputs(tasks)
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
             self.findings += self._metric_section.findings
@@ -155,7 +155,7 @@ class TaskBuilder:
             self.findings += self._python_section.findings
         return tasks
 
-    def _check_outputs(self, tasks: Sequence[Task]) -> None:
+    def _check_claims(self, tasks: Sequence[Task]) -> None:
         """Report outputs that several tasks claim."""
         if self._cache_places:
             from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
