@@ -52,7 +52,7 @@ _LATE_VALUES = {  # what a text uses, and its subject in a hint
     "outputs": ("outputs of a task, which are", "outputs"),
     "search": ("values of a trial, which are", "values of a trial"),
 }
-LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
+LATE_KEYS = frozenset(("args", "cache", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
 class LateText(str):  # noqa: SLOT000 - a subclass of str cannot have nonempty slots

@@ -21,6 +21,7 @@ from nemorun_cli.model.spec import (
     Retry,
     Task,
 )
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
 from nemorun_cli.spec.tasks import best_rules, callables, leaders
@@ -155,7 +156,7 @@ class TaskBuilder:
         return tasks
 
     def _check_claims(self, tasks: Sequence[Task]) -> None:
-        """Report the files that the results of several tasks would have."""
+        """Report outputs that several tasks claim."""
         if self._cache_places:
             from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
 
@@ -218,6 +219,8 @@ class TaskBuilder:
         for number, trial in enumerate(ids[1:], 1):
             if late is not None:
                 self.late[trial] = late
+            if first.id in self._cache_places:
+                self._cache_places[trial] = self._cache_places[first.id]
             if plugins and plugins[0][0] == first.id:
                 self.plugins.append((trial, *plugins[0][1:]))
             yield replace(first, id=trial, index=first.index + number)
@@ -697,6 +700,8 @@ class TaskBuilder:
     def _with_late(self, task: Task) -> Task:
         """Return the task with plain texts, and pointers to those that need outputs."""
         fields = {name: getattr(task, name) for name in ("body", "args", "env", "workdir", "when")}
+        if task.cache is not None:
+            fields["cache"] = task.cache.to_json()
         late = [
             (pointer, text)
             for name, value in fields.items()
@@ -707,6 +712,8 @@ class TaskBuilder:
         self.late[task.id] = tuple(text for _, text in late)
         self._check_number([text for _, text in late])
         plain = {name: as_plain(value) for name, value in fields.items()}
+        if task.cache is not None:
+            plain["cache"] = CacheRule.from_json(plain["cache"])
         pointers = tuple(pointer for pointer, _ in late if pointer != "/when")
         return replace(task, **plain, late=pointers)
 

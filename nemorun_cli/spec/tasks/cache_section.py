@@ -54,7 +54,9 @@ def rule(value: bool | Mapping[str, Any]) -> CacheRule | None:  # noqa: FBT001 -
 
 
 def _normal(value: Mapping[str, Any], key: str) -> list[str]:
-    return list(dict.fromkeys(str(Glob.of(text)) for text in value.get(key, ())))
+    """The globs without what means nothing; those with expressions that are filled in later as they are."""
+    texts = value.get(key, ())
+    return list(dict.fromkeys(text if OPENING in text else str(Glob.of(text)) for text in texts))
 
 
 def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -> Iterator[Finding]:
@@ -64,7 +66,7 @@ def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -
     for key in ("inputs", "outputs"):
         for number, text in enumerate(value.get(key, ())):
             yield from _of_glob(text, (*place, key, number), is_output=key == "outputs")
-    own = [str(Glob.of(text)) for text in value.get("inputs", ())]
+    own = [str(Glob.of(text)) for text in value.get("inputs", ()) if OPENING not in text]
     for number, text in enumerate(value.get("outputs", ())):
         if both := [glob for glob in own if declared_files.overlap(glob, text)]:
             message = f"is among the inputs, too ({both[0]}): each run would change what it depends on"
@@ -84,6 +86,8 @@ def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -
 
 
 def _of_glob(text: str, place: Place, *, is_output: bool) -> Iterator[Finding]:
+    if OPENING in text:  # checked when it is filled in
+        return
     try:
         glob = Glob.of(text)
         glob.root(Folders(Path(_NOWHERE), Path(_NOWHERE)))
@@ -128,6 +132,8 @@ def unmatched(task: Task, place: Place) -> Iterator[Finding]:
     if task.cache is None or task.dependencies or task.external or task.packager is not None:
         return
     for text in task.cache.inputs:
+        if OPENING in text:
+            continue
         glob = Glob.of(text)
         if glob.start == declared_files.SHARED:
             message = f"no task runs before {task.id} that could write {text}"
@@ -175,7 +181,7 @@ def undeclared(task: Task, place: Place) -> Iterator[Finding]:
     """The programs of the task's folder that it runs and nothing declares: a change would not be noticed."""
     if task.cache is None or task.packager is not None:
         return
-    declared = [*task.cache.inputs, *task.cache.outputs]
+    declared = [glob for glob in (*task.cache.inputs, *task.cache.outputs) if OPENING not in glob]
     missing = [
         name
         for name in dict.fromkeys(_programs(task))
@@ -265,6 +271,8 @@ def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Findi
     by_folder: dict[str, list[_Output]] = {}
     for task in tasks:
         for text in task.cache.outputs if task.cache is not None else ():
+            if OPENING in text or OPENING in task.workdir:
+                continue  # different for each trial, as a rule
             glob = Glob.of(text)
             whole = str(glob) if glob.start else f"{_escaped(task.workdir)}/{glob.rest}"
             copy = "" if glob.start or task.packager is None else canonical(task.packager)
@@ -316,4 +324,6 @@ def _claim(first: _Output, second: _Output, place: Place) -> Finding:
     if task.group is not None and task.group == other.group and other.matrix:
         names = ", ".join(f"${{{{ matrix.{name} }}}}" for name in other.matrix)
         hint = f"put the values of the matrix into the names of the files: {names}"
+    elif task.group is not None and task.group == other.group:
+        hint = "put the values of the trial into the names of the files: ${{ search.NAME }}"
     return Finding(place=place, message=f"{task.id} and {other.id} both write {what}", hint=hint)

@@ -166,6 +166,8 @@ class CauseReader:
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
         causes += [*self._together(task), *self._sweep(task)]
         causes += [*self._returned(state), *self._environment(task)]
+        if (reuse := self.snapshot.awaited_reuse(task)) is not None:
+            causes.append(Cause(kind="cache", message=f"it waits: {reuse}"))
         if not causes:
             causes += self._slots(task) or self._resources(task)
         if self.snapshot.stall is not None:
