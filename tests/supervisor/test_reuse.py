@@ -197,7 +197,7 @@ def test_killed_before_the_ledger_has_the_result(
 if IS_LONG:
 
     def test_only_what_has_changed_runs(workspace: ExpWorkspace) -> None:
-        """A changed input runs its task, and what is below only if that makes something else."""
+        """A changed input runs its task; with the earlier content, it has its earlier result again."""
         (workspace.folder / "raw").write_text("data\n")
         tasks = pipeline()
         tasks["make"]["inline"] = "echo make >>ran; head -n 1 raw >made; echo n=7 >>$EXP_OUTPUT"
