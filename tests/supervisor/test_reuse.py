@@ -283,7 +283,7 @@ if IS_LONG:
         assert ended(workspace.start(tasks)) == {"t": (S, Reason.CACHED)}
 
     def test_cancelled_while_a_result_is_kept(workspace: ExpWorkspace) -> None:
-        """The experiment ends without waiting for the copy, and the ledger has the reason why there is none."""
+        """The experiment ends without waiting for the copy, and the ledger has the reason."""
         (workspace.folder / "raw").write_text("data\n")
         with store_held(workspace):
             run = workspace.start(pipeline())
