@@ -165,6 +165,18 @@ def test_a_param_has_a_value_only_where_its_condition_is_true(sampler: str) -> N
         assert ("deeper" in params) == (params.get("deep", 0) > (1 if sampler == "grid" else 0.01))
 
 
+def test_a_condition_that_cannot_be_evaluated_is_a_problem_of_its_trial() -> None:
+    """The question is answered with the param and the reason; the next one is not affected."""
+    wrong = SearchParam(
+        name="wrong", kind=ParamKind.CHOICES, choices=(1,), when="${{ 1 / (search.layers - 4) > 0 }}"
+    )
+    study = Study(rule("tpe", params=(*rule().params, wrong), start_with=({"layers": 4},)))
+    (answer,) = study.request({"ask": 1})
+    reason = "${{ 1 / (search.layers - 4) > 0 }}: cannot be evaluated: division by zero"
+    assert answer == {"problem": {"number": 1, "message": f"the condition of wrong: {reason}"}}
+    assert exact(study.suggest(2)) == exact(Study(study.rule).suggest(2))
+
+
 def test_a_grid_takes_each_point_once() -> None:
     """All points are suggested, in an order of the seed's; then the process reports that none is left."""
     study = Study(conditional("grid"))

@@ -61,7 +61,7 @@ def _tpe(rule: SearchRule, space: OptunaSpace, seed: int) -> BaseSampler:
     Params are drawn together unless there are several goals, as is Optuna's default since its version 5. With
     conditions, those that occur together are (`group`). Trials that run count as poor ones (`constant_liar`):
     with eight trials at once in a space of 150 points, 8 of 96 trials equal another one that runs, and 43
-    without it; the best values of twenty studies are not worse for it.
+    without it; the best values of twenty studies differ by less than their deviation.
     """
     if len(rule.goals) > 1:
         return TPESampler(seed=seed, multivariate=False, constant_liar=True)

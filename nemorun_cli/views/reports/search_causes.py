@@ -123,7 +123,7 @@ def _pruned(study: StudyView, trial: Trial) -> str:
     if result is None or result.pruned_value is None:
         return trial.task
     at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-    return f"{trial.task} ({study.rule.metrics[0]} {result.pruned_value:.4g}{at})"
+    return f"{trial.task} ({study.metric} {result.pruned_value:.4g}{at})"
 
 
 def _message(trial: Trial) -> str:
