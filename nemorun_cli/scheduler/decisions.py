@@ -64,7 +64,7 @@ class Decisions:
         """Make all decisions that the current state calls for."""
         self.has_begun = True
         self._began = steady()
-        for task in self.spec.tasks:
+        for task in self.schedule.tasks.values():
             if self.schedule.retry_is_due(task.id):
                 self._retry(task)
         self._apply(self.schedule.begin())

@@ -14,7 +14,7 @@ from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.model.search import Suggestion
     from nemorun_cli.model.spec import Group, Spec, Task
@@ -73,11 +73,18 @@ class TrialQueue:
         assert task.group is not None  # noqa: S101 - it is a trial
         heapq.heappush(self._ready.setdefault(task.group, []), (task.index, task.id))
 
-    def offer(self, tasks: Mapping[str, Task]) -> Iterator[str]:
-        """The trials that wait for capacity from now on: the first of each search of which none does."""
+    def offer(
+        self, tasks: Mapping[str, Task], *, waiting: Collection[str | None] = frozenset()
+    ) -> Iterator[str]:
+        """The trials that wait for capacity from now on: the first of each search of which none does.
+
+        Args:
+            tasks: all tasks.
+            waiting: searches of which a trial with a suggestion waits for something else before that.
+        """
         for name, ready in self._ready.items():
             offered = self._offered.get(name)
-            if offered is not None and self._is_waiting(tasks[offered]):
+            if name in waiting or (offered is not None and self._is_waiting(tasks[offered])):
                 continue
             self._offered.pop(name, None)
             while ready:

@@ -39,6 +39,7 @@ EXPRESSIONS: Final = (
     "nemorun_cli.spec.expressions.evaluate",
     "nemorun_cli.spec.expressions.helper",
     "nemorun_cli.spec.expressions.sandbox",
+    "nemorun_cli.spec.expressions.searched_keys",
     "jinja2.debug",
 )
 SAMPLING: Final = (
@@ -124,7 +125,7 @@ def needed(spec: Spec) -> Iterator[str]:
     if spec.server is not None:
         yield from SERVER
         yield "subprocess"  # which starts a sender
-    if any(task.late or task.when is not None for task in spec.tasks):
+    if any(task.late or task.searched or task.when is not None for task in spec.tasks):
         yield from EXPRESSIONS
     for kind in sorted(_types(spec)):
         yield from SDK.get(kind, ())

@@ -162,7 +162,8 @@ class SupervisorLoop:
     def open(self) -> None:
         """Read the ledger and adopt the live attempts."""
         self.journal.open()
-        for task in self.spec.tasks:
+        self.schedule.take_suggestions()
+        for task in self.schedule.tasks.values():
             state = self.history.tasks[task.id]
             if state.is_live:
                 job = self._job(task)

@@ -158,11 +158,14 @@ class Searches:
             search.deadline = steady() + search.rule.timeout
 
     def notice(self, event: Event) -> None:
-        """Take the end of a trial, whose result is recorded by the next look."""
-        if event["event"] in (events.ENDED, events.SKIPPED):
-            group = self._schedule.trials.search_of(self._schedule.tasks[event["task"]])
-            if group is not None:
-                self._searches[group.id].ended.append(event["task"])
+        """Take the end of a trial, whose result is recorded by the next look, or that it is retried."""
+        if event["event"] not in (events.ENDED, events.SKIPPED, events.RETRIED):
+            return
+        group = self._schedule.trials.search_of(self._schedule.tasks[event["task"]])
+        if group is not None and event["event"] == events.RETRIED:
+            self._searches[group.id].prunes.pop(trial_number(event["task"]), None)
+        elif group is not None:
+            self._searches[group.id].ended.append(event["task"])
 
     def judge(self, task: Task, attempt: int) -> TrialJudge | None:
         """The judge of an attempt at a trial; None if nothing can stop it."""
@@ -303,6 +306,9 @@ class Searches:
 
     def _take_prune(self, search: _Search, content: Mapping[str, Any]) -> None:
         number, value = content["number"], content["value"]
+        task = self._schedule.tasks[trial_id(search.group.id, number)]
+        if content["attempt"] != self._history.tasks[task.id].attempt:
+            return  # it failed meanwhile, and was retried
         request = PruneRequest(content["message"], at=content["position"], value=_finite(value))
         search.prunes[number] = request
         decision = StopDecision(
@@ -312,7 +318,7 @@ class Searches:
             at=content["position"],
             value=value,
         )
-        self._decisions.prune(self._schedule.tasks[trial_id(search.group.id, number)], decision)
+        self._decisions.prune(task, decision)
 
     # -- values and results -------------------------------------------------------------------------
 
@@ -390,7 +396,7 @@ class Searches:
         if (request := self._study(search.group).prunes.get(number)) is not None:
             return _Verdict(is_known=True, prune=request)
         rules = any(rule.finds_divergence for rule in self._schedule.tasks[name].stop)
-        if state.reason is not None or not (search.watched or rules):
+        if not state.is_unjudged_success or not (search.watched or rules):
             return _Verdict(is_known=True)
         if number in search.judging:
             is_known = number in search.judged

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.sweeps import Progress
 
 MOST_PARAMS: Final = 6  # of a trial, that one line names
+LONGEST: Final = 60  # characters of a value in it
 RUNNING: Final = "running"
 _PHASES: Final = {
     TaskStatus.PENDING: "pending",
@@ -135,6 +136,11 @@ class StudyView:
         return self.front[0] if len(self.rule.goals) == 1 and self.front else None
 
     @property
+    def metric(self) -> str:
+        """What pruned values are of: the first metric."""
+        return next(iter(self.rule.metrics), "value")
+
+    @property
     def ranked(self) -> list[Trial]:
         """The trials that have a suggestion: the complete ones first, by the first goal, then the others."""
         suggested = [trial for trial in self.trials if trial.suggestion is not None]
@@ -160,7 +166,7 @@ class StudyView:
         """Values of which the smallest are the best."""
         return tuple(
             -value if goal is Goal.MAXIMIZE else value
-            for value, goal in zip(values, self.rule.goals, strict=True)
+            for value, goal in zip(values, self.rule.goals, strict=False)
         )
 
     def named(self, trial: Trial) -> str:
@@ -256,7 +262,7 @@ def result_text(study: StudyView, trial: Trial) -> str:
         return ", ".join(f"{metric} {value:.6g}" for metric, value in pairs)
     if result.outcome is Outcome.PRUNED and result.pruned_value is not None:
         at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-        return f"{study.rule.metrics[0]} {result.pruned_value:.6g}{at} (pruned)"
+        return f"{study.metric} {result.pruned_value:.6g}{at} (pruned)"
     return result.message or ""
 
 
@@ -270,6 +276,7 @@ def params_text(params: Mapping[str, Any], most: int = MOST_PARAMS) -> str:
             text = f"{value:.4g}"
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = f"{text[: LONGEST - 1]}…" if len(text) > LONGEST else text
         shown.append(f"{name}={text}")
     return ", ".join(shown) + (f" and {len(params) - most} more" if len(params) > most else "")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.storage import creation_mark
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.views import importances, searches
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def of_experiment(snapshot: Snapshot, *, computes: bool = True) -> list[dict[str
 
 def _of_study(snapshot: Snapshot, study: StudyView, *, computes: bool) -> dict[str, Any]:
     suggested = [trial for trial in study.trials if trial.suggestion is not None]
-    shares = importances.of(study, is_replica=snapshot.is_replica) if computes else importances.NOT_ASKED
+    shares = importances.of(study, is_own=_is_own(snapshot)) if computes else importances.NOT_ASKED
     return {
         **searches.to_json(study, snapshot.sweep(study.group)),
         "params": [
@@ -44,6 +46,14 @@ def _of_study(snapshot: Snapshot, study: StudyView, *, computes: bool) -> dict[s
         "importances": shares.shares,
         "importances_message": shares.message,
     }
+
+
+def _is_own(snapshot: Snapshot) -> bool:
+    files = snapshot.files
+    supervisor = snapshot.history.supervisor
+    return not snapshot.is_replica and creation_mark.is_own(
+        Home(files.home), files, snapshot.spec, supervisor
+    )
 
 
 def _past(snapshot: Snapshot, trial: Trial) -> dict[str, Any]:

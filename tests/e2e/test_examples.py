@@ -25,7 +25,7 @@ SPECS = ROOT / "examples" / "specs"
 SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.json"
 GIVEN = "the true token"  # what secrets.yaml is given
 PROGRAMS = Path(sys.executable).parent
-BETTER = 0.9  # of the loss of random search
+BETTER = 0.95  # of the loss of random search, at most; measured: 0.88
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 
 
@@ -296,7 +296,7 @@ def test_digits_trains_and_reports_the_best_model(exp: Exp) -> None:
 def test_search_finds_params_and_tests_the_best_network(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real networks learn with suggested params, hopeless ones are pruned, and the best one is tested.
 
-    Over ten seeds, the losses that it finds are a tenth smaller than those of random search.
+    Over ten seeds, the losses that it finds are smaller than those of random search.
     """
     trials, part = (60, ()) if IS_LONG else (1, ("--only", "train"))
     exp("run", SPECS / "search.yaml", "-p", f"trials={trials}", *part, env=PATH)

@@ -48,6 +48,7 @@ AT_THE_START = {
     "nemorun_cli.supervisor.environments",
     "nemorun_cli.supervisor.externals",
     "nemorun_cli.supervisor.metric_watch",
+    "nemorun_cli.supervisor.reuse",
     "nemorun_cli.supervisor.searches",
     "nemorun_cli.scheduler.metric_judges",
 }

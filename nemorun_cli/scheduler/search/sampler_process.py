@@ -15,7 +15,7 @@ and between them, as they are needed:
                                      {"exhausted": {"number": 2, "message"}}: a grid has no point left
                                      {"problem": {"number": 2, "message"}}
     {"values": {"number": 2, "attempt": 1, "values": [[POSITION, VALUE]], "last": false}}
-                                     {"prune": {"number": 2, "position", "value", "message"}}, once
+                                     {"prune": {"number": 2, "attempt", "position", "value", "message"}}, once
                                      {"judged": {"number": 2}} after the last ones
     {"importances": true}            {"importances": {"lr": 0.8}} or {"problem": {"number": null, "message"}}
 
@@ -197,7 +197,7 @@ class Conversation:
             if content.get("is_past", False):
                 self._pruner.add_past(number, values, attempt=attempt)
             elif (pruning := self._pruner.add_values(number, values, attempt=attempt)) is not None:
-                self._write({"prune": pruning._asdict()})
+                self._write({"prune": {**pruning._asdict(), "attempt": attempt}})
         if content.get("last", False):
             self._write({"judged": {"number": number}})
 

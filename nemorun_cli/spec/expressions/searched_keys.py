@@ -119,12 +119,14 @@ def with_values(
     fields: dict[str, Any] = {}
     for pointer, text in task.searched.items():
         keys = tuple(pointer[1:].split("/"))
+        name, *rest = keys
         try:
             value = READERS[_pattern(keys)](fill(text, known, _refuse))
+            fields[name] = _with(fields.get(name, getattr(task, name)), rest, value)
         except ValueError as fault:
             raise TemplateError(f"{'.'.join(keys)}: {text}: {fault}") from None
-        name, *rest = keys
-        fields[name] = _with(fields.get(name, getattr(task, name)), rest, value)
+        except LookupError:  # in a spec that another program wrote
+            raise TemplateError(f"{pointer}: the task has no such field") from None
     return replace(task, **fields) if fields else task
 
 

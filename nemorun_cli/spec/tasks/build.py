@@ -214,7 +214,7 @@ class TaskBuilder:
     def _trials(self, name: str, entry: Mapping[str, Any], graph: MemberGraph, index: int) -> Iterator[Task]:
         """Yield the trials of a search, which differ in their ids alone."""
         ids = graph.members[name]
-        first, searched = None, dict(_searched_texts(entry))
+        first, searched, count = None, dict(_searched_texts(entry)), len(self.plugins)
         for point in self._expansion.points(name, entry):
             (member,) = members_of(name, point, ids[:1], {})
             findings = self.findings
@@ -223,16 +223,16 @@ class TaskBuilder:
             known = {finding.place for finding in findings}
             self.findings = findings + [found for found in self.findings if found.place not in known]
             first = first or task
+            del self.plugins[count + 1 :]  # further points are of the same trial
         if first is None:
             return
         first = replace(first, searched=searched)
         yield first
-        late, plugins = self.late.get(first.id), self.plugins[-1:]
+        late, plugins = self.late.get(first.id), self.plugins[count:]
         for number, trial in enumerate(ids[1:], 1):
             if late is not None:
                 self.late[trial] = late
-            if plugins and plugins[0][0] == first.id:
-                self.plugins.append((trial, *plugins[0][1:]))
+            self.plugins += [(trial, uses, place) for _, uses, place in plugins]
             if first.id in self._cache_places:
                 self._cache_places[trial] = self._cache_places[first.id]
             yield replace(first, id=trial, index=first.index + number)

@@ -39,22 +39,10 @@ def filled_section(section: Any, place: Place, filler: Filler) -> Any:
     """Return a section with its expressions filled in; those over `search` stay as they are."""
     if not isinstance(section, dict) or not isinstance(section.get("params"), dict):
         return filler.tree(section, place)
-    rest = {key: value for key, value in section.items() if key != "params"}
-    filled = {**filler.tree(rest, place), "params": {}}
-    for name, param in section["params"].items():
-        filled["params"][name] = _filled_param(param, section["params"], (*place, "params", name), filler)
-    return {key: filled[key] for key in section}
-
-
-def _filled_param(param: Any, params: Mapping[str, Any], place: Place, filler: Filler) -> Any:
-    if not isinstance(param, dict) or "when" not in param:
-        return filler.tree(param, place)
-    rest = {key: value for key, value in param.items() if key != "when"}
-    filled = filler.tree(rest, place)
-    filler.names["search"] = dict.fromkeys(params, UNKNOWN)
-    filled["when"] = filler.tree(param["when"], (*place, "when"))
+    filler.names["search"] = dict.fromkeys(section["params"], UNKNOWN)
+    filled = filler.tree(section, place)
     filler.names["search"] = {}
-    return {key: filled[key] for key in param}
+    return filled
 
 
 class SpaceReader:
@@ -312,7 +300,7 @@ def _number_problem(kind: str, value: float) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if kind != ParamKind.INT:
-        return None if abs(value) <= _LARGEST_FLOAT else "must be at most 1e300"
+        return None if abs(value) <= _LARGEST_FLOAT else "must be from -1e300 to 1e300"
     if value != int(value):
         return "must be a whole number"
     return None if abs(value) <= LARGEST_INT else "must be from -2^53 to 2^53"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.search import Outcome
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.views import searches
+from nemorun_cli.views import group_bests, searches
 from nemorun_cli.views.reports.cause import Cause
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ def of_study(
         and trial.result is not None
         and trial.result.outcome is Outcome.FAILED
     ]
-    lines += _listed("without a result", [f"{trial.task} ({_message(trial)})" for trial in without])
+    reasons: dict[str, list[str]] = {}
+    for trial in without:
+        reasons.setdefault(_message(trial), []).append(trial.task)
+    lines += [f"without a result: {group_bests.excluded(reason, tasks)}" for reason, tasks in reasons.items()]
     waiting = next((trial for trial in study.trials if trial.state.status is TaskStatus.PENDING), None)
     if waiting is not None:
         task = next(task for task in snapshot.spec.tasks if task.id == waiting.task)
@@ -120,7 +123,7 @@ def _pruned(study: StudyView, trial: Trial) -> str:
     if result is None or result.pruned_value is None:
         return trial.task
     at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-    return f"{trial.task} ({study.rule.metrics[0]} {result.pruned_value:.4g}{at})"
+    return f"{trial.task} ({study.metric} {result.pruned_value:.4g}{at})"
 
 
 def _message(trial: Trial) -> str:

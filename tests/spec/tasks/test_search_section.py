@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -154,7 +155,7 @@ FLOAT: Final = {"type": "float", "low": 0, "high": 1}
         ({"x": [1, 1.0]}, "x.1", "1.0 is listed twice", None),
         ({"x": [{"a": [1]}, {"a": [1]}]}, "x.1", "is listed twice", None),
         ({"x": []}, "x", "must not be empty", None),
-        ({"x": [1, "${{ search.x }}"]}, "x.1", "search can be used only", None),
+        ({"x": [1, "${{ search.x }}"]}, "x.1", "uses values of a trial", None),
         ({"x": {"choices": [1], "log": True}}, "x.log", "does not apply to choices", None),
         ({"x": {**FLOAT, "choices": [1]}}, "x.choices", "does not apply to float", None),
         ({"a b": FLOAT}, "a b", "the name of a param", None),
@@ -225,6 +226,7 @@ def test_a_wrong_param_is_a_problem_at_its_place(
             "cannot prune by 2 goals",
             "leave it out",
         ),
+        ({"metric": "outputs.a", "pruner": "median"}, "pruner", "cannot prune by an output", "leave it out"),
         ({"sampler": "cmaes"}, "sampler", "needs two numbers without `when`", "sampler: tpe"),
         ({"sampler": "grid", "params": {"a": FLOAT}}, "params.a", "has no step", "add step"),
         ({"sampler": "grid", "params": {"a": LR}}, "params.a", "has no step", "add step"),
@@ -455,3 +457,33 @@ def test_a_value_that_does_not_fit_a_key_is_an_error_of_the_trial(tmp_path: Path
     ((where, text, _),) = problems(tmp_path, {"train": {**task, "search": {**SEARCH, "params": params}}})
     assert where == "tasks.train.resources.cpus"
     assert "(of a trial with n 3)" in text
+
+
+def test_plugins_and_dependencies_are_those_of_each_trial(tmp_path: Path) -> None:
+    """A plugin of the task has each trial once, also if values are tried at several points of the space."""
+    uses = [{"uses": "notify", "with": {"command": ["true"], "on": ["failure"]}}]
+    task = study(plugins=uses, timeout="${{ search.lr * 100 }}s", dependencies=["first"])
+    spec = resolved(tmp_path, {"first": {"command": ["true"]}, "train": task})
+    (use,) = spec.plugins
+    assert use.tasks == spec.groups[0].members
+    assert {trial.dependencies for trial in spec.tasks[1:]} == {("first",)}
+    assert [trial.index for trial in spec.tasks] == [0, 1, 2, 3]
+
+
+def test_only_some_trials_can_be_selected(tmp_path: Path) -> None:
+    """`--only` with a trial, or a glob, keeps the search with these trials."""
+    spec = resolved(tmp_path, {"train": study()}, "train/trial-0002")
+    assert [task.id for task in spec.tasks] == ["train/trial-0002"]
+    assert spec.groups[0].members == ("train/trial-0002",)
+    assert spec.groups[0].search is not None
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    "pointer", ["/id", "/resources/gpus/x", "/stop/7/above", "/artifacts/x", "timeout", ""]
+)
+def test_a_stored_pointer_to_no_such_field_is_an_error(tmp_path: Path, pointer: str) -> None:
+    """What another program wrote into a stored spec changes no other field, and is no internal error."""
+    trial = replace(resolved(tmp_path, {"train": study()}).tasks[0], searched={pointer: "${{ search.lr }}"})
+    with pytest.raises(TemplateError, match="no such field"):
+        searched_keys.with_values(trial, {"lr": 1}, names=["lr"], params={}, env={})
