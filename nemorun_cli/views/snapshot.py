@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.json_documents import StatusDocument, TaskFields
     from nemorun_cli.model.capacity import PendingRequest
-    from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
