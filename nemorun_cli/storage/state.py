@@ -47,7 +47,7 @@ from nemorun_cli.system.locks import Holder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.events import Event
 
 
@@ -217,6 +217,7 @@ class ExperimentState:
     supervisor: Holder | None = None
     supervisor_is_over: bool = True
     cancel: Cancel | None = None
+    cached: dict[str, Task] = field(default_factory=dict)  # those with `cache`, unless the run has none
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
     best: dict[str, ChosenBest] = field(default_factory=dict)  # by group
     studies: dict[str, StudyState] = field(default_factory=dict)  # by group
@@ -240,7 +241,8 @@ class ExperimentState:
         """The state of an experiment before its first event."""
         handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
         tasks = {task.id: TaskState() for task in spec.tasks}
-        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed))
+        cached = {task.id: task for task in spec.tasks if task.cache is not None} if spec.run.cache else {}
+        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed), cached=cached)
 
     @property
     def status(self) -> ExperimentStatus | None:
