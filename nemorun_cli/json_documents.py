@@ -1244,6 +1244,7 @@ class PlanTaskFields(TypedDict):
     stop: list[PlanTaskStopFields]
     retry: PlanTaskRetryFields
     handler: NotRequired[HandlerValue]
+    searched: NotRequired[dict[str, str]]
     late: list[str]
     queued_early: PlanTaskQueuedEarlyFields | None
     details: dict[str, Any]
