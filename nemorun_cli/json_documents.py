@@ -23,6 +23,7 @@ GcKindValue: TypeAlias = Literal[
     "container",
     "network",
     "delivered",
+    "result",
 ]
 GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
@@ -1211,6 +1212,15 @@ class PlanTaskRetryFields(TypedDict):
     log: NotRequired[list[str]]
 
 
+class PlanTaskCacheFields(TypedDict):
+    """The rule."""
+
+    inputs: list[str]
+    outputs: list[str]
+    also: list[Any]
+    env: list[str]
+
+
 class PlanTaskQueuedEarlyFields(TypedDict):
     """The dependencies that its engine waits for; null if it is not queued early."""
 
@@ -1243,6 +1253,7 @@ class PlanTaskFields(TypedDict):
     resources: NotRequired[ResourcesFields]
     stop: list[PlanTaskStopFields]
     retry: PlanTaskRetryFields
+    cache: NotRequired[PlanTaskCacheFields | None]
     handler: NotRequired[HandlerValue]
     searched: NotRequired[dict[str, str]]
     late: list[str]
@@ -2146,6 +2157,25 @@ class WhyTaskResumeFields(TypedDict):
     attempt: int
 
 
+class WhyTaskReuseChangedFields(TypedDict):
+    """A part: its digest, or its text if that is short."""
+
+    part: str
+    before: str | None
+    after: str | None
+
+
+class WhyTaskReuseFields(TypedDict):
+    """Why it ran, or whence its result is."""
+
+    fingerprint: str | None
+    compared_with: OriginFields | None
+    changed: list[WhyTaskReuseChangedFields]
+    kept: bool | None
+    message: str | None
+    note: str | None
+
+
 class WhyTaskFields(TaskFields):
     """The explanation of its status."""
 
@@ -2157,6 +2187,7 @@ class WhyTaskFields(TaskFields):
     backend_output: NotRequired[ExcerptFields | None]
     attempts: list[AttemptFields]
     resume: WhyTaskResumeFields | None
+    reuse: NotRequired[WhyTaskReuseFields | None]
 
 
 class WhyDocument(TypedDict):

@@ -55,6 +55,7 @@ def header(snapshot: Snapshot) -> list[str]:
     if snapshot.waiting is not None:
         lines.append(("waiting", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
     lines += [("python", text) for text in snapshot.making]
+    lines += [("cache", text) for text in snapshot.keeping]
     if history.cancel and not snapshot.is_over:
         lines.append(("cancelled", f"by {history.cancel.by} at {times.full(history.cancel.time)}"))
     return [f"{label + ':':<{LABELLED}}{text}" for label, text in lines if text]

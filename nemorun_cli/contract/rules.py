@@ -419,6 +419,40 @@ def test_the_best_member_is_passed_on(workspace: Workspace) -> None:
     assert log(run, "use") == b"train/x=1 1 model-1\n"
 
 
+def test_an_earlier_result_is_taken(workspace: Workspace) -> None:
+    """A task with `cache` whose inputs are the same does not run again, and has what the first run had."""
+    is_remote = executors.capabilities(EXECUTOR, workspace.subject.options).is_remote
+    (workspace.folder / "raw").write_text("raw\n")
+    rule: dict[str, Any] = {"inputs": ["raw"]} | (
+        {} if is_remote else {"outputs": ["$EXP_SHARED/made", "made"]}
+    )
+    tasks = {
+        "make": {
+            "inline": 'echo "$EXP_ID" | tee "$EXP_SHARED/made" made; echo "by=$EXP_ID" >>"$EXP_OUTPUT"',
+            "cache": rule,
+            "artifacts": ["made"],
+        },
+        "use": {"command": ["echo", "${{ tasks.make.outputs.by }}"], "dependencies": ["make"]},
+    }
+    first = workspace.start(tasks)
+    assert statuses(first.wait(timeout=120)) == {"make": "SUCCEEDED", "use": "SUCCEEDED"}
+    second = workspace.start(tasks)
+    final = second.wait(timeout=120)
+    assert (statuses(final)["use"], final.history.tasks["make"].reason) == ("SUCCEEDED", "cached")
+    assert log(second, "use") == f"{first.id}\n".encode()
+    made = f"{first.id}\n"
+    if is_remote:
+        assert (second.files.attempt("make", 1).artifacts / "made").read_text() == made
+    else:
+        assert [path.read_text() for path in (second.files.shared / "made", workspace.folder / "made")] == [
+            made
+        ] * 2
+    (workspace.folder / "raw").write_text("other\n")
+    third = workspace.start(tasks)
+    state = third.wait(timeout=120).history.tasks["make"]
+    assert (str(state.status), state.reason) == ("SUCCEEDED", None)
+
+
 def test_files_are_handed_on(workspace: Workspace) -> None:
     """What a task writes to `$EXP_SHARED` is there for the tasks after it on the same executor."""
     tasks = {

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # Fields of a task that only affect how it is run. Any other field affects its results.
 SAFE: Final = frozenset(
     (
-        *("allow_failure", "artifacts", "description", "executor", "metrics", "resources", "retry"),
+        *("allow_failure", "artifacts", "cache", "description", "executor", "metrics", "resources", "retry"),
         *("stderr_to_stdout", "stop", "stop_grace", "stop_signal", "tail_logs", "timeout"),
     )
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -50,6 +50,10 @@ class CacheRule:
     outputs: tuple[str, ...] = ()
     also: tuple[Any, ...] = ()
     env: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

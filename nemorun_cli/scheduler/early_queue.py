@@ -54,6 +54,7 @@ class Rules:
             and task.handler is None
             and not task.late
             and task.when is None
+            and task.cache is None  # the results of its parents decide whether it runs at all
             and not self._has_limits
             and (group is None or not _decides(group))
         )

@@ -194,6 +194,7 @@ class Resolution:
             outside=self._document.known,
             copies=self._document.copies,
             filled=frozenset(filler.filled),
+            unique=frozenset(filler.unique),
             expansion=expansion,
             externals=externals,
             types=self._document.executors,

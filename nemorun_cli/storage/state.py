@@ -47,7 +47,7 @@ from nemorun_cli.system.locks import Holder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.events import Event
 
 
@@ -108,6 +108,11 @@ class TaskState:
     def is_over(self) -> bool:
         """Whether the task is finished; a retry or a resume may still start another attempt."""
         return self.status in ENDS
+
+    @property
+    def is_unjudged_success(self) -> bool:
+        """Whether it succeeded by itself, or has the result of one that did: a pruner may still refuse it."""
+        return self.status is TaskStatus.SUCCEEDED and self.reason in (None, Reason.CACHED)
 
     @property
     def is_needless(self) -> bool:
@@ -212,6 +217,7 @@ class ExperimentState:
     supervisor: Holder | None = None
     supervisor_is_over: bool = True
     cancel: Cancel | None = None
+    cached: dict[str, Task] = field(default_factory=dict)  # those with `cache`, unless the run has none
     external: dict[str, ExternalEnd] = field(default_factory=dict)  # by the key of `External`
     best: dict[str, ChosenBest] = field(default_factory=dict)  # by group
     studies: dict[str, StudyState] = field(default_factory=dict)  # by group
@@ -235,7 +241,8 @@ class ExperimentState:
         """The state of an experiment before its first event."""
         handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
         tasks = {task.id: TaskState() for task in spec.tasks}
-        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed))
+        cached = {task.id: task for task in spec.tasks if task.cache is not None} if spec.run.cache else {}
+        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed), cached=cached)
 
     @property
     def status(self) -> ExperimentStatus | None:
@@ -400,7 +407,7 @@ def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> No
     problem = study.end(event) if state.is_over else f"the trial is {state.status}"
     if problem:
         history._reject(event, problem)  # noqa: SLF001 - a step of the same fold
-    elif event["outcome"] == Outcome.PRUNED and state.status is TaskStatus.SUCCEEDED and not state.reason:
+    elif event["outcome"] == Outcome.PRUNED and state.is_unjudged_success:
         state.reason = Reason.PRUNED  # it ended by itself before it could be stopped
         state.message = event.get("message")
 

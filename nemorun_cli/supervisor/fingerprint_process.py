@@ -84,7 +84,7 @@ class FingerprintMaker:
             python = self._interpreter(task, order["path"])
         around = Surroundings(
             inputs=self._inputs(task, folders),
-            script=self._script(task, files) if task.kind == "script" else None,
+            script=self._script(task, spec, files) if task.kind == "script" else None,
             parents={
                 name: ParentResult(
                     status=TaskStatus(entry["status"]),
@@ -108,10 +108,13 @@ class FingerprintMaker:
             for glob in globs
         }
 
-    def _script(self, task: Task, files: ExperimentFiles) -> str:
-        """The digest of the script: of the copy that runs, if there is one."""
-        copy = script_copy(str(task.body), files)
-        return self._digests.of(copy if copy.is_file() else Path(str(task.body)))
+    def _script(self, task: Task, spec: Spec, files: ExperimentFiles) -> str:
+        """The digest of the script: of the copy that runs."""
+        source, package = str(task.body), spec.package(task)
+        if package is not None and source in package.scripts:
+            return self._digests.of(Path(package.shipped(source, folder=spec.folder)))
+        copy = script_copy(source, files)
+        return self._digests.of(copy if copy.is_file() else Path(source))
 
     def _image(self, name: str, options: Mapping[str, Any]) -> str | None:
         if name not in self._images:

@@ -127,6 +127,8 @@ def needed(spec: Spec) -> Iterator[str]:
         yield "subprocess"  # which starts a sender
     if any(task.late or task.searched or task.when is not None for task in spec.tasks):
         yield from EXPRESSIONS
+    if any(task.cache is not None for task in spec.tasks):
+        yield "nemorun_cli.storage.step_cache.declared_files"
     for kind in sorted(_types(spec)):
         yield from SDK.get(kind, ())
         yield from _siblings(executors.find(kind).__module__)

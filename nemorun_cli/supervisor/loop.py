@@ -316,6 +316,8 @@ class SupervisorLoop:
         self._choose_best()
         self._look_at_kept_results()
         self._chosen += self._decide()
+        if self._reuse is not None:
+            self._reuse.withdraw()
         self._ask_for_suggestions()
         is_choosing = self._choose_best()
         if not is_choosing and not (self._reuse is not None and self._reuse.is_keeping):

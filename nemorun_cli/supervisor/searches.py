@@ -396,7 +396,7 @@ class Searches:
         if (request := self._study(search.group).prunes.get(number)) is not None:
             return _Verdict(is_known=True, prune=request)
         rules = any(rule.finds_divergence for rule in self._schedule.tasks[name].stop)
-        if state.reason is not None or not (search.watched or rules):
+        if not state.is_unjudged_success or not (search.watched or rules):
             return _Verdict(is_known=True)
         if number in search.judging:
             is_known = number in search.judged

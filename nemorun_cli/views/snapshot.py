@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.json_documents import StatusDocument, TaskFields
     from nemorun_cli.model.capacity import PendingRequest
-    from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
@@ -214,6 +214,9 @@ class Snapshot:
         if (environment := self.awaited_environment(task_id)) is not None:
             who = f" ({environment.message})" if environment.message else ""
             return f"waits: its environment is being made{who}"
+        task = self.history.cached.get(task_id)
+        if task is not None and (reuse := self.awaited_reuse(task)) is not None:
+            return f"waits: {reuse}"
         return state.message
 
     @property
@@ -235,6 +238,23 @@ class Snapshot:
             return None
         is_next = all(self.history.tasks[name].is_over for name in task.dependencies)
         return environment if is_next and self.history.external.keys() >= set(task.external) else None
+
+    def awaited_reuse(self, task: Task) -> str | None:
+        """What a task waits for because its result, or that of what it depends on, may be reused."""
+        if not self.history.cached or self.supervisor not in ("alive", "elsewhere"):
+            return None
+        from nemorun_cli.views import reuse_progress  # noqa: PLC0415 - few specs have the key
+
+        return reuse_progress.of_task(self.history, task)
+
+    @property
+    def keeping(self) -> list[str]:
+        """A line for each result that is being kept, for which the experiment waits."""
+        if not self.history.cached or self.supervisor not in ("alive", "elsewhere"):
+            return []
+        from nemorun_cli.views import reuse_progress  # noqa: PLC0415 - few specs have the key
+
+        return reuse_progress.lines(self.history)
 
     def _awaited(self, task_id: str) -> str | None:
         """What a task waits for outside of the experiment, if for nothing else."""

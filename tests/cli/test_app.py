@@ -76,7 +76,8 @@ def test_help_of_a_command_fits_and_shows_examples(exp: Exp, name: str) -> None:
     assert max(map(len, lines)) <= HELP_WIDTH
     examples = lines.index(f"  {app.EXAMPLES}")
     assert lines[examples + 1].startswith(f"    exp {name}")
-    assert [line for line in lines if "--no-" in line] == []
+    own = "--no-cache"  # an option of that name, with no other form
+    assert [line for line in lines if "--no-" in line.replace(own, "")] == []
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)

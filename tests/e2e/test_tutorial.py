@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.document_session import DocumentSession, matches, runnable
 from support.documents import ROOT, blocks
+from support.extent import IS_LONG
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -29,6 +30,7 @@ PAGES = (
     "coming-from/mlflow.md",
     "coming-from/wandb.md",
     "coming-from/workflow-tools.md",
+    *(("guides/reuse.md",) if IS_LONG else ()),
 )
 
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import stat
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import small_disks
+from support.extent import amount
 
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.step_cache.attempt_site import AttemptSite
+from nemorun_cli.storage.step_cache.collecting import StepCacheCollector
 from nemorun_cli.storage.step_cache.content_digests import ContentDigests
 from nemorun_cli.storage.step_cache.entries import StepCache
 from nemorun_cli.storage.step_cache.keeping import keep
 from nemorun_cli.storage.step_cache.taking import Hit, Miss, take
-from nemorun_cli.system import crashpoints
+from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.tracking import Experiment
-from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.access import reader, supervisor_api
+from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
+from nemorun_cli.tracking.store import json_values, row_writer
+from nemorun_cli.tracking.store.record_paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -362,7 +372,7 @@ def test_killed_while_it_is_kept(case: Case, tracked: AttemptSite, point: str, c
     ],
 )
 def test_killed_while_it_is_taken(case: Case, tracked: AttemptSite, point: str, count: int) -> None:
-    """No file is torn, nothing is left next to it, nothing is recorded twice, with an entry or without."""
+    """No file is torn, nothing is left next to it, and nothing is recorded twice."""
     for name in ("x", "y"):
         (case.work / name).write_text(name)
     assert case.keep(replace(tracked, globs=("x", "y"))) is None
@@ -404,3 +414,114 @@ def test_a_full_disk(case: Case, tmp_path: Path) -> None:
         assert isinstance(miss, Miss)
         assert "No space left on device" in (miss.message or "")
         assert not [*small.iterdir()]
+
+
+def test_what_nothing_used_for_long_is_removed(case: Case) -> None:
+    """An old result goes with the contents that only it has; one that was taken since stays with its own."""
+    for name, text in {"x": "x", "y": "yy", "both": "both"}.items():
+        (case.work / name).write_text(text)
+    assert case.keep(case.site("a_1", "x", "both")) is None
+    assert case.keep(case.site("b_2", "y", "both"), fingerprint=ID[::-1]) is None
+    for name in case.cache.ids():
+        os.utime(case.cache.path(name), (0, 0))
+    assert isinstance(case.take(case.site("c_3", "x", "both")), Hit)
+    collector = StepCacheCollector(case.home)
+    (unused,) = collector.unused(older=3600)
+    assert unused.path == case.cache.path(ID[::-1])
+    assert unused.size == unused.path.stat().st_size + len("yy")
+    assert not [*collector.orphans()]
+    with locks.sharing(case.home.step_cache_lock):
+        assert collector.remove(unused.path) == "a result is being kept or taken"
+    assert collector.remove(unused.path) is None
+    assert sorted(path.read_text() for path in case.kept()) == ["both", "x"]
+    assert isinstance(case.take(case.site("d_4", "x", "both")), Hit)
+
+
+def test_contents_without_a_result_are_removed(case: Case) -> None:
+    """What a killed process left goes; nothing goes while a result cannot be read, which may need it."""
+    (case.work / "x").write_text("x")
+    (case.work / "y").write_text("y")
+    assert killed("step_cache.contents", 1, lambda: case.keep(case.site("a_1", "x", "y")))
+    assert case.keep(case.site("a_1", "x")) is None
+    collector = StepCacheCollector(case.home)
+    (orphan,) = collector.orphans()
+    other = case.cache.path(ID[::-1])
+    other.write_text("{")
+    assert not [*collector.orphans()]
+    other.unlink()
+    (kept,) = set(case.kept()) - {orphan.path}
+    assert collector.remove(kept) == "a result names it"
+    assert collector.remove(orphan.path) is None
+    assert case.kept() == [kept]
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)
+PATHS = st.lists(NAMES.filter(lambda name: len(name.encode()) < 99), min_size=1, max_size=3).map("/".join)
+FILES = st.dictionaries(PATHS, st.tuples(st.binary(max_size=99), st.sampled_from([0o644, 0o755, 0o444])))
+ROWS = st.lists(st.floats(allow_nan=False), max_size=4)
+
+
+@settings(max_examples=amount(8, long=500), deadline=None)
+@given(FILES, st.dictionaries(st.text(), st.text()), ROWS)
+def test_a_hit_equals_a_run(
+    files: dict[str, tuple[bytes, int]], outputs: dict[str, str], rows: list[float]
+) -> None:
+    """Whatever a task wrote and tracked, another one has the same files, permissions, outputs and rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        case = Case(Path(folder))
+        written = write_files(case.work / "out", files)
+        site = case.site("a_1", *(["out"] if written else []))
+        place = Place(str(case.home.dash), "me/a_1/t")
+        opening = supervisor_api.open_attempt(place, TrackedAttempt("a_1", "t", 1), {"n": len(rows)})
+        write_rows(place, opening, rows)
+        reader.close_openings(place.root, place.prefix, exp_id="a_1", status="COMPLETED")
+        assert case.keep(site, outputs=outputs) is None
+        shutil.rmtree(case.work / "out", ignore_errors=True)
+        other = case.site("b_2", "out")
+        hit = case.take(other)
+        assert isinstance(hit, Hit)
+        assert hit.entry.outputs == outputs
+        assert found(case.work / "out") == written
+        first, second = (reader.record(case.home.dash, f"me/{name}/t") for name in ("a_1", "b_2"))
+        assert first is not None
+        assert second is not None
+        assert tracked_by(first) == tracked_by(second)
+
+
+def write_files(top: Path, files: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]:
+    """Write these files, except those whose paths cannot be, or are passed over; returns the others."""
+    for name, (data, mode) in files.items():
+        path = top / name
+        if not {".", "..", ".git", "__pycache__"}.isdisjoint(name.split("/")):
+            continue
+        with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            path.chmod(mode)
+    return found(top)
+
+
+def found(top: Path) -> dict[str, tuple[bytes, int]]:
+    """The files below a folder, with their contents and permissions."""
+    return {
+        str(path.relative_to(top)): (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+        for path in top.rglob("*")
+        if path.is_file()
+    }
+
+
+def write_rows(place: Place, opening: str, rows: list[float]) -> None:
+    """Record rows of a metric, as a supervisor does."""
+    writer = row_writer.Writer()
+    writer.open(opening)
+    try:
+        for number, value in enumerate(rows):
+            writer.append(place.metric("train"), json_values.encode_row(float(number), {"loss": value}))
+    finally:
+        writer.close()
+
+
+def tracked_by(record: reader.Record) -> tuple[object, ...]:
+    """What readers see of a record."""
+    data = record.data()
+    return str(record.status), data.params.get(), data.metrics("train").read()

@@ -26,6 +26,7 @@ from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Group
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.scheduler.evaluations import Evaluations
 from nemorun_cli.spec import load
 from nemorun_cli.supervisor import late_imports
@@ -216,6 +217,7 @@ def test_every_late_import_is_known(workspace: ExpWorkspace) -> None:
     other = [replace(first, executor=kind, resources=Resources(gpus=1)) for kind in ("docker", "slurm")]
     best = Group(id="best", members=("first",), best=BestRule(metric="loss", goal=Goal.MINIMIZE))
     tracking = {"system": 30.0, "dash_url": "https://a"}
+    late = replace(late, cache=CacheRule())
     spec = replace(spec, tasks=(first, late, *other), groups=(best,), tracking=tracking)
     names = [*late_imports.needed(spec), "psutil", "filelock", "nemorun_cli.executors.local", *LAUNCHERS]
     program = [sys.executable, "-P", "-c", PROGRAM, *names]

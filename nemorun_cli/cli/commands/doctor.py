@@ -60,6 +60,7 @@ def command(
         *owner_checks.of_owners(home, Path.cwd()),
         *doctor_report.of_tools(),
         *doctor_report.of_environments(home),
+        *doctor_report.of_step_cache(home),
         doctor_report.of_machine(),
         doctor_report.of_session(),
         *login_checks.of_servers(roots, str(home.directory)),

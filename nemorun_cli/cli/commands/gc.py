@@ -31,7 +31,7 @@ def command(
         typer.Option(
             "--older",
             metavar="DURATION",
-            help="Also remove experiments that finished longer ago than this: 30d, 12h.",
+            help="Also remove experiments, and results, that ended or were used longer ago.",
         ),
     ] = None,
     trash: Annotated[
@@ -66,6 +66,7 @@ def command(
     done = _Collection(home, is_dry=dry_run)
     if age is not None:
         done.take(collect.expired(home, older=age))
+        done.take(collect.unused_results(home, older=age))
     done.take(collect.trashed(home, older=since_removal))
     done.take(collect.leftovers(home))
     done.take(collect.undelivered(home))

@@ -11,14 +11,15 @@ import typer
 from nemorun_cli.cli import terminal
 from nemorun_cli.cli.log_output import LogOutput
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, attempt_number, whole_number
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.experiment.lookup import LATEST
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.events import origin_text
 from nemorun_cli.views import known_secrets, log_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.views.log_reader import LogFeed, LogLine
@@ -48,6 +49,10 @@ def command(
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the bytes of the logs unchanged, as `cat` does.")
     ] = False,
+    is_origin: Annotated[
+        bool,
+        typer.Option("--origin", help="Of a cached task, the log of the run whose result it has."),
+    ] = False,
     is_json: Json = False,
 ) -> int:
     """Print the output of tasks.
@@ -66,33 +71,63 @@ def command(
     pattern = _pattern(grep)
     if raw and is_json:
         raise UsageError("--raw cannot be combined with --json")
+    if is_origin and (follow or number is not None):
+        raise UsageError(f"--origin cannot be combined with {'--follow' if follow else '--attempt'}")
     run = find(which)
     snapshot = run.status()
     all_names = [known.id for known in snapshot.spec.tasks]
     names = snapshot.match_tasks([task]) if task is not None else all_names
     log_reader.demand_shipped(snapshot, names)
-    feed = log_reader.LogFeed(
-        run.files,
-        names,
-        attempt=number,
-        secrets=set(known_secrets.of_experiment(run.files, snapshot.spec, snapshot.history).values()),
-        pattern=pattern,
-        last=count,
-        completes=not raw,
-        is_error=is_error,
-    )
-    if not follow and len(names) == 1:
-        log_reader.demand(snapshot, names[0], attempt=number, is_error=is_error)
+
+    def feed_of(snapshot: Snapshot, names: Sequence[str], number: int | None) -> LogFeed:
+        if not follow and len(names) == 1 and task is not None:
+            log_reader.demand(snapshot, names[0], attempt=number, is_error=is_error)
+        known = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history)
+        return log_reader.LogFeed(
+            snapshot.files,
+            names,
+            attempt=number,
+            secrets=set(known.values()),
+            pattern=pattern,
+            last=count,
+            completes=not raw,
+            is_error=is_error,
+        )
+
     with LogOutput(sys.stdout, is_led=len(names) > 1 and not raw, is_raw=raw) as output:
         if follow:
-            return _follow(run, feed, _write_json if is_json else output.line)
-        if is_json:
-            for line in feed.read(snapshot.history):
-                _write_json(line)
-        else:
-            for name, text in feed.read_text(snapshot.history):
-                output.write(name, text)
+            return _follow(run, feed_of(snapshot, names, number), _write_json if is_json else output.line)
+        sources = _origins(run, snapshot, names) if is_origin else [(snapshot, names, number)]
+        for shown, of_shown, attempt_shown in sources:
+            feed = feed_of(shown, of_shown, attempt_shown)
+            if is_json:
+                for line in feed.read(shown.history):
+                    _write_json(line)
+            else:
+                for name, text in feed.read_text(shown.history):
+                    output.write(name, text)
     return 0
+
+
+def _origins(
+    run: Run, snapshot: Snapshot, names: Sequence[str]
+) -> Iterator[tuple[Snapshot, Sequence[str], int | None]]:
+    """The task, and the attempt, whose result each task has: its own if it ran.
+
+    Raises:
+        NotFoundError: the experiment of one was removed.
+    """
+    for name in names:
+        origin = snapshot.history.tasks[name].cached_from
+        if origin is None:
+            yield snapshot, [name], None
+            continue
+        try:
+            found = find(origin["experiment"], home=run.home)
+        except NotFoundError:
+            message = f"{name} has the result of {origin_text(origin)}, and that experiment was removed"
+            raise NotFoundError(message, hint=f"exp rm --restore {origin['experiment']}") from None
+        yield found.status(), [origin["task"]], origin["attempt"]
 
 
 def _write_json(line: LogLine) -> None:

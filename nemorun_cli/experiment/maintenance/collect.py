@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -19,6 +20,7 @@ from nemorun_cli.packagers import content_store
 from nemorun_cli.packagers.environments import store
 from nemorun_cli.storage import run_keys, spec_copies, supervision
 from nemorun_cli.storage.paths import ExperimentFiles, TrashFiles, creator, skip
+from nemorun_cli.storage.step_cache.collecting import StepCacheCollector
 from nemorun_cli.system import locks, pids, trees, user
 from nemorun_cli.system.files import sync
 from nemorun_cli.views import listing, observe
@@ -43,6 +45,7 @@ RemovableKind = Literal[
     "fault",
     "code",
     "environment",
+    "result",
     "trash",
     "container",
     "network",
@@ -82,6 +85,7 @@ def leftovers(home: Home) -> Iterator[Removable]:
         yield Removable(kind="key", path=path, size=trees.size(path))
     yield from _unused_code(home)
     yield from _unused_environments(home)
+    yield from _unneeded_contents(home)
     for place, size in sending.delivered(home):
         yield Removable(kind="delivered", path=Path(place.record), size=size)
     for executor, left in executors.leftovers(home.directory):
@@ -160,12 +164,20 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
                 yield Removable(kind="fault", path=path, size=status.st_size)
 
 
+def unused_results(home: Home, *, older: float) -> Iterator[Removable]:
+    """Results of tasks with `cache` that were neither kept nor taken for `older` seconds."""
+    for unused in StepCacheCollector(home).unused(older=older):
+        yield Removable(kind="result", path=unused.path, size=unused.size)
+
+
 def trashed(home: Home, *, older: float = trash.KEPT_FOR) -> Iterator[Removable]:
     """What was removed more than `older` seconds ago."""
     for files in trash.expired(home, older=older):
         size = sum(map(trees.size, trash.folders(home, files)))
         obstacle = trash.obstacle(home, files)
         yield Removable(kind="trash", path=files.directory, size=size, obstacle=obstacle)
+    for copy in StepCacheCollector(home).replaced(older=older):
+        yield Removable(kind="result", path=copy.path, size=copy.size)
 
 
 def remove(home: Home, item: Removable) -> str | None:
@@ -212,6 +224,12 @@ def _unused_environments(home: Home) -> Iterator[Removable]:
             path = store.place(home, name)
             obstacle = store.BUSY if store.is_busy(home, name) else None
             yield Removable(kind="environment", path=path, size=trees.size(path), obstacle=obstacle)
+
+
+def _unneeded_contents(home: Home) -> Iterator[Removable]:
+    """Files of results of tasks with `cache` that no result names."""
+    for orphan in StepCacheCollector(home).orphans():
+        yield Removable(kind="result", path=orphan.path, size=orphan.size)
 
 
 def _referenced_environments(home: Home) -> set[str]:
@@ -301,6 +319,16 @@ def _remove_environment(home: Home, path: Path) -> str | None:
         return store.discard(home, path.name, lambda: _referenced_environments(home))
     except LedgerError as error:
         return error.message
+
+
+def _remove_result(home: Home, path: Path) -> str | None:
+    return _collector(home).remove(path)
+
+
+@lru_cache(maxsize=1)
+def _collector(home: Home) -> StepCacheCollector:
+    """What knows the entries of the step cache, of which each is read once."""
+    return StepCacheCollector(home)
 
 
 def _remove_key(home: Home, path: Path) -> str | None:
@@ -401,6 +429,7 @@ _REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
     "fault": _remove_fault,
     "code": _remove_code,
     "environment": _remove_environment,
+    "result": _remove_result,
     "trash": _remove_trash,
     "delivered": _remove_delivered,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import choices, shown
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions.syntax import (
     OPENING,
     ROOTS,
@@ -178,12 +179,30 @@ def fill_late(
     fields: dict[str, Any] = {}
     for pointer in task.late:
         name, *keys = _keys(pointer)
-        value = fields[name] if name in fields else getattr(task, name)
+        value = fields[name] if name in fields else _field(task, name)
         filled = functools.partial(_filled_field, task, name, names, evaluator)
         fields[name] = _with_filled(value, keys, filled)
+    if "cache" in fields:
+        fields["cache"] = _rule(fields["cache"])
     if "workdir" in fields:
         fields["workdir"] = str(Path(spec.folder, fields["workdir"]))
     return replace(task, **fields, late=())
+
+
+def _field(task: Task, name: str) -> Any:
+    """A field as pointers of `late` refer to it."""
+    return task.cache.to_json() if name == "cache" and task.cache is not None else getattr(task, name)
+
+
+def _rule(fields: Mapping[str, Any]) -> CacheRule:
+    """The rule of a task: with its values, no output may be outside of the folder of the task."""
+    from nemorun_cli.storage.step_cache.declared_files import Glob  # noqa: PLC0415 - few tasks have the key
+
+    rule = CacheRule.from_json(fields)
+    for text in rule.outputs:
+        if not Glob.of(text).is_inside or not Glob.of(text).rest:
+            raise TemplateError(f"cache.outputs: {text} leaves the folder of the task")
+    return rule
 
 
 def late_texts(spec: Spec) -> set[str]:
@@ -192,13 +211,13 @@ def late_texts(spec: Spec) -> set[str]:
     for task in spec.tasks:
         for pointer in task.late:
             name, *keys = _keys(pointer)
-            texts.add(_at(getattr(task, name), keys))
+            texts.add(_at(_field(task, name), keys))
     return texts
 
 
 def used_bests(task: Task, groups: Collection[str]) -> list[str]:
     """Those of these groups whose best member a task uses."""
-    texts = [_at(getattr(task, name), keys) for name, *keys in map(_keys, task.late)]
+    texts = [_at(_field(task, name), keys) for name, *keys in map(_keys, task.late)]
     texts += [task.when] if isinstance(task.when, str) else []
     names = {"tasks": {name: {"best": UNKNOWN} for name in groups}}
     references = (

@@ -55,7 +55,7 @@ _LATE_VALUES = {  # what a text uses, and its subject in a hint
     "outputs": ("outputs of a task, which are", "outputs"),
     "search": ("values of a trial, which are", _OF_TRIAL),
 }
-LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
+LATE_KEYS = frozenset(("args", "cache", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
 class LateText(str):  # noqa: SLOT000 - a subclass of str cannot have nonempty slots
@@ -122,6 +122,7 @@ class Filler:
         self.unfilled: set[Place] = set()
         self.varying: set[Place] = set()
         self.uses_identity = False
+        self.unique: set[Place] = set()  # of texts with the id or the folder of the experiment
         self.doubts = 0  # how many times a text could not be filled in
 
     def spec(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,6 +215,8 @@ class Filler:
             if touches_unknown(checked, self.names):
                 return UNKNOWN
             self.uses_identity |= any(name.root == "experiment" for name in checked.references)
+            if any(name.root == "experiment" and name.keys[:1] != ("name",) for name in checked.references):
+                self.unique.add(place)
             if any(name.root == "matrix" for name in checked.references):
                 return _Pending(part, checked)
             value = evaluate(part, self.names, self._evaluator)

@@ -21,6 +21,7 @@ from nemorun_cli.model.spec import (
     Retry,
     Task,
 )
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
@@ -86,6 +87,7 @@ class TaskBuilder:
         outside: Sequence[str],
         copies: ExperimentFiles | None,
         filled: frozenset[Place],
+        unique: frozenset[Place],
         expansion: Expansion,
         types: ExecutorTypes,
         selected: Collection[str] | None = None,  # tasks whose resources are checked; None for all
@@ -110,7 +112,7 @@ class TaskBuilder:
         self._resource_requests = ResourceRequests(valid, types.why_unsatisfiable)
         self._selected = selected
         self._invalid_bests = invalid_bests
-        self._filled = filled
+        self._filled, self._unique = filled, unique
         self._folder = folder
         self._executors = executors
         self._outside = outside
@@ -133,10 +135,7 @@ class TaskBuilder:
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
-        if self._cache_places:
-            from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
-
-            self.findings += cache_section.claims(tasks, self._cache_places)
+        self._check_claims(tasks)
         self._check_packagers()
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
@@ -162,6 +161,13 @@ class TaskBuilder:
                 yield task
             if len(self.findings) - findings_before > _MOST_FINDINGS:
                 break
+
+    def _check_claims(self, tasks: Sequence[Task]) -> None:
+        """Report outputs that several tasks claim."""
+        if self._cache_places:
+            from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
+
+            self.findings += cache_section.claims(tasks, self._cache_places)
 
     @property
     def environments(self) -> dict[str, PythonEnvironment]:
@@ -316,7 +322,8 @@ class TaskBuilder:
             if task.kind == "partial":
                 rule = replace(rule, inputs=(*rule.inputs, *self._modules(task)))
             task = replace(task, cache=rule)
-            found = [*cache_section.undeclared(task, place), *cache_section.unmatched(task, place)]
+            unique = cache_section.unique(self._unique, member, task.executor)
+            found = [*cache_section.undeclared(task, place), *cache_section.unmatched(task, place), *unique]
         for finding in found:
             if (*finding.place, finding.message) not in self._reported:
                 self._reported.add((*finding.place, finding.message))
@@ -714,6 +721,8 @@ class TaskBuilder:
     def _with_late(self, task: Task) -> Task:
         """Return the task with plain texts, and pointers to those that need outputs."""
         fields = {name: getattr(task, name) for name in ("body", "args", "env", "workdir", "when")}
+        if task.cache is not None:
+            fields["cache"] = task.cache.to_json()
         late = [
             (pointer, text)
             for name, value in fields.items()
@@ -724,6 +733,8 @@ class TaskBuilder:
         self.late[task.id] = tuple(text for _, text in late)
         self._check_number([text for _, text in late])
         plain = {name: as_plain(value) for name, value in fields.items()}
+        if task.cache is not None:
+            plain["cache"] = CacheRule.from_json(plain["cache"])
         pointers = tuple(pointer for pointer, _ in late if pointer != "/when")
         return replace(task, **plain, late=pointers)
 

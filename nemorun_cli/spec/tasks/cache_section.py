@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.capabilities import Capabilities
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.spec.tasks.dependencies import Member
 
 LARGEST_TEXT: Final = 1 << 20  # bytes of a script that is searched for the programs it names
 MOST_WORDS: Final = 2_000  # words of a text that are looked up as files
@@ -33,6 +34,9 @@ _CODE: Final = frozenset(  # endings of programs: a text that names such a file 
         *(".py", ".ipynb", ".sh", ".bash", ".zsh", ".awk", ".sed", ".R", ".r"),
         *(".jl", ".pl", ".rb", ".js", ".mjs", ".ts", ".lua"),
     )
+)
+_COUNTED: Final = frozenset(
+    ("inline", "script", "command", "partial", "args", "entrypoint", "launcher", "workdir", "env", "cache")
 )
 _WORD: Final = re.compile(r"[^\s'\"`;|&()<>=${}\\,]+")
 _MODULE: Final = re.compile(r"(?:^|[/\s;&|(])python[0-9.]*\s+(?:-\S+\s+)*-m\s+([A-Za-z_][\w.]*)")
@@ -50,7 +54,9 @@ def rule(value: bool | Mapping[str, Any]) -> CacheRule | None:  # noqa: FBT001 -
 
 
 def _normal(value: Mapping[str, Any], key: str) -> list[str]:
-    return list(dict.fromkeys(str(Glob.of(text)) for text in value.get(key, ())))
+    """The globs without what means nothing; those with expressions that are filled in later as they are."""
+    texts = value.get(key, ())
+    return list(dict.fromkeys(text if OPENING in text else str(Glob.of(text)) for text in texts))
 
 
 def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -> Iterator[Finding]:
@@ -60,12 +66,12 @@ def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -
     for key in ("inputs", "outputs"):
         for number, text in enumerate(value.get(key, ())):
             yield from _of_glob(text, (*place, key, number), is_output=key == "outputs")
-    own = [str(Glob.of(text)) for text in value.get("inputs", ())]
+    own = [str(Glob.of(text)) for text in value.get("inputs", ()) if OPENING not in text]
     for number, text in enumerate(value.get("outputs", ())):
         if both := [glob for glob in own if declared_files.overlap(glob, text)]:
             message = f"is among the inputs, too ({both[0]}): each run would change what it depends on"
             yield Finding(place=(*place, "outputs", number), message=message, hint="leave it out of inputs")
-    if value.get("outputs") and capabilities.has_remote_paths and not capabilities.is_container:
+    if value.get("outputs") and capabilities.is_remote:
         message = f"cannot be kept: the files of {task.executor} are on another host"
         hint = "leave outputs out: what `artifacts` downloads is kept, and the values in $EXP_OUTPUT"
         yield Finding(place=(*place, "outputs"), message=message, hint=hint)
@@ -80,6 +86,8 @@ def findings(value: Any, place: Place, task: Task, capabilities: Capabilities) -
 
 
 def _of_glob(text: str, place: Place, *, is_output: bool) -> Iterator[Finding]:
+    if OPENING in text:  # checked when it is filled in
+        return
     try:
         glob = Glob.of(text)
         glob.root(Folders(Path(_NOWHERE), Path(_NOWHERE)))
@@ -124,6 +132,8 @@ def unmatched(task: Task, place: Place) -> Iterator[Finding]:
     if task.cache is None or task.dependencies or task.external or task.packager is not None:
         return
     for text in task.cache.inputs:
+        if OPENING in text:
+            continue
         glob = Glob.of(text)
         if glob.start == declared_files.SHARED:
             message = f"no task runs before {task.id} that could write {text}"
@@ -142,11 +152,36 @@ def unmatched(task: Task, place: Place) -> Iterator[Finding]:
             yield Finding(place=(*place, "inputs"), message=message, hint=hint)
 
 
+def unique(places: Iterable[Place], member: Member, executor: str) -> Iterator[Finding]:
+    """The texts of a task that differ in each experiment, so that nothing would ever be reused.
+
+    Args:
+        places: of all texts with the id or the folder of the experiment.
+        member: the task in the spec.
+        executor: the name of its executor.
+    """
+    above: list[Place] = [("defaults",)] if member.group is None else [("defaults",), ("tasks", member.name)]
+    given = {*member.own, *(member.group or {})}
+    for place in places:
+        own = place[: len(member.place)] == member.place and place[len(member.place) :][:1]
+        inherited = next((place[len(each)] for each in above if place[: len(each)] == each), None)
+        is_env = place[:1] == ("env",) or place[:3] == ("executors", executor, "env")
+        if (
+            is_env
+            or inherited == "env"
+            or (own and own[0] in _COUNTED)
+            or (inherited in _COUNTED and inherited not in given)
+        ):
+            hint = "use $EXP_ID, $EXP_DIR or $EXP_SHARED in the program: these do not count"
+            message = f"is different in each experiment, so that {member.name} could never be reused"
+            yield Finding(place=place, message=message, hint=hint)
+
+
 def undeclared(task: Task, place: Place) -> Iterator[Finding]:
     """The programs of the task's folder that it runs and nothing declares: a change would not be noticed."""
     if task.cache is None or task.packager is not None:
         return
-    declared = [*task.cache.inputs, *task.cache.outputs]
+    declared = [glob for glob in (*task.cache.inputs, *task.cache.outputs) if OPENING not in glob]
     missing = [
         name
         for name in dict.fromkeys(_programs(task))
@@ -237,8 +272,9 @@ def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Findi
     """
     by_folder: dict[str, list[_Output]] = {}
     for task in tasks:
-        is_compared = task.cache is not None and "/workdir" not in task.late
-        for text in task.cache.outputs if task.cache is not None and is_compared else ():
+        for text in task.cache.outputs if task.cache is not None else ():
+            if OPENING in text or OPENING in task.workdir or "/workdir" in task.late:
+                continue  # different for each trial, as a rule
             glob = Glob.of(text)
             whole = str(glob) if glob.start else f"{_escaped(task.workdir)}/{glob.rest}"
             copy = "" if glob.start or task.packager is None else canonical(task.packager)
@@ -290,4 +326,6 @@ def _claim(first: _Output, second: _Output, place: Place) -> Finding:
     if task.group is not None and task.group == other.group and other.matrix:
         names = ", ".join(f"${{{{ matrix.{name} }}}}" for name in other.matrix)
         hint = f"put the values of the matrix into the names of the files: {names}"
+    elif task.group is not None and task.group == other.group:
+        hint = "put the values of the trial into the names of the files: ${{ search.NAME }}"
     return Finding(place=place, message=f"{task.id} and {other.id} both write {what}", hint=hint)

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.system.files import descriptor_to_change, open_to_read
+from nemorun_cli.system.files import descriptor_to_change, make_folder, open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ class ContentDigests:
     def _opened(self, path: Path) -> sqlite3.Connection:
         """The database; a damaged one is replaced."""
         if self._database is None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             try:
                 self._database = _connected(path, self._busy)
             except sqlite3.OperationalError:  # busy, or on a full disk

@@ -123,6 +123,8 @@ def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
     crashpoints.point("step_cache.placed")
     tracked.write(cache, message)
     attempts.put(site.files.log, f"{message}, which exp logs --origin prints\n")
+    with contextlib.suppress(OSError):  # `exp gc` removes it earlier
+        os.utime(cache.path(entry.id))
     crashpoints.point("step_cache.taken")
     return Hit(entry, message, tracked.openings)
 

@@ -166,6 +166,8 @@ class CauseReader:
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
         causes += [*self._together(task), *self._sweep(task)]
         causes += [*self._returned(state), *self._environment(task)]
+        if (reuse := self.snapshot.awaited_reuse(task)) is not None:
+            causes.append(Cause(kind="cache", message=f"it waits: {reuse}"))
         if not causes:
             causes += self._slots(task) or self._resources(task)
         if self.snapshot.stall is not None:
@@ -322,6 +324,8 @@ class CauseReader:
         if state.reason in _STOPPED:
             kind = state.reason
             text = _with(f"{_STOPPED[kind]} in attempt {state.attempt}", state.message)
+        elif state.cached_from is not None:
+            text, kind = f"it has the result of {kinds.origin_text(state.cached_from)}", Reason.CACHED
         return [Cause(kind=kind, message=text, time=state.ended), *self._usage(task, state)]
 
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:

@@ -16,6 +16,7 @@ from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, ExpError, LedgerError, UsageError
 from nemorun_cli.model.resources import cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
+from nemorun_cli.storage.events import origin_text
 from nemorun_cli.system import locks, login_session, trees
 
 if TYPE_CHECKING:
@@ -278,6 +279,39 @@ def of_environments(home: Home) -> Iterator[Check]:
                 message=f"{folder} is not complete: its making was interrupted, or its Python was removed",
                 remedy="the next task that needs it makes it again; if none does: exp gc",
             )
+
+
+def of_step_cache(home: Home) -> Iterator[Check]:
+    """The results of tasks with `cache` that the home keeps, and whether later tasks can have them."""
+    if not home.step_cache_entries.is_dir():
+        return
+    from nemorun_cli.storage.step_cache.content_digests import ContentDigests  # noqa: PLC0415 - only for the doctor
+    from nemorun_cli.storage.step_cache.entries import StepCache, UnreadableEntryError  # noqa: PLC0415 - the same
+
+    cache, count = StepCache(home, ContentDigests(None).of), 0
+    for name in sorted(cache.ids()):
+        try:
+            entry = cache.read(name)
+            altered = cache.altered(entry) if entry is not None else None
+        except UnreadableEntryError as error:
+            yield Check(
+                subject="cache",
+                state="warning",
+                message=str(error),
+                remedy="remove this file",
+            )
+            continue
+        count += 1
+        if entry is not None and altered is not None:
+            yield Check(
+                subject="cache",
+                state="warning",
+                message=f"the result of {origin_text(entry.origin)} is void: {altered} was changed",
+                remedy="the next run of the task replaces it",
+            )
+    size = size_text(trees.size(home.step_cache))
+    text = f"{count} result{'' if count == 1 else 's'} of tasks with `cache`, {size}"
+    yield Check(subject="cache", state="well", message=text)
 
 
 def of_machine() -> Check:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.json_documents import (
         PlanDocument,
+        PlanTaskCacheFields,
         PlanTaskFields,
         PlanTaskQueuedEarlyFields,
         UsedPluginFields,
@@ -180,6 +181,7 @@ def _entry(
         "timeout": task_plan.timeout,
         "retry": asdict(task.retry),
         "stop": [{**asdict(rule), "text": rule.text} for rule in task.stop],
+        "cache": None if task.cache is None else {k: list(v) for k, v in asdict(task.cache).items()},
         "late": list(task.late),
         "searched": task.searched,
         "handler": task.handler,
@@ -254,6 +256,7 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
         ("call", f"{task['call']['target']}({_arguments(task['call']['args'])})" if task["call"] else ""),
         *_limits(task),
         *(("values", f"{pointer[1:]}: {text}") for pointer, text in task.get("searched", {}).items()),
+        ("reused", _cache_text(task["cache"]) if task["cache"] is not None else ""),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
         (
             "later",
@@ -282,6 +285,19 @@ def _limits(task: PlanTaskFields) -> Iterator[tuple[str, str]]:
         "stop": ("stops by", "; ".join(rule["text"] for rule in task["stop"])),
     }
     return (field for key, field in limits.items() if key not in by_values)
+
+
+def _cache_text(rule: PlanTaskCacheFields) -> str:
+    """What decides whether an earlier result is used, and which files are then restored."""
+    counted = [
+        ", ".join(rule["inputs"]),
+        ", ".join(f"${name}" for name in rule["env"]),
+        "also " + json.dumps(rule["also"], ensure_ascii=False) if rule["also"] else "",
+    ]
+    text = "if nothing changed"
+    if named := ", ".join(filter(None, counted)):
+        text += f", {named} included"
+    return f"{text}; with {', '.join(rule['outputs'])}" if rule["outputs"] else text
 
 
 def _with_trials_as_one(ids: Sequence[str], trials: Mapping[str, int]) -> Sequence[str]:

@@ -42,11 +42,12 @@ def _of_result(study: StudyView, trial: Trial) -> Iterator[Cause]:
     result = trial.result
     assert result is not None  # noqa: S101 - see of_trial
     if result.outcome is Outcome.PRUNED:
-        pruner = f"the pruner {study.rule.pruner}" if study.rule.pruner else "its `stop`"
-        text = f"{pruner} judged {searches.result_text(study, trial).removesuffix(' (pruned)')}"
+        if result.pruned_value is not None and study.rule.pruner is not None:
+            value = searches.result_text(study, trial).removesuffix(" (pruned)")
+            text = f"the pruner {study.rule.pruner} judged {value}"
+            yield Cause(kind="pruned", message=text, time=trial.state.ended)
         if result.message and trial.state.message != result.message:
-            text += f": {result.message}"
-        yield Cause(kind="pruned", message=text, time=trial.state.ended)
+            yield Cause(kind="pruned", message=f"why: {result.message}", time=trial.state.ended)
     elif result.outcome is Outcome.COMPLETE:
         yield Cause(
             kind="value", message=f"its result: {searches.result_text(study, trial)}{_place(study, trial)}"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.failed_line import FailedLine
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.log_excerpt import Excerpt
+    from nemorun_cli.views.reports.reuse_report import Reuse
     from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.views.timeline import PastAttempt
 
@@ -67,6 +68,7 @@ class Explanation:
     backend_output: Excerpt | None = None
     attempts: tuple[PastAttempt, ...] = ()
     resume: Decision | None = None
+    reuse: Reuse | None = None
     entry: TaskFields
 
     def to_json(self) -> WhyTaskFields:
@@ -83,6 +85,7 @@ class Explanation:
                 "backend_output": _excerpt_json(self.backend_output),
                 "attempts": [attempt.to_json() for attempt in self.attempts],
                 "resume": asdict(self.resume) if self.resume else None,
+                "reuse": self.reuse.to_json() if self.reuse is not None else None,
             },
         )
 
@@ -165,6 +168,7 @@ def explain(
     explanations = []
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]
+        reuse = _reuse(snapshot, task)
         line = failed_line_text.of_task(snapshot, name, secrets=secrets)
         excerpt = backend_output = None
         if state.status in _WITH_LOG and state.submitted:
@@ -185,6 +189,7 @@ def explain(
                         if state.is_over
                     ),
                     *(Cause(kind="stop", message=text) for text in stop_progress.details(snapshot, task)),
+                    *(reuse.causes() if reuse is not None else ()),
                 ),
                 chain=tuple(reader.chain(task)),
                 failed_line=line,
@@ -192,10 +197,19 @@ def explain(
                 backend_output=backend_output if backend_output and backend_output.lines else None,
                 attempts=tuple(past[name]),
                 resume=decisions[name] if can_resume else None,
+                reuse=reuse,
                 entry=snapshot.task_json(name, task.index),
             )
         )
     return explanations
+
+
+def _reuse(snapshot: Snapshot, task: Task) -> Reuse | None:
+    if task.cache is None:
+        return None
+    from nemorun_cli.views.reports import reuse_report  # noqa: PLC0415 - few tasks have the key
+
+    return reuse_report.of_task(snapshot, task)
 
 
 def _read_only(snapshot: Snapshot, task: Task, state: TaskState, excerpt: Excerpt | None) -> Iterator[Cause]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.model.spec import Spec
+from nemorun_cli.model.spec import Identity, Spec, Task
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec import load
+from nemorun_cli.spec.expressions import evaluate
+from nemorun_cli.spec.expressions.syntax import TemplateError
 from nemorun_cli.storage import stored_spec
 
 if TYPE_CHECKING:
@@ -195,6 +198,42 @@ def test_members_of_a_sweep_have_files_of_their_own() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_trials_have_files_of_their_own() -> None:
+    """Their values are filled in when they are known, as are outputs of tasks."""
+    study = {"params": {"x": {"type": "float", "low": 0, "high": 1}}, "metric": "l", "goal": "minimize"}
+    trials = {"inline": "x", "search": {**study, "trials": 3, "sampler": "random"}}
+    with pytest.raises(SpecError) as caught:
+        resolved({"a": {**trials, "cache": {"outputs": ["m.pt"]}}})
+    (problem,) = caught.value.problems
+    assert "${{ search.NAME }}" in (problem.hint or "")
+    rule = {"outputs": ["m-${{ search.x }}.pt"], "also": ["${{ search.x // 2 }}"]}
+    task = resolved({"a": {**trials, "cache": rule}}).tasks[2]
+    assert task.cache == CacheRule(outputs=tuple(rule["outputs"]), also=tuple(rule["also"]))
+    assert task.late == ("/cache/outputs/0", "/cache/also/0")
+    needs = {"inline": "x", "dependencies": ["p"], "cache": {"inputs": ["${{ tasks.p.outputs.path }}"]}}
+    assert resolved({"p": {"inline": "x"}, "t": needs}).tasks[1].late == ("/cache/inputs/0",)
+
+
+@pytest.mark.parametrize("value", ["../up", "/abs", "a/../../b", "~", ""])
+def test_a_value_leads_no_output_out_of_the_folder(value: str) -> None:
+    """What a task reports is checked as what a spec has."""
+    (task,) = resolved({"t": {"inline": "x", "cache": {"outputs": ["m"]}}}).tasks
+    late = replace(task, cache=CacheRule(outputs=("${{ tasks.p.outputs.v }}",)), late=("/cache/outputs/0",))
+    spec = Spec(name="a", folder="/", tasks=(late,))
+    identity = Identity(id="a_1", name="a", directory="/a_1")
+
+    def filled(found: str) -> Task:
+        outputs = {"p": {"v": found}}
+        return evaluate.fill_late(
+            late, spec=spec, identity=identity, outputs=outputs, evaluator=lambda code, _: code
+        )
+
+    assert filled("./m.pt").cache == CacheRule(outputs=("./m.pt",))
+    with pytest.raises(TemplateError, match="leaves the folder of the task"):
+        filled(value)
+
+
+@pytest.mark.usefixtures("folder")
 def test_files_on_another_host_are_not_kept() -> None:
     """Behind a tunnel a task is reused by its values and artifacts; in a container also by its files."""
     task = {"inline": "x", "executor": "far", "cache": {"outputs": ["m.pt"]}}
@@ -202,3 +241,22 @@ def test_files_on_another_host_are_not_kept() -> None:
     (problem,) = problems({"a": task}, executors={"far": tunnel})
     assert problem.startswith("tasks.a.cache.outputs: cannot be kept: the files of far are on another host")
     resolved({"a": task}, executors={"far": {"type": "docker", "image": "debian"}})
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_differs_each_time_is_never_reused() -> None:
+    """The id and the folder of the experiment are refused where they count, and its name is not."""
+    where = "${{ experiment.dir }}/x"
+    for task in (
+        {"inline": f"echo {where}"},
+        {"inline": "x", "env": {"A": where}},
+        {"command": ["x", where]},
+    ):
+        (problem,) = problems({"a": {**task, "cache": True}})
+        assert problem.endswith("is different in each experiment, so that a could never be reused")
+        resolved({"a": task, "b": {"inline": "x", "cache": True}})
+    sweep = {"inline": "echo ${{ experiment.id }}${{ matrix.n }}", "matrix": {"n": [1, 2]}, "cache": True}
+    assert len(problems({"a": sweep})) == 1
+    assert len(problems({"a": {"inline": "x", "cache": True}}, defaults={"entrypoint": ["bash", where]})) == 1
+    resolved({"a": {"inline": "x", "entrypoint": "bash", "cache": True}}, defaults={"entrypoint": where})
+    resolved({"a": {"inline": "${{ experiment.name }}", "description": where, "cache": True}})

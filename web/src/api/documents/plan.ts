@@ -255,6 +255,27 @@ on: (string | number)[]
  */
 log?: string[]
 }
+/**
+ * What decides whether an earlier result is reused, in addition to its other keys; null if none is.
+ */
+cache?: ({
+/**
+ * Globs of files that it reads, with the modules of a partial.
+ */
+inputs: string[]
+/**
+ * Globs of files that it writes.
+ */
+outputs: string[]
+/**
+ * Values that count as they are.
+ */
+also: unknown[]
+/**
+ * The names of inherited environment variables that count.
+ */
+env: string[]
+} | null)
 handler?: Handler
 /**
  * JSON pointers to values that are filled in when its dependencies have finished.

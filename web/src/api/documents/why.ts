@@ -324,6 +324,50 @@ reason: string
  */
 attempt: number
 } | null)
+/**
+ * What is known about the reuse of its result; null without `cache`, and before that is looked up.
+ */
+reuse?: ({
+/**
+ * The id of all that its result depends on; null if that cannot be determined.
+ */
+fingerprint: (string | null)
+/**
+ * The newest earlier success of the task in an experiment of the same name, if it ran.
+ */
+compared_with: (Origin | null)
+/**
+ * The parts of the fingerprint that differ from those of that success.
+ * 
+ * Items: A part: its digest, or its text if that is short.
+ */
+changed: {
+/**
+ * Its name.
+ */
+part: string
+/**
+ * Of the success; null if it is new.
+ */
+before: (string | null)
+/**
+ * Of this task; null if it was removed.
+ */
+after: (string | null)
+}[]
+/**
+ * Whether its own result is kept for later experiments; null if that is not decided.
+ */
+kept: (boolean | null)
+/**
+ * Whence its result is, or why it ran, in a sentence.
+ */
+message: (string | null)
+/**
+ * Why an earlier result was not used, or why its own is not kept.
+ */
+note: (string | null)
+} | null)
 })[]
 }
 /**
