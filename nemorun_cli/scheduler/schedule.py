@@ -462,6 +462,8 @@ class Schedule:
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""
+        if not self.trials:
+            return
         self._looking = {name for name in self._looking if self._is_pending(name)}
         waiting = frozenset(self.tasks[name].group for name in self._looking)
         for name in self.trials.offer(self.tasks, waiting=waiting):

@@ -54,6 +54,10 @@ class TrialQueue:
         self._offered: dict[str, str] = {}  # the trial in the schedule's queue, by search
         self.wanted: dict[str, str] = {}
 
+    def __bool__(self) -> bool:
+        """Whether any trial may wait for a suggestion."""
+        return any(self._ready.values())
+
     def search_of(self, task: Task) -> Group | None:
         """The search of a trial; None for other tasks."""
         return self._searches.get(task.group or "") if self._searches else None
