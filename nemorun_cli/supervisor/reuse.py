@@ -135,11 +135,17 @@ class StepReuse:
         self._ask_to_look()
 
     def withdraw(self) -> None:
-        """Have nothing taken any more for tasks that were cancelled meanwhile."""
+        """Have nothing taken any more for tasks that were cancelled, nor kept if the experiment was."""
         for name in [name for name in self._looking if self._history.tasks[name].is_over]:
             del self._looking[name]
             self._fingerprints.withdraw(name)
             self._undo(name)
+        if self._history.cancel is not None:
+            for name, attempt in self._keeping.items():
+                self._fingerprints.withdraw(name)
+                self._note_kept(name, attempt, "the experiment was cancelled before it was copied")
+                self._schedule.pass_keeping(name)
+            self._keeping.clear()
 
     # -- taking ---------------------------------------------------------------------------------------
 

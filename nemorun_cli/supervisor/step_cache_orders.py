@@ -55,6 +55,13 @@ def keeping_of(
 
 def done(cache: StepCache, action: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
     """Take an action; returns what the answer has in addition to the fingerprint."""
+    try:
+        return _done(cache, action, fingerprint)
+    except OSError as error:  # such as a file in the place of the step cache
+        return {"message": f"{error.filename or cache.home.step_cache}: {error.strerror or error}"}
+
+
+def _done(cache: StepCache, action: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
     site = AttemptSite.from_json(action["site"])
     if action["do"] == TAKE:
         result = taking.take(cache, site, fingerprint.id)

@@ -281,3 +281,14 @@ if IS_LONG:
         assert ended(run) == {"t": (S, None)}
         assert kept(run) == {"t": None}
         assert ended(workspace.start(tasks)) == {"t": (S, Reason.CACHED)}
+
+    def test_cancelled_while_a_result_is_kept(workspace: ExpWorkspace) -> None:
+        """The experiment ends without waiting for the copy, and the ledger has the reason."""
+        (workspace.folder / "raw").write_text("data\n")
+        with store_held(workspace):
+            run = workspace.start(pipeline())
+            eventually(lambda: status(run, "make") == "SUCCEEDED")
+            run.cancel()
+            assert run.wait(timeout=60).status is ExperimentStatus.CANCELLED
+        assert kept(run) == {"make": "the experiment was cancelled before it was copied"}
+        assert ended(workspace.start(pipeline())) == RAN
