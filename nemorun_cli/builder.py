@@ -117,7 +117,7 @@ class Builder:
                 the experiment, such as `{"experiment": "digits", "task": "train"}`.
             plugins: plugins for this task: instances, or mappings `{"uses": …, "with": …}`.
             tail_logs: whether its output is shown while the experiment is watched.
-            keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `when`, …
+            keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `search`, `when`, …
 
         Raises:
             UsageError: a list of tasks has no name, or a dependency was not added.

@@ -1688,6 +1688,7 @@ class GroupsOfExperimentFields(TypedDict):
     members: int
     done: int
     pruned: int
+    cached: int
 
 
 class BestMemberFields(TypedDict):

@@ -24,7 +24,7 @@ from nemorun_cli import (
 )
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.experiment.run import find
-from nemorun_cli.spec import python_specs
+from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -72,6 +72,22 @@ def test_what_is_added_is_a_spec() -> None:
             },
         },
     }
+
+
+def test_a_task_can_have_a_search() -> None:
+    """Keys of a task without an argument of their own are those of the spec, such as `search`."""
+    study = Builder("study")
+    space = {"lr": {"type": "float", "low": 0.001, "high": 0.1}, "optimizer": ("sgd", "adam")}
+    study.add(
+        Partial(helper, a="${{ search.lr }}"),
+        name="train",
+        search={"params": space, "metric": "loss", "goal": "minimize", "trials": 3},
+    )
+    study.add(Command(["echo", "${{ tasks.train.best.params.lr }}"]), name="report", dependencies=["train"])
+    (group,) = load.validate(study.spec).groups
+    assert group.search is not None
+    assert [param.name for param in group.search.params] == ["lr", "optimizer"]
+    assert len(group.members) == group.search.trials
 
 
 def test_names_are_made_and_never_shared() -> None:

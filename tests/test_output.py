@@ -26,6 +26,7 @@ OTHERS = {
     "replication/keyring_process.py": "JSON, for the process that started it",
     "packagers/environments/maker_process.py": "the same",
     "supervisor/fingerprint_process.py": "the same",
+    "scheduler/search/sampler_process.py": "the same; tracebacks, for its log",
     "replication/sender/process.py": "its usage, for who starts it by hand; then it has no streams",
 }
 PRINTING = {

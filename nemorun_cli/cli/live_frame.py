@@ -89,7 +89,7 @@ class Frame:
             hidden=max(0, len(live) - rows),
             sweeps=(
                 *(f"{group.id} {snapshot.sweep(group).line}" for group in sweeps.of(snapshot.spec)),
-                *searches.lines(snapshot.studies),
+                *searches.lines(searches.of(snapshot.spec, history)),
                 *snapshot.making,
             ),
             counts=f"{finished} of {len(history.tasks)} finished · {wording.counts(history.counts)}",

@@ -161,7 +161,7 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
 def searched(snapshot: Snapshot) -> list[str]:
     """Lines about what each search has found so far, and about the time that it still needs."""
     found: list[str] = []
-    for study in snapshot.studies:
+    for study in searches.of(snapshot.spec, snapshot.history):
         found += searches.lines([study])
         if (estimate := snapshot.sweep(study.group).estimate) is not None:
             found.append(f"{study.group.id}: {estimate}")
@@ -172,8 +172,9 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
     """The lines about one task."""
     from nemorun_cli.model import usage  # noqa: PLC0415 - not for the table of all tasks
 
-    entry, trial = snapshot.task_json(task.id, task.index), snapshot.trial(task)
-    study = next((study for study in snapshot.studies if study.group.id == task.group), None)
+    entry = snapshot.task_json(task.id, task.index)
+    trial = searches.trial_of(snapshot.spec, snapshot.history, task)
+    study = searches.study_of(snapshot.spec, snapshot.history, task)
     lines = [
         ("task", f"{task.id}  (number {task.index})"),
         ("status", entry["status"]),

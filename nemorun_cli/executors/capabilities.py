@@ -51,6 +51,7 @@ class Capabilities:
         measures: whether it measures what its running attempts use; it then has `sample` and `samples`.
         records_samples: whether jobs append what they use to the file `AttemptFiles.samples`, every
             `Plan.sampling` seconds.
+        submits_arrays: whether attempts that are submitted in one call cost its engine less than one by one.
         environment_host: the host on which Python environments are made for its tasks, if that is not this
             machine; it then has `environments`.
         identifies_image: whether its tasks run in an image whose content it identifies; it then has `image`.
@@ -82,3 +83,4 @@ class Capabilities:
     shares_objects: bool = False
     measures: bool = False
     records_samples: bool = False
+    submits_arrays: bool = False

@@ -7,11 +7,11 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.experiment import create
+from nemorun_cli.experiment import changed_searches, create
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.scheduler import resume_plan
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SAFE: Final = frozenset(
     (
         *("allow_failure", "artifacts", "cache", "description", "executor", "metrics", "resources", "retry"),
-        *("stderr_to_stdout", "stop", "stop_grace", "stop_signal", "tail_logs", "timeout"),
+        *("searched", "stderr_to_stdout", "stop", "stop_grace", "stop_signal", "tail_logs", "timeout"),
     )
 )
 
@@ -57,6 +57,7 @@ class NewRevision:
         changed: the tasks that compute something else than before, with the fields that changed.
         begun: the changed tasks that had an attempt: its results are not those of the new spec.
         back: tasks that an earlier revision removed and this one adds again.
+        continued: trials that their search did not need any more and needs again, with the reason.
     """
 
     spec: Spec
@@ -64,6 +65,7 @@ class NewRevision:
     changed: Mapping[str, tuple[str, ...]]
     begun: tuple[str, ...]
     back: tuple[str, ...]
+    continued: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_nothing(self) -> bool:
@@ -71,23 +73,25 @@ class NewRevision:
         return not (self.found.fields or self.found.added or self.found.removed)
 
     def reasons(self) -> dict[str, str]:
-        """The reason why each task that had an attempt runs again."""
+        """The reason why each task runs again that had an attempt, or was not needed."""
         changed = {name: f"changed: {_listed(self.changed[name])}" for name in self.begun}
-        return {**dict.fromkeys(self.back, "removed by an earlier revision and added again"), **changed}
+        back = dict.fromkeys(self.back, "removed by an earlier revision and added again")
+        return {**self.continued, **back, **changed}
 
 
 def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts) -> NewRevision:
     """Compare a changed spec with that of an experiment.
 
     Raises:
-        UsageError: it removes or changes a task that is alive.
+        UsageError: it removes or changes a task that is alive, or a search that has suggested values.
     """
     old = snapshot.spec
+    changed_searches.refuse(old, spec, snapshot.history)
     differences = spec_diff.of_specs(old, spec, old_text=old_text, new_text=new_text)
     changed: dict[str, list[str]] = {}
-    for field in differences.fields:
-        for name in field.tasks if field.path[0] not in SAFE else ():
-            changed.setdefault(name, []).append(dotted(field.path))
+    for difference in differences.fields:
+        for name in difference.tasks if difference.path[0] not in SAFE else ():
+            changed.setdefault(name, []).append(dotted(difference.path))
     old_tasks = {task.id: task for task in old.tasks}
     for task in spec.tasks:
         if task.id not in old_tasks:
@@ -105,6 +109,7 @@ def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts)
         changed={name: tuple(fields) for name, fields in changed.items()},
         begun=tuple(name for name in changed if _has_begun(states[name])),
         back=tuple(name for name in differences.added if name in old.removed),
+        continued=changed_searches.continued(old, spec, snapshot.history),
     )
     _refuse_live(revision, old, states)
     return revision

@@ -23,9 +23,20 @@ SEARCH_FORMAT: Final = "exp.search/1"
 
 
 def show(
-    snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]], steps: Sequence[Mapping[str, Any]]
+    snapshot: Snapshot,
+    past: Mapping[str, Sequence[PastAttempt]],
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    computes: bool = True,
 ) -> ShowDocument:
-    """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps."""
+    """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps.
+
+    Args:
+        snapshot: the state of the experiment.
+        past: the attempts, by task.
+        steps: the actions on the experiment.
+        computes: whether the importances of the params of searches are computed.
+    """
     created, finished = snapshot.history.created, snapshot.history.finished
     document = snapshot.to_json()
     tasks = [
@@ -38,7 +49,7 @@ def show(
         {
             **document,
             "schema": SHOW_FORMAT,
-            "searches": study_document.of_experiment(snapshot) if document.get("searches") else [],
+            "searches": study_document.of_experiment(snapshot, computes=computes),
             "tasks": tasks,
             "duration": round(seconds_between(begin, end), 3) if begin else None,
             "version": created.get("version"),

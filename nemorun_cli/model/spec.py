@@ -65,7 +65,9 @@ class Task:
     """One task, ready to be planned; groups and matrices are expanded into these. Times are in seconds.
 
     `late` lists JSON pointers (RFC 6901) to those texts of this task that contain expressions over other
-    tasks' outputs. They are evaluated after those tasks have finished; no other text is evaluated.
+    tasks' outputs, or over the values of its trial. They are evaluated when the task starts. `searched` has
+    those of fields that are no texts, which have values of a point of the space until the trial has its own.
+    No other text is evaluated.
     """
 
     id: str
@@ -101,6 +103,7 @@ class Task:
     python: dict[str, Any] | None = None  # its Python environment; None for the Python on its PATH
     launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
     late: tuple[str, ...] = ()
+    searched: dict[str, str] = field(default_factory=dict)  # texts over a trial's values, by JSON pointer
     matrix: dict[str, Any] = field(default_factory=dict)  # the values of this member's matrix axes
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # ids of matching members, by group
     handler: Handler | None = None  # the outcome after which a handler runs; None for other tasks

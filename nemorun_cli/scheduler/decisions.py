@@ -12,7 +12,7 @@ from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.scheduler import trials
+from nemorun_cli.scheduler import trial_fields, trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.scheduler.leaders import GROUP_REASONS
@@ -64,7 +64,7 @@ class Decisions:
         """Make all decisions that the current state calls for."""
         self.has_begun = True
         self._began = steady()
-        for task in self.spec.tasks:
+        for task in self.schedule.tasks.values():
             if self.schedule.retry_is_due(task.id):
                 self._retry(task)
         self._apply(self.schedule.begin())
@@ -131,6 +131,7 @@ class Decisions:
             params=dict(suggestion.params),
             written=dict(suggestion.written),
         )
+        self.schedule.take_suggestion(task.id)
         self.schedule.add_ready(task.id)
         self.are_pending = True
 
@@ -138,6 +139,7 @@ class Decisions:
         """Record the result of a trial that has ended."""
         self.journal.note(
             events.TRIAL_ENDED,
+            is_urgent=False,  # what follows from it is in the ledger after it
             task=task.id,
             attempt=self.history.tasks[task.id].attempt,
             number=result.number,
@@ -381,7 +383,7 @@ class Decisions:
     def _filled(
         self, task: Task, identity: Identity, *, search: Mapping[str, Any] | None = None
     ) -> Task | None:
-        if not task.late and task.when is None:
+        if not task.late and task.when is None and not task.searched:
             return task
         from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - slow to import, and few tasks have expressions
 
@@ -390,6 +392,7 @@ class Decisions:
         bests = BestValues(self.schedule, identity)
         filled = None
         try:
+            task = trial_fields.filled(task, self.spec, self.history)
             if evaluate.decide_when(
                 task,
                 spec=self.spec,
@@ -426,6 +429,9 @@ class Decisions:
             UnevaluatedError, UnchosenError: it needs a value that is not known.
             TemplateError: an expression failed.
         """
+        suggestion = self.schedule.trials.suggestion(task)
+        params = {} if suggestion is None else suggestion.params
+        task = replace(task, matrix={**task.matrix, **params}) if params else task
         if not task.late:
             return task
         from nemorun_cli.spec.expressions import evaluate  # noqa: PLC0415 - slow to import, and few tasks have expressions
@@ -439,6 +445,7 @@ class Decisions:
             evaluator=self.evaluations.evaluator(task.id),
             external=external,
             bests=BestValues(self.schedule, identity),
+            search=None if suggestion is None else suggestion.params,
         )
 
     def fill_all(self, names: Sequence[str], identity: Identity) -> dict[str, Task | None]:
@@ -516,7 +523,12 @@ class Decisions:
         )
 
     def _lacks_results(self) -> bool:
-        """Whether the results of trials are still to be recorded, which only a supervisor does."""
+        """Whether the results of trials are still to be recorded, which only a supervisor does.
+
+        Where a cancel ends an experiment without one, a resume records them.
+        """
+        if self.history.cancels and not self._can_submit:
+            return False
         searches = (group for group in self.spec.groups if group.search is not None)
         return any(trials.unfinished(group, self.history) for group in searches)
 

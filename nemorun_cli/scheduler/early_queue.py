@@ -63,12 +63,12 @@ class Rules:
         """Whether the engine can wait for a parent: both are in one queue, and the parent's end is final.
 
         A success is always final. If a parent fails and is retried, the task returns to the scheduler. For
-        the engine, a task fails that is stopped because a metric has reached its target, or the leader of its
-        group has succeeded.
+        the engine, a task fails that is stopped because a metric has reached its target, the leader of its
+        group has succeeded, or it is a trial that is pruned.
         """
         upstream = self.tasks[parent]
         group = self._groups.get(upstream.group or "")
-        if upstream.stop or (group is not None and group.has_leader):
+        if upstream.stop or (group is not None and (group.has_leader or group.search is not None)):
             return False
         is_final = not upstream.retry.limit or (
             task.dependency_type == "afterok" and not upstream.allow_failure

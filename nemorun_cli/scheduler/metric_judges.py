@@ -242,7 +242,7 @@ class TrialJudge:
 
     @property
     def expected(self) -> Sequence[WantedMetric]:
-        """Those of `stop`: the result of a trial says whether the metric of its search is missing."""
+        """Those of `stop`: the metric of its search is reported with its result."""
         return self.stop.metrics
 
     def see(self, values: Iterable[MetricValue]) -> StopDecision | None:

@@ -121,7 +121,7 @@ def _needless(schedule: Schedule, requested: Collection[str]) -> dict[str, str]:
 
 
 def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, Decision]:
-    """The decisions about trials that have failed with a result, or were not needed any more."""
+    """The decisions about trials that have a result without success, or were not needed any more."""
     kept: dict[str, Decision] = {}
     for group in schedule.spec.groups:
         results = schedule.history.studies[group.id].results if group.id in schedule.history.studies else {}
@@ -129,8 +129,8 @@ def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, De
             state = schedule.history.tasks[name]
             if name in requested:
                 continue
-            if state.status is TaskStatus.FAILED and trial_number(name) in results:
-                text = f"it is FAILED, which later suggestions use; --from {name} runs it again"
+            if state.status is not TaskStatus.SUCCEEDED and trial_number(name) in results:
+                text = f"it is {state.status}, and that is its result; --from {name} runs it again"
             elif state.is_needless:
                 text = state.message or f"the search {group.id} had ended"
             else:

@@ -11,6 +11,7 @@ from nemorun_cli.model import handlers
 from nemorun_cli.model.clock import steady, unix
 from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
+from nemorun_cli.scheduler.trial_fields import filled_where_possible, spec_with_values
 from nemorun_cli.scheduler.trials import TrialQueue
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Schedule:
     _after_keeping: list[str] = field(default_factory=list)  # ready tasks that wait for that
 
     def __post_init__(self) -> None:
-        self.tasks = {task.id: task for task in self.spec.tasks}
+        self.tasks = {task.id: task for task in spec_with_values(self.spec, self.history).tasks}
         self.groups = {group.id: group for group in self.spec.groups}
         self.trials = TrialQueue(self.spec, self.history)
         self._children, self._awaiting = defaultdict(list), defaultdict(list)
@@ -357,7 +358,7 @@ class Schedule:
         """Whether it is not known yet how a task starts, so that it cannot wait in a queue.
 
         Its Python environment is not ready, it is a trial without a suggestion, or its result, or that of a
-        task on which it depends, may be one that was kept.
+        task that it depends on, may be one that was kept.
         """
         return (
             task_id in self._environments
@@ -446,6 +447,15 @@ class Schedule:
     def _push(self, task: Task) -> None:
         heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task.id))
         self._queued.add(task.id)
+
+    def take_suggestion(self, task_id: str) -> None:
+        """Fill in the fields of a trial that its values decide."""
+        self.tasks[task_id] = filled_where_possible(self.tasks[task_id], self.spec, self.history)
+
+    def take_suggestions(self) -> None:
+        """The same for all trials that have a suggestion, once the ledger was read."""
+        for task in spec_with_values(self.spec, self.history).tasks:
+            self.tasks[task.id] = task
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""

@@ -33,7 +33,7 @@ INTERRUPTIONS: Final = frozenset(
         Reason.UNTIL,
     }
 )
-"""The reasons of ends that say nothing about the values of a trial; it has no result, and can run again."""
+"""The reasons of ends from which nothing follows about the values of a trial: it can run again."""
 
 
 class TrialQueue:
@@ -104,7 +104,7 @@ class TrialQueue:
 
 
 def has_result(state: TaskState) -> bool:
-    """Whether the end of a trial says something about its values, so that later suggestions use it."""
+    """Whether something follows from the end of a trial for later suggestions."""
     if not state.is_over or state.status is TaskStatus.CANCELLED:
         return False
     return state.status is TaskStatus.SUCCEEDED or state.reason not in INTERRUPTIONS
@@ -126,7 +126,9 @@ def unfinished(group: Group, history: ExperimentState) -> list[str]:
 
 
 def timeout_message(group: Group) -> str:
-    """Why the trials of a search that have not started do not, when its time is over."""
+    """Why the trials of a search that have not started do not, when its timeout has passed."""
     assert group.search is not None  # noqa: S101 - a search
-    assert group.search.timeout is not None  # noqa: S101 - it is over
-    return f"not needed: the time of the search {group.id} is over ({duration_text(group.search.timeout)})"
+    assert group.search.timeout is not None  # noqa: S101 - it has passed
+    return (
+        f"not needed: the timeout of the search {group.id} has passed ({duration_text(group.search.timeout)})"
+    )

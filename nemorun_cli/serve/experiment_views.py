@@ -222,7 +222,8 @@ def _show(request: Request, index: Index, found: Found, given: QueryParameters) 
     del request, given
     events, _ = ledger.read_settled(found.files.ledger)
     snapshot = _look(index, found)
-    return {**documents.show(snapshot, timeline.attempts(snapshot, events), timeline.steps(events))}
+    past, steps = timeline.attempts(snapshot, events), timeline.steps(events)
+    return {**documents.show(snapshot, past, steps, computes=False)}
 
 
 def _events(request: Request, index: Index, found: Found, given: QueryParameters) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from nemorun_cli.spec.tasks.externals import Externals
 from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.model.python_environment import PythonEnvironment
@@ -211,7 +211,7 @@ class Resolution:
             run = replace(run, refresh=tuple(sorted(self._refreshed(run.refresh, graph))))
         tasks = builder.tasks(graph)
         self._findings += [*findings, *builder.findings, *filler.findings, *expansion.findings]
-        self._check_uses(tasks, builder, graph)
+        self._check_uses(tasks, builder, graph, unconfirmed=expansion.unconfirmed)
         plugins = self._plugins(data, builder)
         groups = _groups(data.get("tasks", {}), graph, expansion)
         groups += _sections(tasks)
@@ -316,9 +316,14 @@ class Resolution:
         return values
 
     def _check_uses(
-        self, tasks: Sequence[Task], builder: TaskBuilder, graph: dependencies.MemberGraph
+        self,
+        tasks: Sequence[Task],
+        builder: TaskBuilder,
+        graph: dependencies.MemberGraph,
+        *,
+        unconfirmed: Collection[str],
     ) -> None:
-        """Check that tasks use only outputs of tasks that they depend on."""
+        """Check that tasks use only outputs of tasks that they depend on; not those of unconfirmed ones."""
         # Names and the tasks whose outputs they use; one check holds for all members of a name.
         checked: set[tuple[str, str]] = set()
         for task in tasks:
@@ -326,7 +331,7 @@ class Resolution:
                 continue  # handlers run after all tasks
             name = task.group or task.id
             for text in builder.late.get(task.id, ()):
-                for used, raw in text.uses.items():
+                for used, raw in _of_confirmed(text.uses, unconfirmed):
                     is_best = used in text.bests
                     if (used in task.twins and not is_best) or (name, used) in checked:
                         continue
@@ -417,6 +422,10 @@ class Resolution:
         for message, holds in reasons.items():
             if holds:
                 self._findings.append(Finding(place=("run", "direct"), message=message))
+
+
+def _of_confirmed(uses: Mapping[str, str], unconfirmed: Collection[str]) -> list[tuple[str, str]]:
+    return [(used, raw) for used, raw in uses.items() if used.partition("/")[0] not in unconfirmed]
 
 
 def _is_external(used: str) -> bool:

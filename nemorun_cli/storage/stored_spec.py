@@ -28,6 +28,7 @@ from nemorun_cli.model.forms import (
     matching,
     record,
 )
+from nemorun_cli.model.search import PRUNERS, SAMPLERS, ParamKind
 from nemorun_cli.model.spec import UNTIL_ALL, UNTIL_ANY, is_secret
 
 if TYPE_CHECKING:
@@ -112,10 +113,36 @@ TASK: Final[Mapping[str, Form]] = {
     "python": _PYTHON | None,
     "launcher": OBJECT,
     "late": TEXTS,
+    "searched": NAMED_TEXTS,
     "matrix": OBJECT,
     "twins": mapping_of(ID | IDS, "an object of tasks' ids"),
     "handler": _OPTIONAL_TEXT,
     "prefix": TEXTS,
+}
+
+_FLOAT: Final = Form(forms.is_float, "a number")  # the ends of a range can be large
+PARAM: Final[Mapping[str, Form]] = {
+    "name": TEXT,
+    "kind": Form(lambda value: value in tuple(ParamKind), "float, int or choices"),
+    "low": _FLOAT | None,
+    "high": _FLOAT | None,
+    "step": _FLOAT | None,
+    "log": FLAG,
+    "choices": LIST,
+    "when": _OPTIONAL_TEXT,
+}
+
+SEARCH: Final[Mapping[str, Form]] = {
+    "params": list_of(record(PARAM, "a param of a search", required=("name", "kind")), "a list of params"),
+    "metrics": TEXTS,
+    "goals": list_of(Form(lambda value: value in _GOALS, "minimize or maximize"), "a list of goals"),
+    "trials": COUNT,
+    "timeout": AMOUNT | None,
+    "sampler": Form(lambda value: value in SAMPLERS, "a sampler"),
+    "seed": COUNT,
+    "pruner": Form(lambda value: value in PRUNERS, "a pruner") | None,
+    "pruner_options": OBJECT,
+    "start_with": list_of(OBJECT, "a list of objects"),
 }
 
 GROUP: Final[Mapping[str, Form]] = {
@@ -128,6 +155,8 @@ GROUP: Final[Mapping[str, Form]] = {
     "axes": TEXTS,
     "max_parallel": COUNT | None,
     "max_failures": COUNT | None,
+    "search": record(SEARCH, "an object about a search", required=("params", "metrics", "goals", "trials"))
+    | None,
     "best": record(
         {"metric": TEXT, "goal": Form(lambda value: value in _GOALS, "minimize or maximize")},
         "an object with a metric and a goal",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nemorun_cli.model.clock import steady
 from nemorun_cli.scheduler.parallel_limit import ParallelLimit
+from nemorun_cli.scheduler.trial_fields import asks_for_gpus
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
@@ -41,9 +42,9 @@ class Admission:
     def begin(self) -> None:
         """Ask the executors which local resources their tasks use."""
         spec = self._schedule.spec
-        requesting = [task for task in spec.tasks if task.resources]
+        requesting = [task for task in spec.tasks if task.resources or task.searched]
         for name in {task.executor for task in requesting}:
-            with_gpus = any(task.resources.gpus for task in requesting if task.executor == name)
+            with_gpus = any(asks_for_gpus(task) for task in requesting if task.executor == name)
             if machine := self._dispatcher.machine(name, with_gpus=with_gpus):
                 self._machines[name] = machine
 

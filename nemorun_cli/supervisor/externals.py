@@ -200,11 +200,10 @@ class OtherExperiment:
         if state is None or not state.is_live or state.job_id is None or state.cancel is not None:
             return None
         task = next(task for task in self._spec.tasks if task.id == task_id)
-        is_led = any(group.has_leader for group in self._spec.groups if group.id == task.group)
-        if (
-            task.retry.limit or is_led or task.stop
-        ):  # a retry would be another job; what is stopped can succeed
-            return None
+        group = next((group for group in self._spec.groups if group.id == task.group), None)
+        is_stopped = group is not None and (group.has_leader or group.search is not None)
+        if task.retry.limit or is_stopped or task.stop:
+            return None  # a retry would be another job; what is stopped can succeed
         options = self._spec.executors.get(task.executor, {"type": task.executor})
         if "tunnel" in options or self._queue_of(task.executor, options) != queue:
             return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors
 from nemorun_cli.scheduler import evaluations
+from nemorun_cli.scheduler.trial_fields import asks_for_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ EXPRESSIONS: Final = (
     "nemorun_cli.spec.expressions.evaluate",
     "nemorun_cli.spec.expressions.helper",
     "nemorun_cli.spec.expressions.sandbox",
+    "nemorun_cli.spec.expressions.searched_keys",
     "jinja2.debug",
 )
 SAMPLING: Final = (
@@ -114,7 +116,7 @@ def needed(spec: Spec) -> Iterator[str]:
     yield from ALWAYS
     if any(task.metrics for task in spec.tasks):
         yield "nemorun_cli.supervisor.output_metrics"
-    if any(task.resources.gpus for task in spec.tasks):
+    if any(map(asks_for_gpus, spec.tasks)):
         yield "nemorun_cli.system.gpu_query"
     if spec.sampling is not None:
         yield from SAMPLING
@@ -123,7 +125,7 @@ def needed(spec: Spec) -> Iterator[str]:
     if spec.server is not None:
         yield from SERVER
         yield "subprocess"  # which starts a sender
-    if any(task.late or task.when is not None for task in spec.tasks):
+    if any(task.late or task.searched or task.when is not None for task in spec.tasks):
         yield from EXPRESSIONS
     if any(task.cache is not None for task in spec.tasks):
         yield "nemorun_cli.storage.step_cache.declared_files"

@@ -162,7 +162,8 @@ class SupervisorLoop:
     def open(self) -> None:
         """Read the ledger and adopt the live attempts."""
         self.journal.open()
-        for task in self.spec.tasks:
+        self.schedule.take_suggestions()
+        for task in self.schedule.tasks.values():
             state = self.history.tasks[task.id]
             if state.is_live:
                 job = self._job(task)
@@ -800,6 +801,8 @@ class SupervisorLoop:
     def _submit(self) -> None:
         """Submit the chosen attempts, now that the ledger has them, unless they were cancelled meanwhile."""
         jobs, self._chosen = self._chosen, []
+        if self._searches is not None and jobs:
+            jobs, self._chosen = self._searches.split(jobs, gathers=self._gathers)
         for job in jobs:
             self._dispatcher.add(job)
             if self.history.tasks[job.task].cancel:
@@ -810,6 +813,11 @@ class SupervisorLoop:
                 self._apply(job, reported)
             else:
                 self._statuses.append((job, reported))
+
+    def _gathers(self, executor: str) -> bool:
+        """Whether trials wait to be submitted together; not if they count before that."""
+        is_counted = self.spec.run.max_parallel is not None
+        return self._dispatcher.capabilities(executor).submits_arrays and not is_counted
 
     def _cancel_live(self) -> None:
         if not (self.history.cancels or self.history.stopping):

@@ -39,7 +39,7 @@ class SamplerClient:
     Args:
         rule: the rule.
         replay: returns the messages about the past, in the order of the ledger, for a new process.
-        poll: becomes ready when there is an answer, or room for more messages.
+        poll: becomes ready when there is an answer, or capacity for more messages.
         report: called with a message if a process is lost, or cannot be started.
     """
 
@@ -70,7 +70,7 @@ class SamplerClient:
         return self._refusal
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message, once `replay` knows of what it says; see the process for the messages.
+        """Send a message, once `replay` knows of its content; see the process for the messages.
 
         A suggestion that is taken must be sent back before the next result is.
         """
@@ -115,7 +115,7 @@ class SamplerClient:
         self._end()
 
     def _start(self) -> None:
-        """Start a process, and tell it what has happened and what is not answered."""
+        """Start a process, and send it what has happened and what is not answered."""
         if self._refusal is not None:
             self._refuse(self._refusal)
             return
@@ -156,7 +156,7 @@ class SamplerClient:
                 while self._outgoing:
                     del self._outgoing[: self._channel.send(self._outgoing[:_CHUNK])]
         except OSError:
-            pass  # it is over; what it wrote before is read nevertheless
+            pass  # it has ended; what it wrote before is read nevertheless
         is_over = False
         try:
             while chunk := self._channel.recv(_CHUNK):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from nemorun_cli.executors import Job
     from nemorun_cli.model.search import SearchRule
     from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.scheduler.decisions import Decisions
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 LOOK_TIME: Final = 0.05  # seconds per turn of the loop for reading records
 RETRY: Final = 1.0  # seconds until a record is read again for which this machine lacked something
+WAVE_TIME: Final = 2.0  # seconds that a trial waits for others, to be submitted with them
 
 Values = list[tuple[float, float]]
 """Positions and values of the metric that a pruner sees, in order."""
@@ -72,6 +74,7 @@ class _Search:
         judged: those that it has judged.
         deadline: when no further trial gets a suggestion, by `clock.steady`.
         is_over: whether no further trial gets a suggestion.
+        wave_by: until when (monotonic) trials wait to be submitted together; None if none waits.
     """
 
     group: Group
@@ -88,6 +91,7 @@ class _Search:
     judged: set[int] = field(default_factory=set)
     deadline: float | None = None
     is_over: bool = False
+    wave_by: float | None = None
 
     @property
     def watched(self) -> WantedMetric | None:
@@ -154,11 +158,14 @@ class Searches:
             search.deadline = steady() + search.rule.timeout
 
     def notice(self, event: Event) -> None:
-        """Take the end of a trial, whose result is recorded by the next look."""
-        if event["event"] in (events.ENDED, events.SKIPPED):
-            group = self._schedule.trials.search_of(self._schedule.tasks[event["task"]])
-            if group is not None:
-                self._searches[group.id].ended.append(event["task"])
+        """Take the end of a trial, whose result is recorded by the next look, or that it is retried."""
+        if event["event"] not in (events.ENDED, events.SKIPPED, events.RETRIED):
+            return
+        group = self._schedule.trials.search_of(self._schedule.tasks[event["task"]])
+        if group is not None and event["event"] == events.RETRIED:
+            self._searches[group.id].prunes.pop(trial_number(event["task"]), None)
+        elif group is not None:
+            self._searches[group.id].ended.append(event["task"])
 
     def judge(self, task: Task, attempt: int) -> TrialJudge | None:
         """The judge of an attempt at a trial; None if nothing can stop it."""
@@ -211,12 +218,38 @@ class Searches:
         search.is_over = True
         self._decisions.end_search(search.group, reason, message)
 
+    def split(self, jobs: Iterable[Job], *, gathers: Callable[[str], bool]) -> tuple[list[Job], list[Job]]:
+        """Split attempts into those to submit now, and trials that wait for the next ones of their search.
+
+        Args:
+            jobs: the attempts.
+            gathers: whether an executor submits several attempts better in one call.
+        """
+        now: list[Job] = []
+        later: dict[str, list[Job]] = {}
+        for job in jobs:
+            task = self._schedule.tasks[job.task]
+            group = self._schedule.trials.search_of(task)
+            if group is not None and self._searches[group.id].asked is not None and gathers(task.executor):
+                later.setdefault(group.id, []).append(job)
+            else:
+                now.append(job)
+        for name, search in self._searches.items():
+            if name not in later:
+                search.wave_by = None
+            elif search.wave_by is None:
+                search.wave_by = time.monotonic() + WAVE_TIME
+            elif time.monotonic() >= search.wave_by:
+                search.wave_by = None
+                now += later.pop(name)
+        return now, [job for held in later.values() for job in held]
+
     @property
     def due(self) -> float | None:
         """The monotonic time at which there is something to do without an answer; None for never."""
         times = [self._retry_at]
         for search in self._searches.values():
-            times.append(0.0 if search.answers else search.client.due)
+            times += [0.0 if search.answers else search.client.due, search.wave_by]
             if search.deadline is not None and not search.is_over:
                 times.append(search.deadline - steady() + time.monotonic())
             if self._retry_at is None and (search.past or self._is_behind(search)):
@@ -273,6 +306,9 @@ class Searches:
 
     def _take_prune(self, search: _Search, content: Mapping[str, Any]) -> None:
         number, value = content["number"], content["value"]
+        task = self._schedule.tasks[trial_id(search.group.id, number)]
+        if content["attempt"] != self._history.tasks[task.id].attempt:
+            return  # it failed meanwhile, and was retried
         request = PruneRequest(content["message"], at=content["position"], value=_finite(value))
         search.prunes[number] = request
         decision = StopDecision(
@@ -282,7 +318,7 @@ class Searches:
             at=content["position"],
             value=value,
         )
-        self._decisions.prune(self._schedule.tasks[trial_id(search.group.id, number)], decision)
+        self._decisions.prune(task, decision)
 
     # -- values and results -------------------------------------------------------------------------
 
@@ -390,8 +426,9 @@ def _finite(value: float | None) -> float | None:
 def _take(search: _Search, number: int, attempt: int, values: Values) -> None:
     """Keep the values of a running trial, to be sent by the next look."""
     for kept in (search.seen, search.unsent):
-        known, before = kept.get(number, (attempt, []))
-        kept[number] = attempt, [*(before if known == attempt else ()), *values]
+        if number not in kept or kept[number][0] != attempt:
+            kept[number] = attempt, []
+        kept[number][1].extend(values)
 
 
 def _message(entry: Suggestion | TrialResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import ExpError
 from nemorun_cli.model import best, metric_keys, problems
 from nemorun_cli.model.best import BestRule
 from nemorun_cli.model.metric_patterns import OVER
@@ -24,7 +25,7 @@ MOST_NAMED: Final = 8  # metrics of a record that are named where one is missing
 
 
 class UnusableValueError(Exception):
-    """A trial has no value for a goal of its search; the text says why."""
+    """A trial has no value for a goal of its search; the text has the reason."""
 
 
 class TrialReader:
@@ -75,12 +76,18 @@ class TrialReader:
     def _instead(self, key: str, name: str, attempt: int) -> str:
         """Which metrics a trial has tracked instead of one."""
         follower = self._follower([WantedMetric(key)], name, attempt)
-        self._read(follower, name, attempt)
+        try:
+            self._read(follower, name, attempt)
+        except ExpError:  # the record cannot be read, which is not what is reported here
+            return ""
         fields = [field for field in follower.fields if field[1] not in OVER]
         names = list(metric_keys.titles(fields).values())
         if not names:
             return ": it tracked no metric"
-        return f" ({problems.choices(key, names[:MOST_NAMED])})"
+        last = {name.rpartition("/")[2]: name for name in names}  # what a key without its series resembles
+        nearest = problems.nearest(key, names) or last.get(problems.nearest(key, last) or "")
+        meant = f"did you mean {nearest}? " if nearest else ""
+        return f" ({meant}there are: {', '.join(names[:MOST_NAMED])})"
 
     def intermediate(self, wanted: Sequence[WantedMetric], name: str, attempt: int) -> list[MetricValue]:
         """The values of some metrics that an attempt has logged, in order."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.state import ChosenBest, ExperimentState
+
+
+_PLURALS: Final = {"is": "are", "was": "were", "has": "have"}
 
 
 def of(spec: Spec) -> list[Group]:
@@ -61,8 +64,14 @@ def lines(history: ExperimentState, groups: Iterable[Group], *, with_excluded: b
         reasons: dict[str, list[str]] = {}
         for each in best.excluded if with_excluded else ():
             reasons.setdefault(each["message"], []).append(each["task"])
-        texts += [f"cannot be the best: {named(tasks)} {reason}" for reason, tasks in reasons.items()]
+        texts += [f"cannot be the best: {excluded(reason, tasks)}" for reason, tasks in reasons.items()]
     return texts
+
+
+def excluded(reason: str, tasks: Sequence[str]) -> str:
+    """Which members cannot be the best, and the reason that they share: `train/a, train/b are FAILED`."""
+    verb, _, rest = reason.partition(" ")
+    return f"{named(tasks)} {_PLURALS.get(verb, verb) if len(tasks) > 1 else verb} {rest}"
 
 
 def described(group: Group, best: ChosenBest) -> str:

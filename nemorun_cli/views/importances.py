@@ -38,20 +38,20 @@ _answers: OrderedDict[bytes, Importances] = OrderedDict()
 _lock: Final = Lock()
 
 
-def of(study: StudyView, *, is_replica: bool) -> Importances:
+def of(study: StudyView, *, is_own: bool) -> Importances:
     """The importances of the params of a search, from its complete trials.
 
     Args:
         study: the search.
-        is_replica: whether another machine wrote its ledger, with which nothing is computed here.
+        is_own: whether this home created the experiment; for others no process is started.
     """
-    if is_replica:
-        return Importances(message="they are computed on the machine of the experiment: exp show --json")
     complete = sum(trial.values is not None for trial in study.trials)
     if len(study.rule.goals) > 1:
         return Importances(message="with several goals there is no one value that they could explain")
     if complete < FEWEST:
         return Importances(message=f"{complete} of the {FEWEST} complete trials that they need have ended")
+    if not is_own:
+        return Importances(message="they are computed where the experiment was created: exp show --json")
     if importlib.util.find_spec("optuna") is None:
         return Importances(
             message="they need Optuna, which is not installed: pip install 'nemorun-cli[search]'"

@@ -129,7 +129,9 @@ def _problem(files: ExperimentFiles) -> str | None:
 
 def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> PendingRequest | None:
     """The request for local capacity that the experiment waits for, if any."""
-    if not history.counts[TaskStatus.PENDING] or not any(task.resources for task in spec.tasks):
+    if not history.counts[TaskStatus.PENDING] or not any(
+        task.resources or task.searched for task in spec.tasks
+    ):
         return None
     from nemorun_cli.views import resource_wait  # noqa: PLC0415 - few experiments wait for slots
 

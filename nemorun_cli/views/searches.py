@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.model.search import SearchRule, Suggestion, TrialResult
-    from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.state import ExperimentState, TaskState
+    from nemorun_cli.views.sweeps import Progress
 
 MOST_PARAMS: Final = 6  # of a trial, that one line names
+LONGEST: Final = 60  # characters of a value in it
 RUNNING: Final = "running"
 _PHASES: Final = {
     TaskStatus.PENDING: "pending",
@@ -134,6 +136,11 @@ class StudyView:
         return self.front[0] if len(self.rule.goals) == 1 and self.front else None
 
     @property
+    def metric(self) -> str:
+        """What pruned values are of: the first metric."""
+        return next(iter(self.rule.metrics), "value")
+
+    @property
     def ranked(self) -> list[Trial]:
         """The trials that have a suggestion: the complete ones first, by the first goal, then the others."""
         suggested = [trial for trial in self.trials if trial.suggestion is not None]
@@ -159,7 +166,7 @@ class StudyView:
         """Values of which the smallest are the best."""
         return tuple(
             -value if goal is Goal.MAXIMIZE else value
-            for value, goal in zip(values, self.rule.goals, strict=True)
+            for value, goal in zip(values, self.rule.goals, strict=False)
         )
 
     def named(self, trial: Trial) -> str:
@@ -192,18 +199,41 @@ def of(spec: Spec, history: ExperimentState) -> list[StudyView]:
     return [study for study in studies if study is not None]
 
 
-def trial_of(group: Group | None, history: ExperimentState, task: str) -> Trial | None:
+def to_json(study: StudyView, progress: Progress) -> dict[str, Any]:
+    """An entry of `searches` in `exp.status/1`."""
+    left = progress.seconds_left
+    return {
+        **study.to_json(),
+        "seconds_left": None if left is None else round(left, 1),
+        "estimate": progress.estimate,
+    }
+
+
+def study_of(spec: Spec, history: ExperimentState, task: Task) -> StudyView | None:
+    """The search that a task is a trial of; None for all other tasks."""
+    group = _search_of(spec, task)
+    return StudyView.of(group, history) if group is not None else None
+
+
+def trial_of(spec: Spec, history: ExperimentState, task: Task) -> Trial | None:
     """The trial that a task is; None for all other tasks."""
-    if group is None or group.search is None:
+    group = _search_of(spec, task)
+    if group is None:
         return None
-    number, study = trial_number(task), history.studies.get(group.id)
+    number, study = trial_number(task.id), history.studies.get(group.id)
     return Trial(
         number=number,
-        task=task,
-        state=history.tasks[task],
+        task=task.id,
+        state=history.tasks[task.id],
         suggestion=study.suggestions.get(number) if study else None,
         result=study.results.get(number) if study else None,
     )
+
+
+def _search_of(spec: Spec, task: Task) -> Group | None:
+    if task.group is None:
+        return None
+    return next((group for group in spec.groups if group.search and group.id == task.group), None)
 
 
 def lines(studies: Sequence[StudyView]) -> Iterator[str]:
@@ -232,7 +262,7 @@ def result_text(study: StudyView, trial: Trial) -> str:
         return ", ".join(f"{metric} {value:.6g}" for metric, value in pairs)
     if result.outcome is Outcome.PRUNED and result.pruned_value is not None:
         at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-        return f"{study.rule.metrics[0]} {result.pruned_value:.6g}{at} (pruned)"
+        return f"{study.metric} {result.pruned_value:.6g}{at} (pruned)"
     return result.message or ""
 
 
@@ -246,6 +276,7 @@ def params_text(params: Mapping[str, Any], most: int = MOST_PARAMS) -> str:
             text = f"{value:.4g}"
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = f"{text[: LONGEST - 1]}…" if len(text) > LONGEST else text
         shown.append(f"{name}={text}")
     return ", ".join(shown) + (f" and {len(params) - most} more" if len(params) > most else "")
 

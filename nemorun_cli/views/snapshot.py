@@ -19,6 +19,7 @@ from nemorun_cli.errors import (
 from nemorun_cli.model import labels, python_environment
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.scheduler import trial_fields
 from nemorun_cli.views import group_bests, searches, sweeps
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
     from nemorun_cli.system.locks import Holder
-    from nemorun_cli.views.searches import StudyView, Trial
     from nemorun_cli.views.sync_state import ExperimentSync
 
 STATUS_FORMAT: Final = "exp.status/1"
@@ -146,8 +146,9 @@ class Snapshot:
 
     def task_json(self, task_id: str, index: int) -> TaskFields:
         """One entry of `tasks` in `exp.status/1`."""
-        task = self.spec.tasks[index]
+        task = trial_fields.filled_where_possible(self.spec.tasks[index], self.spec, self.history)
         state = self.history.tasks[task_id]
+        trial = searches.trial_of(self.spec, self.history, task)
         attempt = self.files.attempt(task_id, state.attempt).directory if state.submitted else None
         return cast(
             "TaskFields",
@@ -175,7 +176,7 @@ class Snapshot:
                 "evidence": self._evidence(state),
                 "cached_from": state.cached_from,
                 "matrix": task.matrix,
-                "trial": trial.to_json() if (trial := self.trial(task)) is not None else None,
+                "trial": None if trial is None else trial.to_json(),
                 "handler": task.handler,
                 "resources": task.resources.to_json(),
                 "usage": state.usage,
@@ -345,46 +346,15 @@ class Snapshot:
                 },
                 "counts": {status: count for status, count in self.history.counts.items() if count},
                 "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
-                "groups": [self.group_json(group) for group in self.spec.groups],
-                "searches": [self.search_json(study) for study in self.studies],
+                "groups": [sweeps.members_json(self.members(group), group) for group in self.spec.groups],
+                "searches": [
+                    searches.to_json(study, self.sweep(study.group))
+                    for study in searches.of(self.spec, self.history)
+                ],
                 "best": group_bests.to_json(self.spec, self.history),
                 "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
             },
         )
-
-    @property
-    def studies(self) -> list[StudyView]:
-        """The searches of the experiment."""
-        return searches.of(self.spec, self.history)
-
-    def trial(self, task: Task) -> Trial | None:
-        """The trial that a task is; None for all other tasks."""
-        if task.group is None:
-            return None
-        group = next((each for each in self.spec.groups if each.search and each.id == task.group), None)
-        return searches.trial_of(group, self.history, task.id)
-
-    def group_json(self, group: Group) -> dict[str, Any]:
-        """An entry of `groups` in `exp.status/1`."""
-        states = self.members(group)
-        pruned = sweeps.pruned(states)
-        succeeded = sum(state.status is TaskStatus.SUCCEEDED for state in states)
-        return {
-            "id": group.id,
-            "members": len(group.members),
-            "done": succeeded - pruned,
-            "pruned": pruned,
-        }
-
-    def search_json(self, study: StudyView) -> dict[str, Any]:
-        """An entry of `searches` in `exp.status/1`."""
-        progress = self.sweep(study.group)
-        left = progress.seconds_left
-        return {
-            **study.to_json(),
-            "seconds_left": None if left is None else round(left, 1),
-            "estimate": progress.estimate,
-        }
 
     def members(self, group: Group) -> list[TaskState]:
         """The states of a group's members, in the order of the spec."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.views import importances
+from nemorun_cli.storage import creation_mark
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.views import importances, searches
 
 if TYPE_CHECKING:
     from nemorun_cli.views.searches import StudyView, Trial
@@ -14,14 +16,17 @@ if TYPE_CHECKING:
 
 def of_experiment(snapshot: Snapshot, *, computes: bool = True) -> list[dict[str, Any]]:
     """The field `searches` of `exp.show/1` and `exp.search/1`; without importances unless it `computes`."""
-    return [_of_study(snapshot, study, computes=computes) for study in snapshot.studies]
+    return [
+        _of_study(snapshot, study, computes=computes)
+        for study in searches.of(snapshot.spec, snapshot.history)
+    ]
 
 
 def _of_study(snapshot: Snapshot, study: StudyView, *, computes: bool) -> dict[str, Any]:
     suggested = [trial for trial in study.trials if trial.suggestion is not None]
-    shares = importances.of(study, is_replica=snapshot.is_replica) if computes else importances.NOT_ASKED
+    shares = importances.of(study, is_own=_is_own(snapshot)) if computes else importances.NOT_ASKED
     return {
-        **snapshot.search_json(study),
+        **searches.to_json(study, snapshot.sweep(study.group)),
         "params": [
             {**asdict(param), "kind": str(param.kind), "choices": list(param.choices)}
             for param in study.rule.params
@@ -41,6 +46,14 @@ def _of_study(snapshot: Snapshot, study: StudyView, *, computes: bool) -> dict[s
         "importances": shares.shares,
         "importances_message": shares.message,
     }
+
+
+def _is_own(snapshot: Snapshot) -> bool:
+    files = snapshot.files
+    supervisor = snapshot.history.supervisor
+    return not snapshot.is_replica and creation_mark.is_own(
+        Home(files.home), files, snapshot.spec, supervisor
+    )
 
 
 def _past(snapshot: Snapshot, trial: Trial) -> dict[str, Any]:

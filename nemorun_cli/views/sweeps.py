@@ -32,6 +32,7 @@ class Progress:
 
     Attributes:
         pruned: how many of the members that succeeded were pruned.
+        cached: how many of them took the results of an earlier success.
         seconds_left: an estimate; None if nothing is known yet.
         basis: what it is based on; None without an estimate.
     """
@@ -39,13 +40,14 @@ class Progress:
     group: Group
     counts: Mapping[TaskStatus, int]
     pruned: int = 0
+    cached: int = 0
     seconds_left: float | None
     basis: str | None = None
 
     @property
     def line(self) -> str:
         """`37/100 done · 12 pruned · 3 failed · ~2h10 left`; `done` counts neither pruned nor failed ones."""
-        parts = [_counted(self.group, self.counts, self.pruned)]
+        parts = [_counted(self.group, self.counts, pruned=self.pruned, cached=self.cached)]
         left = self.seconds_left or 0.0
         if round(left):  # 0 if the running members already take longer than the others did
             parts.append(f"~{left_text(left)} left")
@@ -80,19 +82,43 @@ def of(spec: Spec) -> list[Group]:
 
 def pruned(states: Iterable[TaskState]) -> int:
     """How many members were pruned."""
-    return sum(state.reason == Reason.PRUNED and state.status is TaskStatus.SUCCEEDED for state in states)
+    return _succeeded_by(states, Reason.PRUNED)
+
+
+def cached(states: Iterable[TaskState]) -> int:
+    """How many members took the results of an earlier success."""
+    return _succeeded_by(states, Reason.CACHED)
+
+
+def _succeeded_by(states: Iterable[TaskState], reason: Reason) -> int:
+    return sum(state.reason == reason and state.status is TaskStatus.SUCCEEDED for state in states)
 
 
 def standing(states: Sequence[TaskState], group: Group) -> str:
     """The number of members that are done, and of those that are not: `1/2 done · 1 failed`."""
-    return _counted(group, Counter(state.status for state in states), pruned(states))
+    counts = Counter(state.status for state in states)
+    return _counted(group, counts, pruned=pruned(states), cached=cached(states))
 
 
-def _counted(group: Group, counts: Mapping[TaskStatus, int], pruned: int) -> str:
+def _counted(group: Group, counts: Mapping[TaskStatus, int], *, pruned: int, cached: int) -> str:
     others = [f"{pruned} pruned"] if pruned else []
     others += [f"{counts[status]} {status.lower()}" for status in _LISTED if counts.get(status)]
     done = counts.get(TaskStatus.SUCCEEDED, 0) - pruned
-    return " · ".join([f"{done}/{len(group.members)} done", *others])
+    taken = f", {cached} of them cached" if cached else ""
+    return " · ".join([f"{done}/{len(group.members)} done{taken}", *others])
+
+
+def members_json(states: Sequence[TaskState], group: Group) -> dict[str, Any]:
+    """An entry of `groups` in `exp.status/1`."""
+    stopped = pruned(states)
+    succeeded = sum(state.status is TaskStatus.SUCCEEDED for state in states)
+    return {
+        "id": group.id,
+        "members": len(states),
+        "done": succeeded - stopped,
+        "pruned": stopped,
+        "cached": cached(states),
+    }
 
 
 def progress(
@@ -109,10 +135,10 @@ def progress(
     supervisor starts the remaining members, so without one it is None.
     """
     counts = Counter(state.status for state in states)
-    stopped = pruned(states)
+    stopped, taken = pruned(states), cached(states)
     estimate = _estimate(states, counts, now) if is_supervised else None
     if estimate is None:
-        return Progress(group=group, counts=counts, pruned=stopped, seconds_left=None)
+        return Progress(group=group, counts=counts, pruned=stopped, cached=taken, seconds_left=None)
     left, durations = estimate
     basis = _basis(durations, stopped, sum(counts[status] for status in LIVE))
     if (longest := max(0.0, starts_until - now) + sum(durations) / len(durations)) < left:
@@ -121,6 +147,7 @@ def progress(
         group=group,
         counts=counts,
         pruned=stopped,
+        cached=taken,
         seconds_left=left,
         basis=basis,
     )

@@ -132,7 +132,8 @@ class Transitions:
             progress = snapshot.sweep(sweep)
             status = TaskStatus.RUNNING
             if is_over:
-                is_ok = progress.counts.get(TaskStatus.SUCCEEDED) == len(sweep.members)
+                needless = sum(state.is_needless for state in snapshot.members(sweep))
+                is_ok = progress.counts.get(TaskStatus.SUCCEEDED, 0) + needless == len(sweep.members)
                 status = TaskStatus.SUCCEEDED if is_ok else TaskStatus.FAILED
             changes.append(Transition(sweep.id, status, f"{sweep.id}: {progress.line}"))
         return changes

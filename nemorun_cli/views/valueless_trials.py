@@ -28,7 +28,7 @@ def messages(snapshot: Snapshot, names: Collection[str] | None = None) -> Iterat
 
 
 def warning(snapshot: Snapshot, names: Collection[str] | None = None) -> str | None:
-    """One line about all such trials; None if there is none."""
+    """One line about all such trials; None without any."""
     affected = list(messages(snapshot, names))
     if not affected:
         return None

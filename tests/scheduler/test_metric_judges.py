@@ -12,7 +12,7 @@ from support.extent import amount
 
 from nemorun_cli.model.best import Goal
 from nemorun_cli.model.stop_rules import StopRule, WantedMetric
-from nemorun_cli.scheduler.metric_judges import MetricValue, StopJudge
+from nemorun_cli.scheduler.metric_judges import MetricValue, PruneJudge, StopJudge, TrialJudge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,3 +139,26 @@ def test_patience_is_that_of_keras_however_values_arrive(
     wanted = [MetricValue(WantedMetric("loss"), LOSS, number) for number in numbers]
     decision = judge.see(wanted[:split]) or judge.see(wanted[split:])
     assert (decision and decision.message) == (one_by_one and one_by_one[2])
+
+
+def test_a_divergence_of_a_trial_prunes_it() -> None:
+    """Inside a search NaN is no failure; other conditions stop as they do elsewhere."""
+    rules = [StopRule(metric="loss"), StopRule(metric="loss", below=0)]
+    for number, reason in ((NAN, "pruned"), (-1, "target")):
+        decision = TrialJudge(StopJudge(rules)).see([*values(1, epoch=1), *values(number, epoch=2)])
+        assert decision is not None
+        assert (decision.reason, decision.at) == (reason, 2 if reason == "pruned" else None)
+
+
+def test_a_pruner_gets_each_value_with_its_position() -> None:
+    """The step, else the epoch, else the number of the value; of rank 0 alone, and only of its metric."""
+    passed: list[tuple[float, float]] = []
+    wanted = WantedMetric("loss")
+    judge = TrialJudge(StopJudge([]), PruneJudge(wanted, passed.extend))
+    assert judge.metrics == [wanted]
+    assert judge.expected == []
+    places: list[dict[str, float]] = [{"step": 7, "epoch": 1}, {"epoch": 2}, {}, {"step": NAN}]
+    for index, place in enumerate(places):
+        assert judge.see(values(index, **place)) is None
+    assert judge.see(values(9, is_leading=False)) is None
+    assert passed == [(7, 0), (2, 1), (3, 2), (4, 3)]

@@ -192,7 +192,10 @@ tasks:
   one: {inline: 'true', secrets: {TOKEN: {file: secret.txt}}}
   two: {inline: 'true'}
 """
-PARTS = ("", "/status", "/graph", "/show", "/events", "/why", "/spec", "/log?task=one", "/diff?with={id}")
+PARTS = (
+    *("", "/status", "/graph", "/show", "/events", "/why", "/spec", "/log?task=one", "/diff?with={id}"),
+    "/search?importances=1",
+)
 
 
 def test_no_view_asks_or_runs_anything(exp: Exp) -> None:

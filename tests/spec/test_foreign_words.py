@@ -1,4 +1,4 @@
-"""Unknown keys of executors and tasks that NeMo-Run knows by other names."""
+"""Unknown keys of executors and tasks that other tools know by other names."""
 
 from __future__ import annotations
 
@@ -98,4 +98,20 @@ def test_an_executor_of_a_program_has_the_same_hints() -> None:
     assert {problem.path: problem.hint for problem in refused.value.problems} == {
         "executors.docker.container_image": "did you mean image?",
         "executors.docker.env_vars": "did you mean env?",
+    }
+
+
+def test_a_word_of_another_search_is_translated() -> None:
+    """Keys of a search have hints for those who know Optuna, W&B sweeps or Ray Tune."""
+    space = {"x": {"type": "float", "min": 0, "max": 1}, "y": {"values": [1, 2]}}
+    search = {"parameters": space, "params": space, "metric": "a", "direction": "minimize", "n_trials": 3}
+    found = hints({"type": "local"}, {"search": {**search, "trials": 3}})
+    place = "tasks.t.search"
+    assert {key.removeprefix(f"{place}."): text for key, text in found.items() if key.startswith(place)} == {
+        "parameters": "did you mean params?",
+        "direction": "did you mean goal?",
+        "n_trials": "did you mean trials?",
+        "params.x.min": "did you mean low?",
+        "params.x.max": "did you mean high?",
+        "params.y.values": "did you mean choices?",
     }

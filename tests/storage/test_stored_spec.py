@@ -10,6 +10,7 @@ import pytest
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError
 from nemorun_cli.model import forms
+from nemorun_cli.model.search import SearchParam, SearchRule
 from nemorun_cli.model.spec import Group, PluginUse, RunOptions, Spec, Task
 from nemorun_cli.storage import events, ledger, spec_copies, stored_spec
 from nemorun_cli.storage.paths import ExperimentFiles
@@ -35,6 +36,9 @@ SPEC = Spec(
 )  # fmt: skip
 
 
+STUDY = {"params": [], "metrics": ["a"], "goals": ["minimize"], "trials": 1}
+
+
 def stored(folder: Path, **changes: Any) -> ExperimentFiles:
     """An experiment's files with a spec of which some fields were replaced, by their dotted places."""
     files = ExperimentFiles(folder / "experiments" / "x" / "x_1")
@@ -57,8 +61,10 @@ def stored(folder: Path, **changes: Any) -> ExperimentFiles:
         (Group, stored_spec.GROUP),
         (RunOptions, stored_spec.RUN),
         (PluginUse, stored_spec.PLUGIN),
+        (SearchRule, stored_spec.SEARCH),
+        (SearchParam, stored_spec.PARAM),
     ],
-    ids=["Task", "Group", "RunOptions", "PluginUse"],
+    ids=["Task", "Group", "RunOptions", "PluginUse", "SearchRule", "SearchParam"],
 )
 def test_every_stored_field_has_a_form(kind: Any, known: Mapping[str, forms.Form]) -> None:
     """No field of a spec is read back without a check of what it holds."""
@@ -78,6 +84,11 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
         ("groups.0.until", "b/none"),
         ("groups.0.until", 7),
         ("groups.0.until", "../a"),
+        ("groups.0.search", {"params": []}),
+        ("groups.0.search", {**STUDY, "sampler": "none"}),
+        ("groups.0.search", {**STUDY, "trials": -1}),
+        ("groups.0.search", {**STUDY, "goals": ["min"]}),
+        ("groups.0.search", {**STUDY, "params": [{"name": "x", "kind": "text"}]}),
         ("tasks.0.id", "../../x"),
         ("tasks.0.id", "/etc"),
         ("tasks.0.id", "a//b"),

@@ -88,7 +88,7 @@ def test_a_later_task_gets_the_best_member(workspace: ExpWorkspace) -> None:
         in exp("status", run.id).stdout
     )
     why = exp("why", run.id, "train").stdout
-    assert "  cannot be the best: train/x=0,y=7, train/x=0,y=8 is FAILED" in why
+    assert "  cannot be the best: train/x=0,y=7, train/x=0,y=8 are FAILED" in why
     assert "it used train/x=1,y=7 as the best of train (minimize loss, 1)" in exp("why", run.id, "b").stdout
     assert "it ended with train/loss nan" in exp("why", run.id, "train/x=2,y=7").stdout
     assert "train: train/x=1,y=7 (minimize loss: 1), 4 excluded" in exp("events", run.id).stdout

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import made_searches
 from support.extent import amount
@@ -58,7 +58,7 @@ def test_the_line_of_a_search_counts_pruned_beside_done(made: Exp) -> None:
 def test_documents_have_the_state_of_a_search(made: Exp) -> None:
     """Status has counts, the best and the trial of each task; show also the history and slices."""
     status = checked(made, "status", "study", "--json", schema="status")
-    assert status["groups"] == [{"id": "train", "members": 8, "done": 3, "pruned": 1}]
+    assert status["groups"] == [{"id": "train", "members": 8, "done": 3, "pruned": 1, "cached": 0}]
     (search,) = status["searches"]
     assert search["best"] == {
         "task": "train/trial-0003",
@@ -149,6 +149,7 @@ def state_of(values: list[tuple[float, float] | None]) -> tuple[Group, Experimen
 numbers = st.integers(0, 4).map(float)
 
 
+@settings(max_examples=amount(20, long=500))
 @given(st.lists(st.one_of(st.none(), st.tuples(numbers, numbers)), min_size=1, max_size=amount(8, long=30)))
 def test_the_front_is_what_no_other_trial_dominates(values: list[tuple[float, float] | None]) -> None:
     """A trial is in the front exactly if none is as good by every goal, and better by one."""
@@ -190,6 +191,5 @@ def test_a_thousand_trials_are_not_a_list_of_a_thousand_lines(exp: Exp) -> None:
         env = {"_EXP_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"exp why study {word}"}
         return exp.process(env=env).stdout.split()
 
-    assert "train/" in str(offered("tr"))
     assert str(offered("train/")).count("trial-") < 10
     assert "train/trial-0007" in str(offered("train/trial-000"))

@@ -15,7 +15,7 @@ from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.problems import Problem
-from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import spec_origin
 from nemorun_cli.system import environment
 
@@ -175,11 +175,20 @@ def _resume_and_watch(run: Run, options: dict[str, Any], *, is_json: bool, quiet
                 return watch.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
         snapshot = watching.look()
         if snapshot.status is not ExperimentStatus.RUNNING:
-            _announce(f"{run.id} is {snapshot.status}: nothing to resume", run, quiet=quiet)
+            again = _failed_trials(snapshot)
+            _announce(f"{run.id} is {snapshot.status}: nothing to resume{again}", run, quiet=quiet)
             return snapshot
         # Another command started it: Ctrl-C ends only the watching.
         _announce(f"{run.id} is already running; watching it", run, quiet=quiet)
         return watch.watch(run, watching, interrupts=None, is_json=is_json, quiet=quiet)
+
+
+def _failed_trials(snapshot: Snapshot) -> str:
+    """How failed trials of a search are run again, if there are any: a resume keeps their results."""
+    searched = {group.id for group in snapshot.spec.groups if group.search is not None}
+    tasks = (task for task in snapshot.spec.tasks if task.group in searched)
+    failed = [task.id for task in tasks if snapshot.history.tasks[task.id].status is TaskStatus.FAILED]
+    return f" (--from {failed[0]} runs this failed trial again)" if failed else ""
 
 
 def _announce(text: str, run: Run, *, quiet: bool) -> None:

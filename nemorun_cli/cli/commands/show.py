@@ -96,7 +96,7 @@ def command(
         [times.exact(step["time"]), step["event"], step["by"] or "", step["message"] or ""] for step in steps
     ]
     tables.show(STEPS, rows)
-    for study in snapshot.studies:
+    for study in searches.of(snapshot.spec, snapshot.history):
         _search(study)
     _section("plugins", _plugins(snapshot))
     files = [

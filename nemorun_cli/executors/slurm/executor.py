@@ -113,6 +113,7 @@ class SlurmExecutor:
             is_container="container_image" in options,
             knows_jobs=True,
             records_samples=True,
+            submits_arrays=True,
             separates_stderr=True,
             identifies_image="container_image" in options,
             environment_host=_host_of(options) if "container_image" not in options else None,

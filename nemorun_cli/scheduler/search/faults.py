@@ -2,7 +2,7 @@
 
 
 class SearchFault(Exception):  # noqa: N818 - a fault is what the other modules call it
-    """A rule or a request that cannot be used; its text says why."""
+    """A rule or a request that cannot be used; its text is the reason."""
 
 
 class ExhaustedFault(SearchFault):

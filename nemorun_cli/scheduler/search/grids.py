@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.model.search import SearchRule
-    from nemorun_cli.scheduler.search.spaces import SearchSpace
+    from nemorun_cli.scheduler.search.spaces import OptunaSpace
 
 
 class Grid:
@@ -32,7 +32,7 @@ class Grid:
         SearchFault: a param can take any number of values, or the grid is too large.
     """
 
-    def __init__(self, rule: SearchRule, space: SearchSpace) -> None:
+    def __init__(self, rule: SearchRule, space: OptunaSpace) -> None:
         self._space = space
         size = search_grid.size(rule)
         if size is None:
@@ -41,6 +41,7 @@ class Grid:
         if size > search_grid.LARGEST:
             raise SearchFault(f"the grid has {size:,} points, and can have at most {search_grid.LARGEST:,}")
         self._counts = {name: search_grid.count(param) or 1 for name, param in space.params.items()}
+        # Not a Generator: what that draws can change with the version of NumPy.
         self._order = np.random.RandomState(seed_of(rule, WHOLE_STUDY)).permutation(size)
         self._taken: set[str] = set()
         self._next = 0  # all points before it are taken
@@ -57,8 +58,12 @@ class Grid:
 
         Raises:
             ExhaustedFault: no point is left.
+            SearchFault: a param cannot have a value that is given.
         """
         if given:
+            given = {
+                name: self._space.outer(name, self._space.inner(name, value)) for name, value in given.items()
+            }
             points = (self._at(index, given) for index in range(len(self._order)))
             free = (point for point in points if exact_text(point) not in self._taken)
             return next(free, None) or self._at(0, given)

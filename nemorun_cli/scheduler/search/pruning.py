@@ -21,6 +21,7 @@ from optuna.pruners import (
 from optuna.storages import InMemoryStorage
 
 from nemorun_cli.model.search import Outcome
+from nemorun_cli.scheduler.search import prune_reasons
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.study import NAME, direction_of, end_of, position
 
@@ -105,7 +106,8 @@ class SearchPruner:
         if trial.pruning is None:
             for at, value in pairs:
                 if self._is_hopeless(trial, at, value):
-                    message = f"its value {value:g} is too poor for the pruner {self._rule.pruner}"
+                    frozen, others = self._storage.get_trial(trial.id), self._study.get_trials(deepcopy=False)
+                    message = prune_reasons.reason(self._rule, frozen, others, value)
                     trial.pruning = Pruning(number, at, value, message)
                     trial.later = list(pairs)
                     return trial.pruning

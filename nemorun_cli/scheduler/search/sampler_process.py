@@ -15,7 +15,7 @@ and between them, as they are needed:
                                      {"exhausted": {"number": 2, "message"}}: a grid has no point left
                                      {"problem": {"number": 2, "message"}}
     {"values": {"number": 2, "attempt": 1, "values": [[POSITION, VALUE]], "last": false}}
-                                     {"prune": {"number": 2, "position", "value", "message"}}, once
+                                     {"prune": {"number": 2, "attempt", "position", "value", "message"}}, once
                                      {"judged": {"number": 2}} after the last ones
     {"importances": true}            {"importances": {"lr": 0.8}} or {"problem": {"number": null, "message"}}
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 REFUSED: Final = 2  # the exit code if nothing can be answered
 OLDEST: Final = 4  # the first digits of the version of Optuna that is needed
 INSTALL: Final = "pip install 'nemorun-cli[search]'"
-PACKAGES: Final = {"cmaes": "cmaes", "qmc": "scipy"}  # what a sampler needs beside Optuna
+PACKAGES: Final = {"cmaes": "cmaes", "qmc": "scipy"}  # what a sampler needs in addition to Optuna
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _LONGEST: Final = 200  # characters of a line in a message
 
@@ -61,7 +61,7 @@ def main() -> int:
     except SearchFault as fault:
         _write(answers, {"problem": {"number": None, "message": str(fault), "is_final": True}})
         return REFUSED
-    except BrokenPipeError:  # nobody reads the answers any more
+    except ConnectionError:  # the supervisor was killed
         return 0
     return 0
 
@@ -139,7 +139,7 @@ class Conversation:
         }
 
     def answer(self, request: Mapping[str, Any]) -> None:
-        """Do what a request says, and write the answers to it; raises SearchFault if it is unknown."""
+        """Carry out a request, and write the answers to it; raises SearchFault if it is unknown."""
         kind, content = next(iter(request.items()))
         if kind not in self._requests:
             raise SearchFault(f"no request is called {kind!r} (there are: {', '.join(self._requests)})")
@@ -192,9 +192,10 @@ class Conversation:
         number = content["number"]
         if self._pruner is not None:
             values = [(float(at), float(value)) for at, value in content["values"]]
-            pruning = self._pruner.add_values(number, values, attempt=content.get("attempt", 1))
+            attempt = content.get("attempt", 1)
+            pruning = self._pruner.add_values(number, values, attempt=attempt)
             if pruning is not None:
-                self._write({"prune": pruning._asdict()})
+                self._write({"prune": {**pruning._asdict(), "attempt": attempt}})
         if content.get("last", False):
             self._write({"judged": {"number": number}})
 

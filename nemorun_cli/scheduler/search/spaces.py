@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from nemorun_cli.errors import ExpError
 from nemorun_cli.model.search import ParamKind
 from nemorun_cli.scheduler.search.faults import SearchFault
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_SHOWN: Final = 60  # characters of a value in a message
 
 
-class SearchSpace:
+class OptunaSpace:
     """The params of a rule.
 
     Args:
@@ -52,9 +53,16 @@ class SearchSpace:
         return any(param.when is not None for param in self.params.values())
 
     def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
-        """Whether a param has a value in a trial with these values of the params above it."""
+        """Whether a param has a value in a trial with these values of the params above it.
+
+        Raises:
+            SearchFault: its condition cannot be evaluated.
+        """
         when = self.params[name].when
-        return when is None or self._holds(when, values)
+        try:
+            return when is None or self._holds(when, values)
+        except ExpError as error:
+            raise SearchFault(f"the condition of {name}: {error}") from error
 
     def drawn(self, trial: Trial, name: str) -> Any:
         """The value of a param that the sampler of a trial suggests, as the spec knows it."""

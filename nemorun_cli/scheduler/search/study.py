@@ -16,7 +16,7 @@ from nemorun_cli.scheduler.search import written
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.grids import Grid
 from nemorun_cli.scheduler.search.samplers import sampler_of
-from nemorun_cli.scheduler.search.spaces import SearchSpace, exact_text
+from nemorun_cli.scheduler.search.spaces import OptunaSpace, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class SearchStudy:
     """A study, to which suggestions and results are added in the order of the ledger.
 
     Optuna's study holds the trials in that order, too, so its numbers of trials are not those of the rule. It
-    is kept from one suggestion to the next; only the sampler is made anew.
+    is kept from one suggestion to the next; only the sampler is a new one each time.
 
     Args:
         rule: the rule.
@@ -47,13 +47,13 @@ class SearchStudy:
         if rule.sampler == ONE_GOAL and len(rule.goals) > 1:
             raise SearchFault(f"the sampler {rule.sampler} looks for one goal, not {len(rule.goals)}")
         self._rule = rule
-        self._space = SearchSpace(rule, holds)
+        self._space = OptunaSpace(rule, holds)
         self._grid = Grid(rule, self._space) if rule.sampler == GRID else None
         self._events: list[Suggestion | TrialResult] = []
         self._begin()
 
     def _begin(self) -> None:
-        self._storage = InMemoryStorage()
+        self._storage = _Storage()
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=NAME,
@@ -62,6 +62,7 @@ class SearchStudy:
         self._study_id = self._storage.get_study_id_from_name(NAME)
         self._trial_ids: dict[int, int] = {}  # by the numbers of trials
         self._offered: Suggestion | None = None  # is in the study, but not yet in the ledger
+        self._attributes_before: dict[str, Any] = {}  # those of the study without it
 
     def add_suggestion(self, suggestion: Suggestion) -> None:
         """Add the suggestion of the next event: the last one that `suggest` returned, or one of before.
@@ -94,16 +95,13 @@ class SearchStudy:
         It belongs to the study once it is added; otherwise the next call forgets it.
 
         Raises:
-            SearchFault: there is none.
+            SearchFault: it cannot be made.
         """
         self._drop_offer()
         if number in self._trial_ids:
             raise SearchFault(f"trial {number} has a suggestion already")
         if self._grid is not None:
-            point = self._grid.point(self._given(number))
-            for name, value in point.items():
-                self._space.inner(name, value)
-            return Suggestion(number=number, params=point, written={})
+            return Suggestion(number=number, params=self._grid.point(self._given(number)), written={})
         self._offered = Suggestion(number=number, params={}, written={})  # dropped if what follows fails
         self._offered = suggestion = self._sample(number)
         return suggestion
@@ -124,7 +122,7 @@ class SearchStudy:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def _sample(self, number: int) -> Suggestion:
-        study_before = self._storage.get_study_system_attrs(self._study_id)
+        self._attributes_before = before = dict(self._storage.get_study_system_attrs(self._study_id))
         self._study.sampler = sampler_of(self._rule, self._space, number)
         given = {name: self._space.inner(name, value) for name, value in self._given(number).items()}
         if given:
@@ -136,7 +134,7 @@ class SearchStudy:
             if self._space.is_active(name, values):
                 values[name] = self._space.drawn(trial, name)
         study_after = self._storage.get_study_system_attrs(self._study_id)
-        news = {key: value for key, value in study_after.items() if value != study_before.get(key)}
+        news = {key: value for key, value in study_after.items() if value != before.get(key)}
         attributes = self._storage.get_trial_system_attrs(self._trial_ids[number])
         return Suggestion(number=number, params=values, written=written.encode(attributes, news))
 
@@ -146,8 +144,12 @@ class SearchStudy:
         return start_with[number - 1] if 1 <= number <= len(start_with) else {}
 
     def _drop_offer(self) -> None:
-        """Forget a suggestion that is not in the ledger: Optuna cannot, so the study is made again."""
-        if self._offered is None:
+        """Forget a suggestion that is not in the ledger."""
+        offered, self._offered = self._offered, None
+        if offered is None:
+            return
+        trial_id = self._trial_ids.pop(offered.number, None)
+        if trial_id is not None and self._storage.forget_last(trial_id, self._attributes_before):
             return
         self._begin()
         for event in self._events:
@@ -191,6 +193,31 @@ class SearchStudy:
             at = position(result.pruned_at)
             self._storage.set_trial_intermediate_value(trial_id, at, result.pruned_value)
         self._storage.set_trial_state_values(trial_id, state, values)
+
+
+class _Storage(InMemoryStorage):
+    """A storage that can forget the last trial: to make it again takes longer with each trial."""
+
+    def forget_last(self, trial_id: int, attributes: dict[str, Any]) -> bool:
+        """Forget the last trial, which runs, and restore the attributes of the study; False if it cannot.
+
+        These are Optuna's own fields, which another version may not have.
+        """
+        fields = (
+            "_studies",
+            "_max_trial_id",
+            "_trial_id_to_study_id_and_number",
+            "_prev_waiting_trial_number",
+        )
+        if not all(hasattr(self, name) for name in fields) or trial_id != self._max_trial_id:
+            return False
+        study_id, number = self._trial_id_to_study_id_and_number.pop(trial_id)
+        study = self._studies[study_id]
+        study.trials.pop()
+        study.system_attrs = attributes
+        self._max_trial_id -= 1
+        self._prev_waiting_trial_number[study_id] = min(self._prev_waiting_trial_number[study_id], number)
+        return True
 
 
 def direction_of(goal: Goal) -> StudyDirection:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _TRIAL: Final = "trial"
 _STUDY: Final = "study"
 _CMA: Final = "cma"
-_PICKLE: Final = "cma:optimizer:"  # with a number, the keys of the parts of CMA-ES's pickle
+_PICKLES: Final = "cma:optimizer"  # begins the keys from which Optuna reads a pickle
+_PICKLE: Final = f"{_PICKLES}:"  # with a number, the keys of the parts of CMA-ES's pickle
 _PART: Final = 2045  # characters of each, as Optuna splits it
 _ARRAY: Final = "array"
 _HISTORY: Final = "_funhist_values"  # the only state that CMA-ES begins without a value
@@ -44,6 +45,8 @@ def decode(written: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     try:
         trial, study = dict(written.get(_TRIAL, {})), dict(written.get(_STUDY, {}))
+        if any(str(key).startswith(_PICKLES) for key in trial):
+            raise SearchFault("what a sampler wrote has a pickle, which is not read")
         if _CMA in written:
             text = _pickle_of(written[_CMA])
             for number, start in enumerate(range(0, len(text), _PART)):

@@ -17,6 +17,7 @@ BODIES: Final = frozenset(("script", "inline", "command", "partial", "group"))
 OF_TASKS: Final = frozenset(("tasks", *RUN_AFTER))  # sections with tasks by name
 _OF_BODY: Final = BODIES | {"args", "entrypoint"}
 _VALUES: Final = frozenset(("args", "params", "matrix", "with"))  # in these, null is an ordinary value
+_SPACE: Final = ("search", "params")  # of a task, in which a param is a mapping or a list
 _TASK_DEPTH: Final = 2
 
 
@@ -27,7 +28,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()
     of another type and the source of a secret are replaced as a whole.
     """
     result = dict(_kept(below, above, place))
-    null_removes = not _VALUES.intersection(place)
+    null_removes = not _VALUES.intersection(place) or place[_TASK_DEPTH:] == _SPACE
     for key, value in above.items():
         old = result.get(key)
         if value is None and null_removes and key in result and key not in _VALUES:

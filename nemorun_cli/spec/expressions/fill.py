@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding, shown
+from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.evaluate import (
     compile_only,
+    could_take_long,
     evaluate,
     is_of_best,
     named,
@@ -47,10 +49,11 @@ _SHELL_OPTIONS = (  # of executors
     ("healthcheck", "test"),
     ("extra", "healthcheck", "test"),
 )
+_OF_TRIAL = "values of a trial"
 _LATE_VALUES = {  # what a text uses, and its subject in a hint
     "best": ("the best of a group, which is", "it"),
     "outputs": ("outputs of a task, which are", "outputs"),
-    "search": ("values of a trial, which are", "values of a trial"),
+    "search": ("values of a trial, which are", _OF_TRIAL),
 }
 LATE_KEYS = frozenset(("args", "cache", "command", "inline", "env", "workdir", "when"))  # of tasks
 
@@ -87,6 +90,7 @@ class VaryingText(str):  # noqa: SLOT000 - as LateText
 
     place: Place
     fill: Callable[[Mapping[str, Any], str], Any]  # from names and the id of the member
+    rest: str | None  # for a trial, the text with its known values filled in; None in a matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,8 @@ class Filler:
 
         varying = VaryingText(text)
         varying.place, varying.fill = place, fill
+        is_searched = any(_is_searched(part) for part in parts)
+        varying.rest = _with_known_values([_plain_part(part) for part in parts]) if is_searched else None
         self.filled.add(place)
         self.varying.add(place)
         return varying
@@ -198,6 +204,9 @@ class Filler:
             }
             _refuse_sometimes(checked, self.names)
             uses_search = any(name.root == "search" for name in checked.references)
+            if uses_search and not tasks and searched_keys.field_keys(_task_keys(place)) is not None:
+                _refuse_unsearched(part, checked)
+                return _Pending(part, checked)
             uses.search |= uses_search
             if tasks or uses_search:
                 uses.tasks.update(tasks)
@@ -227,7 +236,8 @@ class Filler:
     def _late(self, parts: list[Any], place: Place, uses: _Uses) -> str:
         if not _may_be_late(place):
             what, subject = _LATE_VALUES["best" if uses.bests else "outputs" if uses.tasks else "search"]
-            hint = f"{subject} can be used in these keys of tasks: {', '.join(sorted(LATE_KEYS))}"
+            keys = LATE_KEYS.union(searched_keys.NAMES) if subject == _OF_TRIAL else LATE_KEYS
+            hint = f"{subject} can be used in these keys of tasks: {', '.join(sorted(keys))}"
             self._find(TemplateError(f"uses {what} not known yet", hint=hint), place)
             return self._unfilled("", place)
         late = LateText(_with_known_values(parts))
@@ -252,6 +262,23 @@ class Filler:
         self.unfilled.add(place)
         self.doubts += 1
         return DoubtfulText(text)
+
+
+def _is_searched(part: Any) -> bool:
+    return isinstance(part, _Pending) and any(name.root == "search" for name in part.parsed.references)
+
+
+def _plain_part(part: Any) -> Any:
+    return part.expression if isinstance(part, _Pending) else part
+
+
+def _refuse_unsearched(expression: Expression, checked: Parsed) -> None:
+    """Refuse an expression that needs more than the values of a trial; raises TemplateError."""
+    hint = "compute it in the task"
+    if any(name.root == "experiment" for name in checked.references):
+        raise TemplateError("search cannot be combined with experiment in this key", hint=hint)
+    if could_take_long(expression.raw):
+        raise TemplateError("is too complex for this key", hint=hint)
 
 
 def _refuse_sometimes(expression: Parsed, names: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Hints for keys that are called differently in NeMo-Run, or belong to another section there."""
+"""Hints for keys that are called differently in other tools, or belong to another section there."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ _SAME_MEANING: Final = {
     "num_gpus": "gpus",
     "retries": "retry",
     "volumes": "container_mounts",
+    # of searches, in Optuna, W&B sweeps and Ray Tune
+    "direction": "goal",
+    "directions": "goal",
+    "early_terminate": "pruner",
+    "max": "high",
+    "method": "sampler",
+    "min": "low",
+    "n_jobs": "max_parallel",
+    "n_trials": "trials",
+    "num_samples": "trials",
+    "objective": "metric",
+    "parameters": "params",
+    "values": "choices",
 }
 _OF_TASKS: Final = {  # options of NeMo-Run's executors that are keys of tasks here
     "array": "a sweep: write `matrix` in the task",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _SUFFIX: Final = "Override"
 NULL: Final[Mapping[str, Any]] = {"type": "null", "title": "null, which removes the key"}
-_REPEATED: Final = 120  # characters; a schema that is longer is referred to
+_REPEATED: Final = 80  # characters; a schema that is longer is referred to
 _APPLIED: Final = ("then", "else")
 _OF_WHOLE_MAPPINGS: Final = frozenset(("required", "minProperties", "dependentRequired"))
 

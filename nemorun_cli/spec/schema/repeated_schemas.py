@@ -11,7 +11,7 @@ from nemorun_cli.spec.schema.subschemas import PREFIX, changed, free_name, neede
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_SHORTEST: Final = 120  # characters of a schema that gets a definition because it is repeated
+_SHORTEST: Final = 100  # characters of a schema that gets a definition because it is repeated
 
 
 def defined_once(document: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from nemorun_cli.model.spec import (
     Task,
 )
 from nemorun_cli.model.step_cache import CacheRule
-from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
+from nemorun_cli.spec.expressions import searched_keys
+from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
 from nemorun_cli.spec.tasks import best_rules, callables, leaders
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
@@ -130,18 +131,8 @@ class TaskBuilder:
         """Return every task that has a body, in the order of the file; handlers come last."""
         tasks: list[Task] = []
         for name, entry in self._data.get("tasks", {}).items():
-            first, findings_before = None, len(self.findings)
-            for member in self._members(name, entry, graph.members[name]):
-                matching = graph.matching.get(member.name, {}).get(member.id, {})
-                task = self._task(member, graph.needs_of(member.id), len(tasks), matching)
-                if task is not None:
-                    task = task if first is None else _with_shared_fields(task, first)
-                    first = first or task
-                    tasks.append(task)
-                if len(self.findings) - findings_before > _MOST_FINDINGS:
-                    break
-            if name in self._expansion.searches and first is not None:
-                tasks += self._trials(first, graph.members[name])
+            of_name = self._trials if name in self._expansion.searches else self._tasks_of
+            tasks += of_name(name, entry, graph, len(tasks))
             self._check_group_keys(name, entry, graph.members[name])
             if entry.get("together") or "until" in entry:
                 self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
@@ -156,6 +147,22 @@ class TaskBuilder:
         if self._python_section:
             self.findings += self._python_section.findings
         return tasks
+
+    def _tasks_of(
+        self, name: str, entry: Mapping[str, Any], graph: MemberGraph, index: int
+    ) -> Iterator[Task]:
+        """Yield a task, or the members of a group or a matrix; `index` is that of the first."""
+        first, findings_before = None, len(self.findings)
+        for member in self._members(name, entry, graph.members[name]):
+            matching = graph.matching.get(member.name, {}).get(member.id, {})
+            task = self._task(member, graph.needs_of(member.id), index, matching)
+            if task is not None:
+                task = task if first is None else _with_shared_fields(task, first)
+                first = first or task
+                index += 1
+                yield task
+            if len(self.findings) - findings_before > _MOST_FINDINGS:
+                break
 
     def _check_claims(self, tasks: Sequence[Task]) -> None:
         """Report outputs that several tasks claim."""
@@ -206,25 +213,36 @@ class TaskBuilder:
         if sweep is None:
             yield from members_of(name, entry, ids)
             return
-        if name in self._expansion.searches:
-            yield from members_of(name, entry, ids[:1], {})
-            return
         size = len(ids) // len(sweep.combinations)
         offsets = {combination.name: number * size for number, combination in enumerate(sweep.combinations)}
         for combination, filled in self._expansion.entries(name, entry):
             offset = offsets[combination.name]
             yield from members_of(name, filled, ids[offset : offset + size], combination.values)
 
-    def _trials(self, first: Task, ids: Sequence[str]) -> Iterator[Task]:
-        """Yield the trials of a search after its first one, which differ from it in their ids alone."""
-        late, plugins = self.late.get(first.id), self.plugins[-1:]
+    def _trials(self, name: str, entry: Mapping[str, Any], graph: MemberGraph, index: int) -> Iterator[Task]:
+        """Yield the trials of a search, which differ in their ids alone."""
+        ids = graph.members[name]
+        first, searched, count = None, dict(_searched_texts(entry)), len(self.plugins)
+        for point in self._expansion.points(name, entry):
+            (member,) = members_of(name, point, ids[:1], {})
+            findings = self.findings
+            self.findings = []
+            task = self._task(member, graph.needs_of(member.id), index)
+            known = {finding.place for finding in findings}
+            self.findings = findings + [found for found in self.findings if found.place not in known]
+            first = first or task
+            del self.plugins[count + 1 :]  # further points are of the same trial
+        if first is None:
+            return
+        first = replace(first, searched=searched)
+        yield first
+        late, plugins = self.late.get(first.id), self.plugins[count:]
         for number, trial in enumerate(ids[1:], 1):
             if late is not None:
                 self.late[trial] = late
+            self.plugins += [(trial, uses, place) for _, uses, place in plugins]
             if first.id in self._cache_places:
                 self._cache_places[trial] = self._cache_places[first.id]
-            if plugins and plugins[0][0] == first.id:
-                self.plugins.append((trial, *plugins[0][1:]))
             yield replace(first, id=trial, index=first.index + number)
 
     def _task(
@@ -735,6 +753,18 @@ class TaskBuilder:
         if sum(parsed(part.code, {}).sole is None for part in expressions) > _MOST_LATE:
             message = f"more than {_MOST_LATE:,} expressions of the task use outputs of tasks"
             self._report(late[0].place, message, "compute them in one task, and use its outputs")
+
+
+def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The texts over values of a trial in fields that are no texts, by the JSON pointers of these."""
+    pending: list[tuple[tuple[str | int, ...], Any]] = [((key,), value) for key, value in entry.items()]
+    while pending:
+        keys, value = pending.pop(0)
+        if isinstance(value, VaryingText) and value.rest is not None:
+            yield "/" + "/".join(searched_keys.field_keys(keys) or ()), value.rest
+        elif isinstance(value, (dict, list)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            pending += [((*keys, key), item) for key, item in items]
 
 
 def _with_shared_fields(task: Task, first: Task) -> Task:

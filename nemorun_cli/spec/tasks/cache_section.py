@@ -139,6 +139,8 @@ def unique(places: Iterable[Place], member: Member, executor: str) -> Iterator[F
 def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Finding]:
     """The outputs that several tasks claim: a file would be that of whichever wrote it last.
 
+    Those of a task whose folder is not known yet, such as one of a trial's own, are not compared.
+
     Args:
         tasks: all tasks.
         places: the place of `cache`, by task.
@@ -146,7 +148,7 @@ def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Findi
     by_folder: dict[str, list[_Output]] = {}
     for task in tasks:
         for text in task.cache.outputs if task.cache is not None else ():
-            if OPENING in text or OPENING in task.workdir:
+            if OPENING in text or OPENING in task.workdir or "/workdir" in task.late:
                 continue  # different for each trial, as a rule
             glob = Glob.of(text)
             whole = str(glob) if glob.start else f"{declared_files.escaped(task.workdir)}/{glob.rest}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.model.problems import Finding
+from nemorun_cli.model.problems import Finding, shown
 from nemorun_cli.spec.expressions.fill import VaryingText
 from nemorun_cli.spec.expressions.syntax import UNKNOWN
 from nemorun_cli.spec.schema import checks
@@ -153,6 +153,27 @@ class Expansion:
         filled: dict[str, Any] = {root: task[root], **self._filler.tree(rest, ("tasks", name))}
         self._filler.names[root] = {}
         return {key: filled[key] for key in task}
+
+    def points(self, name: str, task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield a task with a search at some points of its space; report invalid values, each place once.
+
+        Without keys that need values of the trial before it starts, there is one point.
+        """
+        rest = {key: value for key, value in task.items() if key != "search"}
+        fill, doubts = _fill_of(rest), self._filler.doubts
+        if fill is None:
+            yield rest
+            return
+        from nemorun_cli.spec.tasks.search_space import points  # noqa: PLC0415 - only for searches
+
+        reported: set[Place] = set()
+        for point in points(self.searches[name].params):
+            at = ", ".join(f"{param} {shown(value)}" for param, value in point.items())
+            filled = fill({**self._filler.names, "search": point}, f"a trial with {at}")
+            findings = checks.check_task(filled, ("tasks", name))
+            self._report(findings, f"a trial with {at}", reported)
+            if not findings and self._filler.doubts == doubts:
+                yield filled
 
     def entries(self, name: str, task: Mapping[str, Any]) -> Iterator[tuple[Combination, dict[str, Any]]]:
         """Yield each combination with its task; report and skip those with invalid values."""

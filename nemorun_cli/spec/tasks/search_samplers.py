@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import search_grid
+from nemorun_cli.model.best import OUTPUTS
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.model.search import ParamKind
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.search import SearchRule
 
+_TOO_OLD: Final = ("0", "1", "2", "3")  # first parts of versions of Optuna
 INSTALL: Final = "install it: pip install 'nemorun-cli[search]'"
 _PACKAGES: Final = {"cmaes": "cmaes", "qmc": "scipy"}  # that samplers need in addition to Optuna
 _LEAST_CMAES: Final = 2  # numbers; with one, Optuna draws it at random
@@ -36,6 +39,9 @@ def faults(rule: SearchRule, section: Mapping[str, Any], place: Place) -> Iterat
             yield Finding(place=(*place, "pruner"), message=message, hint=hint)
         if rule.sampler == "cmaes":
             yield Finding(place=at, message="cmaes has one goal", hint="write sampler: nsgaii or tpe")
+    if rule.pruner is not None and rule.metrics[0].startswith(OUTPUTS):
+        message = "cannot prune by an output, which is known only when a trial has ended"
+        yield Finding(place=(*place, "pruner"), message=message, hint="leave it out, or compare a metric")
     if rule.sampler == "cmaes":
         yield from _cmaes_faults(rule, at)
     if rule.sampler == "grid":
@@ -76,6 +82,8 @@ def _missing_packages(rule: SearchRule, at: Place) -> Iterator[Finding]:
     """What is not installed; Optuna itself is slow to import, so it is only looked for."""
     needed = ["optuna"] + ([_PACKAGES[rule.sampler]] if rule.sampler in _PACKAGES else [])
     missing = [package for package in needed if find_spec(package) is None]
+    if "optuna" not in missing and (version := metadata.version("optuna")).partition(".")[0] in _TOO_OLD:
+        yield Finding(place=at, message=f"needs Optuna 4 or later, not {version}", hint=INSTALL)
     if missing:
         subject = "search" if missing[0] == "optuna" else f"sampler: {rule.sampler}"
         message = f"{subject} needs {' and '.join(missing)}, which {_verb(missing)} not installed"

@@ -12,7 +12,7 @@ from nemorun_cli.model.search import DEFAULT_SAMPLER, SearchRule, trial_id
 from nemorun_cli.spec.tasks import search_pruners, search_samplers
 from nemorun_cli.spec.tasks.implied_goals import goal_hint, implied_goal
 from nemorun_cli.spec.tasks.matrix import Combination, Sweep, count_of
-from nemorun_cli.spec.tasks.search_space import SearchSpace
+from nemorun_cli.spec.tasks.search_space import SpaceReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,7 +71,7 @@ def rule_of(
         place: its place in the spec.
         seed: for a search that names none.
     """
-    space = SearchSpace(section["params"], place)
+    space = SpaceReader(section["params"], place)
     goals, findings = _goals(section, place)
     timeout, faults = _timeout(section, place)
     pruner, options, problems = search_pruners.pruner_of(section.get("pruner"), (*place, "pruner"))

@@ -39,25 +39,13 @@ def filled_section(section: Any, place: Place, filler: Filler) -> Any:
     """Return a section with its expressions filled in; those over `search` stay as they are."""
     if not isinstance(section, dict) or not isinstance(section.get("params"), dict):
         return filler.tree(section, place)
-    rest = {key: value for key, value in section.items() if key != "params"}
-    filled = {**filler.tree(rest, place), "params": {}}
-    for name, param in section["params"].items():
-        filled["params"][name] = _filled_param(param, section["params"], (*place, "params", name), filler)
-    return {key: filled[key] for key in section}
-
-
-def _filled_param(param: Any, params: Mapping[str, Any], place: Place, filler: Filler) -> Any:
-    if not isinstance(param, dict) or "when" not in param:
-        return filler.tree(param, place)
-    rest = {key: value for key, value in param.items() if key != "when"}
-    filled = filler.tree(rest, place)
-    filler.names["search"] = dict.fromkeys(params, UNKNOWN)
-    filled["when"] = filler.tree(param["when"], (*place, "when"))
+    filler.names["search"] = dict.fromkeys(section["params"], UNKNOWN)
+    filled = filler.tree(section, place)
     filler.names["search"] = {}
-    return {key: filled[key] for key in param}
+    return filled
 
 
-class SearchSpace:
+class SpaceReader:
     """Reads the params of a search that has passed the schema; collects errors in `findings`.
 
     Args:
@@ -103,8 +91,8 @@ class SearchSpace:
             self._report((name,), "has no choices", "add choices: [sgd, adam]")
         seen: list[Any] = []
         for index, value in enumerate(entry.get("choices", ())):
-            if isinstance(value, str) and OPENING in value:
-                self._report((*at, index), f"{value} is not known when values are suggested")
+            if problem := _choice_problem(value):
+                self._report((*at, index), problem)
             key = _exact(value)
             if key in seen:
                 self._report((*at, index), f"{shown(value)} is listed twice")
@@ -166,7 +154,7 @@ class SearchSpace:
     def _try_conditions(self) -> None:
         """Evaluate the conditions at some points of the space: whether they give booleans."""
         reported: set[str] = set()
-        for point in self._points():
+        for point in _corners(self.params):
             values: dict[str, Any] = {}
             for param in self.params:
                 if param.name in reported:
@@ -178,16 +166,6 @@ class SearchSpace:
                     reported.add(param.name)
                     at = ", ".join(f"{name} {shown(value)}" for name, value in values.items())
                     self._report((param.name, "when"), f"{fault.message} (with {at})", fault.hint)
-
-    def _points(self) -> Iterator[dict[str, Any]]:
-        """Both ends of all ranges, then each choice, the other params at their first value."""
-        first = {param.name: param.choices[0] if param.choices else param.low for param in self.params}
-        yield first
-        yield {param.name: param.choices[-1] if param.choices else param.high for param in self.params}
-        if any(param.when is not None for param in self.params):
-            for param in self.params:
-                for value in param.choices[1:_MOST_POINTS]:
-                    yield {**first, param.name: value}
 
     # -- the first trials ----------------------------------------------------------------------------
 
@@ -212,6 +190,26 @@ class SearchSpace:
                 self.findings.append(Finding(place=(*place, param.name), message=problem))
             values[param.name] = value
         return values
+
+
+def points(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
+    """Values of some trials, by name: at both ends of all ranges, and with each choice."""
+    for corner in _corners(params):
+        values: dict[str, Any] = {}
+        for param in params:
+            if param.when is None or holds(param.when, values):
+                values[param.name] = corner[param.name]
+        yield values
+
+
+def _corners(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
+    """The first values of all params, then the last ones, then each choice with the first ones."""
+    first = {param.name: param.choices[0] if param.choices else param.low for param in params}
+    yield first
+    yield {param.name: param.choices[-1] if param.choices else param.high for param in params}
+    for param in params:
+        for value in param.choices[1:_MOST_POINTS]:
+            yield {**first, param.name: value}
 
 
 def _may_hold(param: SearchParam, values: Mapping[str, Any]) -> bool:
@@ -288,11 +286,21 @@ def _exact(value: Any) -> Any:
     return ("null", None) if value is None else key_of(value)
 
 
+def _choice_problem(value: Any) -> str | None:
+    """What is wrong with a choice: each is a plain value that does not change."""
+    if isinstance(value, str) and OPENING in value:
+        return f"{value} is not known when values are suggested"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(_choice_problem, parts)), None)
+
+
 def _number_problem(kind: str, value: float) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if kind != ParamKind.INT:
-        return None if abs(value) <= _LARGEST_FLOAT else "must be at most 1e300"
+        return None if abs(value) <= _LARGEST_FLOAT else "must be from -1e300 to 1e300"
     if value != int(value):
         return "must be a whole number"
     return None if abs(value) <= LARGEST_INT else "must be from -2^53 to 2^53"

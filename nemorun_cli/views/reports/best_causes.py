@@ -62,6 +62,14 @@ def _of_user(group: Group, events: Sequence[Event], task: Task, state: TaskState
             text = f"it used {winner} as the best of {group.id} ({choice['goal']} {choice['metric']}{value})"
             yield Cause(kind="best", message=text, task=winner)
     elif state.reason == Reason.TEMPLATE:
-        for each in choice.get("excluded", ()):
-            text = f"{each['task']} cannot be the best of {group.id}: it {each['message']}"
-            yield Cause(kind="excluded", message=text, task=each["task"])
+        yield from _of_excluded(group, choice)
+
+
+def _of_excluded(group: Group, choice: Event) -> Iterator[Cause]:
+    """The members that could not be the best, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for each in choice.get("excluded", ()):
+        reasons.setdefault(each["message"], []).append(each["task"])
+    for reason, tasks in reasons.items():
+        text = f"cannot be the best of {group.id}: {group_bests.excluded(reason, tasks)}"
+        yield Cause(kind="excluded", message=text, task=tasks[0])

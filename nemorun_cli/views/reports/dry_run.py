@@ -182,7 +182,7 @@ def _entry(
         "retry": asdict(task.retry),
         "stop": [{**asdict(rule), "text": rule.text} for rule in task.stop],
         "cache": None if task.cache is None else {k: list(v) for k, v in asdict(task.cache).items()},
-        "late": list(task.late),
+        "late": [*task.late, *task.searched],
         "handler": task.handler,
         "details": task_plan.details,
     }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.search import Outcome
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.views import searches
+from nemorun_cli.views import group_bests, searches
 from nemorun_cli.views.reports.cause import Cause
 
 if TYPE_CHECKING:
@@ -23,11 +23,9 @@ _GOALS: Final = {"minimize": "smallest", "maximize": "largest"}
 
 def of_trial(snapshot: Snapshot, task: Task) -> Iterator[Cause]:
     """The params of a trial, who chose them, and its result; nothing for a task that is none."""
-    trial = snapshot.trial(task)
-    if trial is None:
-        return
-    study = next(study for study in snapshot.studies if study.group.id == task.group)
-    if trial.suggestion is None:
+    trial = searches.trial_of(snapshot.spec, snapshot.history, task)
+    study = searches.study_of(snapshot.spec, snapshot.history, task)
+    if trial is None or trial.suggestion is None or study is None:
         return
     given = study.rule.start_with[trial.number - 1 : trial.number]
     origin = f"suggested by the sampler {study.rule.sampler}"
@@ -44,11 +42,12 @@ def _of_result(study: StudyView, trial: Trial) -> Iterator[Cause]:
     result = trial.result
     assert result is not None  # noqa: S101 - see of_trial
     if result.outcome is Outcome.PRUNED:
-        pruner = f"the pruner {study.rule.pruner}" if study.rule.pruner else "its `stop`"
-        text = f"{pruner} judged {searches.result_text(study, trial).removesuffix(' (pruned)')}"
+        if result.pruned_value is not None and study.rule.pruner is not None:
+            value = searches.result_text(study, trial).removesuffix(" (pruned)")
+            text = f"the pruner {study.rule.pruner} judged {value}"
+            yield Cause(kind="pruned", message=text, time=trial.state.ended)
         if result.message and trial.state.message != result.message:
-            text += f": {result.message}"
-        yield Cause(kind="pruned", message=text, time=trial.state.ended)
+            yield Cause(kind="pruned", message=f"why: {result.message}", time=trial.state.ended)
     elif result.outcome is Outcome.COMPLETE:
         yield Cause(
             kind="value", message=f"its result: {searches.result_text(study, trial)}{_place(study, trial)}"
@@ -93,7 +92,10 @@ def of_study(
         and trial.result is not None
         and trial.result.outcome is Outcome.FAILED
     ]
-    lines += _listed("without a result", [f"{trial.task} ({_message(trial)})" for trial in without])
+    reasons: dict[str, list[str]] = {}
+    for trial in without:
+        reasons.setdefault(_message(trial), []).append(trial.task)
+    lines += [f"without a result: {group_bests.excluded(reason, tasks)}" for reason, tasks in reasons.items()]
     waiting = next((trial for trial in study.trials if trial.state.status is TaskStatus.PENDING), None)
     if waiting is not None:
         task = next(task for task in snapshot.spec.tasks if task.id == waiting.task)
@@ -122,7 +124,7 @@ def _pruned(study: StudyView, trial: Trial) -> str:
     if result is None or result.pruned_value is None:
         return trial.task
     at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-    return f"{trial.task} ({study.rule.metrics[0]} {result.pruned_value:.4g}{at})"
+    return f"{trial.task} ({study.metric} {result.pruned_value:.4g}{at})"
 
 
 def _message(trial: Trial) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nemorun_cli.model.problems import Place
-    from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.spec_revisions import Texts
 
 # Fields derived from other fields, or from the position in a file; not differences of their own.
@@ -150,9 +150,17 @@ def _of_task(task: Task) -> dict[str, Any]:
 def _of_spec(spec: Spec, other: Spec) -> dict[str, Any]:
     """A spec's own fields, and those of the groups that both specs have."""
     shared = {group.id for group in other.groups}
-    groups = {group.id: _fields(group, without=_OF_GROUPS) for group in spec.groups if group.id in shared}
+    groups = {group.id: _of_group(group) for group in spec.groups if group.id in shared}
     run = _fields(spec.run, without=_OF_WATCHING)
     return {**_fields(spec, without=_APART), "run": run, "groups": groups}
+
+
+def _of_group(group: Group) -> dict[str, Any]:
+    """A group's fields; the params of a search by their names."""
+    values = _fields(group, without=_OF_GROUPS)
+    if group.search is not None:
+        values["search"]["params"] = {param["name"]: param for param in values["search"]["params"]}
+    return values
 
 
 def _fields(value: Any, *, without: Iterable[str]) -> dict[str, Any]:

@@ -140,10 +140,10 @@ def document(
             "best": group_bests.to_json(snapshot.spec, snapshot.history),
             "searches": [
                 {
-                    **snapshot.search_json(study),
+                    **searches.to_json(study, snapshot.sweep(study.group)),
                     "explanation": search_causes.of_study(snapshot, study, reader.causes),
                 }
-                for study in snapshot.studies
+                for study in searches.of(snapshot.spec, snapshot.history)
                 if not asked.isdisjoint(study.group.members)
             ],
             "tasks": [explained.to_json() for explained in explain(snapshot, names, events, secrets=secrets)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,6 +96,23 @@ def test_members_with_equal_requests_are_one_array(workspace: ExpWorkspace) -> N
     ids = {state.job_id.partition("_")[0] for state in snapshot.history.tasks.values() if state.job_id}
     assert len(ids) == 1
     assert len(list((snapshot.files.directory / "slurm").glob("*/script"))) == 1
+
+
+@pytest.mark.usefixtures("slurm")
+def test_trials_that_can_start_together_are_one_array(workspace: ExpWorkspace) -> None:
+    """They get their values one after the other, and are submitted in waves of as many as may run."""
+    rule = {"params": {"x": {"type": "int", "low": 0, "high": 99}}, "sampler": "random", "trials": 5}
+    train = {
+        "inline": 'echo "$EXP_TASK $1" >>ran; echo "n:=$1" >>"$EXP_OUTPUT"',
+        "args": ["${{ search.x }}"],
+        "search": {**rule, "metric": "outputs.n", "goal": "minimize", "max_parallel": 4, "seed": 1},
+    }
+    history = workspace.run({"train": train}, **header()).history
+    arrays = Counter((state.job_id or "").partition("_")[0] for state in history.tasks.values())
+    assert sorted(arrays.values()) == [1, 4]
+    suggested = history.studies["train"].suggestions.items()
+    lines = [f"train/trial-{number:04d} {suggestion.params['x']}" for number, suggestion in suggested]
+    assert sorted(workspace.lines()) == lines
 
 
 @pytest.mark.usefixtures("slurm")

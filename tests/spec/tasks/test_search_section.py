@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.best import BestRule, Goal
+from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.search import ParamKind, SearchParam
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import load
-from nemorun_cli.spec.expressions import conditions, evaluate
+from nemorun_cli.spec.expressions import conditions, evaluate, searched_keys
 from nemorun_cli.spec.expressions.syntax import TemplateError
 
 if TYPE_CHECKING:
@@ -153,6 +155,7 @@ FLOAT: Final = {"type": "float", "low": 0, "high": 1}
         ({"x": [1, 1.0]}, "x.1", "1.0 is listed twice", None),
         ({"x": [{"a": [1]}, {"a": [1]}]}, "x.1", "is listed twice", None),
         ({"x": []}, "x", "must not be empty", None),
+        ({"x": [1, "${{ search.x }}"]}, "x.1", "uses values of a trial", None),
         ({"x": {"choices": [1], "log": True}}, "x.log", "does not apply to choices", None),
         ({"x": {**FLOAT, "choices": [1]}}, "x.choices", "does not apply to float", None),
         ({"a b": FLOAT}, "a b", "the name of a param", None),
@@ -223,6 +226,7 @@ def test_a_wrong_param_is_a_problem_at_its_place(
             "cannot prune by 2 goals",
             "leave it out",
         ),
+        ({"metric": "outputs.a", "pruner": "median"}, "pruner", "cannot prune by an output", "leave it out"),
         ({"sampler": "cmaes"}, "sampler", "needs two numbers without `when`", "sampler: tpe"),
         ({"sampler": "grid", "params": {"a": FLOAT}}, "params.a", "has no step", "add step"),
         ({"sampler": "grid", "params": {"a": LR}}, "params.a", "has no step", "add step"),
@@ -259,7 +263,17 @@ def test_a_wrong_key_of_a_search_is_a_problem_at_its_place(
         ({"until": "any"}, "until", "cannot be combined with search"),
         ({"together": True}, "together", "cannot be combined with search"),
         ({"fail_fast": True}, "fail_fast", "cannot be combined with search"),
-        ({"timeout": "${{ search.lr }}"}, "timeout", "uses values of a trial, which are not known yet"),
+        (
+            {"launcher": {"wrap": ["${{ search.lr }}"]}},
+            "launcher.wrap.0",
+            "uses values of a trial, which are",
+        ),
+        ({"timeout": "${{ search.optimizer }}"}, "timeout", "must be a duration"),
+        ({"timeout": "${{ search.lr > 1 }}"}, "timeout", "must be a duration"),
+        ({"retry": {"limit": "${{ search.lr }}"}}, "retry.limit", "must be a whole number"),
+        ({"resources": {"gpus": "${{ search.gpus }}"}}, "resources.gpus", "no param is called 'gpus'"),
+        ({"timeout": "${{ experiment.id ~ search.lr }}"}, "timeout", "cannot be combined with experiment"),
+        ({"timeout": "${{ search.lr * tasks.x.outputs.y }}"}, "timeout", "no task is called 'x'"),
         ({"executor": "${{ search.optimizer }}"}, "executor", "uses values of a trial"),
         ({"dependencies": ["${{ search.optimizer }}"]}, "dependencies.0", "uses values of a trial"),
         ({"env": {"M": "${{ search.momentum }}"}}, "env.M", "has no value in trials in which its `when`"),
@@ -366,3 +380,110 @@ def test_first_values_are_values_of_the_params(tmp_path: Path) -> None:
         '{"c": null}',
         '{"c": {"k": [1]}}',
     ]
+
+
+def test_a_wrong_search_is_the_only_problem_of_what_uses_it(tmp_path: Path) -> None:
+    """A task that depends on a search with a problem, and uses its best trial, causes no further one."""
+    user = {"command": ["echo", "${{ tasks.train.best.params.lr }}"], "dependencies": ["train"]}
+    found = problems(tmp_path, {"train": study({"trials": 0}), "other": user})
+    assert [where for where, *_ in found] == ["tasks.train.search.trials"]
+
+
+def test_a_file_that_extends_another_removes_and_changes_params(tmp_path: Path) -> None:
+    """Null removes a param of a search, and a mapping changes its keys one by one."""
+    (tmp_path / "base.yaml").write_text(json.dumps({"tasks": {"train": study()}}))
+    changes = {"params": {"momentum": None, "lr": {"high": 0.5}, "optimizer": ["lion"]}, "goal": "maximize"}
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        json.dumps({"name": "x", "extends": "base.yaml", "tasks": {"train": {"search": changes}}})
+    )
+    rule = load.resolve(load.read(path), IDENTITY).groups[0].search
+    assert rule is not None
+    assert [(param.name, param.high, param.choices) for param in rule.params] == [
+        ("optimizer", None, ("lion",)),
+        ("lr", 0.5, ()),
+    ]
+    assert rule.goals == (Goal.MAXIMIZE,)
+
+
+def test_trials_do_not_share_their_outputs(tmp_path: Path) -> None:
+    """Files that `cache` keeps belong to one trial: each has a folder of its own, or none."""
+    cache = {"inputs": [], "outputs": ["model.bin"]}
+    ((where, text, _),) = problems(tmp_path, {"train": study(cache=cache)})
+    assert where == "tasks.train.cache.outputs"
+    assert "train/trial-0001 and train/trial-0002 both write model.bin" in text
+    spec = resolved(tmp_path, {"train": study(cache=cache, workdir="run-${{ search.lr }}")})
+    assert spec.tasks[2].cache is not None
+    assert spec.tasks[2].cache.outputs == ("model.bin",)
+
+
+def test_keys_that_are_no_texts_are_filled_in_with_the_suggestion(tmp_path: Path) -> None:
+    """What a trial requests, its timeout, retries and conditions can depend on its values, and on params."""
+    keys = {
+        "timeout": "${{ search.layers * params.minutes }}m",
+        "resources": {"cpus": "${{ search.layers }}", "memory": "${{ search.layers }}G", "gpus": 0},
+        "retry": {"limit": "${{ search.layers - 1 }}", "delay": "1s"},
+        "stop": {"metric": "loss", "above": "${{ search.lr * 100 }}"},
+        "stop_signal": "${{ 'INT' if search.layers > 2 else 'TERM' }}",
+        "artifacts": ["logs", "model-${{ search.layers }}.bin"],
+        "description": "lr ${{ search.lr }} of ${{ experiment.name }}",
+    }
+    params = {"lr": LR, "layers": {"type": "int", "low": 1, "high": 4}}
+    spec = resolved(tmp_path, {"train": study({"params": params}, **keys)}, params={"minutes": 2})
+    stored = Spec.from_json(json.loads(json.dumps(spec.to_json())))
+    assert stored == spec
+    trial = stored.tasks[1]
+    assert (trial.timeout, trial.resources.cpus) == (120, 1)  # of the first point, until it has values
+    filled = searched_keys.with_values(
+        trial, {"lr": 0.05, "layers": 3}, names=["lr", "layers"], params=spec.params, env={}
+    )
+    assert (filled.timeout, filled.resources) == (360, Resources(cpus=3, memory=3 << 30, gpus=0))
+    assert (filled.retry.limit, filled.retry.delay) == (2, 1)
+    assert (filled.stop[0].above, filled.stop_signal) == (5, "INT")
+    assert filled.artifacts == ("logs", "model-3.bin")
+    assert filled.description == "lr 0.05 of x"
+    assert filled.matrix == {}
+
+
+def test_a_value_that_does_not_fit_a_key_is_an_error_of_the_trial(tmp_path: Path) -> None:
+    """Values are tried at the ends of ranges; one in between that does not fit has a message of its own."""
+    params = {"n": {"type": "int", "low": 1, "high": 3}}
+    task = {"command": ["true"], "retry": {"limit": "${{ 6 / search.n }}"}}
+    section = {**SEARCH, "params": {"n": {"type": "int", "low": 1, "high": 6}}}
+    spec = resolved(tmp_path, {"train": {**task, "search": section}})
+    with pytest.raises(TemplateError, match=r"retry\.limit: .*: must be a whole number from 0 on, not 1\.5"):
+        searched_keys.with_values(spec.tasks[0], {"n": 4}, names=["n"], params={}, env={})
+    task = {"command": ["true"], "resources": {"cpus": "${{ 2 - search.n }}"}}
+    ((where, text, _),) = problems(tmp_path, {"train": {**task, "search": {**SEARCH, "params": params}}})
+    assert where == "tasks.train.resources.cpus"
+    assert "(of a trial with n 3)" in text
+
+
+def test_plugins_and_dependencies_are_those_of_each_trial(tmp_path: Path) -> None:
+    """A plugin of the task has each trial once, also if values are tried at several points of the space."""
+    uses = [{"uses": "notify", "with": {"command": ["true"], "on": ["failure"]}}]
+    task = study(plugins=uses, timeout="${{ search.lr * 100 }}s", dependencies=["first"])
+    spec = resolved(tmp_path, {"first": {"command": ["true"]}, "train": task})
+    (use,) = spec.plugins
+    assert use.tasks == spec.groups[0].members
+    assert {trial.dependencies for trial in spec.tasks[1:]} == {("first",)}
+    assert [trial.index for trial in spec.tasks] == [0, 1, 2, 3]
+
+
+def test_only_some_trials_can_be_selected(tmp_path: Path) -> None:
+    """`--only` with a trial, or a glob, keeps the search with these trials."""
+    spec = resolved(tmp_path, {"train": study()}, "train/trial-0002")
+    assert [task.id for task in spec.tasks] == ["train/trial-0002"]
+    assert spec.groups[0].members == ("train/trial-0002",)
+    assert spec.groups[0].search is not None
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    "pointer", ["/id", "/resources/gpus/x", "/stop/7/above", "/artifacts/x", "timeout", ""]
+)
+def test_a_stored_pointer_to_no_such_field_is_an_error(tmp_path: Path, pointer: str) -> None:
+    """What another program wrote into a stored spec changes no other field, and is no internal error."""
+    trial = replace(resolved(tmp_path, {"train": study()}).tasks[0], searched={pointer: "${{ search.lr }}"})
+    with pytest.raises(TemplateError, match="no such field"):
+        searched_keys.with_values(trial, {"lr": 1}, names=["lr"], params={}, env={})

@@ -65,7 +65,14 @@ export function StudyFigures({ study, lifted, onLift }: StudyFiguresProps) {
           </div>
           <div class="study-slices">
             {study.params.map((param) => (
-              <Slice key={param.name} {...figures} points={complete} param={param.name} />
+              <Slice
+                key={param.name}
+                {...figures}
+                points={complete}
+                param={param.name}
+                isParam={param.kind !== "float"}
+                log={param.kind === "choices" ? undefined : param.log}
+              />
             ))}
           </div>
         </section>
@@ -111,7 +118,9 @@ function History(props: FigureProps) {
   );
 }
 
-function Slice({ param, ...props }: FigureProps & { param: string }) {
+type SliceProps = FigureProps & { param: string; isParam: boolean; log: boolean | undefined };
+
+function Slice({ param, ...props }: SliceProps) {
   const { element, width } = useWidth<HTMLDivElement>(300);
   const points = useMemo(
     () => props.points.filter((point) => Object.hasOwn(point.trial.params, param)),
@@ -124,7 +133,6 @@ function Slice({ param, ...props }: FigureProps & { param: string }) {
         points={points}
         at={(point) => point.trial.params[param]}
         title={param}
-        isParam
         width={width}
         height={190}
         label={`${props.metric} over ${param}, of ${count(points.length)} trials`}

@@ -53,7 +53,9 @@ export function TrialTable({ study }: { study: Study }) {
               </th>
               <td class="trial-result" title={trial.message ?? undefined}>
                 <StatusMark status={trial.status} reason={trial.reason} /> {resultOf(trial)}
-                {winners.has(trial.number) ? <strong> best</strong> : null}
+                {winners.has(trial.number) ? (
+                  <strong> {study.goals.length > 1 ? "not dominated" : "best"}</strong>
+                ) : null}
               </td>
               {study.metrics.map((metric, goal) => (
                 <td key={metric} class="is-number">

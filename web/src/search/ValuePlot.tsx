@@ -8,12 +8,14 @@ import { about, type Point, type Study } from "./study";
 export interface ValuePlotProps {
   readonly study: Study;
   readonly points: readonly Point[];
-  /** Where a point lies on the axis below. */
+  /** The place of a point on the axis below. */
   readonly at: (point: Point) => unknown;
   /** What is below: a param, or the numbers of the trials. */
   readonly title: string;
   readonly metric: string;
   readonly isParam: boolean;
+  /** Whether its axis is logarithmic; by default as suits the values. */
+  readonly log?: boolean | undefined;
   readonly winners: ReadonlySet<number>;
   readonly width: number;
   readonly height: number;
@@ -37,13 +39,18 @@ export function ValuePlot(props: ValuePlotProps) {
   const down = height - TOP - BOTTOM;
   const scales = useMemo(
     () => ({
-      x: scaleOf(points.map(props.at), { isParam, isRound: true, gap: 44 / Math.max(1, across) }),
+      x: scaleOf(points.map(props.at), {
+        log: props.log,
+        isParam,
+        isRound: true,
+        gap: 44 / Math.max(1, across),
+      }),
       y: scaleOf(
         points.map((point) => point.value),
         { isRound: true, gap: 20 / down },
       ),
     }),
-    [points, title, across, down],
+    [points, title, props.log, across, down],
   );
   const toX = (place: number) => LEFT + INSET + place * across;
   const toY = (place: number) => TOP + (1 - place) * down;

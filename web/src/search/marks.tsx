@@ -2,7 +2,7 @@ import type { Phase } from "./study";
 
 const TRIANGLE = "M-4.5 -3.6H4.5L0 4.5z";
 
-/** The mark of a trial in a figure: a disc with a value, a hollow triangle if it was pruned. */
+/** A trial in a figure: a disc with a value, a hollow triangle if it was pruned. */
 export function TrialMark({ phase, x, y, isBest }: { phase: Phase; x: number; y: number; isBest: boolean }) {
   return (
     <g transform={`translate(${x} ${y})`} class={`trial-mark trial-${phase} ${isBest ? "is-best" : ""}`}>
@@ -11,7 +11,7 @@ export function TrialMark({ phase, x, y, isBest }: { phase: Phase; x: number; y:
   );
 }
 
-/** The same beside a word. */
+/** The same next to a word. */
 export function TrialKey({
   phase,
   label,

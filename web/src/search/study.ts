@@ -20,7 +20,7 @@ const PHASES: Readonly<Record<string, Phase>> = {
   SUCCEEDED: "complete",
 };
 
-/** What a trial is counted as: how it ended, or its state without an end. */
+/** What a trial is counted as: its outcome, or its state without one. */
 export function phaseOf(trial: Trial): Phase {
   if (LIVE.has(trial.status)) return "running";
   return trial.outcome ?? PHASES[trial.status] ?? "pending";

@@ -127,6 +127,10 @@ done: number
  * How many of them are SUCCEEDED because their search pruned them.
  */
 pruned: number
+/**
+ * How many of those that are done took the results of an earlier success.
+ */
+cached: number
 }[]
 /**
  * By what the members are compared: the key of a metric, or `outputs.KEY`.

@@ -1,1 +1,0 @@
-import{c as e,v as t}from"./format-CrYCcwL9.js";import{_ as n}from"./index-CmHpHkAk.js";import{AddressedCurves as r,t as i}from"./CurvesView-COQViuSu.js";function a({experiment:a}){let o=n(a),s=t(()=>i({experiments:[a]}),[o]);return e(r,{source:s})}export{a as CurvesTab};

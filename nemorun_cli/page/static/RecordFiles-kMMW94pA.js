@@ -1,0 +1,1 @@
+import{t as e}from"./FilesView-dTzHFARl.js";import{c as t}from"./format-CrYCcwL9.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};

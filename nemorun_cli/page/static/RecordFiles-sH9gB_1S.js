@@ -1,1 +1,0 @@
-import{t as e}from"./FilesView-D4LbWSiT.js";import{c as t}from"./format-CrYCcwL9.js";function n({record:n}){return t(e,{records:[n]})}export{n as RecordFiles};
