@@ -208,13 +208,13 @@ def _begin_alike(one: str, other: str) -> bool:
 
 
 def _share(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether some path matches both lists of parts, or lies in a folder that matches one of them."""
+    """Whether some path matches both lists of parts, or is in a folder that matches one of them."""
     known: set[tuple[int, int]] = set()
     pending = [(0, 0)]
     while pending:
         state = i, j = pending.pop()
         if i == len(one) or j == len(other):
-            return True  # what remains of the other one lies in the folder
+            return True  # what remains of the other one is in the folder
         if state in known:
             continue
         known.add(state)
