@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
     from nemorun_cli.model.stop_rules import StopRule
+    from nemorun_cli.spec.tasks.cached_files import CachedFiles
     from nemorun_cli.spec.tasks.callables import CalledTarget
     from nemorun_cli.spec.tasks.dependencies import Matching, MemberGraph
     from nemorun_cli.spec.tasks.expand import Expansion
@@ -122,6 +123,7 @@ class TaskBuilder:
         self._expansion = expansion
         self._externals = externals
         self._reported: set[Place] = set()  # places shared by members that have a finding
+        self._cached_files: CachedFiles | None = None
         self._cache_places: dict[str, Place] = {}  # of tasks with `cache`
         self._checked_callables: set[tuple[str, ...]] = set()  # a callable and where it was looked up
 
@@ -323,7 +325,8 @@ class TaskBuilder:
                 rule = replace(rule, inputs=(*rule.inputs, *self._modules(task)))
             task = replace(task, cache=rule)
             unique = cache_section.unique(self._unique, member, task.executor)
-            found = [*cache_section.undeclared(task, place), *cache_section.unmatched(task, place), *unique]
+            files = self._files_of_caches()
+            found = [*files.undeclared(task, place), *files.unmatched(task, place), *unique]
         for finding in found:
             if (*finding.place, finding.message) not in self._reported:
                 self._reported.add((*finding.place, finding.message))
@@ -331,13 +334,20 @@ class TaskBuilder:
         self._cache_places[task.id] = place
         return replace(task, cache=rule)
 
+    def _files_of_caches(self) -> CachedFiles:
+        if self._cached_files is None:
+            from nemorun_cli.spec.tasks.cached_files import CachedFiles  # noqa: PLC0415 - few tasks have the key
+
+            self._cached_files = CachedFiles()
+        return self._cached_files
+
     def _modules(self, task: Task) -> Iterator[str]:
         """The globs of the modules that a partial names: they count as inputs."""
-        from nemorun_cli.spec.tasks import cache_section  # noqa: PLC0415 - few tasks have the key
+        from nemorun_cli.spec.tasks import cached_files  # noqa: PLC0415 - few tasks have the key
 
         folders = self._module_folders(task)
         names = [str(task.body), *(target.name for target in callables.targets(task.args, ()))]
-        yield from dict.fromkeys(cache_section.modules(task, self._folder, folders, names))
+        yield from dict.fromkeys(cached_files.modules(task, self._folder, folders, names))
 
     def _report(self, place: Place, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(place=place, message=message, hint=hint))

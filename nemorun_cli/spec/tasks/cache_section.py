@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,10 +11,8 @@ from nemorun_cli.model.problems import Finding
 from nemorun_cli.model.spec import UNTIL_ALL
 from nemorun_cli.model.step_cache import CacheRule, canonical
 from nemorun_cli.spec.expressions.syntax import OPENING
-from nemorun_cli.spec.tasks import callables
 from nemorun_cli.storage.step_cache import declared_files
-from nemorun_cli.storage.step_cache.declared_files import Folders, Glob, UnreadableFolderError
-from nemorun_cli.system.files import open_to_read
+from nemorun_cli.storage.step_cache.declared_files import Folders, Glob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,20 +22,9 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Task
     from nemorun_cli.spec.tasks.dependencies import Member
 
-LARGEST_TEXT: Final = 1 << 20  # bytes of a script that is searched for the programs it names
-MOST_WORDS: Final = 2_000  # words of a text that are looked up as files
-_CODE: Final = frozenset(  # endings of programs: a text that names such a file most likely runs it
-    (
-        *(".py", ".ipynb", ".sh", ".bash", ".zsh", ".awk", ".sed", ".R", ".r"),
-        *(".jl", ".pl", ".rb", ".js", ".mjs", ".ts", ".lua"),
-    )
-)
 _COUNTED: Final = frozenset(
     ("inline", "script", "command", "partial", "args", "entrypoint", "launcher", "workdir", "env", "cache")
 )
-_WORD: Final = re.compile(r"[^\s'\"`;|&()<>=${}\\,]+")
-_MODULE: Final = re.compile(r"(?:^|[/\s;&|(])python[0-9.]*\s+(?:-\S+\s+)*-m\s+([A-Za-z_][\w.]*)")
-_OF_OTHERS: Final = ("site-packages", "dist-packages")  # parts of paths of installed modules
 _NOWHERE: Final = "/"  # a folder for globs that are not searched
 
 
@@ -127,31 +111,6 @@ def refusal(group: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def unmatched(task: Task, place: Place) -> Iterator[Finding]:
-    """The globs of inputs that match nothing, where nothing runs before the task that could make a match."""
-    if task.cache is None or task.dependencies or task.external or task.packager is not None:
-        return
-    for text in task.cache.inputs:
-        if OPENING in text:
-            continue
-        glob = Glob.of(text)
-        if glob.start == declared_files.SHARED:
-            message = f"no task runs before {task.id} that could write {text}"
-            hint = "add the task that writes it to dependencies"
-            yield Finding(place=(*place, "inputs"), message=message, hint=hint)
-            continue
-        try:
-            found = next(declared_files.files(text, Folders(Path(task.workdir), Path(_NOWHERE))), None)
-        except UnreadableFolderError as fault:
-            yield Finding(place=(*place, "inputs"), message=str(fault))
-            continue
-        if found is None:
-            root = glob.root(Folders(Path(task.workdir), Path(_NOWHERE)))
-            message = f"no file in {root} matches {glob.rest}"
-            hint = "* stays within a folder and ** does not: data/**/*.csv"
-            yield Finding(place=(*place, "inputs"), message=message, hint=hint)
-
-
 def unique(places: Iterable[Place], member: Member, executor: str) -> Iterator[Finding]:
     """The texts of a task that differ in each experiment, so that nothing would ever be reused.
 
@@ -177,90 +136,6 @@ def unique(places: Iterable[Place], member: Member, executor: str) -> Iterator[F
             yield Finding(place=place, message=message, hint=hint)
 
 
-def undeclared(task: Task, place: Place) -> Iterator[Finding]:
-    """The programs of the task's folder that it runs and nothing declares: a change would not be noticed."""
-    if task.cache is None or task.packager is not None:
-        return
-    declared = [glob for glob in (*task.cache.inputs, *task.cache.outputs) if OPENING not in glob]
-    missing = [
-        name
-        for name in dict.fromkeys(_programs(task))
-        if not any(declared_files.overlap(_escaped(name), glob) for glob in declared)
-    ]
-    if missing:
-        message = f"the task runs {', '.join(missing)}, whose changes would go unnoticed"
-        hint = f"add it to inputs: cache: {{inputs: [{', '.join(missing)}]}}; or ship it with a packager"
-        yield Finding(place=place, message=message, hint=hint)
-
-
-def _programs(task: Task) -> Iterator[str]:
-    """The files of the workdir that a task seems to run, by its text alone."""
-    workdir = Path(task.workdir)
-    if task.kind == "partial":
-        return
-    words = [str(word) for word in (*(task.body if isinstance(task.body, tuple) else ()), *task.args)]
-    text = "\n".join(shlex.quote(word) if " " in word else word for word in words)
-    modules = _MODULE.findall(" ".join(words))
-    if isinstance(task.body, str):
-        own = task.body if task.kind == "inline" else _text_of(Path(task.body))
-        lines = "\n".join(line for line in own.splitlines() if not line.lstrip().startswith("#"))
-        text, modules = f"{text}\n{lines}", [*modules, *_MODULE.findall(lines)]
-    for word in itertools.islice(dict.fromkeys(_WORD.findall(text)), MOST_WORDS):
-        if _is_program(word, workdir):
-            yield os.path.normpath(word)
-    for module in modules:
-        path = module.replace(".", "/")
-        for name in (f"{path}.py", f"{path}/__main__.py"):
-            if (workdir / name).is_file():
-                yield name
-
-
-def _text_of(path: Path) -> str:
-    try:
-        with open_to_read(path) as file:
-            return file.read(LARGEST_TEXT).decode(errors="replace")
-    except OSError:  # reported as the script that it is
-        return ""
-
-
-def _is_program(word: str, workdir: Path) -> bool:
-    if word.startswith(("-", "~")) or OPENING in word:
-        return False
-    is_code = Path(word).suffix in _CODE
-    try:
-        path = workdir / word
-        if not (is_code or ("/" in word and not word.startswith("/"))) or not path.is_file():
-            return False
-        return is_code or os.access(path, os.X_OK)
-    except (OSError, ValueError):  # no path
-        return False
-
-
-def modules(task: Task, folder: Path, folders: tuple[str, ...], names: Iterable[str]) -> Iterator[str]:
-    """The globs of the modules that a partial names, except installed ones and those that are shipped.
-
-    Args:
-        task: the partial.
-        folder: the folder of the spec.
-        folders: where its interpreter finds modules.
-        names: of its callables.
-    """
-    for name in names:
-        path = callables.module_file(name, folders)
-        if path is None or any(part in _OF_OTHERS for part in path.parts):
-            continue
-        if not any(path.is_relative_to(own) for own in (folder, task.workdir)):
-            if not path.is_relative_to(callables.STANDARD_LIBRARY):
-                yield _escaped(str(path))
-        elif task.packager is None:
-            yield _escaped(os.path.relpath(path, task.workdir))
-
-
-def _escaped(path: str) -> str:
-    """The glob that matches just this path."""
-    return re.sub(r"[*?\[]", lambda char: f"[{char[0]}]", path)
-
-
 def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Finding]:
     """The outputs that several tasks claim: a file would be that of whichever wrote it last.
 
@@ -276,9 +151,9 @@ def claims(tasks: Iterable[Task], places: Mapping[str, Place]) -> Iterator[Findi
             if OPENING in text or OPENING in task.workdir or "/workdir" in task.late:
                 continue  # different for each trial, as a rule
             glob = Glob.of(text)
-            whole = str(glob) if glob.start else f"{_escaped(task.workdir)}/{glob.rest}"
+            whole = str(glob) if glob.start else f"{declared_files.escaped(task.workdir)}/{glob.rest}"
             copy = "" if glob.start or task.packager is None else canonical(task.packager)
-            by_folder.setdefault(copy, []).append(_Output(_beginning(whole), whole, text, task))
+            by_folder.setdefault(copy, []).append(_Output(declared_files.beginning(whole), whole, text, task))
     reported: set[Place] = set()
     for outputs in by_folder.values():
         for pair in _overlapping(outputs):
@@ -312,11 +187,6 @@ def _overlapping(outputs: Iterable[_Output]) -> Iterator[tuple[_Output, _Output]
             if other.task is not output.task and declared_files.overlap(output.whole, other.whole):
                 yield other, output
         before.append(output)
-
-
-def _beginning(glob: str) -> str:
-    """What comes before the first wildcard."""
-    return re.split(r"[*?\[]", glob, maxsplit=1)[0]
 
 
 def _claim(first: _Output, second: _Output, place: Place) -> Finding:

@@ -6,15 +6,15 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.model import globs
 from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SHARED: Final = "$EXP_SHARED/"  # begins a glob in the folder that the tasks of an experiment share
 _SHARED_FORMS: Final = ("$EXP_SHARED", "${EXP_SHARED}")
@@ -91,8 +91,16 @@ def files(text: str, folders: Folders) -> Iterator[tuple[str, Path]]:
     """
     glob = Glob.of(text)
     search = _Search(glob.root(folders))
-    for inside in search.below("", glob.rest.split("/") if glob.rest else []):
+    for inside in search.found(glob.rest.split("/") if glob.rest else ()):
         yield glob.start + inside, search.root / inside
+
+
+class _Step(NamedTuple):
+    """A path at which a search continues, with the parts of the glob that remain for what is below it."""
+
+    inside: str
+    parts: tuple[str, ...]
+    above: frozenset[tuple[int, int]]  # the folders on the way, which a link could lead to again
 
 
 class _Search:
@@ -100,41 +108,44 @@ class _Search:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._done: set[tuple[str, int]] = set()
-        self._found: set[str] = set()
 
-    def below(
-        self, inside: str, parts: list[str], above: frozenset[tuple[int, int]] = frozenset()
-    ) -> Iterator[str]:
-        """The files that the parts of a glob match from a path on; `above` are the folders on the way."""
-        if (inside, len(parts)) in self._done:
-            return
-        self._done.add((inside, len(parts)))
-        status = self._status(inside)
-        if status is not None and stat.S_ISDIR(status.st_mode):
-            identity = (status.st_dev, status.st_ino)
-            if identity not in above:  # else it is a link to a folder that contains it
-                yield from self._in_folder(inside, parts, above, identity)
-        elif status is not None and stat.S_ISREG(status.st_mode) and not parts and inside not in self._found:
-            self._found.add(inside)
-            yield inside
+    def found(self, parts: Sequence[str]) -> Iterator[str]:
+        """The files that the parts of a glob match, by their paths from the root."""
+        pending = [_Step("", tuple(parts), frozenset())]
+        done: set[tuple[str, int]] = set()
+        files: set[str] = set()
+        while pending:
+            step = pending.pop()
+            if (key := (step.inside, len(step.parts))) in done:
+                continue
+            done.add(key)
+            status = self._status(step.inside)
+            if status is None:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                identity = (status.st_dev, status.st_ino)
+                if identity not in step.above:  # else it is a link to a folder that contains it
+                    pending += self._steps(step, identity)
+            elif stat.S_ISREG(status.st_mode) and not step.parts and step.inside not in files:
+                files.add(step.inside)
+                yield step.inside
 
-    def _in_folder(
-        self, inside: str, parts: list[str], above: frozenset[tuple[int, int]], identity: tuple[int, int]
-    ) -> Iterator[str]:
+    def _steps(self, step: _Step, identity: tuple[int, int]) -> Iterator[_Step]:
+        """Where a search continues below a folder."""
+        inside, parts, above = step
         first, rest = parts[:1], parts[1:]
-        if first == ["**"]:
-            yield from self.below(inside, rest, above)
+        if first == ("**",):
+            yield _Step(inside, rest, above)
             if not rest:
                 return
             rest = parts
         elif first and not _MAGIC.search(first[0]):
-            yield from self.below(_joined(inside, first[0]), rest, above)
+            yield _Step(_joined(inside, first[0]), rest, above)
             return
-        takes_all = first in ([], ["**"])
+        takes_all = first in {(), ("**",)}
         for name in self._names(inside):
             if name not in _PASSED_OVER and (takes_all or _name(first[0]).fullmatch(name)):
-                yield from self.below(_joined(inside, name), rest, above | {identity})
+                yield _Step(_joined(inside, name), rest, above | {identity})
 
     def _status(self, inside: str) -> os.stat_result | None:
         try:
@@ -157,10 +168,16 @@ def _joined(inside: str, name: str) -> str:
     return f"{inside}/{name}" if inside else name
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _name(part: str) -> re.Pattern[str]:
     """The regular expression of one name of a glob."""
     return globs.compiled(part)
+
+
+def matches(name: str, text: str) -> bool:
+    """Whether a glob matches a path, which is not searched for special characters."""
+    path, glob = Glob.of(name), Glob.of(text)
+    return path.start == glob.start and bool(globs.compiled(glob.rest).fullmatch(path.rest))
 
 
 def overlap(one: str, other: str) -> bool:
@@ -169,26 +186,50 @@ def overlap(one: str, other: str) -> bool:
     Both stand for all that is in a folder they match.
     """
     first, second = Glob.of(one), Glob.of(other)
-    if first.start != second.start:
+    if first.start != second.start or not _begin_alike(first.rest, second.rest):
         return False
-    return _share(tuple(first.rest.split("/")), tuple(second.rest.split("/")))
+    return _share(first.rest.split("/"), second.rest.split("/"))
 
 
-@cache
-def _share(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def escaped(path: str) -> str:
+    """The glob that matches just this path."""
+    return _MAGIC.sub(lambda char: f"[{char[0]}]", path)
+
+
+def beginning(text: str) -> str:
+    """What comes before the first wildcard of a glob."""
+    return _MAGIC.split(text, maxsplit=1)[0]
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """Whether what comes before the first wildcard of one is the beginning of that of the other."""
+    first, second = beginning(one), beginning(other)
+    return first.startswith(second) or second.startswith(first)
+
+
+def _share(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether some path matches both lists of parts, or is in a folder that matches one of them."""
-    if not one or not other:
-        return True  # what remains of the other one is in the folder
-    if one[0] == "**":
-        return _share(one[1:], other) or _share(one, other[1:])
-    if other[0] == "**":
-        return _share(other, one)
-    return _names_share(one[0], other[0]) and _share(one[1:], other[1:])
+    known: set[tuple[int, int]] = set()
+    pending = [(0, 0)]
+    while pending:
+        state = i, j = pending.pop()
+        if i == len(one) or j == len(other):
+            return True  # what remains of the other one is in the folder
+        if state in known:
+            continue
+        known.add(state)
+        if "**" in (one[i], other[j]):
+            pending += [(i + 1, j), (i, j + 1)]
+        elif _names_share(one[i], other[j]):
+            pending.append((i + 1, j + 1))
+    return False
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _names_share(one: str, other: str) -> bool:
     """Whether some name matches both globs of one name."""
+    if not _MAGIC.search(one + other):
+        return one == other
     first, second = _characters(one), _characters(other)
     known: set[tuple[int, int]] = set()
     pending = [(0, 0)]
@@ -210,9 +251,12 @@ def _names_share(one: str, other: str) -> bool:
     return False
 
 
+_KNOWN: Final = frozenset(map(chr, range(1, 0x250)))  # what a `?` or a class is compared by
+
+
 def _characters(part: str) -> list[frozenset[str] | None]:
     """What each place of a name can be: one of these characters, or None for any number of any."""
-    known = frozenset((*map(chr, range(1, 0x250)), *part))
+    known = _KNOWN.union(part)
     return [
         None if piece == "*" else known if piece == "?" else _class(piece, known)
         for piece in re.findall(r"\*|\?|\[[^]]+\]|.", part, re.DOTALL)

@@ -18,10 +18,10 @@ from nemorun_cli.storage.paths import Home, age_key
 from nemorun_cli.views.reports.cause import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.storage.events import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -53,6 +53,7 @@ class EarlierSuccess:
     experiment: str
     task: str
     attempt: int
+    ended: str
     parts: Mapping[str, str]
 
     @property
@@ -105,23 +106,77 @@ class Reuse:
                 yield Cause(kind="cache", message=text)
 
 
-def of_task(snapshot: Snapshot, task: Task) -> Reuse | None:
-    """What is known about the reuse of a task's result; None for a task without `cache`."""
-    state = snapshot.history.tasks[task.id]
-    if task.cache is None or (state.fingerprint is None and state.cache_note is None):
+class ReuseReader:
+    """Compares tasks of an experiment with earlier ones, whose ledgers it reads once.
+
+    Args:
+        snapshot: the experiment.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        home, files = Home(snapshot.files.home), snapshot.files
+        ids = (name for _, name in home.readable_ids([snapshot.spec.name]) if name != files.id)
+        newest = islice(home.readable(sorted(ids, key=age_key, reverse=True)), MOST_READ)
+        self._unread = (_successes(experiment) for experiment in newest)
+        self._read: list[dict[str, list[EarlierSuccess]]] = []  # by task, of the experiments that were read
+
+    def of_task(self, task: Task) -> Reuse | None:
+        """What is known about the reuse of a task's result; None for a task without `cache`."""
+        state = self._snapshot.history.tasks[task.id]
+        if task.cache is None or (state.fingerprint is None and state.cache_note is None):
+            return None
+        is_run = state.fingerprint is not None and state.cached_from is None
+        earlier = self._earlier(task.id, state) if is_run else None
+        changed = () if earlier is None else Fingerprint(state.parts).changes(Fingerprint(earlier.parts))
+        return Reuse(
+            fingerprint=state.fingerprint,
+            parts=state.parts,
+            earlier=earlier,
+            changed=changed,
+            is_kept=state.was_kept,
+            message=_message(self._snapshot, state, earlier, changed) if state.fingerprint else None,
+            note=_note(state),
+        )
+
+    def _earlier(self, task: str, state: TaskState) -> EarlierSuccess | None:
+        """The newest success of the task before this attempt, in another experiment of the same name."""
+        for successes in self._experiments():
+            for success in reversed(successes.get(task, ())):
+                if state.submitted is None or success.ended <= state.submitted:
+                    return success
         return None
-    is_run = state.fingerprint is not None and state.cached_from is None
-    earlier = _earlier(snapshot, task.id, state) if is_run else None
-    changed = () if earlier is None else Fingerprint(state.parts).changes(Fingerprint(earlier.parts))
-    return Reuse(
-        fingerprint=state.fingerprint,
-        parts=state.parts,
-        earlier=earlier,
-        changed=changed,
-        is_kept=state.was_kept,
-        message=_message(snapshot, state, earlier, changed) if state.fingerprint is not None else None,
-        note=_note(state),
-    )
+
+    def _experiments(self) -> Iterator[dict[str, list[EarlierSuccess]]]:
+        yield from self._read
+        for successes in self._unread:
+            self._read.append(successes)
+            yield successes
+
+
+def _successes(experiment: ExperimentFiles) -> dict[str, list[EarlierSuccess]]:
+    """The successes in an experiment that have a fingerprint, by task; none if it cannot be read."""
+    try:
+        events, _ = read_settled(experiment.ledger)
+    except (LedgerError, NotFoundError, OSError):
+        return {}  # it has its own report
+    parts: dict[tuple[str, int], Mapping[str, str]] = {}
+    found: dict[str, list[EarlierSuccess]] = {}
+    for event in events:
+        if event["event"] == kinds.FINGERPRINTED:
+            parts[event["task"], event["attempt"]] = event["parts"]
+        elif event["event"] == kinds.ENDED and event["status"] == TaskStatus.SUCCEEDED:
+            task, number = event["task"], event["attempt"]
+            if (task, number) in parts:
+                success = EarlierSuccess(
+                    experiment=experiment.id,
+                    task=task,
+                    attempt=number,
+                    ended=event["time"],
+                    parts=parts[task, number],
+                )
+                found.setdefault(task, []).append(success)
+    return found
 
 
 def _message(
@@ -181,44 +236,3 @@ def _value(kind: str, text: str) -> str | None:
         value = shlex.join(map(str, value))
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return shown if value is not None and len(shown) <= LONGEST and "\n" not in shown else None
-
-
-def _earlier(snapshot: Snapshot, task: str, state: TaskState) -> EarlierSuccess | None:
-    """The newest success of the task before this attempt, in another experiment of the same name."""
-    files = snapshot.files
-    ids = sorted(
-        (name for _, name in Home(files.home).readable_ids([snapshot.spec.name]) if name != files.id),
-        key=age_key,
-        reverse=True,
-    )
-    for experiment in islice(Home(files.home).readable(ids), MOST_READ):
-        try:
-            events, _ = read_settled(experiment.ledger)
-        except (LedgerError, NotFoundError, OSError):
-            continue  # it has its own report
-        found = _success(events, experiment.id, task, before=state.submitted)
-        if found is not None:
-            return found
-    return None
-
-
-def _success(
-    events: Iterable[Event], experiment: str, task: str, *, before: str | None
-) -> EarlierSuccess | None:
-    """The last success of a task in the events of an experiment, if it has a fingerprint."""
-    parts: dict[int, Mapping[str, str]] = {}
-    found: EarlierSuccess | None = None
-    for event in events:
-        if event.get("task") != task:
-            continue
-        if event["event"] == kinds.FINGERPRINTED:
-            parts[event["attempt"]] = event["parts"]
-        elif (
-            event["event"] == kinds.ENDED
-            and event["status"] == TaskStatus.SUCCEEDED
-            and event["attempt"] in parts
-            and (before is None or event["time"] <= before)
-        ):
-            number = event["attempt"]
-            found = EarlierSuccess(experiment=experiment, task=task, attempt=number, parts=parts[number])
-    return found

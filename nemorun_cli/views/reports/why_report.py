@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.failed_line import FailedLine
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.log_excerpt import Excerpt
-    from nemorun_cli.views.reports.reuse_report import Reuse
+    from nemorun_cli.views.reports.reuse_report import Reuse, ReuseReader
     from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.views.timeline import PastAttempt
 
@@ -165,10 +165,11 @@ def explain(
     reader = CauseReader(snapshot, events)
     past = timeline.attempts(snapshot, events)
     decisions = {decision.task: decision for decision in resume_plan.decide(reader.schedule)}
+    reuses = _reuses(snapshot) if snapshot.history.cached else None
     explanations = []
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]
-        reuse = _reuse(snapshot, task)
+        reuse = reuses.of_task(task) if reuses is not None else None
         line = failed_line_text.of_task(snapshot, name, secrets=secrets)
         excerpt = backend_output = None
         if state.status in _WITH_LOG and state.submitted:
@@ -204,12 +205,10 @@ def explain(
     return explanations
 
 
-def _reuse(snapshot: Snapshot, task: Task) -> Reuse | None:
-    if task.cache is None:
-        return None
-    from nemorun_cli.views.reports import reuse_report  # noqa: PLC0415 - few tasks have the key
+def _reuses(snapshot: Snapshot) -> ReuseReader:
+    from nemorun_cli.views.reports.reuse_report import ReuseReader  # noqa: PLC0415 - few specs have the key
 
-    return reuse_report.of_task(snapshot, task)
+    return ReuseReader(snapshot)
 
 
 def _read_only(snapshot: Snapshot, task: Task, state: TaskState, excerpt: Excerpt | None) -> Iterator[Cause]:

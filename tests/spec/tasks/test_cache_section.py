@@ -11,6 +11,7 @@ import pytest
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.spec import Identity, Spec, Task
 from nemorun_cli.model.step_cache import CacheRule
+from nemorun_cli.replication.masked_spec import masked
 from nemorun_cli.spec import load
 from nemorun_cli.spec.expressions import evaluate
 from nemorun_cli.spec.expressions.syntax import TemplateError
@@ -106,6 +107,20 @@ def test_a_program_of_the_folder_must_be_declared(task: dict[str, Any]) -> None:
     for rule in ({"inputs": ["*.*", "lib"]}, {"inputs": ["**"]}, {"outputs": ["**"]}):
         resolved({"a": {**task, "cache": rule}})
     resolved({"a": {**task, "cache": True, "packager": {"type": "pattern", "include": ["**"]}}})
+
+
+def test_a_masked_spec_can_be_read(folder: Path) -> None:
+    """A value of the environment is masked in globs and in `also`, and the rule is still one."""
+    rule = {"inputs": ["data/${{ env.KEY }}*", "data"], "also": ["${{ env.KEY }}"]}
+    spec = resolved(
+        {"t": {"inline": "x", "dependencies": ["p"], "cache": rule}, "p": {"inline": "x"}},
+        env={"KEY": "hidden-1"},
+    )
+    document = json.loads(masked(json.loads(json.dumps(spec.to_json()))))
+    assert stored_spec.problem(document, folder) is None
+    assert "hidden-1" not in json.dumps(document)
+    (cache,) = (task.cache for task in Spec.from_json(document).tasks if task.cache is not None)
+    assert cache.inputs[1:] == ("data",)
 
 
 @pytest.mark.usefixtures("folder")
