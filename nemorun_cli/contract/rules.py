@@ -447,10 +447,6 @@ def test_an_earlier_result_is_taken(workspace: Workspace) -> None:
         assert [path.read_text() for path in (second.files.shared / "made", workspace.folder / "made")] == [
             made
         ] * 2
-    (workspace.folder / "raw").write_text("other\n")
-    third = workspace.start(tasks)
-    state = third.wait(timeout=120).history.tasks["make"]
-    assert (str(state.status), state.reason) == ("SUCCEEDED", None)
 
 
 def test_files_are_handed_on(workspace: Workspace) -> None:

@@ -68,7 +68,7 @@ def command(
     Examples:
       exp rerun latest
       exp rerun training -p lr=0.01      change a param
-      exp rerun training --sweep lr=1,2  once for each value
+      exp rerun training --sweep lr=1,2   once for each value
       exp rerun training --only train    run only one task
     """
     old = run.find(which)

@@ -80,8 +80,12 @@ class StepCacheCollector:
         if not self._refresh():
             return
         now = time.time()
-        for path in sorted(self._home.step_cache_contents.rglob("*")):
-            status = path.lstat()
+        unfinished = sorted(self._home.step_cache_entries.glob(".new-*"))
+        for path in [*sorted(self._home.step_cache_contents.rglob("*")), *unfinished]:
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # it is kept or removed now
+                continue
             if path.is_dir() and not path.is_symlink():
                 continue
             is_young = path.name.startswith(".new-") and now - status.st_mtime < UNFINISHED_FOR
@@ -107,12 +111,12 @@ class StepCacheCollector:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._refresh()
-            if path.parent == self._home.step_cache_entries:
+            if path.parent == self._home.step_cache_entries and path.suffix == ".json":
                 contents = self._known.get(path.stem, (0, frozenset()))[1]
                 path.unlink(missing_ok=True)
-                self._refresh()
+                is_whole = self._refresh()
                 for digest in contents:
-                    if not self._uses[digest]:
+                    if is_whole and not self._uses[digest]:
                         self._cache.contents.path(digest).unlink(missing_ok=True)
             elif path.is_relative_to(self._home.step_cache_contents) and self._uses[path.name]:
                 return "a result names it"

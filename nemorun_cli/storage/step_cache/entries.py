@@ -6,14 +6,16 @@ entry that can be read names only contents that were complete.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.step_cache import ID_PATTERN
 from nemorun_cli.storage.step_cache.contents import ContentStore, Stamp, StoredContent
-from nemorun_cli.system.files import make_folder, read_bytes, write_whole
+from nemorun_cli.system.files import make_folder, read_bytes, sync, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -186,11 +188,26 @@ class StepCache:
                 return self.contents.path(digest)
         return None
 
-    def write(self, entry: StepCacheEntry) -> None:
-        """Write an entry, whose contents are stored, so that it survives a power failure."""
+    def write(self, entry: StepCacheEntry, *, replaces: bool) -> None:
+        """Write an entry, whose contents are stored, so that it survives a power failure.
+
+        Unless it `replaces` another one, that of another process stays which was written meanwhile.
+        """
         make_folder(self._folder)
-        data = json.dumps(entry.to_json()).encode()
-        write_whole(self.path(entry.id), data, is_durable=True)
+        path, data = self.path(entry.id), json.dumps(entry.to_json()).encode()
+        if replaces:
+            write_whole(path, data, is_durable=True)
+            return
+        temporary = path.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
+        write_whole(temporary, data, is_durable=True)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+        except OSError:  # a file system without hard links
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync(self._folder)
 
     def ids(self) -> Iterator[str]:
         """The fingerprints that have an entry, in no order."""

@@ -49,12 +49,13 @@ def keep(
     make_folder(cache.home.step_cache)
     with locks.sharing(cache.home.step_cache_lock):
         try:
-            if _is_kept(cache, fingerprint) and not replaces:
+            is_intact = _is_intact(cache, fingerprint)
+            if is_intact and not replaces:
                 return None
             crashpoints.point("step_cache.keeping")
             entry = _stored(cache, site, fingerprint, outputs, exit_code)
             crashpoints.point("step_cache.contents")
-            cache.write(entry)
+            cache.write(entry, replaces=replaces or is_intact is False)
         except (_UnkeptError, UnkeptRecordError, UnreadableFolderError, ContentError) as error:
             return str(error)
         except UnsteadyFileError as error:
@@ -67,13 +68,13 @@ def keep(
     return None
 
 
-def _is_kept(cache: StepCache, fingerprint: str) -> bool:
-    """Whether there is an entry that can be taken."""
+def _is_intact(cache: StepCache, fingerprint: str) -> bool | None:
+    """Whether the entry of a fingerprint can be taken; None if there is none."""
     try:
         entry = cache.read(fingerprint)
     except UnreadableEntryError as error:
         raise _UnkeptError(f"{error} (remedy: remove this file)") from error
-    return entry is not None and cache.altered(entry) is None
+    return None if entry is None else cache.altered(entry) is None
 
 
 def _stored(
