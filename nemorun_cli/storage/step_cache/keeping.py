@@ -69,7 +69,7 @@ def keep(
 
 
 def _is_intact(cache: StepCache, fingerprint: str) -> bool | None:
-    """Whether the entry of a fingerprint can be taken; None if there is none."""
+    """Whether the entry of a fingerprint can be taken; None without an entry."""
     try:
         entry = cache.read(fingerprint)
     except UnreadableEntryError as error:
