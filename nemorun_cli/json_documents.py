@@ -1255,6 +1255,7 @@ class PlanTaskFields(TypedDict):
     retry: PlanTaskRetryFields
     cache: NotRequired[PlanTaskCacheFields | None]
     handler: NotRequired[HandlerValue]
+    searched: NotRequired[dict[str, str]]
     late: list[str]
     queued_early: PlanTaskQueuedEarlyFields | None
     details: dict[str, Any]

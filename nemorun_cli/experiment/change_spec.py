@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SAFE: Final = frozenset(
     (
         *("allow_failure", "artifacts", "cache", "description", "executor", "metrics", "resources", "retry"),
-        *("searched", "stderr_to_stdout", "stop", "stop_grace", "stop_signal", "tail_logs", "timeout"),
+        *("stderr_to_stdout", "stop", "stop_grace", "stop_signal", "tail_logs", "timeout"),
     )
 )
 

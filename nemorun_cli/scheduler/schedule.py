@@ -94,6 +94,7 @@ class Schedule:
     _reusable: frozenset[str] = frozenset()  # tasks whose result may be one that was kept
     _unlooked: set[str] = field(default_factory=set)  # those for whose attempt none was looked for yet
     _to_look: list[str] = field(default_factory=list)  # those of them that are ready
+    _looking: set[str] = field(default_factory=set)  # ready tasks for which it is looked for
     _keeping: set[str] = field(default_factory=set)  # tasks whose result is being kept
     _after_keeping: list[str] = field(default_factory=list)  # ready tasks that wait for that
 
@@ -413,6 +414,7 @@ class Schedule:
     def pass_look(self, task_id: str) -> None:
         """Let a task start: no result that was kept is its own."""
         self._unlooked.discard(task_id)
+        self._looking.discard(task_id)
         if self._is_pending(task_id):
             self._add_to_queue(task_id)
 
@@ -441,6 +443,7 @@ class Schedule:
             self._offer_trials()
         elif task_id in self._unlooked:
             self._to_look.append(task_id)
+            self._looking.add(task_id)
         else:
             self._push(task)
 
@@ -459,7 +462,11 @@ class Schedule:
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""
-        for name in self.trials.offer(self.tasks):
+        if not self.trials:
+            return
+        self._looking = {name for name in self._looking if self._is_pending(name)}
+        waiting = frozenset(self.tasks[name].group for name in self._looking)
+        for name in self.trials.offer(self.tasks, waiting=waiting):
             self._push(self.tasks[name])
 
     def _queue_key(self, task: Task) -> QueueKey:

@@ -14,7 +14,7 @@ from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.model.search import Suggestion
     from nemorun_cli.model.spec import Group, Spec, Task
@@ -54,6 +54,10 @@ class TrialQueue:
         self._offered: dict[str, str] = {}  # the trial in the schedule's queue, by search
         self.wanted: dict[str, str] = {}
 
+    def __bool__(self) -> bool:
+        """Whether any trial may wait for a suggestion."""
+        return any(self._ready.values())
+
     def search_of(self, task: Task) -> Group | None:
         """The search of a trial; None for other tasks."""
         return self._searches.get(task.group or "") if self._searches else None
@@ -73,11 +77,18 @@ class TrialQueue:
         assert task.group is not None  # noqa: S101 - it is a trial
         heapq.heappush(self._ready.setdefault(task.group, []), (task.index, task.id))
 
-    def offer(self, tasks: Mapping[str, Task]) -> Iterator[str]:
-        """The trials that wait for capacity from now on: the first of each search of which none does."""
+    def offer(
+        self, tasks: Mapping[str, Task], *, waiting: Collection[str | None] = frozenset()
+    ) -> Iterator[str]:
+        """The trials that wait for capacity from now on: the first of each search of which none does.
+
+        Args:
+            tasks: all tasks.
+            waiting: searches of which a trial with a suggestion waits for something else before that.
+        """
         for name, ready in self._ready.items():
             offered = self._offered.get(name)
-            if offered is not None and self._is_waiting(tasks[offered]):
+            if name in waiting or (offered is not None and self._is_waiting(tasks[offered])):
                 continue
             self._offered.pop(name, None)
             while ready:

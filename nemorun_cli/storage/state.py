@@ -110,6 +110,11 @@ class TaskState:
         return self.status in ENDS
 
     @property
+    def is_unjudged_success(self) -> bool:
+        """Whether it succeeded by itself, or has the result of one that did: a pruner may still refuse it."""
+        return self.status is TaskStatus.SUCCEEDED and self.reason in (None, Reason.CACHED)
+
+    @property
     def is_needless(self) -> bool:
         """Whether it did not start because the leader of its group had succeeded, which counts as success."""
         return self.status is TaskStatus.SKIPPED and self.reason == Reason.UNTIL
@@ -402,7 +407,7 @@ def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> No
     problem = study.end(event) if state.is_over else f"the trial is {state.status}"
     if problem:
         history._reject(event, problem)  # noqa: SLF001 - a step of the same fold
-    elif event["outcome"] == Outcome.PRUNED and state.status is TaskStatus.SUCCEEDED and not state.reason:
+    elif event["outcome"] == Outcome.PRUNED and state.is_unjudged_success:
         state.reason = Reason.PRUNED  # it ended by itself before it could be stopped
         state.message = event.get("message")
 

@@ -324,7 +324,7 @@ class SupervisorLoop:
             self._decisions.finish()
         if self.history.finished and self.can_submit:
             self._start_listeners()  # a command that reads `finished` waits only for started listeners
-        if self.journal.is_urgent:
+        if self.journal.is_urgent and not self._may_write_later():
             self.journal.flush()
         if self.journal.problem is None:
             self._submit()
@@ -333,6 +333,12 @@ class SupervisorLoop:
         self._stop_by_metrics()
         if self._shipper is not None:
             self._shipper.look(job.key for job in self._dispatcher.jobs)
+
+    def _may_write_later(self) -> bool:
+        """Whether a suggestion comes within moments, and nothing is done before its batch is written."""
+        acts = self._chosen or self.history.cancels or self.history.stopping or self.history.finished
+        is_awaited = self._searches is not None and self._searches.are_awaited
+        return is_awaited and not acts and self._reuse is None
 
     def _decide(self) -> list[Job]:
         """The attempts that start now; decides again in the same turn if all ready tasks ended unstarted.

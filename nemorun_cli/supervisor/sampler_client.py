@@ -141,7 +141,7 @@ class SamplerClient:
         channel.setblocking(False)
         self._channel, self._events = channel, 0
         self._poll.register(channel, select.POLLIN)
-        for message in ({"search": self._rule.to_json()}, *self._replay(), *self._open):
+        for message in ({"search": self._rule.to_json()}, *_marked(self._replay()), *self._open):
             self._append(message)
 
     def _append(self, message: Mapping[str, Any]) -> None:
@@ -253,6 +253,18 @@ class SamplerClient:
             self._answer_by = None
         elif self._answer_by is None:
             self._answer_by = time.monotonic() + ANSWER_TIME
+
+
+def _marked(past: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The messages about the past, in which values of a trial that has a result need no decision."""
+    messages = list(past)
+    ended = {message["trial_ended"]["number"] for message in messages if "trial_ended" in message}
+    return [
+        {"values": {**message["values"], "is_past": True}}
+        if "values" in message and message["values"]["number"] in ended
+        else message
+        for message in messages
+    ]
 
 
 def _problems(requests: Iterable[Mapping[str, Any]], message: str) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 LOOK_TIME: Final = 0.05  # seconds per turn of the loop for reading records
 RETRY: Final = 1.0  # seconds until a record is read again for which this machine lacked something
+ANSWER_TIME: Final = 0.02  # seconds in which most samplers answer
 WAVE_TIME: Final = 2.0  # seconds that a trial waits for others, to be submitted with them
 
 Values = list[tuple[float, float]]
@@ -65,6 +66,7 @@ class _Search:
         client: its process.
         answers: what the process has answered since the last look.
         asked: the trial for which the process was asked; None if it has answered.
+        asked_at: when it was asked for the last time (monotonic).
         ended: trials that have ended and may lack a result, in the order of their ends.
         seen: what the pruner sees of each trial, by its number: of the attempt with this number.
         unsent: values of running trials that the process has not got.
@@ -82,6 +84,7 @@ class _Search:
     client: SamplerClient
     answers: list[dict[str, Any]] = field(default_factory=list)
     asked: str | None = None
+    asked_at: float = 0.0
     ended: deque[str] = field(default_factory=deque)
     seen: dict[int, tuple[int, Values]] = field(default_factory=dict)
     unsent: dict[int, tuple[int, Values]] = field(default_factory=dict)
@@ -211,8 +214,15 @@ class Searches:
             return
         search.asked = self._schedule.trials.take_wanted(search.group.id)
         if search.asked is not None:
+            search.asked_at = time.monotonic()
             crashpoints.point("search.ask")
             search.client.send({"ask": trial_number(search.asked)})
+
+    @property
+    def are_awaited(self) -> bool:
+        """Whether a process was asked just now, so that its answer can be written with what is before it."""
+        since = time.monotonic() - ANSWER_TIME
+        return any(search.asked is not None and search.asked_at > since for search in self._searches.values())
 
     def _end(self, search: _Search, reason: Reason, message: str) -> None:
         search.is_over = True
@@ -396,7 +406,7 @@ class Searches:
         if (request := self._study(search.group).prunes.get(number)) is not None:
             return _Verdict(is_known=True, prune=request)
         rules = any(rule.finds_divergence for rule in self._schedule.tasks[name].stop)
-        if state.reason is not None or not (search.watched or rules):
+        if not state.is_unjudged_success or not (search.watched or rules):
             return _Verdict(is_known=True)
         if number in search.judging:
             is_known = number in search.judged

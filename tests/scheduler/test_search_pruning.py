@@ -212,20 +212,23 @@ def test_the_length_of_a_trial_is_that_of_the_first_complete_one(name: str) -> N
     assert any(decided is not None and decided[0] == 1.0 for decided in found)  # Hyperband: of some brackets
 
 
+@pytest.mark.parametrize("is_past", [False, True])
 @pytest.mark.parametrize("name", PRUNERS)
-def test_a_process_that_gets_everything_again_decides_the_same(name: str) -> None:
+def test_a_process_that_gets_everything_again_decides_the_same(name: str, *, is_past: bool) -> None:
     """One trial after the other: values, then the result, as a supervisor sends them after a restart."""
     curves = [[5, 4, 3, 2], [6, 5, 4, 3], [2, 3, 8, 9], [7, 7, 7, 8], [9, 8, 9, 9]]
     study = Study(rule("random", pruner=name, pruner_options=OPTIONS[name]))
     requests: list[dict[str, Any]] = []
     for number, curve in enumerate(curves[:-1], 1):
         found = trial(study, number, curve)
-        requests.append({"values": {"number": number, "values": list(enumerate(curve, 1))}})
+        values = {"number": number, "values": list(enumerate(curve, 1)), "is_past": is_past}
+        requests.append({"values": values})
         assert ("pruned_at" in study.events[-1]["trial_ended"]) == (found is not None)
     again = Study(study.rule)
     for event in copied(study.events):
         if "trial_ended" in event:
-            again.request(requests[event["trial_ended"]["number"] - 1])
+            answers = again.request(requests[event["trial_ended"]["number"] - 1])
+            assert not is_past or answers == []
         again.add(event)
     assert trial(again, 5, curves[-1]) == trial(study, 5, curves[-1])
 

@@ -85,6 +85,25 @@ def test_one_trial_at_a_time_waits_for_a_suggestion() -> None:
     assert wanted(drive) == "t/trial-0003"
 
 
+def test_a_trial_whose_result_may_be_kept_comes_before_the_next_suggestion() -> None:
+    """The next suggestion uses its result: no other trial is offered while that is looked for."""
+    drive = searching(2, max_parallel=1)
+    drive.schedule.reuse(drive.schedule.tasks)
+    for name in drive.schedule.tasks:
+        drive.schedule.look_first(name)
+    assert wanted(drive) == "t/trial-0001"
+    suggest(drive, "t/trial-0001")
+    assert wanted(drive) is None
+    assert drive.schedule.take_to_look() == ["t/trial-0001"]
+    drive.note(events.SUBMITTED, "t/trial-0001")
+    drive.note(events.ENDED, "t/trial-0001", status=S, reason="cached")
+    assert wanted(drive) == "t/trial-0002"
+    suggest(drive, "t/trial-0002")
+    drive.schedule.pass_look("t/trial-0002")
+    assert wanted(drive) is None
+    assert drive.running == {"t/trial-0002"}
+
+
 def test_other_tasks_start_while_a_trial_waits() -> None:
     """A search that waits for a suggestion takes no capacity from others."""
     drive = searching(2, task("other", 5), slots=1)

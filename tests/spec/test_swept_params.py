@@ -25,6 +25,9 @@ BOTH = {"command": ["echo", "${{ params.n }} ${{ params.m }}"]}
 PLAIN = {"command": ["true"]}
 
 
+STUDY = {"params": {"x": [1, 2]}, "metric": "loss", "goal": "minimize", "trials": 2}
+
+
 def after(*names: Any, **keys: Any) -> dict[str, Any]:
     """A task that depends on others."""
     return {"command": ["true"], "dependencies": list(names), **keys}
@@ -158,6 +161,8 @@ def test_one_param_has_one_option(tmp_path: Path) -> None:
         ({"a": {**USER, "matrix": {"lr": [1]}}}, {}, "tasks.a.matrix.lr", "an axis of its own"),
         ({"a": USER, "b": after("a", matrix={"lr": [1]})}, {}, "tasks.b.matrix.lr", "an axis of its own"),
         ({"a": {"together": True, "group": [USER]}}, {}, "tasks.a.together", "cannot be swept"),
+        ({"a": {**USER, "search": STUDY}}, {}, "tasks.a.search", "cannot be swept"),
+        ({"a": USER, "b": after("a", search=STUDY)}, {}, "tasks.b.search", "cannot be swept"),
         ({"a": {**USER, "matrix": {"include": [{"z": 1}]}}}, {}, "tasks.a.matrix.include", "no axis can be"),
         (
             {"a": {**PLAIN, "matrix": {"z": ["${{ params.lr }}"]}}},

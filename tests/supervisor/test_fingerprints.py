@@ -155,7 +155,7 @@ def fingerprint(maker: FingerprintMaker, world: World, folder: Path) -> Fingerpr
 
 
 @settings(
-    max_examples=amount(40, long=1500),
+    max_examples=amount(25, long=1500),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

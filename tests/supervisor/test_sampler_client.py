@@ -118,7 +118,7 @@ def test_a_process_that_is_killed_is_replaced_and_suggests_the_same(driver: Call
             kill(client)
 
     of = rule("tpe", pruner="median")
-    trials = amount(18, long=80)
+    trials = amount(13, long=80)
     killed = driver(of, disturb)
     assert params(killed, trials=trials) == params(driver(of), trials=trials)
     assert killed.reports == ["the process that samples ended with exit code -9"] * amount(1, long=30)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.search import SearchRule, TrialResult
 
 AUTO: Final = "auto"
+WITH_RUNGS: Final = ("asha", "hyperband")
 
 
 class Pruning(NamedTuple):
@@ -99,9 +100,7 @@ class SearchPruner:
         trial = self._trials.get(number)
         if trial is None or trial.is_over or attempt < trial.attempt:
             return None
-        if attempt > trial.attempt:
-            self._forget(trial)
-            trial.attempt, trial.pruning, trial.later = attempt, None, []
+        self._begin(trial, attempt)
         pairs = iter(values)
         if trial.pruning is None:
             for at, value in pairs:
@@ -115,15 +114,30 @@ class SearchPruner:
         trial.later += pairs
         return None
 
+    def add_past(self, number: int, values: Iterable[tuple[float, float]], *, attempt: int) -> None:
+        """Add the values of a trial whose result is known, and follows: nothing is decided on it.
+
+        Pruners with rungs look at each value nevertheless, as they keep those at the rungs.
+        """
+        trial = self._trials.get(number)
+        if trial is None or trial.is_over or attempt < trial.attempt:
+            return
+        if self._rule.pruner in WITH_RUNGS:
+            self.add_values(number, values, attempt=attempt)
+            return
+        self._begin(trial, attempt)
+        trial.later += values
+
     def add_result(self, result: TrialResult) -> None:
         """End a trial: values behind the position at which it was pruned do not count."""
         trial = self._trials.get(result.number)
         if trial is None:
             raise SearchFault(f"trial {result.number} has a result, but no suggestion")
         end = math.inf if result.pruned_at is None else result.pruned_at
+        add = self._is_hopeless if self._rule.pruner in WITH_RUNGS else self._keep
         for at, value in trial.later:
             if at <= end:
-                self._is_hopeless(trial, at, value)
+                add(trial, at, value)
         trial.is_over, trial.later = True, []
         frozen = self._storage.get_trial(trial.id)
         if result.outcome is Outcome.COMPLETE and self._longest is None and frozen.last_step is not None:
@@ -133,16 +147,24 @@ class SearchPruner:
         self._storage.set_trial_state_values(trial.id, state, values)
 
     def _is_hopeless(self, trial: _Trial, at: float, value: float) -> bool:
-        frozen = self._storage.get_trial(trial.id)
-        known, step = frozen.intermediate_values, position(at)
+        return self._keep(trial, at, value) and self._pruner.prune(
+            self._study, self._storage.get_trial(trial.id)
+        )
+
+    def _keep(self, trial: _Trial, at: float, value: float) -> bool:
+        """Keep a value, the first one at its position; returns whether no value is at a later one."""
+        known, step = self._storage.get_trial(trial.id).intermediate_values, position(at)
         if step in known:
             return False
         is_last = not known or step > max(known)
-        self._storage.set_trial_intermediate_value(trial.id, step, value)
-        return is_last and self._pruner.prune(self._study, self._storage.get_trial(trial.id))
+        known[step] = value  # the storage's own object: to set it there copies all the others
+        return is_last
 
-    def _forget(self, trial: _Trial) -> None:
-        """Forget the values of an attempt; the object is the storage's own."""
+    def _begin(self, trial: _Trial, attempt: int) -> None:
+        """Forget the values of attempts before this one; the object is the storage's own."""
+        if attempt == trial.attempt:
+            return
+        trial.attempt, trial.pruning, trial.later = attempt, None, []
         frozen = self._storage.get_trial(trial.id)
         frozen.intermediate_values.clear()
         frozen.system_attrs.clear()

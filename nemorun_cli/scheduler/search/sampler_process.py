@@ -19,6 +19,7 @@ and between them, as they are needed:
                                      {"judged": {"number": 2}} after the last ones
     {"importances": true}            {"importances": {"lr": 0.8}} or {"problem": {"number": null, "message"}}
 
+Values with `"is_past": true` are those of a trial whose result follows: nothing is decided on them.
 `events` is the number of suggestions and results that a suggestion is based on. A problem
 with `is_final`, and the exit code 2, mean that nothing else can be answered: Optuna is missing or refuses the
 rule, or a line cannot be read. The process ends with its input.
@@ -193,8 +194,9 @@ class Conversation:
         if self._pruner is not None:
             values = [(float(at), float(value)) for at, value in content["values"]]
             attempt = content.get("attempt", 1)
-            pruning = self._pruner.add_values(number, values, attempt=attempt)
-            if pruning is not None:
+            if content.get("is_past", False):
+                self._pruner.add_past(number, values, attempt=attempt)
+            elif (pruning := self._pruner.add_values(number, values, attempt=attempt)) is not None:
                 self._write({"prune": {**pruning._asdict(), "attempt": attempt}})
         if content.get("last", False):
             self._write({"judged": {"number": number}})

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     Reader = Callable[[Any], Any]
 
-ANY_ITEM: Final = "*"  # in the place of an index or a name
+ANY_ITEM: Final = "*"  # in the place of an index
+ANY_NAME: Final = "…"  # in the place of a name
 
 
 def _number(value: Any, *, least: float, is_whole: bool = False) -> float:
@@ -65,6 +66,8 @@ READERS: Final[Mapping[tuple[str, ...], Reader]] = {
     ("allow_failure",): _flag,
     ("artifacts", ANY_ITEM): _text,
     ("description",): _text,
+    ("launcher", ANY_NAME, ANY_ITEM): _text,
+    ("launcher", ANY_NAME, ANY_NAME): lambda value: value,  # its options are checked at points of the space
     ("resources", "cpus"): partial(_number, least=0.01),
     ("resources", "memory"): lambda value: units.size(text_of(value)),
     ("resources", "gpus"): _count(0),
@@ -94,7 +97,9 @@ def field_keys(keys: tuple[str | int, ...]) -> tuple[str, ...] | None:
 
 
 def _pattern(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(ANY_ITEM if key.isdigit() else key for key in keys)
+    is_launcher = keys[:1] == ("launcher",)
+    names = (ANY_NAME if is_launcher and number else key for number, key in enumerate(keys))
+    return tuple(ANY_ITEM if key.isdigit() else name for key, name in zip(keys, names, strict=True))
 
 
 def with_values(
@@ -135,9 +140,12 @@ def _with(value: Any, keys: list[str], new: Any) -> Any:
     if not keys:
         return new
     key, *rest = keys
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         number = int(key)
-        return (*value[:number], _with(value[number], rest, new), *value[number + 1 :])
+        items = [*value[:number], _with(value[number], rest, new), *value[number + 1 :]]
+        return type(value)(items)
+    if isinstance(value, dict):
+        return {**value, key: _with(value[key], rest, new)}
     assert is_dataclass(value)  # noqa: S101 - no other field has keys in READERS
     assert not isinstance(value, type)  # noqa: S101 - the same
     return replace(value, **{key: _with(getattr(value, key), rest, new)})

@@ -225,13 +225,12 @@ class TaskBuilder:
         first, searched, count = None, dict(_searched_texts(entry)), len(self.plugins)
         for point in self._expansion.points(name, entry):
             (member,) = members_of(name, point, ids[:1], {})
-            findings = self.findings
-            self.findings = []
+            before = self._count_findings()
             task = self._task(member, graph.needs_of(member.id), index)
-            known = {finding.place for finding in findings}
-            self.findings = findings + [found for found in self.findings if found.place not in known]
             first = first or task
             del self.plugins[count + 1 :]  # further points are of the same trial
+            if self._count_findings() > before:
+                break  # further points would repeat them
         if first is None:
             return
         first = replace(first, searched=searched)
@@ -244,6 +243,10 @@ class TaskBuilder:
             if first.id in self._cache_places:
                 self._cache_places[trial] = self._cache_places[first.id]
             yield replace(first, id=trial, index=first.index + number)
+
+    def _count_findings(self) -> int:
+        parts = (self._resource_requests, self._extensions, self._metric_section)
+        return len(self.findings) + sum(len(part.findings) for part in parts if part is not None)
 
     def _task(
         self, member: Member, needs: tuple[str, ...], index: int, matching: Matching | None = None

@@ -174,7 +174,7 @@ class _Output(NamedTuple):
 
 
 def _overlapping(outputs: Iterable[_Output]) -> Iterator[tuple[_Output, _Output]]:
-    """The pairs of globs of different tasks that overlap.
+    """Pairs of globs of different tasks that overlap: each glob in at most one of them as the later one.
 
     Globs overlap only if what comes before the first wildcard of one is the beginning of the other, so that
     only those are compared: a sweep may have ten thousand members.
@@ -183,10 +183,15 @@ def _overlapping(outputs: Iterable[_Output]) -> Iterator[tuple[_Output, _Output]
     for output in sorted(outputs, key=lambda output: (output.beginning, output.task.index)):
         while before and not output.beginning.startswith(before[-1].beginning):
             before.pop()
-        for other in before:
-            if other.task is not output.task and declared_files.overlap(output.whole, other.whole):
-                yield other, output
-        before.append(output)
+        clash = next((other for other in before if _is_claimed_twice(output, other)), None)
+        if clash is None:
+            before.append(output)
+        else:
+            yield clash, output  # what overlaps with this one most likely overlaps with the other
+
+
+def _is_claimed_twice(one: _Output, other: _Output) -> bool:
+    return one.task is not other.task and declared_files.overlap(one.whole, other.whole)
 
 
 def _claim(first: _Output, second: _Output, place: Place) -> Finding:

@@ -95,9 +95,10 @@ def _run(task: Task, spec: Spec, script: str | None) -> dict[str, Any]:
         "entrypoint": task.entrypoint,
         "prefix": task.prefix,
         "launcher": task.launcher,
+        "gpus": task.resources.gpus if task.launcher else None,  # for which a launcher starts processes
         "workdir": _inside(task.workdir, spec),
     }
-    return {key: value for key, value in values.items() if value not in ((), {}, ".")}
+    return {key: value for key, value in values.items() if value not in ((), {}, ".", None)}
 
 
 def _inside(path: str, spec: Spec) -> str:

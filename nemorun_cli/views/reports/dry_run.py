@@ -26,7 +26,7 @@ from nemorun_cli.system.files import read_bytes
 from nemorun_cli.views.reports import search_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.json_documents import (
         PlanDocument,
@@ -182,7 +182,8 @@ def _entry(
         "retry": asdict(task.retry),
         "stop": [{**asdict(rule), "text": rule.text} for rule in task.stop],
         "cache": None if task.cache is None else {k: list(v) for k, v in asdict(task.cache).items()},
-        "late": [*task.late, *task.searched],
+        "late": list(task.late),
+        "searched": task.searched,
         "handler": task.handler,
         "details": task_plan.details,
     }
@@ -240,7 +241,6 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
     needs = ", ".join(_with_trials_as_one(task["dependencies"], trials))
     count = trials.get(task["group"] or "", 1)
     known = "its trial has values" if task["group"] in trials else "its dependencies finish"
-    retry = task["retry"]["limit"]
     fields = [
         (
             "executor",
@@ -254,10 +254,8 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
         ("command", shlex.join(task["argv"])),
         ("in", task["workdir"]),
         ("call", f"{task['call']['target']}({_arguments(task['call']['args'])})" if task["call"] else ""),
-        ("asks for", str(Resources.from_json(task["resources"])) if task["resources"] else ""),
-        ("timeout", duration_text(task["timeout"]) if task["timeout"] is not None else ""),
-        ("retries", str(retry) if retry else ""),
-        ("stops by", "; ".join(rule["text"] for rule in task["stop"])),
+        *_limits(task),
+        *(("values", f"{pointer[1:]}: {text}") for pointer, text in task.get("searched", {}).items()),
         ("reused", _cache_text(task["cache"]) if task["cache"] is not None else ""),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
         (
@@ -274,6 +272,19 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
     if task["script"] is not None:
         text += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
     return text
+
+
+def _limits(task: PlanTaskFields) -> Iterator[tuple[str, str]]:
+    """What a task requests, and what ends it; without what the values of a trial decide."""
+    by_values = {pointer.split("/")[1] for pointer in task.get("searched", {})}
+    timeout, retry = task["timeout"], task["retry"]["limit"]
+    limits = {
+        "resources": ("asks for", str(Resources.from_json(task["resources"])) if task["resources"] else ""),
+        "timeout": ("timeout", duration_text(timeout) if timeout is not None else ""),
+        "retry": ("retries", str(retry) if retry else ""),
+        "stop": ("stops by", "; ".join(rule["text"] for rule in task["stop"])),
+    }
+    return (field for key, field in limits.items() if key not in by_values)
 
 
 def _cache_text(rule: PlanTaskCacheFields) -> str:

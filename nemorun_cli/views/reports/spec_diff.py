@@ -6,6 +6,7 @@ Fields are read from the dataclasses: a new field of a task or a spec needs no c
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.spec_revisions import Texts
 
 # Fields derived from other fields, or from the position in a file; not differences of their own.
-_DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))
+_DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "searched", "twins"))
 _APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages", "strict_inline"))
 _OF_WATCHING: Final = frozenset(("detach", "tail_logs", "direct"))  # how a command follows the run
 _OF_GROUPS: Final = frozenset(("id", "members"))
@@ -143,8 +144,18 @@ def _key(value: Any) -> str:
 def _of_task(task: Task) -> dict[str, Any]:
     """A task's own fields; its body is under the key of its kind."""
     values = {task.kind: _plain(task.body)} | _fields(task, without=_DERIVED)
+    for pointer, text in task.searched.items():
+        with suppress(LookupError, TypeError, ValueError):  # of no field, in a spec of another program
+            _put(values, pointer[1:].split("/"), text)
     # Values of a matrix in another order are the same members: what depends on all of them is the same.
     return {**values, "dependencies": sorted(task.dependencies)}
+
+
+def _put(value: Any, keys: list[str], text: str) -> None:
+    """Put the text of a field that depends on the values of a trial in place of the value of a sample."""
+    for key in keys[:-1]:
+        value = value[int(key) if isinstance(value, list) else key]
+    value[int(keys[-1]) if isinstance(value, list) else keys[-1]] = text
 
 
 def _of_spec(spec: Spec, other: Spec) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from support.changed_specs import attempts, change, plan
 
+if TYPE_CHECKING:
     from support.workspace import Exp
 
 SPEC: Final = """
@@ -24,27 +24,6 @@ tasks:
       sampler: random
   report: {command: [echo, "${{ tasks.train.best.params.x }}"], dependencies: [train]}
 """
-
-
-def change(spec: Path, *replacements: tuple[str, str]) -> Path:
-    """The spec with texts replaced."""
-    text = spec.read_text()
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    spec.write_text(text)
-    return spec
-
-
-def plan(exp: Exp, *options: str | Path) -> dict[str, Any]:
-    """What a resume would do, by task, and the rest of the document."""
-    document = exp("resume", "study", "--dry-run", "--json", *options).json
-    return {**document, "tasks": {task["id"]: (task["action"], task["reason"]) for task in document["tasks"]}}
-
-
-def attempts(exp: Exp) -> dict[str, int]:
-    """The present attempt of each task."""
-    return {task["id"]: task["attempt"] for task in exp.status()["tasks"]}
 
 
 FIXED: Final = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.changed_specs import attempts, change, plan
 from support.patience import eventually
 from support.workspace import until
 
@@ -36,27 +37,6 @@ def study(exp: Exp) -> Path:
     spec = exp.spec(SPEC)
     exp("run", spec, code=1)
     return spec
-
-
-def change(spec: Path, *replacements: tuple[str, str]) -> Path:
-    """The spec with texts replaced."""
-    text = spec.read_text()
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    spec.write_text(text)
-    return spec
-
-
-def plan(exp: Exp, *options: str | Path) -> dict[str, Any]:
-    """What a resume would do, by task, and the rest of the document."""
-    document = exp("resume", "study", "--dry-run", "--json", *options).json
-    return {**document, "tasks": {task["id"]: (task["action"], task["reason"]) for task in document["tasks"]}}
-
-
-def attempts(exp: Exp) -> dict[str, int]:
-    """The present attempt of each task."""
-    return {task["id"]: task["attempt"] for task in exp.status()["tasks"]}
 
 
 SAFE = """

@@ -116,6 +116,24 @@ def test_trials_that_can_start_together_are_one_array(workspace: ExpWorkspace) -
 
 
 @pytest.mark.usefixtures("slurm")
+def test_a_trial_requests_what_its_values_decide(workspace: ExpWorkspace) -> None:
+    """The request of a trial is that of its suggestion, which its job gets."""
+    study = {
+        "params": {"n": [1, 2]},
+        "metric": "outputs.n",
+        "goal": "minimize",
+        "trials": 2,
+        "sampler": "grid",
+    }
+    script = 'echo "n:=${{ search.n }}" >> "$EXP_OUTPUT"; echo "$SLURM_CPUS_PER_TASK"'
+    task = {"inline": script, "resources": {"cpus": "${{ search.n }}"}, "search": study}
+    run = workspace.start({"train": task}, **header())
+    history = run.wait(timeout=LONG).history
+    for name, state in history.tasks.items():
+        assert log(run, name).split() == [str(state.outputs["n"])]
+
+
+@pytest.mark.usefixtures("slurm")
 def test_unequal_requests_are_jobs_of_their_own(workspace: ExpWorkspace) -> None:
     """Only what asks for the same shares an array."""
     tasks = {"a": "true", "b": "true", "c": {"inline": "true", "executor": "two"}}

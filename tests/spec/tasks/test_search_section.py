@@ -263,11 +263,13 @@ def test_a_wrong_key_of_a_search_is_a_problem_at_its_place(
         ({"until": "any"}, "until", "cannot be combined with search"),
         ({"together": True}, "together", "cannot be combined with search"),
         ({"fail_fast": True}, "fail_fast", "cannot be combined with search"),
+        ({"launcher": "${{ search.optimizer }}"}, "launcher", "uses values of a trial"),
         (
-            {"launcher": {"wrap": ["${{ search.lr }}"]}},
-            "launcher.wrap.0",
-            "uses values of a trial, which are",
+            {"launcher": {"torchrun": {"nproc_per_node": "${{ search.lr }}"}}},
+            "launcher.torchrun.nproc_per_node",
+            "must be",
         ),
+        ({"python": {"venv": "${{ search.optimizer }}"}}, "python.venv", "uses values of a trial"),
         ({"timeout": "${{ search.optimizer }}"}, "timeout", "must be a duration"),
         ({"timeout": "${{ search.lr > 1 }}"}, "timeout", "must be a duration"),
         ({"retry": {"limit": "${{ search.lr }}"}}, "retry.limit", "must be a whole number"),
@@ -427,6 +429,10 @@ def test_keys_that_are_no_texts_are_filled_in_with_the_suggestion(tmp_path: Path
         "stop_signal": "${{ 'INT' if search.layers > 2 else 'TERM' }}",
         "artifacts": ["logs", "model-${{ search.layers }}.bin"],
         "description": "lr ${{ search.lr }} of ${{ experiment.name }}",
+        "launcher": {
+            "torchrun": {"nproc_per_node": "${{ search.layers }}"},
+            "wrap": "nice -n ${{ search.layers }}",
+        },
     }
     params = {"lr": LR, "layers": {"type": "int", "low": 1, "high": 4}}
     spec = resolved(tmp_path, {"train": study({"params": params}, **keys)}, params={"minutes": 2})
@@ -442,7 +448,7 @@ def test_keys_that_are_no_texts_are_filled_in_with_the_suggestion(tmp_path: Path
     assert (filled.stop[0].above, filled.stop_signal) == (5, "INT")
     assert filled.artifacts == ("logs", "model-3.bin")
     assert filled.description == "lr 0.05 of x"
-    assert filled.matrix == {}
+    assert filled.launcher == {"torchrun": {"nproc_per_node": 3}, "wrap": ["nice", "-n", "3"]}
 
 
 def test_a_value_that_does_not_fit_a_key_is_an_error_of_the_trial(tmp_path: Path) -> None:
@@ -480,7 +486,7 @@ def test_only_some_trials_can_be_selected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pointer", ["/id", "/resources/gpus/x", "/stop/7/above", "/artifacts/x", "timeout", ""]
+    "pointer", ["/id", "/resources/gpus/x", "/stop/7/above", "/artifacts/x", "/launcher/a/0", "timeout", ""]
 )
 def test_a_stored_pointer_to_no_such_field_is_an_error(tmp_path: Path, pointer: str) -> None:
     """What another program wrote into a stored spec changes no other field, and is no internal error."""

@@ -83,3 +83,18 @@ def test_a_value_does_not_differ_from_itself(value: Any) -> None:
 def _key(one: Difference, *, turned: bool = False) -> tuple[Any, ...]:
     pair = (repr(one.before), repr(one.after))
     return (one.path, frozenset(one.tasks), *(reversed(pair) if turned else pair))
+
+
+def test_a_field_by_the_values_of_a_trial_differs_by_its_text() -> None:
+    """The difference is that of the texts in the spec, not of the values at a point of the space."""
+    task = Task(id="a/trial-0001", index=0, kind="inline", body="true", executor="local", workdir="/")
+    texts = ({"/retry/limit": "${{ search.n }}"}, {"/retry/limit": "${{ search.n + 1 }}"})
+    limits = (Retry(limit=1), Retry(limit=1))
+    before, after = (
+        Spec(name="x", folder="/", tasks=(replace(task, searched=text, retry=retry),))
+        for text, retry in zip(texts, limits, strict=True)
+    )
+    path, old, new = ("retry", "limit"), "${{ search.n }}", "${{ search.n + 1 }}"
+    assert between(before, after).fields == (Difference(path=path, before=old, after=new, tasks=(task.id,)),)
+    strange = replace(before, tasks=(replace(task, searched={"/no/such/9": "x", "/stop/9/above": "y"}),))
+    assert between(strange, replace(strange, tasks=(task,))).fields == ()

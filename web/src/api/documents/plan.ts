@@ -278,6 +278,12 @@ env: string[]
 } | null)
 handler?: Handler
 /**
+ * The texts of fields that depend on the values of a trial, by JSON pointer; until the trial has its values, these fields have those of a point of the space.
+ */
+searched?: {
+[k: string]: string
+}
+/**
  * JSON pointers to values that are filled in when its dependencies have finished.
  */
 late: string[]
