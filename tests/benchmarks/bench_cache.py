@@ -1,4 +1,4 @@
-"""What a second run of a pipeline costs whose steps have not changed: a task, and beside DVC and snakemake.
+"""What a second run of a pipeline costs whose steps have not changed: a task, and compared with others.
 
     python tests/benchmarks/bench_cache.py [--folder NEW_FOLDER] [--rounds N] [--tasks N] [--peers BIN]
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from measuring import EXP, Bench
 
 GOAL = 10.0  # milliseconds per task that has an earlier result
-STEPS = 10  # of the pipeline that is run beside others
+STEPS = 10  # of the pipeline that is run with others, too
 
 
 def spec(count: int, *, is_chain: bool) -> str:
