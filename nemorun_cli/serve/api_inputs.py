@@ -72,6 +72,7 @@ _RECORD_VIEWS: Final[dict[str, dict[str, Schema]]] = {
 }
 _EXPERIMENT_VIEWS: Final[dict[str, dict[str, Schema]]] = {
     "/events": {"after": _integer(0), "limit": _integer(1)},
+    "/search": {"importances": _FLAG},
     "/why": {"task": _several(_TEXT)},
     "/diff": {"with": _TEXT},
     "/spec": {"revision": _integer(0)},

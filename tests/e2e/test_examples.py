@@ -27,7 +27,7 @@ SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.j
 GIVEN = "the true token"  # what secrets.yaml is given
 PROGRAMS = Path(sys.executable).parent
 LONGEST = 600.0  # seconds of a search with sixty trials
-BETTER = 0.95  # of the loss of random search, at most; measured: 0.88
+BETTER = 0.95  # of the loss of random search, at most; measured: 0.85
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 
 
@@ -325,7 +325,7 @@ def test_search_finds_params_and_tests_the_best_network(exp: Exp, monkeypatch: p
 
 
 def _ratios(rule: SearchRule) -> list[float]:
-    """The loss of the example's best trial by that of random search, for each of some seeds."""
+    """The loss of the example's best trial by that of random search, for seeds that chose nothing of it."""
     from network import Network  # noqa: PLC0415 - it is found by the test's path alone
     from train import losses  # noqa: PLC0415 - the same
 
@@ -333,7 +333,7 @@ def _ratios(rule: SearchRule) -> list[float]:
         own = replace(rule, sampler=sampler, seed=seed)
         return sampled_searches.best_value(own, lambda params: losses(Network(**params)))
 
-    return [best("tpe", seed) / best("random", seed) for seed in range(10)]
+    return [best("tpe", seed) / best("random", seed) for seed in range(100, 110)]
 
 
 def test_sweep_trains_each_combination_and_tells_the_best(exp: Exp) -> None:
