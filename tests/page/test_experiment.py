@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from page.axe import findings
+from page.links import address_of
 from playwright.sync_api import expect
 from support.elsewhere import events_of, interrupted
 from support.hostile_values import batch
@@ -58,13 +59,6 @@ def exp(home: Path) -> Commands:
     return Commands(home)
 
 
-def address(server: Served, name: str) -> str:
-    """The address of the page of an experiment."""
-    listed = server.ask("GET", "/v1/views/experiments", token=server.add_token()).json["experiments"]
-    found = next(each for each in listed if each["name"] == name)
-    return f"/experiments/{found['owner']}/{found['home']}/{found['id']}"
-
-
 def rows(page: Page) -> dict[str, str]:
     """The texts of the rows of the table, by the names of their tasks."""
     table = page.get_by_role("treegrid", name="Tasks")
@@ -86,7 +80,7 @@ def test_300_tasks_are_told_as_the_commands_tell_them_and_reached_with_keys_alon
     With keys alone: `j k` move, arrows fold, Enter opens, braces change the attempt, `g g` leads to the graph
     and `g l` to the log, in the graph arrows follow the edges, and Escape closes the panel.
     """
-    page = visit(server, address(server, "wide"), viewport=DESK)
+    page = visit(server, address_of(server, "wide"), viewport=DESK)
     assert len(rows(page)) < 40
     move_with_keys(page)
     page.locator("[data-row=broken]").click()
@@ -169,7 +163,7 @@ def test_what_happens_is_seen_without_a_reload(
     spec = tmp_path / "gated.yaml"
     spec.write_text(GATED)
     exp("run", "-d", str(spec), GATE=str(gate))
-    page = visit(server, address(server, "gated"), viewport=DESK)
+    page = visit(server, address_of(server, "gated"), viewport=DESK)
     row = page.locator("[data-row=fast]")
     expect(row).to_contain_text("RUNNING")
     expect(page.locator("[data-row=never]")).to_contain_text("waits for slow")
@@ -194,7 +188,7 @@ def test_spec_events_and_resources_are_those_of_the_commands(
     the list of a narrow screen.
     """
     total = len(exp("events", "small", "--json").splitlines())
-    page = visit(server, f"{address(server, 'small')}?tab=events&kind=ended&of=broken", viewport=DESK)
+    page = visit(server, f"{address_of(server, 'small')}?tab=events&kind=ended&of=broken", viewport=DESK)
     expect(page.get_by_text(f"1 of {total} events")).to_be_visible()
     page.get_by_role("combobox", name="Event").select_option("")
     page.get_by_role("searchbox", name="Task").fill("")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from page import axe
+from page.links import address_of
 from support.served import EXP
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ def test_many_tasks_are_few_nodes_and_open_by_the_keyboard(
     Enter on a node picks its task, which the address says, and no node changes its place. As a list, each
     node is a row with its status, below all that it depends on. Axe finds nothing serious.
     """
-    listed = server.ask("GET", "/v1/views/experiments", token=server.add_token()).json["experiments"]
-    found = next(each for each in listed if each["name"] == "many")
-    place = f"/experiments/{found['owner']}/{found['home']}/{found['id']}"
+    place = address_of(server, "many")
     page = visit(server, f"{place}?task=", viewport={"width": 1400, "height": 900})
     nodes = page.locator("#graph [data-node]")
     nodes.first.wait_for()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from page.axe import findings
+from page.links import address_of
 from support.extent import IS_LONG
 from support.served import EXP, served
 
@@ -42,13 +43,7 @@ LIVE: Final = "name: {name}\ntasks:\n  tell: {{inline: cat {feed}}}\n"
 @pytest.fixture(scope="module")
 def place(server: Served) -> str:
     """The address of the experiment of `logs.yaml`."""
-    return place_of(server, "logs")
-
-
-def place_of(server: Served, name: str) -> str:
-    listed = server.ask("GET", "/v1/views/experiments", token=server.add_token()).json["experiments"]
-    found = next(each for each in listed if each["name"] == name)
-    return f"/experiments/{found['owner']}/{found['home']}/{found['id']}"
+    return address_of(server, "logs")
 
 
 def text_of(page: Page, *, task: str) -> Locator:
@@ -159,7 +154,7 @@ def test_a_live_log_is_followed_and_left(
     folder = tmp_path / "served"
     folder.mkdir()
     with served(folder, home=own) as server:
-        page = visit(server, f"{place_of(server, 'told')}?task=tell", permits=("ERR_", "Failed to load"))
+        page = visit(server, f"{address_of(server, 'told')}?task=tell", permits=("ERR_", "Failed to load"))
         page.get_by_text(re.compile("nothing written yet, running for")).wait_for()
         tell("".join(f"line {number}\n" for number in range(1, 201)))
         log = text_of(page, task="tell")

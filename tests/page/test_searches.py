@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from page import axe
-from page.links import follow
+from page.links import address_of, follow
 from support import made_searches
 from support.extent import IS_LONG
 
@@ -45,9 +45,7 @@ def test_the_tab_of_a_search_has_its_figures(home: Path, server: Served, visit: 
     """It asks for them apart from the records; the row of the group counts pruned beside done."""
     trials = tuple(trial for trial in made_searches.TRIALS if trial.values or trial.pruned)
     made_searches.make(home, trials=trials, status="COMPLETED")
-    listed = server.ask("GET", "/v1/views/experiments?name=study", token=server.add_token()).json
-    (entry,) = listed["experiments"]
-    address = "/".join(["/experiments", *(entry[name] for name in ("owner", "home", "id"))])
+    address = address_of(server, "study")
     page = visit(server, f"{address}?tab=sweep")
     page.get_by_role("region", name="History of train").get_by_role("img", name=HISTORY).wait_for()
     follow(page, address)
