@@ -66,9 +66,9 @@ class _UntakenError(Exception):
 
 def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
     """Give an attempt, which has not started, the result that is kept for a fingerprint."""
-    if not cache.path(fingerprint).exists() and not _was_begun(site):
-        return Miss()
     try:
+        if not cache.path(fingerprint).exists() and not _was_begun(site):
+            return Miss()
         with _locked(site), locks.sharing(cache.home.step_cache_lock):
             undo(site)
             return _looked_up(cache, site, fingerprint)

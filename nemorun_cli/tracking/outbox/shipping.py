@@ -191,18 +191,22 @@ class Shipping:
             opening: its id.
             is_interrupted: whether the program is being terminated, so that it waits at most a second.
         """
-        ended = f"{opening}-ended"
-        self._mark(place, opening, name=ended)
+        ended, patience = f"{opening}-ended", self._patience
+        patience = min(patience, INTERRUPTED_DRAIN) if is_interrupted else patience
+        try:
+            self._mark(place, opening, name=ended)
+        except KeyboardInterrupt:  # what has ended is sent nevertheless, but not waited for
+            self._mark(place, opening, name=ended)
+            patience = 0.0
         if addresses.in_task():
             return
-        outbox, patience = self.outbox(place), self._patience
-        patience = min(patience, INTERRUPTED_DRAIN) if is_interrupted else patience
+        outbox = self.outbox(place)
         with contextlib.suppress(KeyboardInterrupt):
             if self._wait(outbox, place, (opening, ended), patience=patience):
                 return
         state = delivery.state(outbox, place.prefix, since=self._opened)
         _gave_up[outbox.folder] = state.last
-        if patience or state.error:
+        if self._patience or state.error:
             _tell_left(outbox, place, state, opened=self._opened)
 
     def sync(self, place: Place, *, timeout: float | None) -> bool:

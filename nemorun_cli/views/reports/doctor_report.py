@@ -283,13 +283,23 @@ def of_environments(home: Home) -> Iterator[Check]:
 
 def of_step_cache(home: Home) -> Iterator[Check]:
     """The results of tasks with `cache` that the home keeps, and whether later tasks can have them."""
-    if not home.step_cache_entries.is_dir():
-        return
     from nemorun_cli.storage.step_cache.content_digests import ContentDigests  # noqa: PLC0415 - only for the doctor
     from nemorun_cli.storage.step_cache.entries import StepCache, UnreadableEntryError  # noqa: PLC0415 - the same
 
     cache, count = StepCache(home, ContentDigests(None).of), 0
-    for name in sorted(cache.ids()):
+    try:
+        if not home.step_cache_entries.is_dir():
+            return
+        names = sorted(cache.ids())
+    except OSError as error:
+        yield Check(
+            subject="cache",
+            state="trouble",
+            message=f"{home.step_cache_entries} cannot be read: {error.strerror}",
+            remedy="change its owner to you, or set NEMORUN_HOME to a folder of yours",
+        )
+        return
+    for name in names:
         try:
             entry = cache.read(name)
             altered = cache.altered(entry) if entry is not None else None

@@ -141,7 +141,7 @@ FLOAT: Final = {"type": "float", "low": 0, "high": 1}
         ({"x": {"type": "int", "low": 1}}, "x", "has no high", "both ends"),
         ({"x": {"type": "int"}}, "x", "has no low and no high", "both ends"),
         ({"x": {"type": "choices"}}, "x", "has no choices", "add choices"),
-        ({"x": {"type": "flaot", "low": 1, "high": 2}}, "x.type", "must be one of", "did you mean float?"),
+        ({"x": {"type": "floats", "low": 1, "high": 2}}, "x.type", "must be one of", "did you mean float?"),
         ({"x": {"type": "float", "low": 1, "hihg": 2}}, "x.hihg", "unknown key 'hihg'", "did you mean high?"),
         ({"x": {**FLOAT, "low": 2}}, "x.low", "is greater than high: 2 > 1", None),
         ({"x": {**FLOAT, "log": True}}, "x.low", "must be greater than 0 with log", None),

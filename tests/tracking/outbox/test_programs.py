@@ -217,10 +217,10 @@ def test_a_record_that_does_not_arrive_is_not_called_unknown(
 def test_ctrl_c_ends_the_wait(silent: str, program: Program, root: Path, tmp_path: Path) -> None:
     """Ctrl-C during the wait ends the wait alone: the record is COMPLETED, and the program continues."""
     text = f"""
-    import threading, time
+    import pathlib, threading, time
     e = Experiment('alice/silent/b', dash_root=root, dash_url='{silent}').run.start()
     def interrupt():
-        while e.run.is_open:
+        while not any(pathlib.Path(root).rglob('*-ended.json')):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
     threading.Thread(target=interrupt).start()
