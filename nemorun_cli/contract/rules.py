@@ -60,6 +60,7 @@ server.accept()[0].sendall(b"well met")
 """
 CLIENT: Final = """\
 import json, os, socket, sys, time
+open("waits", "w").close()
 while not os.path.exists("go"):
     time.sleep(0.01)
 hosts = json.loads(os.environ["EXP_GROUP_HOSTS"])
@@ -583,7 +584,7 @@ def test_members_find_each_other(workspace: Workspace) -> None:
         for name, text in {"the.server": SERVER, "client": CLIENT}.items()
     ]
     run = workspace.start({"duo": {"group": members, "together": True}})
-    eventually((workspace.folder / "port").exists)
+    eventually(lambda: all((workspace.folder / name).exists() for name in ("port", "waits")))
     kill_supervisor(run)
     workspace.touch("go")
     eventually(lambda: run.status().is_over)
@@ -876,7 +877,7 @@ def test_resume_after_the_end(workspace: Workspace) -> None:
 
 def test_a_resume_stops_what_a_leader_left(workspace: Workspace) -> None:
     """After kill -9 of the supervisor a leader's end stops nobody, `exp why` says so, and a resume does."""
-    leads = f"{until('go')}; echo over >over"
+    leads = f"touch waits; {until('go')}; echo over >over"
     members = [
         {
             "name": "server",
@@ -885,7 +886,7 @@ def test_a_resume_stops_what_a_leader_left(workspace: Workspace) -> None:
         {"name": "client", "inline": leads},
     ]
     run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 2})
-    eventually((workspace.folder / "up").exists)
+    eventually(lambda: all((workspace.folder / name).exists() for name in ("up", "waits")))
     kill_supervisor(run)
     workspace.touch("go")
     eventually(lambda: run.status().history.tasks["g/client"].status is TaskStatus.SUCCEEDED)

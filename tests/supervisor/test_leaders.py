@@ -76,7 +76,8 @@ def test_a_cancel_ends_what_a_leader_left(workspace: ExpWorkspace) -> None:
     members = [{"name": name, "inline": WAITS[name]} for name in ("server", "client")]
     run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 2})
     eventually((workspace.folder / "up").exists)
-    shim_pid(run, "g/server")
+    for name in ("g/server", "g/client"):
+        shim_pid(run, name)
     kill_supervisor(run)
     workspace.touch("go")
     eventually(lambda: status(run, "g/client") == S)
