@@ -207,9 +207,10 @@ class Resolution:
             invalid_bests={finding.place[1] for finding in self._findings if finding.place[2:3] == ("best",)},
             strict_inline=self._document.strict_inline,
         )
-        if run.refresh:
-            run = replace(run, refresh=tuple(sorted(self._refreshed(run.refresh, graph))))
         tasks = builder.tasks(graph)
+        if run.refresh:
+            sound = () if builder.findings else tasks  # a wrong `cache` is a problem of its own
+            run = replace(run, refresh=tuple(sorted(self._refreshed(run.refresh, graph, sound))))
         self._findings += [*findings, *builder.findings, *filler.findings, *expansion.findings]
         self._check_uses(tasks, builder, graph, unconfirmed=expansion.unconfirmed)
         plugins = self._plugins(data, builder)
@@ -261,11 +262,18 @@ class Resolution:
         self._findings += findings
         return selected_ids
 
-    def _refreshed(self, names: Sequence[str], graph: dependencies.MemberGraph) -> set[str]:
-        """Return the ids of the tasks that `run.refresh` names."""
+    def _refreshed(
+        self, names: Sequence[str], graph: dependencies.MemberGraph, tasks: Sequence[Task]
+    ) -> set[str]:
+        """Return the ids of the tasks that `run.refresh` names; each name must mean some with `cache`."""
         from nemorun_cli.spec.tasks.select import matching  # noqa: PLC0415 - only with `--refresh`
 
         ids, findings = matching(names, graph.members)
+        plain = {task.id for task in tasks if task.cache is None}
+        for name in names:
+            if (meant := matching([name], graph.members)[0]) and meant <= plain:
+                message = f"{name} has no cache, so it has no earlier result and runs in any case"
+                findings.append(Finding(place=(), message=message, hint="leave it out, or give it cache"))
         self._findings += [replace(finding, place=("run", "refresh"), option=None) for finding in findings]
         return ids
 

@@ -194,6 +194,21 @@ def test_killed_before_the_ledger_has_the_result(
     assert workspace.lines() == ["make", "use"]
 
 
+def test_renewed(workspace: ExpWorkspace) -> None:
+    """`--refresh` runs a task and replaces its result, `--no-cache` neither takes nor keeps any."""
+    tasks = {"t": {"inline": "echo ran >>ran; echo n=$(wc -l <ran) >>$EXP_OUTPUT", "cache": True}}
+    spec = workspace.spec(tasks)
+    options: tuple[tuple[str, ...], ...] = ((), (), ("--refresh", "t"), ("--no-cache",), ())
+    outputs = []
+    for given in options:
+        workspace.exp("run", spec, *given)
+        outputs.append(workspace.exp.task("t")["outputs"]["n"])
+    assert outputs == ["1", "1", "2", "3", "2"]
+    wrong = workspace.exp("run", spec, "--refresh", "tt", code=2).stderr
+    assert "run.refresh: no task is called 'tt'" in wrong
+    assert "did you mean" in wrong
+
+
 if IS_LONG:
 
     def test_only_what_has_changed_runs(workspace: ExpWorkspace) -> None:
@@ -246,20 +261,6 @@ if IS_LONG:
         third = workspace.start(tasks, name="c")
         assert ended(third) == {"t": (S, Reason.CACHED)}
         assert third.status().history.tasks["t"].cached_from["experiment"] in {run.id for run in runs}
-
-    def test_renewed(workspace: ExpWorkspace) -> None:
-        """`--refresh` runs a task and replaces its result, `--no-cache` neither takes nor keeps any."""
-        tasks = {"t": {"inline": "echo ran >>ran; echo n=$(wc -l <ran) >>$EXP_OUTPUT", "cache": True}}
-        spec = workspace.spec(tasks)
-        options: tuple[tuple[str, ...], ...] = ((), (), ("--refresh", "t"), ("--no-cache",), ())
-        outputs = []
-        for given in options:
-            workspace.exp("run", spec, *given)
-            outputs.append(workspace.exp.task("t")["outputs"]["n"])
-        assert outputs == ["1", "1", "2", "3", "2"]
-        wrong = workspace.exp("run", spec, "--refresh", "tt", code=2).stderr
-        assert "run.refresh: no task is called 'tt'" in wrong
-        assert "did you mean" in wrong
 
     def test_a_resume_that_names_a_task_runs_it(workspace: ExpWorkspace) -> None:
         """What had succeeded and is run again is not given its own earlier result."""

@@ -275,3 +275,15 @@ def test_what_differs_each_time_is_never_reused() -> None:
     assert len(problems({"a": {"inline": "x", "cache": True}}, defaults={"entrypoint": ["bash", where]})) == 1
     resolved({"a": {"inline": "x", "entrypoint": "bash", "cache": True}}, defaults={"entrypoint": where})
     resolved({"a": {"inline": "${{ experiment.name }}", "description": where, "cache": True}})
+
+
+def test_what_has_no_result_cannot_be_refreshed() -> None:
+    """A name in `run.refresh` means at least one task with `cache`; a wrong rule is one problem, not two."""
+    tasks = {"plain": {"inline": "x"}, "g": {"group": [{"inline": "x"}, {"inline": "x", "cache": True}]}}
+    assert resolved(tasks, run={"refresh": ["g"]}).run.refresh == ("g/0", "g/1")
+    assert problems(tasks, run={"refresh": ["plain", "g/1", "h"]}) == [
+        "run.refresh: no task is called 'h'",
+        "run.refresh: plain has no cache, so it has no earlier result and runs in any case",
+    ]
+    wrong = {"t": {"inline": "x", "cache": {"outputs": ["../t"]}}}
+    assert len(problems(wrong, run={"refresh": ["t"]})) == 1
