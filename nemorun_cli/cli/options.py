@@ -164,12 +164,14 @@ Direct = Annotated[
 ]
 NoCache = Annotated[
     bool | None,
-    typer.Option("--no-cache", help="Run all tasks with `cache`, and keep no results."),
+    typer.Option("--no-cache", help="Take no earlier results of tasks with `cache`, and keep none."),
 ]
 Refresh = Annotated[
     list[str] | None,
     typer.Option(
-        "--refresh", metavar="TASK", help="Run this task with `cache`; its new result is kept. Repeatable."
+        "--refresh",
+        metavar="TASK",
+        help="Run this task with `cache`, and replace its earlier result. Repeatable.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run; create nothing.")]
