@@ -1125,6 +1125,14 @@ class ParamsDocument(TypedDict):
     records: list[ParamsRecordFields]
 
 
+class PlanBestFields(TypedDict):
+    """One choice."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+
+
 class UsedPluginFields(TypedDict):
     """One use of a plugin."""
 
@@ -1277,6 +1285,7 @@ class PlanDocument(TypedDict):
     run: dict[str, Any]
     params: dict[str, Any]
     searches: NotRequired[list[PlannedSearchFields]]
+    best: NotRequired[list[PlanBestFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
