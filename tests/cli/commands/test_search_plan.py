@@ -85,7 +85,7 @@ tasks:
 
 
 def test_the_dry_run_has_what_the_best_members_are_chosen_by(exp: Exp) -> None:
-    """The document has it of each group that has a best member, the text unless the goal of a search says it."""
+    """The document has it of each group with a best member, the text unless it is the goal of its search."""
     spec = exp.spec(BEST)
     plan = exp("run", spec, "--dry-run", "--json").json
     assert plan["best"] == [
