@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
 
 LARGEST: Final = 1 << 26  # bytes of a list of what was written
+CHANGED: Final = "was changed since the task wrote it, so the task runs and writes it again"
 NOT_TAKEN: Final = "the result of an earlier run is not taken"
 
 
@@ -64,6 +65,14 @@ class _UntakenError(Exception):
     """An entry is not taken; the message is the reason, and what to do."""
 
 
+class _ChangedFileError(Exception):
+    """A file is in the way that the task wrote and somebody has changed since."""
+
+    def __init__(self, target: Path, digest: str) -> None:
+        super().__init__(target)
+        self.target, self.digest = target, digest
+
+
 def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
     """Give an attempt, which has not started, the result that is kept for a fingerprint."""
     try:
@@ -74,6 +83,27 @@ def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
             return _looked_up(cache, site, fingerprint)
     except OSError as error:
         return Miss(f"{NOT_TAKEN}: {error.filename or cache.home.step_cache}: {error.strerror or error}")
+
+
+def look(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
+    """What `take` would return for an attempt of an experiment that does not exist yet; writes nothing."""
+    try:
+        entry = cache.read(fingerprint)
+        if entry is None:
+            return Miss()
+        _require_unaltered(cache, entry)
+        _Placement(cache, list(places(site, entry)))
+    except UnreadableEntryError as error:
+        return Miss(f"{error} (remedy: remove this file)")
+    except _ChangedFileError as error:
+        return Miss(
+            f"{error.target} was changed since the task wrote it, so the task runs and writes it again"
+        )
+    except _UntakenError as error:
+        return Miss(str(error))
+    except (ContentError, OSError, ValueError) as error:
+        return Miss(f"{NOT_TAKEN}: {error}")
+    return Hit(entry, f"it has the result of {origin_text(entry.origin)}")
 
 
 @contextlib.contextmanager
@@ -105,14 +135,21 @@ def _looked_up(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | M
         return Miss(f"{NOT_TAKEN}: {where}: {getattr(error, 'strerror', None) or error}")
 
 
-def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
+def _require_unaltered(cache: StepCache, entry: StepCacheEntry) -> None:
     if (altered := cache.altered(entry)) is not None:
         raise _UntakenError(
             f"the result of {origin_text(entry.origin)} is not taken: {altered} was changed or removed since"
             " (remedy: none is needed, the result of this run replaces it)"
         )
+
+
+def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
+    _require_unaltered(cache, entry)
     message = f"it has the result of {origin_text(entry.origin)}"
-    placement = _Placement(cache, [(root, kept) for root, kept in _places(site, entry)])
+    try:
+        placement = _Placement(cache, list(places(site, entry)))
+    except _ChangedFileError as error:
+        raise _UntakenError(_set_aside(cache, error.target, error.digest)) from None
     tracked = _Tracked.of(entry, site)
     listing = {"origin": entry.origin, "records": tracked.listing, "files": placement.temporaries}
     attempts.put(site.files.cached, json.dumps(listing))
@@ -129,7 +166,20 @@ def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
     return Hit(entry, message, tracked.openings)
 
 
-def _places(site: AttemptSite, entry: StepCacheEntry) -> Iterator[tuple[Path, KeptFile]]:
+def _set_aside(cache: StepCache, target: Path, digest: str) -> str:
+    """Copy a file that was changed by hand, before the task writes it again; returns what was done."""
+    folder = cache.home.step_cache_replaced / digest[:16]
+    make_folder(folder)
+    copy = folder / target.name
+    if not copy.exists():
+        cache.contents.copy_of(target, copy)
+    return (
+        f"{target} {CHANGED} (remedy: make the change in what the task reads; a copy of the changed file is"
+        f" {copy})"
+    )
+
+
+def places(site: AttemptSite, entry: StepCacheEntry) -> Iterator[tuple[Path, KeptFile]]:
     """The files of a result, each with the folder that its name starts at."""
     for kept in entry.files:
         folders = site.folders
@@ -183,20 +233,8 @@ class _Placement:
         if digest == kept.digest:
             return stat.S_IMODE(status.st_mode) == kept.mode
         if not self._cache.contents.has(digest):
-            raise _UntakenError(self._set_aside(target, digest))
+            raise _ChangedFileError(target, digest)
         return False
-
-    def _set_aside(self, target: Path, digest: str) -> str:
-        """Copy a file that was changed by hand, before the task writes it again; returns what was done."""
-        folder = self._cache.home.step_cache_replaced / digest[:16]
-        make_folder(folder)
-        copy = folder / target.name
-        if not copy.exists():
-            self._cache.contents.copy_of(target, copy)
-        return (
-            f"{target} was changed since the task wrote it, so the task runs and writes it again (remedy:"
-            f" make the change in what the task reads; a copy of the changed file is {copy})"
-        )
 
     def prepare(self) -> None:
         """Write the files next to their places."""
