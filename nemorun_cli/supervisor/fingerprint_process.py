@@ -89,8 +89,8 @@ class FingerprintMaker:
         package = spec.package(task)
         workdir = package.workdir(task.workdir, folder=spec.folder) if package else task.workdir
         folders = Folders(workdir=Path(workdir), shared=files.shared)
-        python = order["python"]
-        if python is None and not executors.capabilities(task.executor, options).has_own_files:
+        python, capabilities = order["python"], executors.capabilities(task.executor, options)
+        if python is None and not capabilities.has_own_files:
             python = self._interpreter(task, order["path"])
         around = Surroundings(
             inputs=self._inputs(task, folders),
@@ -104,6 +104,7 @@ class FingerprintMaker:
                 for name, entry in order["parents"].items()
             },
             image=self._image(task.executor, options),
+            options=capabilities.result_options,
             variables=order["variables"],
             python=python,
         )

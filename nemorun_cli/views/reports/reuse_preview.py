@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from nemorun_cli.executors import planning
 from nemorun_cli.model import python_environment
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.attempt_end import AttemptEnd
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.step_cache import Fingerprint
 from nemorun_cli.packagers.environments import existing
 from nemorun_cli.packagers.environments.interpreters import EnvironmentFault
@@ -21,6 +23,7 @@ from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.spec.expressions import evaluate
 from nemorun_cli.spec.expressions.helper import Helper
 from nemorun_cli.spec.expressions.syntax import TemplateError
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.events import origin_text
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.state import EnvironmentState, ExperimentState
@@ -210,9 +213,15 @@ class ReusePreviews:
 
     def _take(self, task: Task, site: AttemptSite, entry: StepCacheEntry, fingerprint: Fingerprint) -> None:
         """Let the tasks that depend on this one see its result."""
-        state = self._history.tasks[task.id]
-        state.status, state.outputs = TaskStatus.SUCCEEDED, dict(entry.outputs)
-        state.fingerprint = fingerprint.id
+        event = {"time": stamp(None), "by": "", "task": task.id, "attempt": 1}
+        end = AttemptEnd(status=TaskStatus.SUCCEEDED, reason=Reason.CACHED, outputs=dict(entry.outputs))
+        self._history.apply_all(
+            [
+                {**event, "event": kinds.FINGERPRINTED, "fingerprint": fingerprint.id, "parts": {}},
+                {**event, "event": kinds.SUBMITTED},
+                {**event, "event": kinds.ENDED, **end.to_event()},
+            ]
+        )
         self._restored.update((root / kept.name, kept.digest) for root, kept in taking.places(site, entry))
 
     def _site(self, task: Task) -> AttemptSite:

@@ -38,12 +38,15 @@ _NAMES: Final = {
     PartKind.CODE: "the shipped code",
     PartKind.PARENT: "the result of {}",
     PartKind.IMAGE: "the image",
+    PartKind.EXECUTOR: "the options of its executor",
     PartKind.ENV: "the variable {}",
     PartKind.PYTHON: "its Python",
     PartKind.ALSO: "the values of `also`",
     PartKind.RESULTS: "what is kept of it",
 }
-_SHOWS_VALUES: Final = (PartKind.RUN, PartKind.ARGS, PartKind.ARG, PartKind.PARAM, PartKind.ALSO)
+_SHOWS_VALUES: Final = (
+    *(PartKind.RUN, PartKind.ARGS, PartKind.ARG, PartKind.PARAM, PartKind.EXECUTOR, PartKind.ALSO),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
