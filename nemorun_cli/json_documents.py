@@ -634,6 +634,7 @@ class FsckFindingFields(TypedDict):
         "illegal_move",
         "unknown_attempt",
         "different_end",
+        "lost_suggestion",
         "torn_tail",
         "missing_attempt",
     ]
