@@ -26,6 +26,7 @@ def filled(task: Task, spec: Spec, history: ExperimentState) -> Task:
         return task
     from nemorun_cli.spec.expressions import searched_keys  # noqa: PLC0415 - slow to import, and few searches need it
 
+    task = searched_keys.variant(task, suggestion.params)
     names = [param.name for param in rule.params]
     return searched_keys.with_values(task, suggestion.params, names=names, params=spec.params, env=spec.env)
 
@@ -43,7 +44,7 @@ def filled_where_possible(task: Task, spec: Spec, history: ExperimentState) -> T
 
 def asks_for_gpus(task: Task) -> bool:
     """Whether a task requests GPUs, or would with some values."""
-    return bool(task.resources.gpus) or "/resources/gpus" in task.searched
+    return "/resources/gpus" in task.searched or any(form.resources.gpus for form in task.possible)
 
 
 def spec_with_values(spec: Spec, history: ExperimentState) -> Spec:

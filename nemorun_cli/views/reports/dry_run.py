@@ -141,7 +141,7 @@ def in_order(spec: Spec) -> list[Task]:
 
 
 def _used(spec: Spec) -> dict[str, dict[str, Any]]:
-    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.tasks}
+    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.possible_tasks}
 
 
 def _entry(
