@@ -46,7 +46,7 @@ class TrialVariants:
         return json.dumps(known, sort_keys=True)
 
     def of(self, values: Mapping[str, Any]) -> TrialVariant | None:
-        """The form of a trial with these values; None if there is none."""
+        """The form of a trial with these values; None if no form has them."""
         return self._by_values.get(self._key(values))
 
 
