@@ -114,7 +114,7 @@ def variant(task: Task, values: Mapping[str, Any]) -> Task:
     found = task.variants.of(values)
     if found is None:  # in a spec that another program wrote
         raise TemplateError(f"{task.group} has no variant for {shown(dict(values))}")
-    return replace(task, **found.fields)
+    return task.changed(found.fields)
 
 
 def with_values(
