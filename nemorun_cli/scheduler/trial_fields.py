@@ -47,6 +47,18 @@ def asks_for_gpus(task: Task) -> bool:
     return "/resources/gpus" in task.searched or any(form.resources.gpus for form in task.possible)
 
 
+def as_suggested(spec: Spec, history: ExperimentState) -> Spec:
+    """The same, in which trials that have a suggestion are of no other form any more."""
+    if not any(task.variants is not None for task in spec.tasks):
+        return spec
+    tasks = (
+        (task, filled_where_possible(task, spec, history)) if task.variants is not None else (task, task)
+        for task in spec.tasks
+    )
+    known = (after if after is before else after.changed({"variants": None}) for before, after in tasks)
+    return replace(spec, tasks=tuple(known))
+
+
 def spec_with_values(spec: Spec, history: ExperimentState) -> Spec:
     """The spec as its trials have run: with the fields that their values decided."""
     if not any(task.searched for task in spec.tasks):
