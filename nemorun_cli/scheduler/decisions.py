@@ -132,7 +132,11 @@ class Decisions:
             written=dict(suggestion.written),
         )
         self.schedule.take_suggestion(task.id)
-        self.schedule.add_ready(task.id)
+        readiness = self.schedule.readiness(task.id)
+        if readiness is not None and not readiness.may_run:  # the values decide its `dependency_type`
+            self._apply([readiness])
+        else:
+            self.schedule.add_ready(task.id)
         self.are_pending = True
 
     def reach_rung(self, task: Task, rung: Rung) -> None:
