@@ -731,6 +731,7 @@ class PlannedSearchFields(TypedDict):
     """A search: what it looks for, where and how."""
 
     id: str
+    tasks: list[str]
     trials: int
     max_parallel: int | None
     timeout: float | None
@@ -1550,6 +1551,7 @@ class SearchCountsFields(TypedDict):
 class FoundTrialFields(TypedDict):
     """A complete trial."""
 
+    id: str
     task: str
     number: int
     params: dict[str, Any]
@@ -1589,8 +1591,10 @@ class StudieParamFields(TypedDict):
 class PastTrialFields(TypedDict):
     """One trial."""
 
+    id: str
     number: int
     task: str
+    tasks: list[str]
     status: TaskStatusValue
     reason: ReasonWordValue | None
     params: dict[str, Any]
@@ -1715,8 +1719,9 @@ class ExternalFields(TypedDict):
 
 
 class TrialOfTaskFields(TypedDict):
-    """Of a trial of a search: its params and its result; null for all other tasks."""
+    """Of a task of a trial: the params and the result of the trial; null for all other tasks."""
 
+    id: str
     number: int
     params: dict[str, Any] | None
     outcome: OutcomeOfTrialValue

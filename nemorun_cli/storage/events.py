@@ -491,7 +491,9 @@ KINDS: Final[Mapping[str, EventKind]] = {
         details=_task_details,
     ),
     SKIPPED: EventKind(
-        required=frozenset({"task", "reason"}), optional=frozenset({"message"}), details=_task_details
+        required=frozenset({"task", "reason"}),
+        optional=frozenset({"message", "pruned_at", "pruned_value"}),
+        details=_task_details,
     ),
     EXTERNAL_ENDED: EventKind(
         required=frozenset({"external", "status"}),

@@ -116,8 +116,8 @@ class TaskState:
 
     @property
     def is_needless(self) -> bool:
-        """Whether it did not start because the leader of its group had succeeded, which counts as success."""
-        return self.status is TaskStatus.SKIPPED and self.reason == Reason.UNTIL
+        """Whether it did not start as its group ended, or its trial was pruned, which counts as success."""
+        return self.status is TaskStatus.SKIPPED and self.reason in (Reason.UNTIL, Reason.PRUNED)
 
     @property
     def is_live(self) -> bool:
@@ -413,7 +413,7 @@ def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> No
 
 
 def _group_of(event: Event) -> str:
-    group: str = event["task"].rpartition("/")[0]
+    group: str = event["task"].partition("/")[0]
     return group
 
 
@@ -433,6 +433,8 @@ def _skipped(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.ended = event["time"]
         state.reason = event["reason"]
         state.message = event.get("message")
+        if event["reason"] == Reason.PRUNED and (study := history.studies.get(_group_of(event))):
+            study.prune(trial_number(event["task"]), event)
 
 
 def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -572,7 +574,7 @@ def _reopen_trials(history: ExperimentState, names: Iterable[str]) -> None:
     """Forget the results of trials that run again."""
     numbers: dict[str, list[int]] = {}
     for name in names if history.studies else ():
-        group = name.rpartition("/")[0]
+        group = name.partition("/")[0]
         if group in history.studies:
             numbers.setdefault(group, []).append(trial_number(name))
     for group, reopened in numbers.items():

@@ -31,6 +31,7 @@ class StudyState:
         results: the same; without those of trials that run again.
         order: both kinds together: a suggestion is a function of what is before it here.
         began: the time of the first suggestion.
+        deciders: the task of the event of each result, by number: the one of its trial that has the value.
         prunes: why trials were to be stopped, by number: of their attempts that run or have ended.
     """
 
@@ -38,6 +39,7 @@ class StudyState:
     results: dict[int, TrialResult] = field(default_factory=dict)
     order: list[Suggestion | TrialResult] = field(default_factory=list)
     began: str | None = None
+    deciders: dict[int, str] = field(default_factory=dict)
     prunes: dict[int, PruneRequest] = field(default_factory=dict)
 
     def suggest(self, event: Event) -> str | None:
@@ -65,19 +67,22 @@ class StudyState:
             message=event.get("message"),
         )
         self.results[number] = result
+        self.deciders[number] = event["task"]
         self.order.append(result)
         return None
 
     def prune(self, number: int, event: Event) -> None:
-        """Take an event `stop_requested` with the reason `pruned`."""
-        self.prunes[number] = PruneRequest(
+        """Take a `stop_requested` or `skipped` with the reason `pruned`; the first of a trial counts."""
+        request = PruneRequest(
             event.get("message"), at=event.get("pruned_at"), value=event.get("pruned_value")
         )
+        self.prunes.setdefault(number, request)
 
     def reopen(self, numbers: Collection[int]) -> None:
         """Forget the results of trials that run again; they keep their suggestions."""
         for number in numbers:
             self.prunes.pop(number, None)
+            self.deciders.pop(number, None)
         ended = {number for number in numbers if self.results.pop(number, None) is not None}
         if ended:
             self.order = [

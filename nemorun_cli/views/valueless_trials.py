@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.control_characters import escaped
-from nemorun_cli.model.search import Outcome, trial_number
+from nemorun_cli.model.search import Outcome, tasks_of_trials, trial_number
 from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from nemorun_cli.views.snapshot import Snapshot
 
 
-def messages(snapshot: Snapshot, names: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
+_FAULTS: Final = frozenset((TaskStatus.FAILED, TaskStatus.CANCELLED))
+
+
+def messages(snapshot: Snapshot, names: AbstractSet[str] | None = None) -> Iterator[tuple[str, str]]:
     """Such trials, or those of the named ones, each with the reason."""
     for group in snapshot.spec.groups:
         study = snapshot.history.studies.get(group.id)
-        for name in group.members if group.search is not None and study is not None else ():
-            result = study.results.get(trial_number(name)) if study is not None else None
-            has_succeeded = snapshot.history.tasks[name].status is TaskStatus.SUCCEEDED
+        if group.search is None or study is None:
+            continue
+        for trial, tasks in tasks_of_trials(group.members).items():
+            result = study.results.get(trial_number(trial))
+            statuses = {snapshot.history.tasks[name].status for name in tasks}
+            has_succeeded = TaskStatus.SUCCEEDED in statuses and statuses.isdisjoint(_FAULTS)
             if result is None or result.outcome is not Outcome.FAILED or not has_succeeded:
                 continue
-            if names is None or name in names:
-                yield name, result.message or "it has no value"
+            if names is None or not names.isdisjoint(tasks):
+                yield trial, result.message or "it has no value"
 
 
-def warning(snapshot: Snapshot, names: Collection[str] | None = None) -> str | None:
+def warning(snapshot: Snapshot, names: AbstractSet[str] | None = None) -> str | None:
     """One line about all such trials; None without any."""
     affected = list(messages(snapshot, names))
     if not affected:

@@ -72,6 +72,7 @@ _SHARED_FIELDS = (
     "python",
     "launcher",
 )
+_MERGED_KEYS = frozenset(("resources", "retry"))  # of which a member overrides single keys
 _NOT_FOR_HANDLERS = frozenset(("allow_failure", "dependency_type"))
 _INTERPRETERS = {"script": BASH, "inline": STRICT_BASH, "partial": PYTHON}
 
@@ -154,8 +155,7 @@ class TaskBuilder:
         """Yield a task, or the members of a group or a matrix; `index` is that of the first."""
         first, findings_before = None, len(self.findings)
         for member in self._members(name, entry, graph.members[name]):
-            matching = graph.matching.get(member.name, {}).get(member.id, {})
-            task = self._task(member, graph.needs_of(member.id), index, matching)
+            task = self._task(member, graph.needs_of(member.id), index, graph.matching_of(member.id))
             if task is not None:
                 task = task if first is None else _with_shared_fields(task, first)
                 first = first or task
@@ -220,29 +220,43 @@ class TaskBuilder:
             yield from members_of(name, filled, ids[offset : offset + size], combination.values)
 
     def _trials(self, name: str, entry: Mapping[str, Any], graph: MemberGraph, index: int) -> Iterator[Task]:
-        """Yield the trials of a search, which differ in their ids alone."""
-        ids = graph.members[name]
-        first, searched, count = None, dict(_searched_texts(entry)), len(self.plugins)
+        """Yield the tasks of the trials of a search; trials differ in their ids alone."""
+        ids, count = graph.members[name], len(self.plugins)
+        size = len(entry.get("group", (None,)))
+        first: list[Task] = []
+        plugins: list[tuple[str, list[Any], Place]] = []
         for point in self._expansion.points(name, entry):
-            (member,) = members_of(name, point, ids[:1], {})
             before = self._count_findings()
-            task = self._task(member, graph.needs_of(member.id), index)
-            first = first or task
-            del self.plugins[count + 1 :]  # further points are of the same trial
+            members = members_of(name, point, ids[:size], {})
+            tasks = [
+                self._task(member, graph.needs_of(member.id), index + number, graph.matching_of(member.id))
+                for number, member in enumerate(members)
+            ]
+            if not first and None in tasks:
+                return  # what it runs is reported
+            plugins = plugins or self.plugins[count:]
+            del self.plugins[count:]  # further points are of the same trial
+            first = first or [task for task in tasks if task is not None]
             if self._count_findings() > before:
                 break  # further points would repeat them
-        if first is None:
-            return
-        first = replace(first, searched=searched)
-        yield first
-        late, plugins = self.late.get(first.id), self.plugins[count:]
-        for number, trial in enumerate(ids[1:], 1):
-            if late is not None:
+        own = {task.id: [use for use in plugins if use[0] == task.id] for task in first}
+        searched = [dict(_searched_texts(keys)) for keys in _sections_of(entry)]
+        for number, trial in enumerate(ids if first else ()):
+            model = first[number % size]
+            if (late := self.late.get(model.id)) is not None:
                 self.late[trial] = late
-            self.plugins += [(trial, uses, place) for _, uses, place in plugins]
-            if first.id in self._cache_places:
-                self._cache_places[trial] = self._cache_places[first.id]
-            yield replace(first, id=trial, index=first.index + number)
+            self.plugins += [(trial, uses, place) for _, uses, place in own.get(model.id, ())]
+            if model.id in self._cache_places:
+                self._cache_places[trial] = self._cache_places[model.id]
+            is_ordered = trial in graph.order
+            yield replace(
+                model,
+                id=trial,
+                index=index + number,
+                searched=searched[number % size],
+                dependencies=graph.needs_of(trial) if is_ordered else model.dependencies,
+                twins=graph.matching_of(trial) if is_ordered else model.twins,
+            )
 
     def _count_findings(self) -> int:
         parts = (self._resource_requests, self._extensions, self._metric_section)
@@ -756,6 +770,19 @@ class TaskBuilder:
         if sum(parsed(part.code, {}).sole is None for part in expressions) > _MOST_LATE:
             message = f"more than {_MOST_LATE:,} expressions of the task use outputs of tasks"
             self._report(late[0].place, message, "compute them in one task, and use its outputs")
+
+
+def _sections_of(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The keys of each task of a trial: those of its group, and its own, which take precedence."""
+    shared = {key: value for key, value in entry.items() if key not in ("group", "description")}
+    for member in entry.get("group", ()):
+        merged = {**shared, **member}
+        for key in _MERGED_KEYS & shared.keys() & member.keys():
+            if isinstance(shared[key], dict) and isinstance(member[key], dict):
+                merged[key] = {**shared[key], **member[key]}
+        yield merged
+    if "group" not in entry:
+        yield entry
 
 
 def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
