@@ -565,9 +565,12 @@ class SupervisorLoop:
                 self._early_queue.notice_external()
 
     def _choices(self) -> BestChoices:
-        from nemorun_cli.supervisor.best_choices import BestChoices  # noqa: PLC0415 - only for groups with a rule
+        from nemorun_cli.supervisor import best_choices, member_values  # noqa: PLC0415 - only for groups with a rule
 
-        return BestChoices(self.files, self.spec, self._decisions, home=self.home, report=self._report)
+        values = member_values.MemberValues(
+            self.files, self.spec, self.schedule, home=self.home, report=self._report
+        )
+        return best_choices.BestChoices(self._decisions, values)
 
     def _choose_best(self) -> bool:
         """Choose the best of groups that have ended; return whether records remain to be read for that."""

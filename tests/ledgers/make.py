@@ -38,7 +38,7 @@ import nemorun_cli
 from nemorun_cli.executors.slurm import submissions
 from nemorun_cli.executors.slurm.dependency import DECLINED
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT
-from nemorun_cli.executors.slurm.remote import remote_paths
+from nemorun_cli.executors.slurm.remote import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -191,7 +191,7 @@ class Experiment:
     @property
     def remote(self) -> Path | None:
         """Where its files are on the remote host, if there is one."""
-        note = self.directory / submissions.FOLDER / remote_paths.NOTE
+        note = self.directory / submissions.FOLDER / cluster.NOTE
         return Path(json.loads(note.read_bytes())["folder"]) if note.exists() else None
 
     def status(self, *, is_renamed: bool = True) -> dict[str, Any]:

@@ -55,8 +55,8 @@ from nemorun_cli.system.files import make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nemorun_cli.executors.background_commands import PendingCommand
     from nemorun_cli.executors.slurm.access import ClusterAccess
-    from nemorun_cli.executors.slurm.commands import PendingCommand
     from nemorun_cli.executors.slurm.job_script import Secrets
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
@@ -121,12 +121,13 @@ class SlurmExecutor:
 
     def environments(self, files: ExperimentFiles) -> tuple[Sequence[str], str, str | None]:
         """Environments are made on the host of the tunnel, in the folder of this home there."""
-        from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths  # noqa: PLC0415 - only with a tunnel
-        from nemorun_cli.executors.slurm.ssh import Tunnel  # noqa: PLC0415 - the same
+        from nemorun_cli.executors.remote_hosts.remote_paths import RemotePaths  # noqa: PLC0415 - only with a tunnel
+        from nemorun_cli.executors.slurm.remote.cluster import note_of  # noqa: PLC0415 - the same
+        from nemorun_cli.executors.slurm.tunnel_options import tunnel_of  # noqa: PLC0415 - the same
 
-        given = {key: value for key, value in self._options["tunnel"].items() if key != "artifacts"}
-        tunnel = Tunnel.of(given)
-        return tunnel.shell(), str(RemotePaths(tunnel, files).environments), tunnel.pre_command
+        tunnel = tunnel_of(self._options)
+        paths = RemotePaths(tunnel, files, note=note_of(files))
+        return tunnel.shell(), str(paths.environments), tunnel.pre_command
 
     def image(self) -> str | Path:
         """The file of the image if it is one of this machine; else its name: Slurm knows no digest."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.container_mounts import Mount, of_attempt, of_earlier
-from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm import tunnel_options
 from nemorun_cli.model import group_hosts
 from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.model.resources import NOTHING
@@ -126,7 +126,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "srun_args": _ARGUMENTS,
         "container_image": _TEXT,
         "container_mounts": _LIST,
-        "tunnel": ssh.OPTIONS_SCHEMA,
+        "tunnel": tunnel_options.OPTIONS_SCHEMA,
         "max_parallel": {"title": "a whole number, 1 or more", "type": "integer", "minimum": 1},
         "additional_parameters": {
             "title": "a mapping of sbatch's flags",

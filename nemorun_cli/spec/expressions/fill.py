@@ -6,7 +6,7 @@ import json
 import shlex
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.plain_text import text_of
@@ -169,7 +169,22 @@ class Filler:
             return self._unfilled(text, place)
 
     def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: _Uses) -> str:
+        axes = _axes_of(parts)
+        known: dict[tuple[int, ...], tuple[Any, Any]] = {}
+
         def fill(names: Mapping[str, Any], member: str) -> Any:
+            if axes is None:
+                return evaluated(names, member)
+            values = [names["matrix"].get(axis, UNKNOWN) for axis in axes]
+            key = tuple(map(id, values))  # equal values can be written differently: `1`, `1.0`, `true`
+            if (earlier := known.get(key)) is not None:
+                return earlier[1]
+            result = evaluated(names, member)
+            if type(result) in _KEPT_RESULTS and len(known) < _MOST_KEPT:
+                known[key] = values, result  # with the values, so that no other object gets their ids
+            return result
+
+        def evaluated(names: Mapping[str, Any], member: str) -> Any:
             try:
                 self._check_time()
                 values = [
@@ -262,6 +277,20 @@ class Filler:
         self.unfilled.add(place)
         self.doubts += 1
         return DoubtfulText(text)
+
+
+# Types of results that members of a sweep can share, and how many are kept of one text.
+_KEPT_RESULTS: Final = frozenset((str, int, float, bool, LateText))
+_MOST_KEPT: Final = 10_000
+
+
+def _axes_of(parts: list[Any]) -> tuple[str, ...] | None:
+    """The axes that determine the value of a text in a matrix; None if more than these could."""
+    references = [name for part in parts if isinstance(part, _Pending) for name in part.parsed.references]
+    varying = [name for name in references if name.root in ("matrix", "search")]
+    if any(name.root == "search" or not name.keys for name in varying):
+        return None
+    return tuple(dict.fromkeys(name.keys[0] for name in varying))
 
 
 def _is_searched(part: Any) -> bool:

@@ -73,6 +73,9 @@ _SHARED_FIELDS = (
     "launcher",
 )
 _MERGED_KEYS = frozenset(("resources", "retry"))  # of which a member overrides single keys
+_VARIED = ("args", "env", "when")  # keys of a sweep that decide about nothing but the field of their name
+_BODIES = ("inline", "command")
+_NO_TWINS: Matching = {}  # one object for all members
 _NOT_FOR_HANDLERS = frozenset(("allow_failure", "dependency_type"))
 _INTERPRETERS = {"script": BASH, "inline": STRICT_BASH, "partial": PYTHON}
 
@@ -154,15 +157,61 @@ class TaskBuilder:
     ) -> Iterator[Task]:
         """Yield a task, or the members of a group or a matrix; `index` is that of the first."""
         first, findings_before = None, len(self.findings)
+        varying: Collection[str] | None = None  # keys; None if each member is built from all of its keys
+        count_before, matched = self._count_findings(), graph.matching.get(name, {})
         for member in self._members(name, entry, graph.members[name]):
-            task = self._task(member, graph.needs_of(member.id), index, graph.matching_of(member.id))
+            is_ordered = member.id in graph.siblings
+            matching = graph.matching_of(member.id) if is_ordered else matched.get(member.id, {})
+            needs = graph.needs_of(member.id)
+            if first is not None and varying is not None:
+                own = {"index": index, "dependencies": needs, "twins": matching or _NO_TWINS}
+                task: Task | None = self._variant(first, member, varying, own)
+            else:
+                task = self._task(member, needs, index, matching)
+                if task is not None and first is not None:
+                    task = _with_shared_fields(task, first)
             if task is not None:
-                task = task if first is None else _with_shared_fields(task, first)
-                first = first or task
+                if first is None:
+                    first = task
+                    is_sound = self._count_findings() == count_before
+                    varying = self._varying_keys(name, entry, first) if is_sound else None
                 index += 1
                 yield task
             if len(self.findings) - findings_before > _MOST_FINDINGS:
                 break
+
+    def _varying_keys(self, name: str, entry: Mapping[str, Any], first: Task) -> Collection[str] | None:
+        """Return the keys in which the members of a sweep differ from the first one, which has no findings.
+
+        None if more than the values of these keys has to be looked at for each member.
+        """
+        if (
+            name not in self._expansion.sweeps
+            or name in self._expansion.searches
+            or "group" in entry
+            or self._selected is not None
+            or first.kind == "partial"
+            or first.cache is not None
+            or first.id in self.late
+            or entry.get("plugins")
+            or self._defaults.get("plugins")
+        ):
+            return None
+        keys = self._expansion.varying_keys(entry)
+        return keys if keys <= {*_VARIED, *_BODIES} else None
+
+    def _variant(self, first: Task, member: Member, varying: Collection[str], own: Mapping[str, Any]) -> Task:
+        """Return a member of a sweep that differs from the first in some keys, and in its `own` fields."""
+        own = {**own, "id": member.id, "matrix": member.matrix}
+        if "args" in varying:
+            own["args"] = self._args(member, member.own, first.kind)
+        if "env" in varying:
+            own["env"] = self._layers(member, first.executor).env
+        if "when" in varying:
+            own["when"] = member.own["when"]
+        if first.kind in varying:
+            own["body"] = self._body(member, first.kind)
+        return first.changed(own)
 
     def _check_claims(self, tasks: Sequence[Task]) -> None:
         """Report outputs that several tasks claim."""
@@ -259,7 +308,13 @@ class TaskBuilder:
             )
 
     def _count_findings(self) -> int:
-        parts = (self._resource_requests, self._extensions, self._metric_section)
+        parts = (
+            self._resource_requests,
+            self._extensions,
+            self._metric_section,
+            self._python_section,
+            self._env_layering,
+        )
         return len(self.findings) + sum(len(part.findings) for part in parts if part is not None)
 
     def _task(

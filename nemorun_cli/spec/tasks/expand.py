@@ -176,6 +176,11 @@ class Expansion:
             if not findings and self._filler.doubts == doubts:
                 yield filled
 
+    @staticmethod
+    def varying_keys(task: Mapping[str, Any]) -> set[str]:
+        """Return the keys of a task with a matrix whose values differ between its combinations."""
+        return {key for key, value in task.items() if key != "matrix" and _fill_of(value)}
+
     def entries(self, name: str, task: Mapping[str, Any]) -> Iterator[tuple[Combination, dict[str, Any]]]:
         """Yield each combination with its task; report and skip those with invalid values."""
         rest = {key: value for key, value in task.items() if key != "matrix"}
@@ -183,12 +188,14 @@ class Expansion:
         needs_check = any(key not in _ALWAYS_TEXT and _fill_of(value) for key, value in rest.items())
         needs_check |= isinstance(rest.get("args"), VaryingText)
         reported: set[Place] = set()
+        names = dict(self._filler.names)
         for combination in self.sweeps[name].combinations:
             if fill is None:
                 yield combination, rest
                 continue
             doubts_before = self._filler.doubts
-            filled = fill({**self._filler.names, "matrix": combination.values}, f"{name}/{combination.name}")
+            names["matrix"] = combination.values
+            filled = fill(names, f"{name}/{combination.name}")
             if self._filler.doubts > doubts_before:
                 continue
             if needs_check and (findings := checks.check_task(filled, ("tasks", name))):
