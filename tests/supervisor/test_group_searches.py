@@ -172,7 +172,7 @@ def test_how_trials_end(workspace: ExpWorkspace) -> None:
     said = workspace.exp("why", run.id, "tune/trial-0002/evaluate").stdout
     assert "\n  train of its trial was pruned: 9 is above upper 5\n" in said
     (group,) = final.to_json()["groups"]
-    assert (group["members"], group["done"], group["pruned"]) == (12, 7, 3)
+    assert (group["members"], group["done"], group["pruned"]) == (12, 6, 3)
     ran = workspace.lines()
     workspace.touch("mended")
     run.resume(below=["tune/trial-0003/train"])
