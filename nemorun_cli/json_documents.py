@@ -580,6 +580,13 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    pruned_task: NotRequired[str]
+    rung: NotRequired[int]
+    rung_value: NotRequired[float | str]
+    step: NotRequired[float]
+    pruner: NotRequired[str]
+    last_step: NotRequired[float]
+    judged: NotRequired[dict[str, float]]
     parts: NotRequired[dict[str, str]]
     cached_from: NotRequired[OriginFields]
     id: NotRequired[str]
@@ -693,6 +700,8 @@ class GraphNodeFields(TypedDict):
     status: TaskStatusValue | None
     counts: dict[str, int]
     description: str | None
+    reusable: NotRequired[int]
+    cached: NotRequired[int]
 
 
 # `to` depends on `from`.
@@ -1222,6 +1231,27 @@ class PlanTaskCacheFields(TypedDict):
     env: list[str]
 
 
+class ChangedPartFields(TypedDict):
+    """A part of a fingerprint: its digest, or its text if that is short."""
+
+    part: str
+    before: str | None
+    after: str | None
+
+
+# What was found.
+PlanTaskReuseFields = TypedDict(
+    "PlanTaskReuseFields",
+    {
+        "decision": Literal["reuse", "run", "later"],
+        "message": str,
+        "from": OriginFields | None,
+        "compared_with": OriginFields | None,
+        "changed": list[ChangedPartFields],
+    },
+)
+
+
 class PlanTaskQueuedEarlyFields(TypedDict):
     """The dependencies that its engine waits for; null if it is not queued early."""
 
@@ -1255,6 +1285,7 @@ class PlanTaskFields(TypedDict):
     stop: list[PlanTaskStopFields]
     retry: PlanTaskRetryFields
     cache: NotRequired[PlanTaskCacheFields | None]
+    reuse: NotRequired[PlanTaskReuseFields | None]
     handler: NotRequired[HandlerValue]
     searched: NotRequired[dict[str, str]]
     late: list[str]
@@ -2162,20 +2193,12 @@ class WhyTaskResumeFields(TypedDict):
     attempt: int
 
 
-class WhyTaskReuseChangedFields(TypedDict):
-    """A part: its digest, or its text if that is short."""
-
-    part: str
-    before: str | None
-    after: str | None
-
-
 class WhyTaskReuseFields(TypedDict):
     """Why it ran, or whence its result is."""
 
     fingerprint: str | None
     compared_with: OriginFields | None
-    changed: list[WhyTaskReuseChangedFields]
+    changed: list[ChangedPartFields]
     kept: bool | None
     message: str | None
     note: str | None

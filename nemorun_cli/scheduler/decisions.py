@@ -22,7 +22,7 @@ from nemorun_cli.storage import events
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.model.search import Suggestion, TrialResult
+    from nemorun_cli.model.search import Rung, Suggestion, TrialResult
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.scheduler.evaluations import Evaluations
     from nemorun_cli.scheduler.leaders import GroupEnd
@@ -134,8 +134,28 @@ class Decisions:
         self.schedule.take_suggestion(task.id)
         self.are_pending = True
 
-    def end_trial(self, task: Task, result: TrialResult) -> None:
-        """Record the result of a trial that has ended."""
+    def reach_rung(self, task: Task, rung: Rung) -> None:
+        """Record that a trial has reached a rung of its pruner."""
+        self.journal.note(
+            events.RUNG_REACHED,
+            is_urgent=False,  # what follows from it is in the ledger after it
+            task=task.id,
+            attempt=rung.attempt,
+            number=rung.number,
+            rung=rung.rung,
+            step=rung.step,
+            rung_value=rung.value if math.isfinite(rung.value) else str(rung.value),
+            pruner=rung.pruner,
+        )
+
+    def end_trial(self, task: Task, result: TrialResult, *, judged: Mapping[str, float]) -> None:
+        """Record the result of a trial that has ended.
+
+        Args:
+            task: the trial.
+            result: its result.
+            judged: up to which steps the values of other trials without a result are judged, by their ids.
+        """
         self.journal.note(
             events.TRIAL_ENDED,
             is_urgent=False,  # what follows from it is in the ledger after it
@@ -146,6 +166,9 @@ class Decisions:
             values=None if result.values is None else list(result.values),
             pruned_at=result.pruned_at,
             pruned_value=result.pruned_value,
+            pruner=result.pruner,
+            last_step=result.last_step,
+            judged=dict(judged) or None,
             message=result.message,
         )
 
@@ -163,7 +186,7 @@ class Decisions:
             self._prune_others(task.id, decision)
 
     def note_stop(
-        self, task_id: str, attempt: int, decision: StopDecision, *, is_other: bool = False
+        self, task_id: str, attempt: int, decision: StopDecision, *, pruned_task: str | None = None
     ) -> None:
         """Record that an attempt is stopped by a metric; the next turn stops it.
 
@@ -171,7 +194,7 @@ class Decisions:
             task_id: its task.
             attempt: its number.
             decision: why it is stopped.
-            is_other: whether another task of its trial was pruned; if not, the others are stopped, too.
+            pruned_task: another task of its trial that was pruned; without it the others are stopped, too.
         """
         is_finite = decision.value is not None and math.isfinite(decision.value)
         self.journal.note(
@@ -183,9 +206,10 @@ class Decisions:
             message=decision.message,
             pruned_at=decision.at if decision.reason is Reason.PRUNED else None,
             pruned_value=decision.value if decision.reason is Reason.PRUNED and is_finite else None,
+            pruned_task=pruned_task,
         )
         self.are_pending = True
-        if decision.reason is Reason.PRUNED and not is_other:
+        if decision.reason is Reason.PRUNED and pruned_task is None:
             self._prune_others(task_id, decision)
 
     def _prune_others(self, task_id: str, decision: StopDecision) -> None:
@@ -203,7 +227,7 @@ class Decisions:
         for name in others:
             state = states[name]
             if state.is_live and state.stop_request is None:
-                self.note_stop(name, state.attempt, decision, is_other=True)
+                self.note_stop(name, state.attempt, decision, pruned_task=task_id)
             elif name in skipped and state.cancel is None:
                 is_finite = decision.value is not None and math.isfinite(decision.value)
                 self.journal.note(
@@ -213,6 +237,7 @@ class Decisions:
                     message=decision.message,
                     pruned_at=decision.at,
                     pruned_value=decision.value if is_finite else None,
+                    pruned_task=task_id,
                 )
         for name in skipped:
             if states[name].is_over:

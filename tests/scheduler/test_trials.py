@@ -235,7 +235,7 @@ def test_a_trial_that_waits_for_its_retry_keeps_its_place() -> None:
     assert suggest_next(drive) == "t/trial-0002"
 
 
-@settings(max_examples=amount(15))
+@settings(max_examples=amount(15, long=200))
 @given(st.data())
 def test_no_more_trials_run_than_their_limit(data: st.DataObject) -> None:
     """Whatever ends first, at most max_parallel trials have begun and not ended, and all of them run."""

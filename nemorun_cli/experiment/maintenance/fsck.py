@@ -15,15 +15,17 @@ from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
+from nemorun_cli.storage.step_cache import taking
 from nemorun_cli.system.files import RefusedFileError, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.model.attempt_end import AttemptEnd
-    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.step_cache.taking import TakenResult
 
 FSCK_FORMAT: Final = "exp.fsck/1"
 _ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)", re.ASCII)
@@ -60,6 +62,7 @@ class LedgerCheck:
         read: everything that could be read of the ledger.
         begun: the attempts on disk that a shim started, in their order.
         endings: by attempt, the end in its exit record, where the ledger has a different one.
+        taken: by attempt, the earlier result that it has instead of a run.
     """
 
     events: tuple[Event, ...]
@@ -67,6 +70,7 @@ class LedgerCheck:
     read: Salvage
     begun: tuple[Key, ...]
     endings: Mapping[Key, AttemptEnd]
+    taken: Mapping[Key, TakenResult]
 
     @property
     def is_sound(self) -> bool:
@@ -98,6 +102,7 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
         read=read,
         begun=begun,
         endings=endings,
+        taken=dict(_taken(files, spec)),
     )
 
 
@@ -153,14 +158,26 @@ def _content(files: ExperimentFiles) -> bytes:
 def _begun(files: ExperimentFiles, spec: Spec) -> Iterator[Key]:
     """The attempts on disk that a shim claimed, in their order."""
     for task in spec.tasks:
-        try:
-            names = [entry.name for entry in os.scandir(files.task(task.id))]
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        numbers = sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
-        for number in numbers:
+        for number in _numbers(files, task):
             if attempts.claimed_pid(files.attempt(task.id, number)) is not None:
                 yield task.id, number
+
+
+def _taken(files: ExperimentFiles, spec: Spec) -> Iterator[tuple[Key, TakenResult]]:
+    """The attempts on disk that have an earlier result."""
+    for task in spec.tasks:
+        for number in _numbers(files, task) if task.cache is not None else ():
+            if (result := taking.taken(files.attempt(task.id, number))) is not None:
+                yield (task.id, number), result
+
+
+def _numbers(files: ExperimentFiles, task: Task) -> list[int]:
+    """The numbers of the attempts at a task that have a folder."""
+    try:
+        names = [entry.name for entry in os.scandir(files.task(task.id))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
 
 
 def _different_ends(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, AttemptEnd]]:

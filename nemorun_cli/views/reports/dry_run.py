@@ -68,8 +68,11 @@ def document(
             name: executors.queue(name, options, by_name[name]) for name, options in _used(spec).items()
         }
         rules, hosts = Rules(spec, queues), MemberHosts(spec, files)
+        reused = _reused(spec, identity, home)
         tasks = [
-            _entry(task, spec, files, home, by_name[task.executor], hosts=hosts) | _early(task, rules)
+            _entry(task, spec, files, home, by_name[task.executor], hosts=hosts)
+            | _early(task, rules)
+            | {"reuse": reused.get(task.id)}
             for task in in_order(spec)
         ]
     finally:
@@ -101,6 +104,18 @@ def document(
             "tasks": tasks,
         },
     )
+
+
+def _reused(spec: Spec, identity: Identity, home: Home) -> dict[str, dict[str, Any]]:
+    """By task with `cache`, whether it would get an earlier result."""
+    if not any(task.cache is not None for task in spec.tasks):
+        return {}
+    from nemorun_cli.views.reports.reuse_preview import ReusePreviews  # noqa: PLC0415 - few specs have `cache`
+
+    capabilities = {name: executors.capabilities(name, options) for name, options in _used(spec).items()}
+    with ReusePreviews(spec, identity, home, capabilities.__getitem__) as previews:
+        found = {task.id: previews.of_task(task) for task in in_order(spec)}
+    return {name: preview.to_json() for name, preview in found.items() if preview is not None}
 
 
 def places(spec: Spec, origins: Mapping[str, ExecutorOrigin]) -> list[dict[str, Any]]:
@@ -257,6 +272,7 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
         *_limits(task),
         *(("values", f"{pointer[1:]}: {text}") for pointer, text in task.get("searched", {}).items()),
         ("reused", _cache_text(task["cache"]) if task["cache"] is not None else ""),
+        ("now", reuse["message"] if (reuse := task.get("reuse")) else ""),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
         (
             "later",
