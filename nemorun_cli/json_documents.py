@@ -635,6 +635,7 @@ class FsckFindingFields(TypedDict):
         "illegal_move",
         "unknown_attempt",
         "different_end",
+        "lost_suggestion",
         "torn_tail",
         "missing_attempt",
     ]
@@ -1129,6 +1130,14 @@ class ParamsDocument(TypedDict):
     records: list[ParamsRecordFields]
 
 
+class PlanBestFields(TypedDict):
+    """One choice."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+
+
 class UsedPluginFields(TypedDict):
     """One use of a plugin."""
 
@@ -1303,6 +1312,7 @@ class PlanDocument(TypedDict):
     run: dict[str, Any]
     params: dict[str, Any]
     searches: NotRequired[list[PlannedSearchFields]]
+    best: NotRequired[list[PlanBestFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]

@@ -131,7 +131,12 @@ class Decisions:
             params=dict(suggestion.params),
             written=dict(suggestion.written),
         )
-        self.schedule.take_suggestion(task.id)
+        for name in self.schedule.take_suggestion(task.id):
+            readiness = self.schedule.readiness(name)
+            if readiness is not None and not readiness.may_run:  # the values decide its `dependency_type`
+                self._apply([readiness])
+            else:
+                self.schedule.add_ready(name)
         self.are_pending = True
 
     def reach_rung(self, task: Task, rung: Rung) -> None:

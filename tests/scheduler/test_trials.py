@@ -199,12 +199,18 @@ def grouped(count: int, *, slots: int = 8, **keys: Any) -> Drive:
     return drive
 
 
+def release(drive: Drive, name: str) -> None:
+    """Let the tasks of a trial start that waited for its suggestion."""
+    for each in drive.schedule.take_suggestion(name):
+        drive.schedule.add_ready(each)
+
+
 def suggest_next(drive: Drive) -> str:
     """Let the suggestion come that is wanted now; returns its trial."""
     name = wanted(drive)
     assert name is not None
     drive.note(events.SUGGESTED, name, number=trial_number(name), params={"x": 0.5})
-    drive.schedule.take_suggestion(name)
+    release(drive, name)
     return id_of_trial(name)
 
 
@@ -247,7 +253,7 @@ def test_no_more_trials_run_than_their_limit(data: st.DataObject) -> None:
         name = wanted(drive)
         if name is not None:
             drive.note(events.SUGGESTED, name, number=trial_number(name), params={"x": 0.5})
-            drive.schedule.take_suggestion(name)
+            release(drive, name)
             continue
         states = drive.schedule.history.tasks
         open_trials = {
