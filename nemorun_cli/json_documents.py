@@ -634,6 +634,7 @@ class FsckFindingFields(TypedDict):
         "illegal_move",
         "unknown_attempt",
         "different_end",
+        "lost_suggestion",
         "torn_tail",
         "missing_attempt",
     ]
@@ -1127,6 +1128,14 @@ class ParamsDocument(TypedDict):
     records: list[ParamsRecordFields]
 
 
+class PlanBestFields(TypedDict):
+    """One choice."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+
+
 class UsedPluginFields(TypedDict):
     """One use of a plugin."""
 
@@ -1301,6 +1310,7 @@ class PlanDocument(TypedDict):
     run: dict[str, Any]
     params: dict[str, Any]
     searches: NotRequired[list[PlannedSearchFields]]
+    best: NotRequired[list[PlanBestFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]

@@ -64,6 +64,7 @@ class Dispatcher:
         self._tasks = tasks
         self._cancels: dict[Key, Cancel] = {}  # the cancel passed to the executor, by live attempt
         self._unanswered: dict[Key, JobError] = {}  # submitted by a call that raised this
+        self._capabilities: dict[str, Capabilities] = {}
         self._unmeasured: set[str] = set()  # executors that raised when they were to measure
         self.shortages = Shortages()
 
@@ -87,7 +88,9 @@ class Dispatcher:
 
     def capabilities(self, name: str) -> Capabilities:
         """What the executor of this name can do with its options."""
-        return executors.capabilities(name, self._options(name))
+        if name not in self._capabilities:
+            self._capabilities[name] = executors.capabilities(name, self._options(name))
+        return self._capabilities[name]
 
     def _options(self, name: str) -> Mapping[str, Any]:
         return self._spec.executors.get(name, {"type": name})

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
-    from nemorun_cli.model import plan
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.scheduler.metric_judges import MetricJudge
     from nemorun_cli.storage.events import Event
@@ -174,7 +173,7 @@ class SupervisorLoop:
         for task in self.schedule.tasks.values():
             state = self.history.tasks[task.id]
             if state.is_live:
-                job = self._job(task)
+                job = Job.of(task, state, self.files)
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
@@ -798,7 +797,15 @@ class SupervisorLoop:
                 variables=handlers.variables(self.spec, self.history) if task.handler else {},
                 tries=state.tries,
             )
-            job = replace(self._job(task, self._dispatcher.plan(task.executor, task_plan)), upstream=upstream)
+            job = Job.of(
+                task,
+                state,
+                self.files,
+                plan=self._dispatcher.plan(task.executor, task_plan),
+                holder=self.history.supervisor,
+                allocation=self._admission.allocation(task.id),
+                upstream=upstream,
+            )
         except EngineError as error:
             if upstream:
                 return None  # reported when the task is ready
@@ -879,14 +886,6 @@ class SupervisorLoop:
     def live(self) -> int:
         """The number of attempts that a backend has, or may have."""
         return self._dispatcher.count()
-
-    def _job(self, task: Task, task_plan: plan.Plan | None = None) -> Job:
-        """The current attempt of a task: to be submitted with a plan, or adopted without one."""
-        job = Job.of(task, self.history.tasks[task.id], self.files)
-        if task_plan is None:
-            return job
-        allocation = self._admission.allocation(task.id)
-        return replace(job, plan=task_plan, holder=self.history.supervisor, allocation=allocation)
 
     def _note_attempt(self, event: str, job: Job, **fields: Any) -> None:
         self.journal.note(event, task=job.task, attempt=job.attempt, **fields)

@@ -330,8 +330,10 @@ class Tracker:
 
     def _read_samples(self, task: str, attempt: int, *, is_over: bool = False) -> None:
         """Record what a job has measured of itself since the last call."""
+        if not self._sampled or self._tasks[task].executor not in self._sampled:
+            return
         path = self._files.attempt(task, attempt).samples
-        if self._tasks[task].executor not in self._sampled or not os.path.lexists(path):
+        if not os.path.lexists(path):
             return
         with self._logging_errors(f"what {task} uses", repeats=False):
             reading = self._job_samples.pop((task, attempt), None) or self._open_samples(task, attempt, path)

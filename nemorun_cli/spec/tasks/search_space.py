@@ -256,6 +256,8 @@ def _range_faults(
         yield "step", "must be greater than 0", None
     elif is_log:
         yield "step", "cannot be combined with log", "leave one of them out"
+    elif (high - low) / step > LARGEST_INT:
+        yield "step", f"is too small: the range has more than {LARGEST_INT} values", "write a larger one"
     elif low <= high and (rest := _remainder(low, high, step)):
         largest = type(low)(Decimal(str(high)) - rest)
         message = f"is not low plus a multiple of step: {shown(entry['high'])}"

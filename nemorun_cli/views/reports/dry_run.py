@@ -87,6 +87,9 @@ def document(
             "run": asdict(spec.run),
             "params": spec.params,
             "searches": search_summary.entries(spec.groups),
+            "best": [
+                {"group": group.id, **asdict(group.best)} for group in spec.groups if group.best is not None
+            ],
             "plugins": [use.to_json() for use in spec.plugins],
             "executors": places(spec, origins),
             "packages": [package.to_json() for package in spec.packages],
@@ -228,6 +231,7 @@ def lines(plans: PlanDocument) -> list[str]:
     searches = plans.get("searches", [])
     if searches:
         text += [*search_summary.lines(searches), ""]
+    text += _best_lines(plans)
     if plans["plugins"]:
         text += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
@@ -250,6 +254,17 @@ def lines(plans: PlanDocument) -> list[str]:
         shown_groups.add(group)
         text += [*_task_lines(number, task, trials), ""]
     return text[:-1]
+
+
+def _best_lines(plans: PlanDocument) -> list[str]:
+    """By what the best members are chosen, without searches that choose by their own goal."""
+    own = [(entry["id"], entry["goals"]) for entry in plans.get("searches", [])]
+    chosen = [
+        f"best of {entry['group']}: {entry['goal']} {entry['metric']}"
+        for entry in plans.get("best", [])
+        if (entry["group"], [{"metric": entry["metric"], "goal": entry["goal"]}]) not in own
+    ]
+    return [*chosen, ""] if chosen else []
 
 
 def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) -> list[str]:
