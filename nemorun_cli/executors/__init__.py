@@ -86,17 +86,30 @@ class Job:
     upstream: tuple[Upstream, ...] = ()
 
     @classmethod
-    def of(cls, task: Task, state: TaskState, files: ExperimentFiles) -> Self:
-        """The current attempt of a task, to be monitored."""
+    def of(
+        cls,
+        task: Task,
+        state: TaskState,
+        files: ExperimentFiles,
+        *,
+        plan: Plan | None = None,
+        holder: Holder | None = None,
+        allocation: Allocation | None = None,
+        upstream: tuple[Upstream, ...] = (),
+    ) -> Self:
+        """The current attempt of a task: to be submitted with a plan, or monitored without one."""
         return cls(
             experiment=files.id,
             task=task.id,
             attempt=state.attempt,
             files=files.attempt(task.id, state.attempt),
             job_id=state.job_id,
-            holder=state.holder,
             stop_signal=task.stop_signal,
             stop_grace=task.stop_grace,
+            plan=plan,
+            holder=holder or state.holder,
+            allocation=allocation,
+            upstream=upstream,
         )
 
     @property
@@ -476,7 +489,7 @@ def remove_shared(
 def ask(spec: Spec) -> list[Diagnosis]:
     """Check the engines that the tasks of a spec use."""
     diagnoses: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
+    for name in dict.fromkeys(task.executor for task in spec.possible_tasks):
         executor = make(name, spec.executors.get(name, {"type": name}), {})
         try:
             diagnoses += executor.check()
@@ -488,7 +501,7 @@ def ask(spec: Spec) -> list[Diagnosis]:
 def missing_files(spec: Spec) -> list[Diagnosis]:
     """What the executors of the tasks name and is missing; an earlier task may yet create it."""
     diagnoses: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
+    for name in dict.fromkeys(task.executor for task in spec.possible_tasks):
         options = dict(spec.executors.get(name, {"type": name}))
         kind = options.pop("type", name)
         if not capabilities(name, {**options, "type": kind}).names_files:

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import best, metric_keys
 from nemorun_cli.scheduler import trials
-from nemorun_cli.supervisor.member_values import MemberValues, matching
+from nemorun_cli.supervisor.member_values import matching
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from nemorun_cli.model.best import BestRule
     from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.scheduler.decisions import Decisions
     from nemorun_cli.scheduler.schedule import Schedule
-    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.member_values import MemberValues
     from nemorun_cli.tracking.access.metric_values import MetricValues
 
 LOOK_TIME: Final = 0.05  # seconds per turn of the loop for reading records
@@ -41,25 +40,13 @@ class BestChoices:
     """Reads the metric of each member soon after its end, so that little is left when the last one ends.
 
     Args:
-        files: the files of the experiment.
-        spec: its resolved spec.
         decisions: record what is chosen, and release the tasks that wait for it.
-        home: `$NEMORUN_HOME`.
-        report: called with each message about a damaged line of a record, which is ignored.
+        values: reads the values of members.
     """
 
-    def __init__(
-        self,
-        files: ExperimentFiles,
-        spec: Spec,
-        decisions: Decisions,
-        *,
-        home: Path,
-        report: Callable[[str], None],
-    ) -> None:
-        self._decisions, self._schedule = decisions, decisions.schedule
-        self._values = MemberValues(files, spec, self._schedule, home=home, report=report)
-        self._open = _unchosen(spec, self._schedule)
+    def __init__(self, decisions: Decisions, values: MemberValues) -> None:
+        self._decisions, self._schedule, self._values = decisions, decisions.schedule, values
+        self._open = _unchosen(decisions.spec, self._schedule)
         self.due: float | None = None  # monotonic; when records of ended members can be read
 
     def look(self) -> None:
