@@ -120,7 +120,7 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
     chosen = None if wanted is None else set(wanted)
     groups = {group.id: group for group in snapshot.spec.groups}
     cells, group = [], None
-    for task in snapshot.spec.tasks:
+    for task in snapshot.tasks:
         if chosen is not None and task.id not in chosen:
             continue
         if task.group != group:

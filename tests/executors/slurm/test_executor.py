@@ -163,6 +163,32 @@ def test_a_trial_requests_what_its_values_decide(workspace: ExpWorkspace) -> Non
 
 
 @pytest.mark.usefixtures("slurm")
+def test_trials_run_on_the_executor_that_their_values_decide(workspace: ExpWorkspace) -> None:
+    """Trials of one search are jobs of several executors, with arrays of their own, and local processes."""
+    study = {
+        "params": {"where": ["cluster", "two", "local"], "n": [1, 2]},
+        "metric": "outputs.n",
+        "goal": "minimize",
+        "trials": 6,
+        "sampler": "grid",
+    }
+    for n in (1, 2):
+        told = f"{n} ${{SLURM_JOB_ID:+job}} ${{SLURM_CPUS_PER_TASK:-none}}"
+        text = f'echo "n:={n}" >> "$EXP_OUTPUT"; echo "{told}"'
+        (workspace.folder / f"run-{n}.sh").write_text(text)
+    task = {"script": "run-${{ search.n }}.sh", "executor": "${{ search.where }}", "search": study}
+    run = workspace.start({"train": task}, **header(two={**QUICK, "cpus_per_task": 2}))
+    history = run.wait(timeout=LONG).history
+    places = {"cluster": ["job", "none"], "two": ["job", "2"], "local": ["none"]}
+    arrays: dict[str, set[str]] = {}
+    for number, suggestion in history.studies["train"].suggestions.items():
+        name, values = f"train/trial-{number:04d}", suggestion.params
+        assert log(run, name).split() == [str(values["n"]), *places[values["where"]]]
+        arrays.setdefault(values["where"], set()).add((history.tasks[name].job_id or "").partition("_")[0])
+    assert arrays["cluster"].isdisjoint(arrays["two"])
+
+
+@pytest.mark.usefixtures("slurm")
 def test_unequal_requests_are_jobs_of_their_own(workspace: ExpWorkspace) -> None:
     """Only what asks for the same shares an array."""
     tasks = {"a": "true", "b": "true", "c": {"inline": "true", "executor": "two"}}
