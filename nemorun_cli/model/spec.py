@@ -6,18 +6,20 @@ All values are plain data: reading them back needs no YAML, no schema and no exp
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
-from nemorun_cli.model.search import SearchRule
+from nemorun_cli.model.search import SearchRule, id_of_trial
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
+from nemorun_cli.model.trial_variants import TrialVariant, TrialVariants, is_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 RESOLVED_FORMAT = "exp.resolved/1"
 
@@ -66,8 +68,8 @@ class Task:
 
     `late` lists JSON pointers (RFC 6901) to those texts of this task that contain expressions over other
     tasks' outputs, or over the values of its trial. They are evaluated when the task starts. `searched` has
-    those of fields that are no texts, which have values of a point of the space until the trial has its own.
-    No other text is evaluated.
+    those of other keys, whose fields have values of a point of the space until the trial has its own. These
+    are evaluated with its suggestion, or taken from `variants`. No other text is evaluated.
     """
 
     id: str
@@ -104,10 +106,52 @@ class Task:
     launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
     late: tuple[str, ...] = ()
     searched: dict[str, str] = field(default_factory=dict)  # texts over a trial's values, by JSON pointer
+    variants: TrialVariants | None = None  # the fields that must be known before a trial has its values
     matrix: dict[str, Any] = field(default_factory=dict)  # the values of this member's matrix axes
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # ids of matching members, by group
     handler: Handler | None = None  # the outcome after which a handler runs; None for other tasks
     prefix: tuple[str, ...] = ()  # arguments that plugins put before the command
+
+    def changed(self, fields: Mapping[str, Any]) -> Task:
+        """The task with other values of some fields; `dataclasses.replace` takes five times as long."""
+        task = object.__new__(Task)
+        for name, read, write in _TASK_SLOTS:
+            write(task, fields[name] if name in fields else read(self))
+        return task
+
+    @property
+    def possible(self) -> Iterator[Task]:
+        """The forms that a trial can take; for other tasks, the task."""
+        if self.variants is None:
+            yield self
+            return
+        for variant in self.variants.entries:
+            yield self.changed(variant.fields)
+
+
+def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Tasks in each form that they can take; the forms of the trials of a search are given once."""
+    seen: set[int] = set()
+    for task in tasks:
+        if task.variants is None:
+            yield task
+        elif id(task.variants) not in seen:
+            seen.add(id(task.variants))
+            yield from task.possible
+
+
+def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
+    """The task of a trial that can take these forms, each with the values of the params that decide it."""
+    first = forms[0][1].changed({"variants": None})
+    if len(forms) == 1:
+        return first
+    names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
+    entries = tuple(
+        TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
+        for values, task in forms
+    )
+    params = tuple(dict.fromkeys(name for values, _ in forms for name in values))
+    return first.changed({"variants": TrialVariants(params=params, entries=entries)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +159,7 @@ class PluginUse:
     """A plugin as the spec uses it, for the whole experiment or, with `tasks`, for these tasks.
 
     Secrets in `options` are `{secret: name}`; only the plugin receives their values. `hears` is whether the
-    supervisor sends it events.
+    supervisor sends it events. With `values`, of these trials only those have it whose values are among them.
     """
 
     uses: str
@@ -123,6 +167,11 @@ class PluginUse:
     tasks: tuple[str, ...] | None = None
     place: tuple[str | int, ...] = ()
     hears: bool = False
+    values: tuple[Mapping[str, Any], ...] | None = None
+
+    def is_for(self, values: Mapping[str, Any]) -> bool:
+        """Whether trials with these values have the plugin."""
+        return self.values is None or any(is_among(some, values) for some in self.values)
 
     @property
     def is_module(self) -> bool:
@@ -190,6 +239,11 @@ class Group:
     def is_template(self) -> bool:
         """Whether its members are made from one task: those of a sweep or a search."""
         return bool(self.axes) or self.search is not None
+
+    @property
+    def has_trials_of_several(self) -> bool:
+        """Whether each trial of its search is a group of tasks."""
+        return self.search is not None and id_of_trial(self.members[0]) != self.members[0]
 
     @property
     def members_meet(self) -> bool:
@@ -293,6 +347,11 @@ class Spec:
     external: tuple[External, ...] = ()  # what tasks wait for outside of the experiment
 
     @property
+    def possible_tasks(self) -> Iterator[Task]:
+        """The tasks in each form that they can take; the forms of the trials of a search are given once."""
+        return possible_forms(self.tasks)
+
+    @property
     def sampling(self) -> float | None:
         """Seconds between samples of what a task uses of CPU, memory and GPUs; None if none are taken."""
         return self.tracking.get("system")
@@ -332,8 +391,11 @@ class Spec:
                 members[task.group].append(task)
         shared = {group.id: _common(members[group.id]) for group in self.groups if group.is_template}
         if shared:
-            document["shared"] = {name: _compact(values, {}) for name, values in shared.items()}
-        document["tasks"] = [_compact(_values(task), shared.get(task.group or "", {})) for task in self.tasks]
+            document["shared"] = {name: _compact(each.values, {}) for name, each in shared.items()}
+        document["tasks"] = [
+            shared[task.group].entry(task) if task.group in shared else _compact(_values(task), {})
+            for task in self.tasks
+        ]
         document["groups"] = [_group_entry(group, members[group.id]) for group in self.groups]
         return document
 
@@ -344,7 +406,7 @@ class Spec:
         values = {key: value for key, value in document.items() if key in known}
         values.setdefault("strict_inline", False)
         shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
-        values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
+        values["tasks"] = tuple(_tasks(document["tasks"], shared))
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
         run = _known(RunOptions, document["run"])
         values["run"] = RunOptions(**{**run, "refresh": tuple(run.get("refresh", ()))})
@@ -361,19 +423,39 @@ class Spec:
         return cls(**values)
 
 
+# The slots of a task with their readers and writers, which work for frozen values too.
+_TASK_SLOTS: list[tuple[str, Callable[[Task], Any], Callable[[Task, Any], None]]] = [
+    (item.name, getattr(Task, item.name).__get__, getattr(Task, item.name).__set__) for item in fields(Task)
+]
 _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
+_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in ("id", "index", "variants"))
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
+_REQUIRED = frozenset(key for key, value in _TASK_DEFAULTS.items() if value is MISSING)
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
 _NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
+
+
+def _variants(document: dict[str, Any]) -> TrialVariants:
+    return TrialVariants(
+        params=tuple(document["params"]),
+        entries=tuple(
+            TrialVariant(values=entry["values"], fields=_read(entry["fields"]))
+            for entry in document["entries"]
+        ),
+    )
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "resources": Resources.from_json,
     "stop": lambda rules: tuple(StopRule.from_json(rule) for rule in rules),
     "cache": CacheRule.from_json,
+    "variants": _variants,
 }
+_CONVERTED = frozenset((*_TASK_TUPLES, *_READERS, "body", "env_inherit", "retry", "metrics", "twins"))
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
 
 
@@ -398,19 +480,42 @@ def _plain(key: str, value: Any) -> Any:
     """The value of a field in JSON."""
     if key in _LISTED:
         return [asdict(item) for item in value]
+    if isinstance(value, TrialVariants):
+        entries = [
+            {
+                "values": entry.values,
+                "fields": {name: _plain(name, item) for name, item in entry.fields.items()},
+            }
+            for entry in value.entries
+        ]
+        return {"params": list(value.params), "entries": entries}
     return asdict(value) if key in _NESTED and value is not None else value
 
 
-def _common(tasks: list[Task]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """The values that the members of a sweep have in common, and the fields in which they differ."""
+
+    values: dict[str, Any]
+    varying: tuple[str, ...]
+
+    def entry(self, task: Task) -> dict[str, Any]:
+        """The JSON form of a member, without what is common."""
+        return _compact({key: getattr(task, key) for key in self.varying}, self.values)
+
+
+def _common(tasks: list[Task]) -> _Common:
     """The values that all tasks have in common; of the mappings in `_MERGED`, the common entries."""
     if not tasks:
-        return {}
+        return _Common({}, tuple(_TASK_DEFAULTS))
     common = {key: value for key, value in _values(tasks[0]).items() if key not in _OWN}
+    varying = [key for key in _TASK_DEFAULTS if key in _OWN]
     for key in list(common):
-        values = [getattr(task, key) for task in tasks]
+        values = list(map(attrgetter(key), tasks))
         first = common[key]
-        if all(_is_same(value, first) for value in values):
+        if all(value is first or _is_same(value, first) for value in values):
             continue
+        varying.append(key)
         del common[key]
         if key in _MERGED and all(isinstance(value, dict) for value in values):
             common[key] = {
@@ -418,7 +523,7 @@ def _common(tasks: list[Task]) -> dict[str, Any]:
                 for name, item in first.items()
                 if all(name in value and _is_same(value[name], item) for value in values)
             }
-    return common
+    return _Common(common, tuple(sorted(varying, key=list(_TASK_DEFAULTS).index)))
 
 
 def _is_same(value: Any, other: Any) -> bool:
@@ -435,10 +540,18 @@ def _is_same(value: Any, other: Any) -> bool:
 def _read(entry: dict[str, Any]) -> dict[str, Any]:
     """The fields of a task from an entry of its JSON form."""
     values = {key: value for key, value in entry.items() if key in _TASK_DEFAULTS}
+    if isinstance(values.get("args"), list):
+        values["args"] = tuple(values["args"])
+    # Most entries of a sweep have nothing else to convert, and there may be many.
+    return values if _CONVERTED.isdisjoint(values) else _converted(values)
+
+
+def _converted(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a task from their JSON forms."""
     for key in _TASK_TUPLES:
         if key in values:
             values[key] = tuple(values[key])
-    for key in ("body", "args", "env_inherit"):
+    for key in ("body", "env_inherit"):
         if isinstance(values.get(key), list):
             values[key] = tuple(values[key])
     if "retry" in values:
@@ -457,15 +570,25 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _task(entry: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Task:
-    own = _read(entry)
-    common = shared.get(own["id"].partition("/")[0])
-    if common is None:
-        return Task(**own)
-    for key in _MERGED:
-        if key in own and isinstance(common.get(key), dict):
-            own[key] = {**common[key], **own[key]}
-    return Task(**{**common, **own})
+def _tasks(entries: list[dict[str, Any]], shared: dict[str, dict[str, Any]]) -> Iterator[Task]:
+    """The tasks of a document; those of one sweep share the objects of what they have in common."""
+    bases: dict[str, Task] = {}
+    needed = {name: _REQUIRED - common.keys() for name, common in shared.items()}
+    for entry in entries:
+        own = _read(entry)
+        name = own["id"].partition("/")[0]
+        common = shared.get(name)
+        if common is None:
+            yield Task(**own)
+            continue
+        for key in _MERGED:
+            if key in own and isinstance(common.get(key), dict):
+                own[key] = {**common[key], **own[key]}
+        if name not in bases or not needed[name] <= own.keys():  # a missing field is a TypeError
+            yield Task(**{**common, **own})
+            bases[name] = Task(**{**common, **{key: own[key] for key in needed[name]}})
+        else:
+            yield bases[name].changed(own)
 
 
 def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
@@ -496,7 +619,7 @@ def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
 
 def _plugin_use(entry: dict[str, Any]) -> PluginUse:
     values = _known(PluginUse, entry)
-    for key in ("tasks", "place"):
+    for key in ("tasks", "place", "values"):
         if isinstance(values.get(key), list):
             values[key] = tuple(values[key])
     return PluginUse(**values)

@@ -7,21 +7,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import best, metric_keys
-from nemorun_cli.scheduler import trials
-from nemorun_cli.supervisor.member_values import MemberValues, matching
+from nemorun_cli.model.search import tasks_of_trials
+from nemorun_cli.supervisor.member_values import matching
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from nemorun_cli.model.best import BestRule
     from nemorun_cli.model.metric_keys import Field
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.scheduler.decisions import Decisions
     from nemorun_cli.scheduler.schedule import Schedule
-    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.member_values import MemberValues
     from nemorun_cli.tracking.access.metric_values import MetricValues
 
 LOOK_TIME: Final = 0.05  # seconds per turn of the loop for reading records
@@ -41,25 +40,13 @@ class BestChoices:
     """Reads the metric of each member soon after its end, so that little is left when the last one ends.
 
     Args:
-        files: the files of the experiment.
-        spec: its resolved spec.
         decisions: record what is chosen, and release the tasks that wait for it.
-        home: `$NEMORUN_HOME`.
-        report: called with each message about a damaged line of a record, which is ignored.
+        values: reads the values of members.
     """
 
-    def __init__(
-        self,
-        files: ExperimentFiles,
-        spec: Spec,
-        decisions: Decisions,
-        *,
-        home: Path,
-        report: Callable[[str], None],
-    ) -> None:
-        self._decisions, self._schedule = decisions, decisions.schedule
-        self._values = MemberValues(files, spec, self._schedule, home=home, report=report)
-        self._open = _unchosen(spec, self._schedule)
+    def __init__(self, decisions: Decisions, values: MemberValues) -> None:
+        self._decisions, self._schedule, self._values = decisions, decisions.schedule, values
+        self._open = _unchosen(decisions.spec, self._schedule)
         self.due: float | None = None  # monotonic; when records of ended members can be read
 
     def look(self) -> None:
@@ -78,9 +65,9 @@ class BestChoices:
                 self._choose(choice)
 
     def _read(self, choice: _Choice, until: float) -> None:
-        history = self._schedule.history
         for name in choice.group.members[len(choice.read) :]:
-            if not self._schedule.is_final(name) or trials.lacks_result(choice.group, name, history):
+            is_known = self._schedule.is_final(name)
+            if not is_known or self._schedule.trials.lacks_result(choice.group, name):
                 return
             if time.monotonic() > until:
                 self.due = time.monotonic()
@@ -89,7 +76,7 @@ class BestChoices:
 
     def _choose(self, choice: _Choice) -> None:
         crashpoints.point("group.best")
-        rule, members = choice.rule, choice.group.members
+        rule, members = choice.rule, list(choice.group.members)
         meant, aggregate = matching(rule, choice.read)
         if len(meant) > 1:
             named = ", ".join(sorted(map(metric_keys.plain, meant)))
@@ -97,10 +84,14 @@ class BestChoices:
             self._decisions.choose_best(choice.group, message=message)
             return
         metric = meant[0] if meant else None
-        candidates = [
-            self._values.candidate(name, rule, values, metric, aggregate)
-            for name, values in zip(members, choice.read, strict=True)
+        read = dict(zip(members, choice.read, strict=True))
+        is_searched = choice.group.search is not None
+        compared = tasks_of_trials(members).values() if is_searched else [(each,) for each in members]
+        found = [
+            self._values.candidate_of(names, rule, [read[each] for each in names], metric, aggregate)
+            for names in compared
         ]
+        members, candidates = [each for each, _ in found], [candidate for _, candidate in found]
         name = rule.output or (
             best.split_key(rule.metric)[0] if metric is None else metric_keys.plain(metric)
         )

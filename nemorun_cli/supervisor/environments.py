@@ -6,16 +6,8 @@ the process of the next supervisor then waits for its lock.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -28,15 +20,17 @@ from nemorun_cli.packagers.environments.interpreters import EnvironmentFault
 from nemorun_cli.packagers.environments.remote_making import EnvironmentHost
 from nemorun_cli.storage import events
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.system import children, crashpoints
-from nemorun_cli.system.process_limits import callers_limits
+from nemorun_cli.supervisor.helper_process import MOST_LOSSES, HelperProcess, HelperStarter
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    import select
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors import RemoteMakingExecutor
     from nemorun_cli.model.python_environment import PythonEnvironment
+    from nemorun_cli.model.spec import Task
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -44,20 +38,14 @@ if TYPE_CHECKING:
 
 MODULE: Final = "nemorun_cli.packagers.environments.maker_process"
 MOST: Final = 2  # environments that one experiment makes at once
-MOST_LOSSES: Final = 2  # processes that are replaced when they were killed
-RETRY: Final = 1.0  # seconds until a process is started again if the machine lacked something for it
-_CHUNK: Final = 1 << 16  # bytes read at a time
 
 
 @dataclass(slots=True)
 class _Making:
     """The process that makes one environment."""
 
-    process: subprocess.Popen[bytes]
-    pipe: int
-    received: bytearray = field(default_factory=bytearray)
+    process: HelperProcess
     result: dict[str, Any] | None = None
-    is_over: bool = False
 
 
 class PythonEnvironments:
@@ -86,34 +74,55 @@ class PythonEnvironments:
     ) -> None:
         self._schedule, self._journal, self._home = schedule, journal, Home(home)
         self._history, self._files, self._dispatcher = schedule.history, files, dispatcher
-        self._poll, self._report = poll, report
+        self._starter = HelperStarter(MODULE, does="makes a Python environment", poll=poll, report=report)
         self._pythons: dict[str, Mapping[str, Any]] = {}  # by key, of environments that are not ready
         self._users: dict[str, list[str]] = {}  # the tasks of each
         self._made = {environment.id: environment for environment in schedule.spec.environments}
+        self._executors: dict[str, str] = {}  # of the tasks of each
+        self._of_variants: dict[int, tuple[tuple[str, Task], ...]] = {}  # by the variants of trials
         self._queue: deque[str] = deque()  # keys of those that are to be made
         self._makings: dict[str, _Making] = {}
         self._losses: Counter[str] = Counter()  # processes that were killed, by key
-        self._retry_at = 0.0  # monotonic
 
     def begin(self) -> None:
         """Hold back the tasks that can still start, and begin to make their environments."""
         held: dict[str, str] = {}
-        for task in self._schedule.spec.tasks:
-            if task.python is None or not (
-                self._is_here(task.executor) or self._schedule.spec.environment(task) is not None
-            ):
-                continue  # it is in an image, or was made on the host by its user
+        for task in self._schedule.tasks.values():
             state = self._history.tasks[task.id]
             if state.is_over and not self._schedule.retry_is_due(task.id):
                 continue
-            key = python_environment.key(task.python)
-            self._pythons.setdefault(key, task.python)
-            self._users.setdefault(key, []).append(task.id)
-            held[task.id] = key
-            is_next = state.status is TaskStatus.PENDING or state.is_queued_early
-            if is_next and key in self._made and key not in self._queue:
-                self._queue.append(key)
-        self._schedule.hold(held)
+            is_undecided = task.variants is not None and self._schedule.trials.needs_suggestion(task)
+            for key, form in self._forms(task, in_each_form=is_undecided):
+                self._pythons.setdefault(key, form.python or {})
+                self._executors.setdefault(key, form.executor)
+                self._users.setdefault(key, []).append(task.id)
+                if not is_undecided:
+                    held[task.id] = key
+                is_next = state.status is TaskStatus.PENDING or state.is_queued_early
+                if is_next and key in self._made and key not in self._queue:
+                    self._queue.append(key)
+        self._schedule.hold(held, self._unready)
+
+    def _forms(self, task: Task, *, in_each_form: bool) -> Sequence[tuple[str, Task]]:
+        """The keys of the environments that a task needs, or may need, each with a form of it that does."""
+        if not in_each_form:
+            return [] if (key := self._key(task)) is None else [(key, task)]
+        if id(task.variants) not in self._of_variants:
+            by_key = {key: form for form in task.possible if (key := self._key(form)) is not None}
+            self._of_variants[id(task.variants)] = tuple(by_key.items())
+        return self._of_variants[id(task.variants)]
+
+    def _key(self, task: Task) -> str | None:
+        """The key of a task's environment; None if it is in an image, or was made on a host by its user."""
+        if task.python is None or not (
+            self._is_here(task.executor) or self._schedule.spec.environment(task) is not None
+        ):
+            return None
+        return python_environment.key(task.python)
+
+    def _unready(self, task: Task) -> str | None:
+        key = self._key(task)
+        return key if key in self._pythons else None
 
     @cache  # noqa: B019 - one object, which lives as long as the process
     def _is_here(self, executor: str) -> bool:
@@ -128,8 +137,7 @@ class PythonEnvironments:
         """
         if self._made[key].host is None:
             return None
-        task = self._schedule.tasks[self._users[key][0]]
-        executor = cast("RemoteMakingExecutor", self._dispatcher.executor(task.executor))
+        executor = cast("RemoteMakingExecutor", self._dispatcher.executor(self._executors[key]))
         argv, folder, first = executor.environments(self._files)
         return EnvironmentHost(argv=tuple(argv), folder=folder, pre_command=first)
 
@@ -137,10 +145,10 @@ class PythonEnvironments:
         """Take what processes report, and start others; yields tasks that cannot start, with the reason."""
         for key, making in list(self._makings.items()):
             self._receive(key, making)
-            if making.is_over:
+            if making.process.has_ended:
                 yield from self._finish(key, making)
             elif not self._is_wanted(key):
-                self._stop(key)
+                self._makings.pop(key).process.stop()
                 self._note_end(key, TaskStatus.CANCELLED, message="no task needs it any more")
         for key in [key for key in self._pythons if key not in self._makings and self._schedule.held(key)]:
             if key in self._made:
@@ -165,7 +173,7 @@ class PythonEnvironments:
             self._ready(key, version, packages)
 
     def _start_queued(self) -> Iterator[tuple[str, str]]:
-        while self._queue and len(self._makings) < MOST and time.monotonic() >= self._retry_at:
+        while self._queue and len(self._makings) < MOST:
             key = self._queue.popleft()
             if key not in self._pythons or not self._is_wanted(key):
                 continue
@@ -173,40 +181,26 @@ class PythonEnvironments:
                 self._ready(key, known.get("version"), known.get("packages", {}))
                 continue
             try:
-                self._start(self._made[key], self._host(key))
+                host = self._host(key)
             except EngineError as error:
                 yield from self._fail(key, error.message)
-            except OSError as error:
-                self._report(f"no process can be started for a Python environment yet: {error}")
+                continue
+            if not self._start(self._made[key], host):
                 self._queue.appendleft(key)
-                self._retry_at = time.monotonic() + RETRY
+                return
 
-    def _start(self, environment: PythonEnvironment, host: EnvironmentHost | None) -> None:
+    def _start(self, environment: PythonEnvironment, host: EnvironmentHost | None) -> bool:
+        """Have an environment made; returns whether a process can be started for it now."""
+        if (process := self._starter.start()) is None:
+            return False
         order = {
             "home": str(self._home.directory),
             "environment": environment.to_json(),
             "experiment": self._files.id,
             "host": None if host is None else host.to_json(),
         }
-        with callers_limits():
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None,  # the supervisor's log
-                cwd="/",
-                start_new_session=True,
-            )
-        children.keep(process.pid)
-        assert process.stdin is not None  # noqa: S101 - as was asked for
-        assert process.stdout is not None  # noqa: S101 - the same
-        with contextlib.suppress(OSError):  # it was killed, which its end shows
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            process.stdin.close()
-        pipe = process.stdout.fileno()
-        os.set_blocking(pipe, False)
-        self._poll.register(pipe, select.POLLIN)
-        self._makings[environment.id] = _Making(process, pipe)
+        process.send(order, is_last=True)
+        self._makings[environment.id] = _Making(process)
         self._journal.note(
             events.ENVIRONMENT_STARTED,
             is_urgent=False,  # no action depends on it
@@ -214,20 +208,11 @@ class PythonEnvironments:
             environment_text=environment.text,
         )
         crashpoints.point("environment.started")
+        return True
 
     def _receive(self, key: str, making: _Making) -> None:
-        """Take the lines that a process has written; its end is the end of its output."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(making.pipe, _CHUNK):
-                making.received += chunk
-            making.is_over = True
-        while b"\n" in making.received:
-            line, _, rest = making.received.partition(b"\n")
-            making.received = rest
-            try:
-                answer = dict(json.loads(line))
-            except (ValueError, TypeError):  # printed by a module that Python loads at its start
-                continue
+        """Take what a process has written; its end is the end of its output."""
+        for answer in making.process.exchange():
             if answer.get("event") in ("done", "failed"):
                 making.result = answer
             else:
@@ -245,17 +230,21 @@ class PythonEnvironments:
             )
 
     def _finish(self, key: str, making: _Making) -> Iterator[tuple[str, str]]:
-        code = self._reap(key)
-        if making.result is None and self._losses[key] < MOST_LOSSES:
-            self._losses[key] += 1
-            self._report(f"the process that makes a Python environment ended with exit code {code}")
-            self._queue.append(key)
+        del self._makings[key]
+        code = making.process.reap()  # an installer that outlives it holds the lock
+        if making.result is None:
+            self._starter.report_loss(code)
+            if self._losses[key] < MOST_LOSSES:
+                self._losses[key] += 1
+                self._queue.append(key)
+            else:
+                times = f"{MOST_LOSSES + 1} times"
+                yield from self._fail(key, f"the process that makes it ended with exit code {code}, {times}")
             return
-        if making.result is not None and making.result["event"] == "done":
+        if making.result["event"] == "done":
             self._ready(key, making.result.get("version"), making.result.get("packages", {}))
-            return
-        lost = f"the process that makes it ended with exit code {code}, {MOST_LOSSES + 1} times"
-        yield from self._fail(key, lost if making.result is None else making.result["message"])
+        else:
+            yield from self._fail(key, making.result["message"])
 
     def _ready(self, key: str, version: str | None, packages: dict[str, str]) -> None:
         digest = key if key in self._made else existing.fingerprint(version, packages)
@@ -284,31 +273,16 @@ class PythonEnvironments:
             events.ENVIRONMENT_ENDED, python_environment=key, environment_text=text, status=status, **fields
         )
 
-    def _stop(self, key: str) -> None:
-        """End a process with all that it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._makings[key].process.pid, signal.SIGKILL)
-        self._reap(key)
-
-    def _reap(self, key: str) -> int:
-        making = self._makings.pop(key)
-        with contextlib.suppress(KeyError):
-            self._poll.unregister(making.pipe)
-        code = making.process.wait()
-        children.release(making.process.pid)
-        assert making.process.stdout is not None  # noqa: S101 - as was asked for
-        making.process.stdout.close()
-        return code
-
     @property
     def due(self) -> float | None:
         """The monotonic time at which `look` has something to do without a report; None for never."""
         if self._queue and len(self._makings) < MOST:
-            return self._retry_at
+            return self._starter.retry_at
         waiting = (key for key in self._pythons if key not in self._makings and key not in self._queue)
         return 0.0 if any(self._schedule.held(key) for key in waiting) else None
 
     def close(self) -> None:
         """End the processes: nothing waits for them any more."""
-        for key in list(self._makings):
-            self._stop(key)
+        for making in self._makings.values():
+            making.process.stop()
+        self._makings.clear()

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import select
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import python_environment
 from nemorun_cli.model.step_cache import Fingerprint
-from nemorun_cli.system import children, environment
-from nemorun_cli.system.process_limits import callers_limits
+from nemorun_cli.supervisor.helper_process import MOST_LOSSES, HelperProcess, HelperStarter
+from nemorun_cli.system import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    import select
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from nemorun_cli.model.spec import Spec, Task
@@ -27,9 +21,6 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import ExperimentState
 
 MODULE: Final = "nemorun_cli.supervisor.fingerprint_process"
-MOST_LOSSES: Final = 2  # processes that are replaced, of those that ended while they worked on one task
-RETRY: Final = 1.0  # seconds until a process is started again if the machine lacked something for it
-_CHUNK: Final = 1 << 16  # bytes read or written at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ class FingerprintAnswer:
 class _Order:
     """What the process is asked for about one task."""
 
-    line: bytes
+    message: Mapping[str, Any]
     losses: int = 0
 
 
@@ -83,22 +74,19 @@ class Fingerprints:
         poll: select.poll,
         report: Callable[[str], None],
     ) -> None:
-        self._spec, self._history, self._files, self._home = spec, history, files, home
-        self._poll, self._report = poll, report
+        self._spec, self._history, self._files = spec, history, files
+        self._starter = HelperStarter(
+            MODULE, str(home), str(os.getpid()), does="determines fingerprints", poll=poll, report=report
+        )
         self._orders: dict[str, _Order] = {}  # by task, in their order; the first ones are sent
-        self._unsent = bytearray()
-        self._received = bytearray()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._retry_at = 0.0  # monotonic
+        self._process: HelperProcess | None = None
 
     def start(self) -> None:
         """Start the process before it is needed, which takes it some time."""
-        if self._process is None and time.monotonic() >= self._retry_at:
-            try:
-                self._start()
-            except OSError as error:
-                self._report(f"no process can be started for fingerprints yet: {error}")
-                self._retry_at = time.monotonic() + RETRY
+        if self._process is None and (process := self._starter.start()) is not None:
+            self._process = process
+            for request in self._orders.values():
+                process.send(request.message)
 
     def request(self, task: Task, action: Mapping[str, Any] | None = None) -> None:
         """Ask for the fingerprint of a task that is filled in; an earlier request for it is void.
@@ -107,15 +95,15 @@ class Fingerprints:
             task: the task.
             action: what is to be done with the fingerprint; see `step_cache_orders`.
         """
-        order = _Order(json.dumps(self._order(task) | {"action": action}).encode() + b"\n")
+        request = _Order(order(task, self._spec, self._history, self._files) | {"action": action})
         is_sent = self._orders.pop(task.id, None) is not None
-        self._orders[task.id] = order
+        self._orders[task.id] = request
         if is_sent:  # its answer, which may be on its way, is that of a void request
             self._stop()
         if self._process is None:
             self.start()
         else:
-            self._send(order.line)
+            self._process.send(request.message)
 
     def forget(self, task: str) -> None:
         """Drop the request for a task that does not run any more."""
@@ -123,7 +111,7 @@ class Fingerprints:
 
     def withdraw(self, task: str) -> None:
         """Drop the request for a task in such a way that nothing is done for it any more."""
-        if self._orders.pop(task, None) is not None and self._process is not None:
+        if self._orders.pop(task, None) is not None:
             self._stop()
 
     def is_requested(self, task: str) -> bool:
@@ -137,23 +125,20 @@ class Fingerprints:
 
     def answers(self) -> Iterator[tuple[str, FingerprintAnswer]]:
         """The answers since the last call, by task."""
-        if self._process is not None:
-            is_over = self._receive()
-            yield from self._received_answers()
-            if is_over:
-                yield from self._lost(self._stop())
-        if self._orders and self._process is None:
+        if (process := self._process) is not None:
+            yield from self._taken(process, process.exchange())
+            if process.has_ended and process is self._process:
+                self._process = None
+                yield from self._lost(process.stop())
+        if self._orders:
             self.start()
-        self._send(b"")
 
-    def _received_answers(self) -> Iterator[tuple[str, FingerprintAnswer]]:
-        while b"\n" in self._received:
-            line, _, rest = self._received.partition(b"\n")
-            self._received = rest
-            try:
-                answer = dict(json.loads(line))
-            except (ValueError, TypeError):  # printed by a module that Python loads at its start
-                continue
+    def _taken(
+        self, process: HelperProcess, answers: Iterable[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, FingerprintAnswer]]:
+        for answer in answers:
+            if process is not self._process:  # stopped meanwhile: the rest is asked for again
+                return
             if self._orders.pop(answer.get("key", ""), None) is None:
                 continue
             fault = answer.get("fault")
@@ -162,7 +147,7 @@ class Fingerprints:
 
     def _lost(self, code: int) -> Iterator[tuple[str, FingerprintAnswer]]:
         """Blame the end of a process on the task that it worked on; the others are asked for again."""
-        self._report(f"the process that determines fingerprints ended with exit code {code}")
+        self._starter.report_loss(code)
         name = next(iter(self._orders), None)
         if name is None:
             return
@@ -175,125 +160,59 @@ class Fingerprints:
     @property
     def due(self) -> float | None:
         """The monotonic time at which `take` has something to do without an answer; None for never."""
-        return self._retry_at if self._orders and self._process is None else None
+        return self._starter.retry_at if self._orders and self._process is None else None
 
     def close(self) -> None:
         """End the process: nothing waits for it any more."""
         self._orders.clear()
-        if self._process is not None:
-            self._stop()
+        self._stop()
 
-    def _order(self, task: Task) -> dict[str, Any]:
-        spec, history = self._spec, self._history
-        package, options = spec.package(task), spec.executors.get(task.executor)
-        alone = replace(
-            spec,
-            tasks=(replace(task, group=None),),
-            groups=(),
-            executors={} if options is None else {task.executor: options},
-            packages=() if package is None else (package,),
-            environments=(),
-            plugins=(),
-            external=(),
-            removed=(),
-            params={},
-            env={},
-            secrets={},
-        )
-        inherited = environment.inherited(task.env_inherit)
-        names = task.cache.env if task.cache is not None else ()
-        parents = {name: history.tasks[name] for name in task.dependencies}
-        return {
-            "key": task.id,
-            "spec": alone.to_json(),
-            "directory": str(self._files.directory),
-            "parents": {
-                name: {"status": state.status, "outputs": state.outputs, "fingerprint": state.fingerprint}
-                for name, state in parents.items()
-            },
-            "variables": {name: inherited.get(name) for name in names if name not in task.env},
-            "path": task.env.get("PATH", inherited.get("PATH")),
-            "python": self._python(task),
-        }
-
-    def _python(self, task: Task) -> str | None:
-        """What identifies the Python environment of a task; None if it has none."""
-        if task.python is None:
-            return None
-        known = self._history.environments.get(python_environment.key(task.python))
-        text = python_environment.text_of(task.python)
-        if "environment" in task.python:
-            return f"{task.python['environment']} ({text})"
-        return text if known is None or known.fingerprint is None else f"{known.fingerprint} ({text})"
-
-    def _start(self) -> None:
-        with callers_limits():
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(self._home), str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None,  # the supervisor's log
-                cwd="/",
-                start_new_session=True,
-            )
-        children.keep(process.pid)
-        assert process.stdin is not None  # noqa: S101 - as was asked for
-        assert process.stdout is not None  # noqa: S101 - the same
-        for pipe in (process.stdin, process.stdout):
-            os.set_blocking(pipe.fileno(), False)
-        self._poll.register(process.stdout.fileno(), select.POLLIN)
-        self._process = process
-        self._received = bytearray()
-        self._unsent = bytearray()
-        for order in self._orders.values():
-            self._unsent += order.line
-        self._send(b"")
-
-    def _send(self, line: bytes) -> None:
-        """Write what the pipe takes now; the rest follows when it takes more."""
-        if self._process is None or not (line or self._unsent):
-            return
-        assert self._process.stdin is not None  # noqa: S101 - as was asked for
-        pipe = self._process.stdin.fileno()
-        self._unsent += line
-        try:
-            while self._unsent:
-                written = os.write(pipe, self._unsent[:_CHUNK])
-                del self._unsent[:written]
-        except BlockingIOError:
-            self._poll.register(pipe, select.POLLOUT)
-            return
-        except BrokenPipeError:  # it has ended, which its output shows
-            self._unsent.clear()
-        self._unwatch(pipe)
-
-    def _unwatch(self, pipe: int) -> None:
-        with contextlib.suppress(KeyError):
-            self._poll.unregister(pipe)
-
-    def _receive(self) -> bool:
-        """Take what the process has written; return whether it has ended."""
-        assert self._process is not None  # noqa: S101 - it was started
-        assert self._process.stdout is not None  # noqa: S101 - as was asked for
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self._process.stdout.fileno(), _CHUNK):
-                self._received += chunk
-            return True
-        return False
-
-    def _stop(self) -> int:
-        """End the process with all that it started; return its exit code."""
+    def _stop(self) -> None:
         process, self._process = self._process, None
-        assert process is not None  # noqa: S101 - it was started
-        assert process.stdin is not None  # noqa: S101 - as was asked for
-        assert process.stdout is not None  # noqa: S101 - the same
-        self._unwatch(process.stdout.fileno())
-        self._unwatch(process.stdin.fileno())
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        code = process.wait()
-        children.release(process.pid)
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        process.stdout.close()
-        return code
+        if process is not None:
+            process.stop()
+
+
+def order(task: Task, spec: Spec, history: ExperimentState, files: ExperimentFiles) -> dict[str, Any]:
+    """What the process is asked for about a task that is filled in, without an action."""
+    package, options = spec.package(task), spec.executors.get(task.executor)
+    alone = replace(
+        spec,
+        tasks=(replace(task, group=None),),
+        groups=(),
+        executors={} if options is None else {task.executor: options},
+        packages=() if package is None else (package,),
+        environments=(),
+        plugins=(),
+        external=(),
+        removed=(),
+        params={},
+        env={},
+        secrets={},
+    )
+    inherited = environment.inherited(task.env_inherit)
+    names = task.cache.env if task.cache is not None else ()
+    parents = {name: history.tasks[name] for name in task.dependencies}
+    return {
+        "key": task.id,
+        "spec": alone.to_json(),
+        "directory": str(files.directory),
+        "parents": {
+            name: {"status": state.status, "outputs": state.outputs, "fingerprint": state.fingerprint}
+            for name, state in parents.items()
+        },
+        "variables": {name: inherited.get(name) for name in names if name not in task.env},
+        "path": task.env.get("PATH", inherited.get("PATH")),
+        "python": _python(task, history),
+    }
+
+
+def _python(task: Task, history: ExperimentState) -> str | None:
+    """What identifies the Python environment of a task; None if it has none."""
+    if task.python is None:
+        return None
+    known = history.environments.get(python_environment.key(task.python))
+    text = python_environment.text_of(task.python)
+    if "environment" in task.python:
+        return f"{task.python['environment']} ({text})"
+    return text if known is None or known.fingerprint is None else f"{known.fingerprint} ({text})"

@@ -104,7 +104,10 @@ class SupervisorLoop:
         self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock, report=report, flaw=events.flaw)
-        self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
+        self.schedule = Schedule(spec, self.history)
+        self._tracker = Tracker(
+            files, spec, self.schedule.tasks, home=home, can_submit=can_submit, report=report
+        )
         self.journal = LedgerWriter(
             ledger,
             self.history,
@@ -113,15 +116,16 @@ class SupervisorLoop:
             on_event=self._on_event,
             secrets=secrets.values(),
         )
-        self.schedule = Schedule(spec, self.history)
         self._poll = select.poll()
         self._evaluations = Evaluations(self._poll, report)
         self._decisions = Decisions(self.schedule, self.journal, self._evaluations, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
-        self._secrets_are_known = secrets.keys() >= {name for task in spec.tasks for name in task.secrets}
+        self._secrets_are_known = secrets.keys() >= {
+            name for task in spec.possible_tasks for name in task.secrets
+        }
         self._dispatcher = Dispatcher(
-            spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
+            spec, self.schedule.tasks, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
         )
         self._admission = Admission(self.schedule, self._dispatcher, home=home, experiment=files.id)
         self._member_hosts = MemberHosts(spec, files)
@@ -140,11 +144,13 @@ class SupervisorLoop:
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
-        has_python = can_submit and any(task.python is not None for task in spec.tasks)
+        has_python = can_submit and any(task.python is not None for task in spec.possible_tasks)
         self._environments = self._python_environments() if has_python else None
         has_search = can_submit and any(group.search is not None for group in spec.groups)
         self._searches = self._searching() if has_search else None
-        has_cache = can_submit and spec.run.cache and any(task.cache is not None for task in spec.tasks)
+        has_cache = (
+            can_submit and spec.run.cache and any(task.cache is not None for task in spec.possible_tasks)
+        )
         self._reuse = self._step_reuse() if has_cache else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
@@ -153,7 +159,9 @@ class SupervisorLoop:
         self._shipper = self._shipping(spec.server) if can_submit and spec.server else None
         self._tracker.shipper = self._shipper
         self._metric_watch = (
-            self._watching() if has_search or (can_submit and any(task.stop for task in spec.tasks)) else None
+            self._watching()
+            if has_search or (can_submit and any(task.stop for task in spec.possible_tasks))
+            else None
         )
 
     # -- lifecycle ----------------------------------------------------------------------------------
@@ -208,7 +216,7 @@ class SupervisorLoop:
             self._searches.begin()
         if self.can_submit and any(group.best is not None for group in self.spec.groups):
             self._best_choices = self._choices()
-        names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
+        names = {task.executor for task in self.spec.possible_tasks} if self.can_submit else set()
         queues = {name: self._dispatcher.queue(name) for name in names}
         if any(queues.values()):
             jobs = (self._externals.job,) if self._externals is not None else ()
@@ -564,9 +572,12 @@ class SupervisorLoop:
                 self._early_queue.notice_external()
 
     def _choices(self) -> BestChoices:
-        from nemorun_cli.supervisor.best_choices import BestChoices  # noqa: PLC0415 - only for groups with a rule
+        from nemorun_cli.supervisor import best_choices, member_values  # noqa: PLC0415 - only for groups with a rule
 
-        return BestChoices(self.files, self.spec, self._decisions, home=self.home, report=self._report)
+        values = member_values.MemberValues(
+            self.files, self.spec, self.schedule, home=self.home, report=self._report
+        )
+        return best_choices.BestChoices(self._decisions, values)
 
     def _choose_best(self) -> bool:
         """Choose the best of groups that have ended; return whether records remain to be read for that."""
@@ -756,7 +767,7 @@ class SupervisorLoop:
 
     def _choose(self) -> list[Job]:
         """The attempts that start now, already recorded as submitted."""
-        admitted = self._admission.take()
+        admitted = self._admission.take(self._chosen)
         for name, message in admitted.impossible.items():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []
@@ -828,9 +839,8 @@ class SupervisorLoop:
                 self._statuses.append((job, reported))
 
     def _gathers(self, executor: str) -> bool:
-        """Whether trials wait to be submitted together; not if they count before that."""
-        is_counted = self.spec.run.max_parallel is not None
-        return self._dispatcher.capabilities(executor).submits_arrays and not is_counted
+        """Whether trials wait to be submitted together."""
+        return self._dispatcher.capabilities(executor).submits_arrays
 
     def _cancel_live(self) -> None:
         if not (self.history.cancels or self.history.stopping):

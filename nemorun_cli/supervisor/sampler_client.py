@@ -6,30 +6,20 @@ A process that was killed is replaced: it gets the past again, and what was not 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import select
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.system import children
-from nemorun_cli.system.process_limits import callers_limits
+from nemorun_cli.supervisor.helper_process import MOST_LOSSES, HelperProcess, HelperStarter
 
 if TYPE_CHECKING:
+    import select
     from collections.abc import Callable, Iterable, Mapping
 
     from nemorun_cli.model.search import SearchRule
 
 MODULE: Final = "nemorun_cli.scheduler.search.sampler_process"
-MOST_LOSSES: Final = 2  # processes that are replaced, one after the other, without an answer between them
-RETRY: Final = 1.0  # seconds until a process is started again if the machine lacked something for it
 ANSWER_TIME: Final = 600.0  # seconds in which a request is answered; then the process is killed
-_CHUNK: Final = 1 << 16  # bytes read or written at a time
 _EVENTS: Final = ("suggested", "trial_ended")  # what a suggestion depends on
 
 
@@ -51,16 +41,13 @@ class SamplerClient:
         poll: select.poll,
         report: Callable[[str], None],
     ) -> None:
-        self._rule, self._replay, self._poll, self._report = rule, replay, poll, report
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
-        self._outgoing = bytearray()
-        self._received = bytearray()
+        self._rule, self._replay, self._report = rule, replay, report
+        self._starter = HelperStarter(MODULE, does="samples", poll=poll, report=report)
+        self._process: HelperProcess | None = None
         self._events = 0  # that were sent to this process
         self._open: deque[dict[str, Any]] = deque()  # requests that are not answered, in their order
         self._answers: list[dict[str, Any]] = []
-        self._losses = 0
-        self._retry_at = 0.0  # monotonic
+        self._losses = 0  # processes, one after the other, without an answer between them
         self._answer_by: float | None = None  # monotonic
         self._refusal: str | None = None  # why no process can answer
 
@@ -79,22 +66,24 @@ class SamplerClient:
             self._open.append(dict(message))
         elif kind == "values" and content.get("last", False):
             self._open.append({kind: {**content, "values": []}})
-        if self._channel is not None:
-            self._append(message)
+        if self._process is not None:
+            self._post(self._process, message)
         elif kind not in _EVENTS:
             self._start()
         self._watch()
 
     def take(self) -> list[dict[str, Any]]:
         """The answers since the last call; replaces a process that is lost."""
-        if self._channel is not None:
-            is_over = self._exchange()
+        if (process := self._process) is not None:
+            for answer in process.exchange():
+                self._receive(process, answer)
+            is_over = process.has_ended
             if not is_over and self._answer_by is not None and time.monotonic() >= self._answer_by:
                 self._report(f"the process that samples has not answered in {ANSWER_TIME:g} s")
                 is_over = True
             if is_over:
-                self._lose()
-        if self._channel is None and self._open:
+                self._lose(process)
+        if self._process is None and self._open:
             self._start()
         self._watch()
         answers, self._answers = self._answers, []
@@ -105,84 +94,39 @@ class SamplerClient:
         """The monotonic time at which `take` has to be called though nothing is ready; None for never."""
         if self._answers:
             return 0.0
-        if self._channel is None:
-            return self._retry_at if self._open else None
+        if self._process is None:
+            return self._starter.retry_at if self._open else None
         return self._answer_by
 
     def close(self) -> None:
         """End the process; it has nothing that the ledger does not have."""
         self._open.clear()
-        self._end()
+        if (process := self._process) is not None:
+            self._process = None
+            process.stop()
 
     def _start(self) -> None:
         """Start a process, and send it what has happened and what is not answered."""
         if self._refusal is not None:
             self._refuse(self._refusal)
             return
-        if time.monotonic() < self._retry_at:
+        if (process := self._starter.start()) is None:
             return
-        channel, other = socket.socketpair()
-        try:
-            with other, callers_limits():
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", MODULE],
-                    stdin=other.fileno(),
-                    stdout=other.fileno(),
-                    stderr=None,  # the supervisor's log
-                    cwd="/",
-                    start_new_session=True,
-                )
-        except OSError as error:
-            channel.close()
-            self._report(f"no process can be started for the sampler yet: {error}")
-            self._retry_at = time.monotonic() + RETRY
-            return
-        children.keep(self._process.pid)
-        channel.setblocking(False)
-        self._channel, self._events = channel, 0
-        self._poll.register(channel, select.POLLIN)
+        self._process, self._events, self._answer_by = process, 0, None
         for message in ({"search": self._rule.to_json()}, *_marked(self._replay()), *self._open):
-            self._append(message)
+            self._post(process, message)
 
-    def _append(self, message: Mapping[str, Any]) -> None:
+    def _post(self, process: HelperProcess, message: Mapping[str, Any]) -> None:
         self._events += next(iter(message)) in _EVENTS
-        self._outgoing += json.dumps(message).encode() + b"\n"
+        process.send(message)
 
-    def _exchange(self) -> bool:
-        """Write and read what is possible now; returns whether the process has closed its end."""
-        assert self._channel is not None  # noqa: S101 - the caller has checked it
-        try:
-            with contextlib.suppress(BlockingIOError):
-                while self._outgoing:
-                    del self._outgoing[: self._channel.send(self._outgoing[:_CHUNK])]
-        except OSError:
-            pass  # it has ended; what it wrote before is read nevertheless
-        is_over = False
-        try:
-            while chunk := self._channel.recv(_CHUNK):
-                self._received += chunk
-            is_over = True
-        except BlockingIOError:
-            pass
-        except OSError:
-            is_over = True
-        *lines, rest = self._received.split(b"\n")
-        self._received = rest
-        for line in lines:
-            self._receive(bytes(line))
-        return is_over
-
-    def _receive(self, line: bytes) -> None:
-        try:
-            answer = dict(json.loads(line))
-            kind, content = next(iter(answer.items()))
-        except (ValueError, TypeError, StopIteration):  # printed by a module that Python loads at its start
-            return
+    def _receive(self, process: HelperProcess, answer: dict[str, Any]) -> None:
+        kind, content = next(iter(answer.items()))
         self._losses = 0
         self._answer_by = None
         match kind:
             case "suggestion" if content["events"] != self._events:
-                self._append({"ask": content["number"]})  # a result came between
+                self._post(process, {"ask": content["number"]})  # a result came between
                 return
             case "suggestion" | "exhausted":
                 self._close_request({"ask": content["number"]})
@@ -213,43 +157,21 @@ class SamplerClient:
         self._answers += _problems(self._open, message)
         self._open.clear()
 
-    def _lose(self) -> None:
-        code = self._end()
+    def _lose(self, process: HelperProcess) -> None:
+        self._process, code = None, process.stop()
         if self._refusal is not None:
             return
+        self._starter.report_loss(code)
         self._losses += 1
-        self._report(f"the process that samples ended with exit code {code}")
         if self._losses > MOST_LOSSES:
             self._losses = 0
             ended = f"the process that samples ended with exit code {code}, {MOST_LOSSES + 1} times"
             self._answers += _problems(self._open, ended)
             self._open.clear()
 
-    def _end(self) -> int | None:
-        """End the process, and forget what belongs to it; returns its exit code."""
-        code = None
-        if self._channel is not None:
-            with contextlib.suppress(KeyError):
-                self._poll.unregister(self._channel)
-            self._channel.close()
-            self._channel = None
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            code = self._process.wait()
-            children.release(self._process.pid)
-            self._process = None
-        self._outgoing.clear()
-        self._received.clear()
-        self._answer_by = None
-        return code
-
     def _watch(self) -> None:
-        """Watch for room only while there is something to write, and for time while an answer is missing."""
-        if self._channel is None:
-            return
-        self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
-        if not self._open:
+        """Watch the time while an answer is missing."""
+        if self._process is None or not self._open:
             self._answer_by = None
         elif self._answer_by is None:
             self._answer_by = time.monotonic() + ANSWER_TIME

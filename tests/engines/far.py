@@ -18,7 +18,7 @@ from engines.slurm_cluster import SHARED as CLUSTER
 from engines.slurm_cluster import STATES_OF_LIFE, Slurm
 from engines.sshd import LOGIN, Sshd, answering, serving
 
-from nemorun_cli.executors.slurm.remote.remote_paths import owner
+from nemorun_cli.executors.remote_hosts.remote_paths import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,6 +26,7 @@ from nemorun_cli.storage.step_cache.content_digests import ContentDigests
 from nemorun_cli.supervisor import fingerprints
 from nemorun_cli.supervisor.fingerprint_process import FingerprintMaker
 from nemorun_cli.supervisor.fingerprints import Fingerprints, NoFingerprint
+from nemorun_cli.supervisor.helper_process import MOST_LOSSES
 from nemorun_cli.system import environment
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def test_a_killed_process_is_replaced(asking: Asking) -> None:
     assert isinstance(answers["next"], Fingerprint)
     message = "the process that determines it ended with exit code -9, 3 times"
     assert answers["first"] == NoFingerprint(message)
-    assert len(asking.reports) == fingerprints.MOST_LOSSES + 2
+    assert len(asking.reports) == MOST_LOSSES + 2
 
 
 def test_a_large_request_does_not_stop_the_loop(asking: Asking) -> None:

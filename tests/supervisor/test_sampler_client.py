@@ -19,7 +19,8 @@ from support.patience import PATIENCE
 from support.search_studies import copied, exact, rule, value
 
 import nemorun_cli
-from nemorun_cli.supervisor.sampler_client import MODULE, MOST_LOSSES, SamplerClient
+from nemorun_cli.supervisor.helper_process import MOST_LOSSES
+from nemorun_cli.supervisor.sampler_client import MODULE, SamplerClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

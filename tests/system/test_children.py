@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.patience import eventually
 
+from nemorun_cli.executors.background_commands import LocalCommand
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.executors.slurm.commands import LocalCommand
 from nemorun_cli.spec.expressions.helper import Helper
 from nemorun_cli.system import children
 

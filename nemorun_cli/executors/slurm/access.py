@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Diagnosis, Job
-    from nemorun_cli.executors.slurm.commands import PendingCommand, SlurmCommands
+    from nemorun_cli.executors.background_commands import PendingCommand
+    from nemorun_cli.executors.slurm.commands import SlurmCommands
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 

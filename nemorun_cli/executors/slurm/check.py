@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.slurm.commands import CommandResult
+from nemorun_cli.executors.background_commands import CommandResult
 from nemorun_cli.executors.slurm.sbatch_answer import refused, waiting
 from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags, seconds_of
 

@@ -23,6 +23,7 @@ from nemorun_cli.executors import (
     answer_each,
     job_error,
 )
+from nemorun_cli.executors.remote_hosts import task_environment
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
 from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
@@ -38,6 +39,7 @@ from nemorun_cli.executors.slurm.sbatch_options import (
     argv,
     clash,
     request,
+    result_options,
     uses_srun,
 )
 from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
@@ -55,8 +57,8 @@ from nemorun_cli.system.files import make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nemorun_cli.executors.background_commands import PendingCommand
     from nemorun_cli.executors.slurm.access import ClusterAccess
-    from nemorun_cli.executors.slurm.commands import PendingCommand
     from nemorun_cli.executors.slurm.job_script import Secrets
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
@@ -116,17 +118,19 @@ class SlurmExecutor:
             submits_arrays=True,
             separates_stderr=True,
             identifies_image="container_image" in options,
+            result_options=result_options(options),
             environment_host=_host_of(options) if "container_image" not in options else None,
         )
 
     def environments(self, files: ExperimentFiles) -> tuple[Sequence[str], str, str | None]:
         """Environments are made on the host of the tunnel, in the folder of this home there."""
-        from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths  # noqa: PLC0415 - only with a tunnel
-        from nemorun_cli.executors.slurm.ssh import Tunnel  # noqa: PLC0415 - the same
+        from nemorun_cli.executors.remote_hosts.remote_paths import RemotePaths  # noqa: PLC0415 - only with a tunnel
+        from nemorun_cli.executors.slurm.remote.cluster import note_of  # noqa: PLC0415 - the same
+        from nemorun_cli.executors.slurm.tunnel_options import tunnel_of  # noqa: PLC0415 - the same
 
-        given = {key: value for key, value in self._options["tunnel"].items() if key != "artifacts"}
-        tunnel = Tunnel.of(given)
-        return tunnel.shell(), str(RemotePaths(tunnel, files).environments), tunnel.pre_command
+        tunnel = tunnel_of(self._options)
+        paths = RemotePaths(tunnel, files, note=note_of(files))
+        return tunnel.shell(), str(paths.environments), tunnel.pre_command
 
     def image(self) -> str | Path:
         """The file of the image if it is one of this machine; else its name: Slurm knows no digest."""
@@ -160,7 +164,9 @@ class SlurmExecutor:
         plan = self._access.plan(plan)
         if isinstance(plan.env_inherit, tuple):
             plan = plan.without_inherited(environment.names(plan.env_inherit))
-            plan = replace(plan, secrets=(*plan.secrets, *self._named_secrets(plan)))
+            plan = replace(
+                plan, secrets=(*plan.secrets, *task_environment.named_secrets(plan, self._secrets))
+            )
         requested = request(self._options, plan)
         line = argv(self._options, plan, earlier=earlier)
         return replace(plan, argv=line, details={**plan.details, **requested.to_json()})
@@ -182,7 +188,12 @@ class SlurmExecutor:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
         assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-        environment.require_fit(_inherited(job.plan) | job.plan.env | self._values(job.plan), job.plan.argv)
+        environment.require_fit(
+            task_environment.inherited(job.plan)
+            | job.plan.env
+            | task_environment.secret_values(job.plan, self._secrets),
+            job.plan.argv,
+        )
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
         self._unanswered.add(job.key)
@@ -346,7 +357,7 @@ class SlurmExecutor:
                 )
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
-            env = _inherited(plan)
+            env = task_environment.inherited(plan)
             attempt = self._access.cluster_path(job.files.directory)
             line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
@@ -375,19 +386,11 @@ class SlurmExecutor:
         }
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
-        return {job.files.directory: self._values(job.plan) for job in jobs if job.plan and job.plan.secrets}
-
-    def _named_secrets(self, plan: Plan) -> list[str]:
-        """The variables with other tasks' secrets that the task inherits by name: no script may hold them."""
-        return [
-            name
-            for name, value in environment.withheld(plan.env_inherit).items()
-            if name not in plan.env and name not in plan.secrets and self._secrets.get(name, value) == value
-        ]
-
-    def _values(self, plan: Plan) -> Secrets:
-        named = environment.withheld(plan.env_inherit)
-        return {name: self._secrets[name] if name in self._secrets else named[name] for name in plan.secrets}
+        return {
+            job.files.directory: task_environment.secret_values(job.plan, self._secrets)
+            for job in jobs
+            if job.plan and job.plan.secrets
+        }
 
     def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
         return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
@@ -812,17 +815,6 @@ class SlurmExecutor:
 def _is_claimed(tracked: _TrackedAttempt) -> bool:
     """Whether its job has begun."""
     return attempts.claimed_pid(tracked.job.files) is not None
-
-
-def _inherited(plan: Plan) -> dict[str, str]:
-    """The variables that a plan names; those that Slurm sets are the job's own, not an enclosing job's."""
-    if not isinstance(plan.env_inherit, tuple):
-        return {}
-    named = environment.inherited(plan.env_inherit)
-    secret = environment.withheld(plan.env_inherit)
-    return {
-        name: value for name, value in named.items() if not name.startswith("SLURM_") and name not in secret
-    }
 
 
 def _host_of(options: Mapping[str, Any]) -> str | None:

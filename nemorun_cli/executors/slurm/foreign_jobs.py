@@ -14,7 +14,8 @@ from nemorun_cli.system.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.executors.slurm.commands import CommandResult, PendingCommand, SlurmCommands
+    from nemorun_cli.executors.background_commands import CommandResult, PendingCommand
+    from nemorun_cli.executors.slurm.commands import SlurmCommands
     from nemorun_cli.executors.slurm.squeue import QueueRow
 
 FIRST: Final = 1.0  # seconds until a job that has not ended is asked for again

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.executors import Key
-    from nemorun_cli.executors.slurm.commands import PendingCommand, SlurmCommands
+    from nemorun_cli.executors.background_commands import PendingCommand
+    from nemorun_cli.executors.slurm.commands import SlurmCommands
     from nemorun_cli.executors.slurm.submissions import Submission
 
 SHORTEST: Final = 0.5  # seconds from an answer of squeue to the next query, after an event

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from nemorun_cli.executors.slurm.commands import CommandResult
+    from nemorun_cli.executors.background_commands import CommandResult
 
 # A site's wrapper may print further lines to standard output, or hide --parsable.
 _ID: Final = re.compile(r"(?P<id>\d+)(?:;(?P<cluster>[\w.-]+))?")

@@ -13,7 +13,7 @@ from nemorun_cli.system.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nemorun_cli.executors.slurm.commands import PendingCommand
+    from nemorun_cli.executors.background_commands import PendingCommand
     from nemorun_cli.executors.slurm.dependency import Batch
     from nemorun_cli.executors.slurm.sbatch_answer import Refused
     from nemorun_cli.executors.slurm.submissions import Submission

@@ -205,14 +205,27 @@ class _MatrixExpansion:
         """Yield the combinations that `exclude` keeps, the last axis changing fastest."""
         excluded = _index(self._section.get("exclude", ()))
         order = tuple(self._axes)
+        is_ordered = tuple(name for dimension in dimensions for row in dimension[:1] for name in row) == order
         for picked in itertools.product(*dimensions):
             merged = {name: value for row in picked for name, value in row.items()}
-            if not any(_key(merged, names) in entries for names, entries in excluded.items()):
-                yield merged if tuple(merged) == order else {name: merged[name] for name in order}
+            if excluded and any(_key(merged, names) in entries for names, entries in excluded.items()):
+                continue
+            yield merged if is_ordered else {name: merged[name] for name in order}
 
     def _extended(self, combinations: Iterable[dict[str, Any]]) -> list[Combination]:
         """Return the combinations, with the values that `include` adds to matching ones."""
-        extended = [Combination(name_of(values), values) for values in combinations]
+        parts: dict[tuple[str, int], str] = {}  # of names; the section keeps the values, so ids stay theirs
+
+        def part(axis: str, value: Any) -> str:
+            key = axis, id(value)
+            if (text := parts.get(key)) is None:
+                text = parts[key] = f"{axis}={value_name(value)}"
+            return text
+
+        extended = [
+            Combination(_shortened(",".join(map(part, values, values.values()))), values)
+            for values in combinations
+        ]
         for entry in self._section.get("include", ()):
             extra = {name: value for name, value in entry.items() if name not in self._axes}
             for combination in self._matching(entry, extended):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.search import tasks_of_trials
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.views.reports import search_summary
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Node:
 
     In a folded graph a node also represents `more` others. `until` is the short name of the member with which
     a group ends, or UNTIL_ANY; None if it ends with its last one. `best_by` is the metric of its best member.
-    `searched` is the number of params of a search.
+    `searched` is the number of params of a search, `trials` that of its trials. `reusable` members have
+    `cache`, and `cached` ones got an earlier result.
     """
 
     id: str
@@ -54,6 +56,9 @@ class Node:
     until: str | None = None
     best_by: str | None = None
     searched: int = 0
+    trials: int = 0
+    reusable: int = 0
+    cached: int = 0
     more: int = 0
     text: str = ""  # of something outside of the experiment, which has no members
 
@@ -63,12 +68,21 @@ class Node:
         if self.text:
             return self.text
         if self.more:
-            return f"{self.id} and {self.more} more"
+            return f"{self.id} and {self.more} more{self.reuse}"
         until = f" until {self.until}" if self.until else ""
         best = f" best by {self.best_by}" if self.best_by else ""
         trials = f" trials over {_counted_params(self.searched)}" if self.searched else ""
-        size = f"{TIMES}{len(self.members)}{trials}"
-        return f"{self.id} {size}{until}{best}" if self.is_group else self.id
+        size = f"{TIMES}{self.trials or len(self.members)}{trials}"
+        return f"{self.id} {size}{until}{best}{self.reuse}" if self.is_group else f"{self.id}{self.reuse}"
+
+    @property
+    def reuse(self) -> str:
+        """The words for tasks with `cache`, and in an experiment for those that got an earlier result."""
+        if self.status is None:
+            return " with cache" if self.reusable else ""
+        if not self.cached:
+            return ""
+        return " cached" if self.cached == len(self.members) else f" {self.cached} cached"
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -80,6 +94,8 @@ class Node:
             "status": self.status,
             "counts": self.counts,
             "description": self.description,
+            "reusable": self.reusable,
+            "cached": self.cached,
         }
 
 
@@ -138,6 +154,8 @@ def of(
     for task in spec.tasks:
         for parent in task.dependencies:
             source, target = node_of[parent], node_of[task.id]
+            if source == target:
+                continue  # members of one group
             edge_type = task.handler or task.dependency_type
             edges[source, target] = Edge(source=source, target=target, type=edge_type)
         for key in task.external:
@@ -204,6 +222,9 @@ def _node(
         until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
         best_by=group.best.metric if group is not None and group.best is not None else None,
         searched=len(group.search.params) if group is not None and group.search is not None else 0,
+        trials=0 if group is None or group.search is None else len(tasks_of_trials(group.members)),
+        reusable=sum(task.cache is not None for task in tasks),
+        cached=sum(states[task.id].reason == Reason.CACHED for task in tasks) if states is not None else 0,
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.background_commands import CommandResult
 from nemorun_cli.executors.shim_call import SHIM, shim_line
 from nemorun_cli.executors.slurm.check import _excess_time
-from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.job_script import (
     body_text,
     directive,

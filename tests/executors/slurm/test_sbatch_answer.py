@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from nemorun_cli.executors.background_commands import CommandResult
 from nemorun_cli.executors.slurm import sbatch_answer
 from nemorun_cli.executors.slurm.attempt_jobs import OVER_MEMORY
-from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.sbatch_answer import FULL, UNNAMED, Accepted, Refused
 from nemorun_cli.executors.slurm.squeue import SEPARATOR, foreign_text, is_of, parse_sacct, parse_squeue
 

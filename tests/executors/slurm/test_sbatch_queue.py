@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli.executors.slurm.commands import CommandResult
+from nemorun_cli.executors.background_commands import CommandResult
 from nemorun_cli.executors.slurm.sbatch_answer import Refused
 from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
 from nemorun_cli.executors.slurm.submissions import Submission

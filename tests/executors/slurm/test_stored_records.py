@@ -9,13 +9,14 @@ import pytest
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
+from nemorun_cli.executors.remote_hosts.remote_paths import RemotePaths
+from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
 from nemorun_cli.executors.slurm.attempt_jobs import AttemptJobs
 from nemorun_cli.executors.slurm.commands import Commands
 from nemorun_cli.executors.slurm.het_job import STEP
 from nemorun_cli.executors.slurm.job_states import JobStates
-from nemorun_cli.executors.slurm.remote.remote_paths import NOTE, RemotePaths
+from nemorun_cli.executors.slurm.remote.cluster import NOTE, note_of
 from nemorun_cli.executors.slurm.sbatch_answer import is_job_id
-from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.executors.slurm.submissions import FOLDER, MEMBERS, Submissions
 from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -101,8 +102,9 @@ def test_record_of_a_submission_names_its_fault(files: ExperimentFiles, field: s
 )
 def test_remote_folder_is_a_plain_path(files: ExperimentFiles, folder: Any) -> None:
     """It becomes part of commands on the host, where it would need quotes."""
+    tunnel = Tunnel(host="far", job_dir="/jobs")
     (files.directory / FOLDER / NOTE).write_text(json.dumps({"folder": folder}))
     with pytest.raises(EngineError, match=NOTE):
-        RemotePaths(Tunnel(host="far", job_dir="/jobs"), files)
+        RemotePaths(tunnel, files, note=note_of(files))
     (files.directory / FOLDER / NOTE).write_text(json.dumps({"folder": "/jobs/exp-1/x/x_1"}))
-    assert str(RemotePaths(Tunnel(host="far", job_dir="/jobs"), files).folder) == "/jobs/exp-1/x/x_1"
+    assert str(RemotePaths(tunnel, files, note=note_of(files)).folder) == "/jobs/exp-1/x/x_1"

@@ -1,1 +1,1 @@
-"""A Slurm cluster behind ssh: the connection, the files sent there, and the results fetched back."""
+"""A Slurm cluster behind ssh: its commands, and what differs from any other remote host."""

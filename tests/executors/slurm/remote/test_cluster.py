@@ -21,7 +21,7 @@ from support.workspace import events, kill_supervisor, log, status, statuses, un
 
 import nemorun_cli
 from nemorun_cli.executors import make
-from nemorun_cli.executors.slurm.ssh import Tunnel
+from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
 from nemorun_cli.model.status import Reason
 from nemorun_cli.tracking.access import reader
 

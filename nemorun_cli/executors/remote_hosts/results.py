@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote.attempt_sync import COPIES, RECORDS
-from nemorun_cli.executors.slurm.remote.connection import TRANSFER_TIMEOUT
+from nemorun_cli.executors.remote_hosts import ssh_client
+from nemorun_cli.executors.remote_hosts.attempt_sync import COPIES, RECORDS
+from nemorun_cli.executors.remote_hosts.connection import TRANSFER_TIMEOUT
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import OWN_NAMES
 from nemorun_cli.system import files
@@ -20,9 +20,9 @@ from nemorun_cli.tracking.store.record_paths import RECORD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm.commands import LocalCommand
-    from nemorun_cli.executors.slurm.remote.connection import Connection
-    from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths
+    from nemorun_cli.executors.background_commands import LocalCommand
+    from nemorun_cli.executors.remote_hosts.connection import Connection
+    from nemorun_cli.executors.remote_hosts.remote_paths import RemotePaths
 
 ARTIFACTS: Final = "artifacts"  # in an attempt's folder: the files that were fetched from its workdir
 NO_REASON: Final = "rsync failed without an error message"
@@ -61,7 +61,7 @@ class ResultFetcher:
             return False
         del self._running[folder]
         if any(
-            answer and ssh.is_connection_failure(command.argv, answer.code, answer.complaint)
+            answer and ssh_client.is_connection_failure(command.argv, answer.code, answer.complaint)
             for command, answer in answers
         ):
             return False
@@ -132,7 +132,9 @@ class ResultFetcher:
         tunnel = self._connection.tunnel
         argv = tunnel.rsync("-rpt", *flags, "--", f"{tunnel.remote}:{source}/", f"{target}/")
         data = stdin.encode(errors="surrogateescape")
-        return self._connection.processes.start(argv, ssh.environment(), stdin=data, timeout=TRANSFER_TIMEOUT)
+        return self._connection.processes.start(
+            argv, ssh_client.environment(), stdin=data, timeout=TRANSFER_TIMEOUT
+        )
 
 
 def _plan(attempt: Path) -> dict[str, Any]:

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE
-from nemorun_cli.executors.slurm.het_job import STEP
-from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING
 from nemorun_cli.storage.paths import AttemptFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 MOST: Final = 4 << 20  # bytes of one file that one round trip fetches; the next one continues
 
@@ -27,15 +24,8 @@ MOST: Final = 4 << 20  # bytes of one file that one round trip fetches; the next
 _NAMES: Final = AttemptFiles(Path())
 EVIDENCE: Final = (
     _NAMES.claim.name,
-    RUNNING,
-    NEAR_LIMIT,
     _NAMES.timed_out.name,
     _NAMES.stopped.name,
-    DECLINED,
-    STEP,
-    NEAR_LIMIT_BEFORE,
-    DECLINED_BEFORE,
-    _NAMES.backend_output.name,
     _NAMES.log.name,
     _NAMES.stderr.name,
     _NAMES.outputs.name,
@@ -52,20 +42,7 @@ exp_trip() {{
 umask 077
 exp_mark={mark}
 exp_rsync=$(command -v rsync)
-{first}# Commands that are missing from the PATH of a session without a terminal may be on that of a login.
-if ! command -v sbatch >/dev/null 2>&1 && [ -r /etc/profile ]; then . /etc/profile; fi >/dev/null 2>&1
-exp_ask() {{
-    # Run one of Slurm's commands with the same environment as on a host of the cluster.
-    exp_settings=$1 exp_name=$2
-    shift 2
-    if ! exp_program=$(command -v -- "$exp_name"); then
-        echo "there is no $exp_name on PATH" >&2
-        return 127
-    fi
-    eval "set -- $exp_settings \\"PATH=\\$PATH\\" \\"\\$exp_program\\" \\"\\$@\\""
-    env -i "$@" </dev/null
-}}
-exp_said() {{
+{first}{prelude}exp_said() {{
     # Marker and exit code end a command's output; the marker alone ends its error output.
     exp_code=$?
     printf '\\n%s %s\\n' "$exp_mark" "$exp_code"
@@ -120,11 +97,15 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedFiles:
-    """What to check: folders of attempts, relative to `root`, and the local copies of their files."""
+    """What to check: folders of attempts, relative to `root`, and the local copies of their files.
+
+    `names` are the files of an attempt, the exit record last.
+    """
 
     root: str
     folders: Sequence[str]
     known: Sequence[KnownFile]
+    names: Sequence[str] = EVIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +145,6 @@ class RoundTripReport:
     rest: str
 
 
-def ask(argv: Sequence[str], *, settings: Sequence[str], fixed: Mapping[str, str]) -> str:
-    """The shell text that runs one of Slurm's commands.
-
-    Args:
-        argv: the command.
-        settings: names of variables that it inherits on the remote host.
-        fixed: further variables, with their values; PATH is that of the session.
-    """
-    inherited = " ".join(f'${{{name}+"{name}=${name}"}}' for name in settings)
-    assigned = " ".join(shlex.quote(f"{name}={value}") for name, value in fixed.items())
-    return f"exp_ask {shlex.quote(f'{inherited} {assigned}')} {shlex.join(argv)}"
-
-
 def put(path: str, text: str) -> str:
     """The shell text that writes a private file; `printf` is a builtin, so that no process shows the text.
 
@@ -186,20 +154,25 @@ def put(path: str, text: str) -> str:
 
 
 def script(
-    commands: Iterable[str], watched: WatchedFiles | None, *, marker: str, pre_command: str | None = None
+    commands: Iterable[str],
+    watched: WatchedFiles | None,
+    *,
+    marker: str,
+    pre_command: str | None = None,
+    prelude: str = "",
 ) -> str:
     """The text of a round trip: the commands first, so that the files are newer than the answers.
 
-    If `pre_command`, which runs before all of them, fails, none of them runs.
+    If `pre_command`, which runs before all of them, fails, none of them runs. `prelude` follows it.
     """
     first = _FIRST.format(text=shlex.quote(pre_command)) if pre_command else ""
-    parts = [_HEAD.format(mark=marker, first=first)]
+    parts = [_HEAD.format(mark=marker, first=first, prelude=prelude)]
     parts += [f"{{ {command}\n}}; exp_said\n" for command in commands]
     if watched and watched.folders:
         known = "".join(f"{file.mtime} {file.size} {file.path}\n" for file in watched.known)
         folders = "".join(f"{folder}\n" for folder in watched.folders)
         parts += [_listing("exp_known", known), _listing("exp_folders", folders)]
-        names, growing = " ".join(EVIDENCE), "|".join(GROWING)
+        names, growing = " ".join(watched.names), "|".join(GROWING)
         look = _LOOK.format(root=shlex.quote(watched.root), names=names, growing=growing, most=MOST)
         parts += [look, "exp_look\n"]
     parts.append("printf '\\n%s end\\n' \"$exp_mark\"\n}\nexp_trip\n")

@@ -1,4 +1,4 @@
-"""Runs Slurm's commands over ssh: one round trip at a time carries all pending commands and file checks."""
+"""Runs commands over ssh: one round trip at a time carries all pending commands and file checks."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm import commands, ssh
-from nemorun_cli.executors.slurm.commands import CommandResult, LocalCommands
-from nemorun_cli.executors.slurm.remote import protocol
+from nemorun_cli.executors import background_commands
+from nemorun_cli.executors.background_commands import CommandResult, LocalCommands
+from nemorun_cli.executors.remote_hosts import protocol, ssh_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from nemorun_cli.executors.slurm.commands import LocalCommand
-    from nemorun_cli.executors.slurm.remote.protocol import (
+    from nemorun_cli.executors.background_commands import LocalCommand
+    from nemorun_cli.executors.remote_hosts.protocol import (
         CommandOutput,
         FilePiece,
         RoundTripReport,
         WatchedFiles,
     )
-    from nemorun_cli.executors.slurm.ssh import Tunnel
+    from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
 
-TIMEOUT: Final = 90.0  # seconds that a round trip may take; sbatch itself retries for a minute
+TIMEOUT: Final = 90.0  # seconds that a round trip may take; commands may retry for a minute
 TRANSFER_TIMEOUT: Final = 3600.0  # seconds that an rsync may take; it ends by itself when no data arrives
 POLL_EVERY: Final = 0.05  # seconds between polls while a caller waits for a round trip
 MOST_SHOWN: Final = 500  # characters of ssh's error output that are shown
@@ -53,9 +53,7 @@ class Connection:
 
     Args:
         tunnel: how the host is reached.
-        given: the sbatch options that the spec sets; their defaults in the environment are ignored.
-        watched: returns the files that each round trip checks; None for no files.
-        on_pieces: receives the files that a round trip fetched.
+        prelude: shell text that precedes the commands of each round trip, such as functions they call.
 
     Attributes:
         experiment: the experiment's id, for messages to a person.
@@ -63,40 +61,39 @@ class Connection:
         last_success: the monotonic start time of the last successful round trip.
     """
 
-    def __init__(
-        self,
-        tunnel: Tunnel,
-        given: Iterable[str],
-        *,
-        watched: Callable[[], WatchedFiles | None],
-        on_pieces: Callable[[Sequence[FilePiece]], None],
-    ) -> None:
+    def __init__(self, tunnel: Tunnel, *, prelude: str = "") -> None:
         self.tunnel, self.processes = tunnel, LocalCommands()
-        self.own, self.count = "--me", 0
+        self.count = 0
         self.experiment = "EXP"
         self.problem: str | None = None
         self.last_success = 0.0
-        self._given, self._watched, self._on_pieces = frozenset(given), watched, on_pieces
+        self._prelude = prelude
+        self._watched: Callable[[], WatchedFiles | None] = lambda: None
+        self._on_pieces: Callable[[Sequence[FilePiece]], None] = lambda _: None
         self._waiting: list[RemoteRequest] = []
         self._sent: list[RemoteRequest] = []
         self._process: LocalCommand | None = None
         self._marker = ""
         self._is_refresh_requested = self._is_repeated = False
 
+    def watch(
+        self,
+        watched: Callable[[], WatchedFiles | None],
+        on_pieces: Callable[[Sequence[FilePiece]], None],
+    ) -> None:
+        """Check files in each round trip, too.
+
+        Args:
+            watched: returns the files to check; None for no files.
+            on_pieces: receives the files that a round trip fetched.
+        """
+        self._watched, self._on_pieces = watched, on_pieces
+
     # -- requests ---------------------------------------------------------------------------------
 
     def fileno(self) -> int | None:
         """A descriptor that becomes readable when a round trip has finished."""
         return self.processes.fileno()
-
-    def ask(self, argv: Sequence[str]) -> RemoteRequest:
-        """Run one of Slurm's commands in the next round trip."""
-        return self.send(self.text(argv), name=argv[0])
-
-    def text(self, argv: Sequence[str]) -> str:
-        """The shell text that runs one of Slurm's commands."""
-        kept = commands.kept(argv[0], self._given)
-        return protocol.ask(argv, settings=kept, fixed=commands.fixed(argv[0]))
 
     def send(self, text: str, *, name: str) -> RemoteRequest:
         """Run this shell text in the next round trip."""
@@ -154,10 +151,11 @@ class Connection:
             self._watched(),
             marker=self._marker,
             pre_command=self.tunnel.pre_command,
+            prelude=self._prelude,
         )
         self._process = self.processes.start(
             self.tunnel.shell(),
-            ssh.environment(),
+            ssh_client.environment(),
             stdin=text.encode(errors="surrogateescape"),
             timeout=TIMEOUT,
         )
@@ -171,7 +169,7 @@ class Connection:
         self._process = None
         report = protocol.parse(process.output, process.complaint, marker=self._marker)
         complaint = report.rest or answer.complaint
-        if not report.is_whole and not self._is_repeated and ssh.was_not_sent(complaint):
+        if not report.is_whole and not self._is_repeated and ssh_client.was_not_sent(complaint):
             self._is_repeated = True
             self._waiting = [*self._sent, *self._waiting]
             self._start()
@@ -196,7 +194,7 @@ class Connection:
 
     def explain(self, complaint: str) -> str:
         """The message for an error of ssh, to show as the state of a task."""
-        if ssh.needs_person(complaint):
+        if ssh_client.needs_person(complaint):
             return f"ssh needs you: exp doctor {self.experiment}"
         reason = " ".join(complaint.split())[:MOST_SHOWN]
         printed, is_refused, code = reason.partition(protocol.REFUSED)
@@ -211,5 +209,8 @@ def _result(output: CommandOutput, request: RemoteRequest) -> CommandResult:
     if output.code:
         complaint = complaint or text.strip()
     return CommandResult(
-        code=output.code, output=text, complaint=complaint[-commands.MOST_SHOWN :], asked=request.asked
+        code=output.code,
+        output=text,
+        complaint=complaint[-background_commands.MOST_SHOWN :],
+        asked=request.asked,
     )

@@ -7,77 +7,21 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 from support.other_user import OTHER_UID
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths, owner
-from nemorun_cli.executors.slurm.ssh import Tunnel
+from nemorun_cli.executors.remote_hosts import ssh_client
+from nemorun_cli.executors.remote_hosts.remote_paths import RemotePaths, owner
+from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from support.other_user import OtherUser
-    from support.workspace import Exp
 
 TUNNEL = Tunnel(host="login", job_dir="/scratch/me")
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"host": "login", "job_dir": "/scratch/me"},
-        {"host": "fe80::1%eth0", "job_dir": "/", "user": "me", "port": 22, "identity": "~/.ssh/a key"},
-        {"host": "a-b.c", "job_dir": "/x/..y/@%+,~=-_.", "artifacts": ["results/**", "a b/*.pt"]},
-    ],
-)
-def test_a_tunnel_is_taken(given: dict[str, Any]) -> None:
-    """A host as ssh takes it, a folder there, and what ssh's own configuration may leave out."""
-    jsonschema.validate(given, ssh.OPTIONS_SCHEMA)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"host": "-oProxyCommand=id"},
-        {"host": "a b"},
-        {"host": "login\n"},
-        {"host": "$(id)"},
-        {"user": "-x"},
-        {"user": "a;b"},
-        {"identity": "-x"},
-        {"identity": "keys/mine"},
-        {"port": 0},
-        {"job_dir": "jobs"},
-        {"job_dir": "/a b"},
-        {"job_dir": "/$(id)"},
-        {"job_dir": "/a'b"},
-        {"job_dir": "/a\n"},
-        {"job_dir": "/a/../b"},
-        {"artifacts": ["../x"]},
-        {"artifacts": ["/etc/*"]},
-        {"artifacts": ["-x"]},
-        {"ssh_options": "x"},
-    ],
-)
-def test_what_could_leave_its_place_is_refused(wrong: dict[str, Any]) -> None:
-    """No value of a tunnel can be taken for an option, or be anything to a shell."""
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"host": "login", "job_dir": "/scratch/me", **wrong}, ssh.OPTIONS_SCHEMA)
-
-
-def test_a_wrong_tunnel_is_told_with_its_place(exp: Exp) -> None:
-    """A problem of a tunnel is one of the spec, with line, column and what is expected."""
-    spec = exp.spec(
-        "name: x\nexecutors:\n  far: {type: slurm, tunnel: {host: login, job_dir: jobs}}\n"
-        "executor: far\ntasks: {a: {inline: 'true'}}\n"
-    )
-    told = exp("validate", spec, code=2).stderr
-    assert "spec.yaml:3:" in told
-    assert "executors.far.tunnel.job_dir" in told
-    assert "an absolute path on the remote host" in told
+NOTE = Path("slurm", "remote.json")
 
 
 def test_the_supervisor_never_asks() -> None:
@@ -101,7 +45,7 @@ def test_no_shell_of_the_host_reads_a_path_of_rsync() -> None:
 
 def test_sockets_lie_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder for connections that others may enter, or that is a link, is not used."""
-    monkeypatch.setattr(ssh, "SOCKETS", str(tmp_path / "open"))
+    monkeypatch.setattr(ssh_client, "SOCKETS", str(tmp_path / "open"))
     (tmp_path / "open").mkdir(mode=0o755)
     with pytest.raises(EngineError, match="not private to you"):
         TUNNEL.ssh()
@@ -114,9 +58,9 @@ def test_sockets_lie_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.M
 
 TAKEN = """
 import os, stat, sys
-from nemorun_cli.executors.slurm import ssh
-tunnel = ssh.Tunnel(host="login", job_dir="/scratch")
-for ssh.SOCKETS in sys.argv[1:]:
+from nemorun_cli.executors.remote_hosts import ssh_client
+tunnel = ssh_client.Tunnel(host="login", job_dir="/scratch")
+for ssh_client.SOCKETS in sys.argv[1:]:
     for _ in range(2):
         folder = os.path.dirname(tunnel.socket)
         print(folder, os.stat(folder).st_uid, oct(os.stat(folder).st_mode), folder in " ".join(tunnel.ssh()))
@@ -178,7 +122,7 @@ def test_places_are_moved_and_nothing_else() -> None:
     """The experiment's folder is another one there wherever it is named; what only begins like it is left."""
     folder = Path("/home/me/.nemo_run/experiments/tried/tried_17")
     there = f"/scratch/me/{owner(Path('/home/me/.nemo_run'))}"
-    moved = RemotePaths(TUNNEL, ExperimentFiles(folder)).plan(
+    moved = RemotePaths(TUNNEL, ExperimentFiles(folder), note=folder / NOTE).plan(
         planned(folder, script=f"cat {folder}/a '{folder}-2/b'")
     )
     assert moved.argv == (
@@ -200,8 +144,8 @@ def test_a_place_stays_what_it_was(tmp_path: Path) -> None:
     """Where files lie there is written down, and counts, should host or spec say otherwise later."""
     files = ExperimentFiles(tmp_path / "experiments" / "tried" / "tried_17")
     files.directory.mkdir(parents=True)
-    first = RemotePaths(TUNNEL, files)
+    first = RemotePaths(TUNNEL, files, note=files.directory / NOTE)
     first.save()
-    later = RemotePaths(Tunnel(host="login", job_dir="/elsewhere"), files)
+    later = RemotePaths(Tunnel(host="login", job_dir="/elsewhere"), files, note=files.directory / NOTE)
     assert later.folder == first.folder
-    assert json.loads((files.directory / "slurm" / "remote.json").read_text())["host"] == "login"
+    assert json.loads((files.directory / NOTE).read_text())["host"] == "login"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote import attempt_sync, protocol
-from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, RoundTripReport, WatchedFiles
+from nemorun_cli.executors.remote_hosts import attempt_sync, protocol, ssh_client
+from nemorun_cli.executors.remote_hosts.protocol import EVIDENCE, RoundTripReport, WatchedFiles
+from nemorun_cli.executors.slurm.remote.cluster import JOB_FILES
+from nemorun_cli.executors.slurm.remote.slurm_connection import PRELUDE, command_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +34,14 @@ def travel(
     commands: Sequence[str], watched: WatchedFiles | None = None, *, noise: str = "", cut: int | None = None
 ) -> RoundTripReport:
     """What a trip brings back that any POSIX shell makes."""
-    text = noise + protocol.script(commands, watched, marker=MARK)
+    text = noise + protocol.script(commands, watched, marker=MARK, prelude=PRELUDE)
     done = subprocess.run(["sh"], input=text.encode()[:cut], capture_output=True, timeout=30, check=False)
     return protocol.parse(done.stdout, done.stderr, marker=MARK)
 
 
 def ask(*argv: str, settings: Sequence[str] = (), **fixed: str) -> str:
     """The text that asks a command."""
-    return protocol.ask(argv, settings=settings, fixed=fixed)
+    return command_text(argv, settings=settings, fixed=fixed)
 
 
 def test_arguments_arrive_as_they_are() -> None:
@@ -79,7 +80,7 @@ def test_a_missing_command_is_named() -> None:
 def test_a_command_may_come_first() -> None:
     """What it sets up is there for the commands, and what it prints is in no answer."""
     first = "PATH=/nowhere:$PATH; echo loaded; echo 'it'\\''s done' >&2; cat"
-    text = protocol.script([ask("env"), "echo two"], None, marker=MARK, pre_command=first)
+    text = protocol.script([ask("env"), "echo two"], None, marker=MARK, pre_command=first, prelude=PRELUDE)
     done = subprocess.run(["sh"], input=text.encode(), capture_output=True, timeout=30, check=False)
     report = protocol.parse(done.stdout, done.stderr, marker=MARK)
     assert report.is_whole
@@ -91,7 +92,7 @@ def test_a_command_may_come_first() -> None:
 @pytest.mark.parametrize("first", ["module load nowhere", "if", "exit 3", "false"])
 def test_nothing_runs_after_a_first_command_that_fails(first: str) -> None:
     """The answer is none, with what the command printed, and the reason."""
-    text = protocol.script(["echo ran"], None, marker=MARK, pre_command=first)
+    text = protocol.script(["echo ran"], None, marker=MARK, pre_command=first, prelude=PRELUDE)
     done = subprocess.run(["sh"], input=text.encode(), capture_output=True, timeout=30, check=False)
     report = protocol.parse(done.stdout, done.stderr, marker=MARK)
     assert (report.is_whole, report.outputs, b"ran" in done.stdout) == (False, [], False)
@@ -148,11 +149,14 @@ class Sides:
         watched = WatchedFiles(
             root=str(self.root),
             folders=list(self.folders),
-            known=list(attempt_sync.known_files(self.folders)),
+            known=list(attempt_sync.known_files(self.folders, JOB_FILES)),
+            names=JOB_FILES,
             **changes,
         )
         pieces = travel([], watched).pieces
-        changed, behind = attempt_sync.write_pieces(pieces, self.folders, is_complete=lambda _: is_complete)
+        changed, behind = attempt_sync.write_pieces(
+            pieces, self.folders, is_complete=lambda _: is_complete, names=JOB_FILES
+        )
         return bool(changed), bool(behind)
 
     def same(self) -> bool:
@@ -216,7 +220,7 @@ def test_nothing_is_written_elsewhere(sides: Sides) -> None:
 
 def test_what_is_looked_at_is_all_that_tells_how_an_attempt_stands() -> None:
     """The end of an attempt is the last of its files, so that nothing it wrote is missed."""
-    assert EVIDENCE[-1] == "exit.json"
+    assert (EVIDENCE[-1], JOB_FILES[-1]) == ("exit.json", "exit.json")
 
 
 # -- what ssh says ----------------------------------------------------------------------------------------
@@ -236,4 +240,4 @@ def test_what_is_looked_at_is_all_that_tells_how_an_attempt_stands() -> None:
 )
 def test_what_a_person_has_to_mend_is_known(complaint: str, needs: bool) -> None:  # noqa: FBT001 - a parameter of a test
     """Refused logins and host keys are for a person; all else is for time."""
-    assert ssh.needs_person(complaint) is needs
+    assert ssh_client.needs_person(complaint) is needs

@@ -28,49 +28,25 @@ ALIVE_EVERY: Final = 15  # seconds between keepalive messages
 ALIVE_COUNT: Final = 3  # how many of them may remain unanswered
 FAILED: Final = 255  # ssh's exit code for its own failures
 
-OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "how the cluster is reached: host, job_dir; and user, port, identity, pre_command, artifacts",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["host", "job_dir"],
-    "properties": {
-        "host": {
-            "title": "a host as ssh takes it: a name, an address, or a Host of ~/.ssh/config",
-            "type": "string",
-            "pattern": remote_host.HOST,
-        },
-        "user": {
-            "title": "the name of a user on the host",
-            "type": "string",
-            "pattern": remote_host.USER,
-        },
-        "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": remote_host.LARGEST_PORT},
-        "identity": {
-            "title": "the path of a private key that begins with / or ~/",
-            "type": "string",
-            "pattern": remote_host.IDENTITY,
-        },
-        "pre_command": {
-            "title": "shell code that makes Slurm's commands available, such as module load slurm",
-            "type": "string",
-            "pattern": r"^[^\x00]+(?![\s\S])",
-        },
-        "artifacts": {
-            "title": "a list of globs of files in the experiment's folder, such as results/**",
-            "type": "array",
-            "items": {
-                "title": "a glob relative to the experiment's folder, without ..",
-                "type": "string",
-                "pattern": remote_host.ARTIFACT,
-            },
-        },
-        "job_dir": {
-            "title": "an absolute path on the remote host, of letters, digits and ./_=@%+,~-",
-            "type": "string",
-            "pattern": remote_host.FOLDER,
-        },
+HOST_OPTIONS: Final[Mapping[str, Any]] = {
+    "host": {
+        "title": "a host as ssh takes it: a name, an address, or a Host of ~/.ssh/config",
+        "type": "string",
+        "pattern": remote_host.HOST,
+    },
+    "user": {
+        "title": "the name of a user on the host",
+        "type": "string",
+        "pattern": remote_host.USER,
+    },
+    "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": remote_host.LARGEST_PORT},
+    "identity": {
+        "title": "the path of a private key that begins with / or ~/",
+        "type": "string",
+        "pattern": remote_host.IDENTITY,
     },
 }
+"""The options of a spec that determine how a host is reached."""
 
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._:%\[\]-]+:[A-Za-z0-9./_=@%+,~-]*")  # with its host
 
@@ -93,7 +69,8 @@ class Tunnel:
     Attributes:
         host: as ssh takes it; `~/.ssh/config` provides the settings that are not given here.
         job_dir: the folder on it that contains the files of experiments.
-        pre_command: shell code that runs there before Slurm's commands.
+        pre_command: shell code that runs there before other commands.
+        key: what precedes the names of these options in the spec, for messages.
     """
 
     host: str
@@ -102,11 +79,12 @@ class Tunnel:
     port: int | None = None
     identity: str | None = None
     pre_command: str | None = None
+    key: str = ""
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Tunnel:
-        """The tunnel of a spec's options."""
-        return cls(**options)
+    def of(cls, options: Mapping[str, Any], *, key: str = "") -> Tunnel:
+        """The tunnel of a spec's options; `key` as above."""
+        return cls(**options, key=key)
 
     @property
     def socket(self) -> Path:

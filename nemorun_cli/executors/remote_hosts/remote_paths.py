@@ -12,40 +12,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.slurm.submissions import FOLDER
 from nemorun_cli.model import forms, remote_host
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
-    from nemorun_cli.executors.slurm.ssh import Tunnel
+    from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.storage.paths import ExperimentFiles
 
-NOTE: Final = "remote.json"  # in the experiment's folder of submissions: its remote folder
 DEPTH: Final = 3  # folders in its path: the experiment's, that of its name, and the home's
-NOTE_BEFORE: Final = "there"  # its name in experiments that began before 0.1.0
 
 
 class RemotePaths:
     """The local and remote folders of an experiment.
+
+    Args:
+        tunnel: how the host is reached.
+        files: the local files.
+        note: the local file that keeps the remote folder.
 
     Attributes:
         files: the local files.
         folder: the remote folder; fixed by the first submission, even if the name of this host changes.
     """
 
-    def __init__(self, tunnel: Tunnel, files: ExperimentFiles) -> None:
-        self.files, self._tunnel = files, tunnel
-        self._note = files.directory / FOLDER / NOTE
-        before = files.directory / FOLDER / NOTE_BEFORE
+    def __init__(self, tunnel: Tunnel, files: ExperimentFiles, *, note: Path) -> None:
+        self.files, self._tunnel, self._note = files, tunnel, note
         try:
-            note = before if before.exists() else self._note
             self.folder = _noted_folder(note, files)
         except FileNotFoundError:
             name = files.directory.parent.name
             self.folder = Path(tunnel.job_dir, owner(files.home), name, files.id)
+
+    @property
+    def key(self) -> str:
+        """What precedes the names of the host's options in the spec, for messages."""
+        return self._tunnel.key
 
     @property
     def home(self) -> Path:

@@ -10,14 +10,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWING, MOST, KnownFile
+from nemorun_cli.executors.remote_hosts.protocol import EVIDENCE, GROWING, MOST, KnownFile
 from nemorun_cli.storage.paths import AttemptFiles
 from nemorun_cli.system.files import RefusedFileError, descriptor_to_change, make_folder, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from nemorun_cli.executors.slurm.remote.protocol import FilePiece
+    from nemorun_cli.executors.remote_hosts.protocol import FilePiece
 
 _NAMES: Final = AttemptFiles(Path())
 EXIT: Final = _NAMES.exit.name
@@ -28,14 +28,15 @@ MILLI: Final = 1_000
 NANO: Final = 1_000_000  # nanoseconds per millisecond
 
 
-def known_files(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
+def known_files(folders: Mapping[str, Path], names: Collection[str] = EVIDENCE) -> Iterator[KnownFile]:
     """The evidence files that have a local copy.
 
     Args:
         folders: the local folders of attempts, by their remote paths.
+        names: of the files of an attempt.
     """
     for remote, local in folders.items():
-        for name in EVIDENCE:
+        for name in names:
             try:
                 status = (local / COPIES.get(name, name)).lstat()
             except (FileNotFoundError, NotADirectoryError):
@@ -44,7 +45,11 @@ def known_files(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
 
 
 def write_pieces(
-    pieces: Iterable[FilePiece], folders: Mapping[str, Path], *, is_complete: Callable[[str], bool]
+    pieces: Iterable[FilePiece],
+    folders: Mapping[str, Path],
+    *,
+    is_complete: Callable[[str], bool],
+    names: Collection[str] = EVIDENCE,
 ) -> tuple[set[str], set[str]]:
     """Write what a round trip returned; returns the changed folders, and those with more data to fetch.
 
@@ -55,13 +60,14 @@ def write_pieces(
         pieces: the files that were fetched; files outside of these folders are ignored.
         folders: the local folders of attempts, by their remote paths.
         is_complete: whether the other files of a finished attempt have been fetched, by its remote folder.
+        names: of the files of an attempt; others are ignored.
     """
     changed: set[str] = set()
     behind: set[str] = set()
     exit_records: dict[str, FilePiece] = {}
     for piece in pieces:
         folder, _, name = piece.path.rpartition("/")
-        if folder not in folders or name not in EVIDENCE:
+        if folder not in folders or name not in names:
             continue
         if name == EXIT:
             exit_records[folder] = piece
@@ -103,7 +109,7 @@ def _write(folder: Path, name: str, piece: FilePiece) -> bool:
         else:
             _replace(path, piece)
     except (NotADirectoryError, IsADirectoryError, FileExistsError, RefusedFileError):
-        return True  # something else is in its place: Slurm's report has to do
+        return True  # something else is in its place: the engine's report has to do
     except OSError:
         return False
     return True

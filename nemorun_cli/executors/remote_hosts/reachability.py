@@ -1,4 +1,4 @@
-"""Checks whether a cluster can be reached by ssh, and suggests remedies; may prompt at a terminal."""
+"""Checks whether a remote host can be reached by ssh, and suggests remedies; may prompt at a terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import tempfile
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote import protocol
+from nemorun_cli.executors.remote_hosts import protocol, ssh_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.executors.slurm.remote.connection import Connection
-    from nemorun_cli.executors.slurm.ssh import Tunnel
+    from nemorun_cli.executors.remote_hosts.connection import Connection
+    from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
 
 ENGINE: Final = "ssh"
 LOGIN_TIMEOUT: Final = 30.0  # seconds for a login without a person
@@ -61,7 +60,7 @@ def login(tunnel: Tunnel, *, asks: bool, is_repeated: bool = False) -> Diagnosis
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                env=ssh.environment(),
+                env=ssh_client.environment(),
                 timeout=INTERACTIVE_TIMEOUT if asks else LOGIN_TIMEOUT,
                 check=False,
             )
@@ -72,7 +71,7 @@ def login(tunnel: Tunnel, *, asks: bool, is_repeated: bool = False) -> Diagnosis
             )
         stderr.seek(0)
         complaint = stderr.read().decode(errors="replace").strip()
-    if ssh.was_not_sent(complaint) and not is_repeated:
+    if ssh_client.was_not_sent(complaint) and not is_repeated:
         return login(tunnel, asks=asks, is_repeated=True)
     if done.returncode == 0:
         return _ok(f"{tunnel.host} accepts the login")
@@ -101,9 +100,10 @@ def _refused(tunnel: Tunnel, complaint: str, *, code: int) -> Diagnosis:
             )
         return _failed(
             f"{host} refuses your key ({reason})",
-            "set tunnel.identity to another key, install yours with ssh-copy-id, or unlock it with ssh-add",
+            f"set {tunnel.key}identity to another key, install yours with ssh-copy-id,"
+            " or unlock it with ssh-add",
         )
-    if code != ssh.FAILED:
+    if code != ssh_client.FAILED:
         return _failed(
             f"{host} accepts the login, but runs no command: exit code {code} {reason}".rstrip(),
             f"check its login files: ssh {host} exit 0",
@@ -129,7 +129,7 @@ def _host(tunnel: Tunnel, connection: Connection) -> Diagnosis:
     if answer is None or answer.connection_failed:
         reason = answer.complaint if answer else f"no answer within {TIMEOUT:g} s"
         if protocol.REFUSED in reason:
-            return _failed(reason, f"correct tunnel.pre_command, which {tunnel.host} runs in sh")
+            return _failed(reason, f"correct {tunnel.key}pre_command, which {tunnel.host} runs in sh")
         return _failed(
             f"{tunnel.host} accepts the login, but does not answer: {reason}", f"try: ssh {tunnel.host} true"
         )
@@ -141,7 +141,7 @@ def _host(tunnel: Tunnel, connection: Connection) -> Diagnosis:
     if folder := problems.get("unwritable"):
         return _failed(
             f"job_dir {tunnel.job_dir} cannot be created: you may not write to {folder} on {tunnel.host}",
-            "set tunnel.job_dir to a folder that you may write to",
+            f"set {tunnel.key}job_dir to a folder that you may write to",
         )
     if "full" in problems:
         return _failed(
@@ -153,7 +153,7 @@ def _host(tunnel: Tunnel, connection: Connection) -> Diagnosis:
 def _rsync_failure(tunnel: Tunnel, connection: Connection) -> Diagnosis | None:
     """Why rsync to the host fails; None if it works."""
     argv = tunnel.rsync("--dirs", "--list-only", "--", f"{tunnel.remote}:/")
-    answer = connection.processes.start(argv, ssh.environment()).wait(TIMEOUT)
+    answer = connection.processes.start(argv, ssh_client.environment()).wait(TIMEOUT)
     if answer is not None and answer.is_good:
         return None
     reason = answer.complaint if answer else f"it did not end within {TIMEOUT:g} s"

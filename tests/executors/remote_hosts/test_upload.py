@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.other_user import UID
 
-from nemorun_cli.executors.slurm.remote import upload
+from nemorun_cli.executors.remote_hosts import upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,10 @@ def test_nothing_is_submitted_from_a_folder_of_another_user(tmp_path: Path) -> N
     link = tmp_path / "link"
     link.symlink_to(folder)
     text = " && ".join(
-        [*map(upload.own_folder, (folder, link)), f"touch {shlex.quote(str(folder / 'submitted'))}"]
+        [
+            *(upload.own_folder(place, key="tunnel.") for place in (folder, link)),
+            f"touch {shlex.quote(str(folder / 'submitted'))}",
+        ]
     )
 
     def run() -> tuple[int, bool, str]:

@@ -1,4 +1,4 @@
-"""Uploads a submission to the remote host: files by rsync, secrets and the call of sbatch by ssh."""
+"""Uploads attempts to a remote host: files by rsync, then secrets and the command that starts them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.job_script import SECRETS, secrets_text
-from nemorun_cli.executors.slurm.remote import protocol
-from nemorun_cli.executors.slurm.remote.connection import TRANSFER_TIMEOUT
+from nemorun_cli.executors.remote_hosts import protocol, ssh_client
+from nemorun_cli.executors.remote_hosts.connection import TRANSFER_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm.commands import CommandResult, LocalCommand
-    from nemorun_cli.executors.slurm.job_script import Secrets
-    from nemorun_cli.executors.slurm.remote.connection import Connection, RemoteRequest
-    from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths
+    from nemorun_cli.executors.background_commands import CommandResult, LocalCommand
+    from nemorun_cli.executors.remote_hosts.connection import Connection, RemoteRequest
+    from nemorun_cli.executors.remote_hosts.remote_paths import RemotePaths
     from nemorun_cli.model.code_package import Package
 
 
@@ -28,32 +25,45 @@ Push = tuple[list[str], bytes]  # the command line of an rsync, and its standard
 
 
 class Upload:
-    """Uploads the files, then calls sbatch.
+    """Uploads the files, then runs a command.
 
     Args:
         connection: to the remote host.
         pushes: upload the files, one after the other.
-        text: the shell text that calls sbatch.
+        text: the shell text that runs the command.
+        name: of the command.
         on_uploaded: called when all files are uploaded.
     """
 
     def __init__(
-        self, connection: Connection, pushes: Sequence[Push], text: str, *, on_uploaded: Callable[[], None]
+        self,
+        connection: Connection,
+        pushes: Sequence[Push],
+        text: str,
+        *,
+        name: str,
+        on_uploaded: Callable[[], None],
     ) -> None:
         self._connection, self._text, self._on_uploaded = connection, text, on_uploaded
+        self._name = name
         self._pushes = list(pushes)
         self._push = self._next()
-        self._sbatch: RemoteRequest | None = None
+        self._command: RemoteRequest | None = None
 
     def _next(self) -> LocalCommand:
         argv, stdin = self._pushes.pop(0)
         return self._connection.processes.start(
-            argv, ssh.environment(), stdin=stdin, timeout=TRANSFER_TIMEOUT
+            argv, ssh_client.environment(), stdin=stdin, timeout=TRANSFER_TIMEOUT
         )
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether the command may have reached the host; without it, nothing was started."""
+        return self._command is not None
+
     def answer(self) -> CommandResult | None:
-        """The answer of sbatch, or why it was not called."""
-        while self._sbatch is None:
+        """The answer of the command, or why it was not run."""
+        while self._command is None:
             pushed = self._push.answer()
             if pushed is None:
                 return None
@@ -63,22 +73,22 @@ class Upload:
                 self._push = self._next()
             else:
                 self._on_uploaded()
-                self._sbatch = self._connection.send(self._text, name="sbatch")
-        return self._sbatch.answer()
+                self._command = self._connection.send(self._text, name=self._name)
+        return self._command.answer()
 
     def wait(self, seconds: float) -> CommandResult | None:
         """Wait for the answer; None if it does not arrive in time."""
         end = time.monotonic() + seconds
         while self.answer() is None and (remaining := end - time.monotonic()) > 0:
-            if self._sbatch:
-                self._sbatch.wait(remaining)
+            if self._command:
+                self._command.wait(remaining)
             else:
                 self._push.wait(remaining)
         return self.answer()
 
     def _explained(self, pushed: CommandResult) -> CommandResult:
         complaint, host = pushed.complaint, self._connection.tunnel.host
-        if ssh.is_connection_failure(self._push.argv, pushed.code, complaint):
+        if ssh_client.is_connection_failure(self._push.argv, pushed.code, complaint):
             explanation = self._connection.explain(complaint)
             return replace(pushed, complaint=explanation, connection_failed=True)
         if "not found" in complaint or complaint.startswith("there is no rsync"):
@@ -120,32 +130,37 @@ def _rsync(connection: Connection, *flags: str, local: Path, remote: Path) -> li
 
 
 def text(
-    paths: RemotePaths,
-    sbatch: str,
-    *,
-    packages: Iterable[Package],
-    secrets: Mapping[Path, Secrets],
+    paths: RemotePaths, command: str, *, packages: Iterable[Package], private: Mapping[Path, str]
 ) -> str:
-    """The shell text that makes common folders, copies the code, writes the secrets, and calls sbatch.
+    """The shell text that makes common folders, copies the code, writes secrets, and runs a command.
 
     It does nothing in a folder of another user, who could read and change all of that.
+
+    Args:
+        paths: of the experiment.
+        command: the shell text to run last.
+        packages: the code to copy.
+        private: texts with secrets, by the local path of the file that has each on the host.
     """
-    texts = [own_folder(paths.home), f"mkdir -p {paths.remote(paths.files.shared)} {paths.records}"]
-    texts += [_copy_code(paths, package) for package in packages]
-    texts += [
-        protocol.put(str(paths.remote(folder / SECRETS)), secrets_text(values))
-        for folder, values in secrets.items()
+    texts = [
+        own_folder(paths.home, key=paths.key),
+        f"mkdir -p {paths.remote(paths.files.shared)} {paths.records}",
     ]
-    return " && ".join([*texts, sbatch])
+    texts += [_copy_code(paths, package) for package in packages]
+    texts += [protocol.put(str(paths.remote(path)), secret) for path, secret in private.items()]
+    return " && ".join([*texts, command])
 
 
-def own_folder(folder: Path) -> str:
-    """The shell text that fails if a folder belongs to another user, or if everybody may write to it."""
+def own_folder(folder: Path, *, key: str) -> str:
+    """The shell text that fails if a folder belongs to another user, or if everybody may write to it.
+
+    `key` precedes the name of the option in the spec.
+    """
     place = shlex.quote(str(folder))
     owner = f'find {place}/. -prune -user "$(id -u)" ! -perm -0002'
     text = (
         f"{folder} belongs to another user, or everybody may write to it;"
-        " set tunnel.job_dir to a folder of yours"
+        f" set {key}job_dir to a folder of yours"
     )
     return f'{{ [ -n "$({owner})" ] || {{ echo {shlex.quote(text)} >&2; false; }}; }}'
 
