@@ -173,7 +173,7 @@ def test_a_sweep_is_completed_from_its_spec(exp: Exp, typed: str, wanted: list[s
 
 
 def test_a_shell_completes_a_sweep(exp: Exp) -> None:
-    """Also that of an experiment; what is no spec is nothing, and no program is run."""
+    """What is no spec has no params, and no program is run."""
     path = exp.spec(SWEPT)
     (exp.folder / "program.py").write_text("open('ran', 'w')")
     (exp.folder / "bad.yaml").write_text("[")
@@ -183,6 +183,9 @@ def test_a_shell_completes_a_sweep(exp: Exp) -> None:
         return exp(env=env).stdout.split()
 
     assert "opt=sgd" in " ".join(complete(f"exp run {path} --sweep opt=s"))
-    for spec in ("program.py", "bad.yaml", "missing.yaml"):
-        assert "lr=" not in " ".join(complete(f"exp run {spec} --sweep l"))
+    assert "lr=" not in " ".join(complete("exp run program.py --sweep l"))
+    for spec in ("bad.yaml", "missing.yaml"):
+        context = typer.Context(click.Command("run"))
+        context.args = [spec]
+        assert sweep_completion.values(context, "l") == []
     assert not (exp.folder / "ran").exists()

@@ -127,10 +127,14 @@ def _unused_there(home: Home, folder: RemoteFolder) -> Iterator[Removable]:
     if (mark := remote_folders.mark_of(home)) is None:
         return
     content = remote_folders.content(folder, mark)
-    used = {kind: names(home) for kind, names in _REMOTE_USES.items()}  # later: uploads continue meanwhile
+    used = {remote_folders.EXPERIMENT: _known_ids(home)}  # later: uploads continue meanwhile
+    with contextlib.suppress(LedgerError, OSError):  # another step has warned about it
+        if not content.is_shared:
+            used[remote_folders.ENVIRONMENT] = _referenced_environments(home)
+            used[remote_folders.CODE] = _referenced_code(home)
     for item in content.items:
         is_experiment = item.kind == remote_folders.EXPERIMENT
-        if item.name in used[item.kind] or (content.is_shared and not is_experiment):
+        if item.kind not in used or item.name in used[item.kind]:
             continue
         yield Removable(
             kind=_REMOTE_KINDS[item.kind],

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from support.formats import checked
 
 from nemorun_cli.executors.remote_hosts import remote_folders
 from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
+from nemorun_cli.experiment.maintenance import collect
+from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
+from nemorun_cli.storage.paths import TrashFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import ExpWorkspace, Result
+    from support.workspace import ExpWorkspace
 
 SSH = """#!/bin/sh
 [ ! -e "${0%/*}/down" ] || { echo "No route to host" >&2; exit 255; }
 exec sh
 """
-OLD = "tried_1700000000"
+REASON = "a task of it may still run there; if none does, remove the folder"
+IDENTITY = Identity(id="trashed_1700000005", name="trashed", directory="/trashed_1700000005")
+OLD, BUSY = "tried_1700000000", "busy_1700000001"
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,21 @@ class Host:
         (marks / name).touch()
         return attempt.parents[2]
 
-    def gc(self, *options: str) -> dict[str, Any]:
-        """What `exp gc --remote` reports."""
-        path = f"{self.bin}:/usr/bin:/bin"
-        done: Result = self.workspace.exp("gc", "--remote", *options, "--json", env={"PATH": path})
-        document: dict[str, Any] = checked(done.json)
-        return document
+    def gc(self, *, is_dry: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+        """What is removed, by the kinds of the folders, and what stays, by the reasons."""
+        home = self.workspace.home
+        removed, kept = {}, {}
+        for item in list(collect.remote(home)):
+            why = item.obstacle if is_dry else collect.remove(home, item)
+            if why is None:
+                removed[item.path.name] = str(item.kind)
+            else:
+                kept[item.path.name] = why
+        return removed, kept
 
 
 @pytest.fixture
-def host(workspace: ExpWorkspace, tmp_path: Path) -> Host:
+def host(workspace: ExpWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host on which the home has a folder."""
     folder, program = tmp_path / "there" / "exp-0123456789ab", tmp_path / "bin" / "ssh"
     program.parent.mkdir()
@@ -72,21 +85,22 @@ def host(workspace: ExpWorkspace, tmp_path: Path) -> Host:
         remote_folders.note(workspace.home, tunnel, folder)
     (note,) = workspace.home.remote_folders.iterdir()
     assert "never stored" not in note.read_text()
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     return Host(workspace, folder, program.parent)
 
 
-def kinds(entries: list[dict[str, Any]]) -> dict[str, str]:
-    """The kinds of entries, by the names of their folders."""
-    return {entry["path"].rpartition("/")[2]: entry["kind"] for entry in entries}
-
-
-def test_only_what_is_gone_is_removed(host: Host) -> None:
+def test_only_what_is_deleted_is_removed(host: Host) -> None:
     """Not what exists, is in the trash, may run, or is behind a link; a dry run removes nothing."""
-    run = host.workspace.start({"a": "true"}, name="other")
-    assert run.wait(timeout=60).status == "COMPLETED"
-    gone = host.experiment(OLD)
-    (gone / "closed").mkdir(mode=0o500)
-    stays = [host.experiment(run.id), host.experiment("busy_1700000001", claim=True)]
+    home = host.workspace.home
+    known, trashed = "known_1700000004", IDENTITY.id
+    (home.roots[0] / "known" / known).mkdir(parents=True)
+    in_trash = TrashFiles(home.trash / "removal").experiment(trashed)
+    in_trash.mkdir(parents=True)
+    spec = load.resolve(load.read({"name": "trashed", "tasks": {"a": {"inline": "x"}}}), IDENTITY)
+    (in_trash / "resolved.json").write_text(json.dumps(spec.to_json()))
+    deleted = host.experiment(OLD)
+    (deleted / "closed").mkdir(mode=0o500)
+    stays = [host.experiment(known), host.experiment(trashed), host.experiment(BUSY, claim=True)]
     stays.append(host.folder / "code" / "code_1700000002")
     stays[-1].mkdir(parents=True)
     for name in ("environments/0123456789abcdef", "code/digits-0123456789abcdef"):
@@ -102,19 +116,18 @@ def test_only_what_is_gone_is_removed(host: Host) -> None:
         "0123456789abcdef": "remote_environment",
         "digits-0123456789abcdef": "remote_code",
     }
-    planned = host.gc("--dry-run")
-    assert kinds(planned["removed"]) == wanted
-    assert gone.exists()
-    host.workspace.exp("rm", run.id)
-    done = host.gc()
-    assert kinds(done["removed"]) == wanted
+    assert host.gc(is_dry=True) == (wanted, {BUSY: REASON})
+    assert deleted.exists()
+    done = checked(host.workspace.exp("gc", "--remote", "--dry-run", "--json", env=dict(os.environ)).json)
+    assert {entry["path"].rpartition("/")[2] for entry in done["removed"]} == wanted.keys()
     assert done["bytes"] >= 5000
-    assert kinds(done["kept"]) == {"busy_1700000001": "remote_experiment"}
-    assert not gone.parent.exists()
+    removed, kept = host.gc()
+    assert removed == wanted
+    assert kept == {BUSY: REASON}
+    assert not deleted.parent.exists()
     assert all(path.exists() for path in (*stays, outside / "kept"))
-    assert {path.name for path in (host.folder / remote_folders.MARKS / host.mark).iterdir()} == {
-        *(run.id, "busy_1700000001", "linked_1700000003"),
-    }
+    marks = {path.name for path in (host.folder / remote_folders.MARKS / host.mark).iterdir()}
+    assert marks == {known, trashed, BUSY, "linked_1700000003"}
 
 
 def test_what_another_home_made_stays(host: Host) -> None:
@@ -125,7 +138,7 @@ def test_what_another_home_made_stays(host: Host) -> None:
     own = host.experiment(OLD)
     for path in (unmarked, shared):
         path.mkdir(parents=True)
-    assert kinds(host.gc()["removed"]) == {OLD: "remote_experiment"}
+    assert host.gc() == ({OLD: "remote_experiment"}, {})
     assert not own.exists()
     assert all(path.exists() for path in (foreign, unmarked, shared))
 
@@ -135,11 +148,10 @@ def test_a_host_that_does_not_answer_is_reported(host: Host) -> None:
     host.experiment(OLD)
     (host.bin / "down").touch()
     (host.workspace.home.remote_folders / "bad.json").write_text('{"tunnel": {"host": "-oProxyCommand=x"}}')
-    done = host.gc()
-    assert done["removed"] == []
-    messages = [entry["message"] for entry in done["kept"]]
-    assert any("No route to host" in message for message in messages)
-    assert any("is no note of a remote folder" in message for message in messages)
+    removed, kept = host.gc()
+    assert removed == {}
+    assert any("No route to host" in message for message in kept.values())
+    assert any("is no note of a remote folder" in message for message in kept.values())
 
 
 def test_a_submission_marks_its_experiment(tmp_path: Path) -> None:
