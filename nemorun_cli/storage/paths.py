@@ -648,6 +648,11 @@ class Home:
         return self.environments / "lock"
 
     @property
+    def remote_folders(self) -> Path:
+        """A note for each folder of this home on a remote host."""
+        return self.directory / "remote-folders"
+
+    @property
     def step_cache(self) -> Path:
         """The results of tasks with `cache`, and what is known of the contents of files."""
         return self.directory / "step-cache"
