@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
+from nemorun_cli.model.search import pruned_with
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import trial_fields, trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
@@ -226,8 +227,7 @@ class Decisions:
             states[name].status is TaskStatus.FAILED for name in self.schedule.trials.tasks_of(task_id)
         ):
             return  # a trial with a task that has failed is no pruned one
-        name = task_id.rpartition("/")[2]
-        decision = replace(decision, message=f"{name} of its trial was pruned: {decision.message}")
+        decision = replace(decision, message=pruned_with(task_id) + decision.message)
         skipped = [name for name in others if states[name].status is TaskStatus.PENDING]
         for name in others:
             state = states[name]
