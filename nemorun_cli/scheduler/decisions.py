@@ -351,7 +351,7 @@ class Decisions:
     def skip_unstarted(
         self, task_id: str, state: TaskState, ending: AttemptEnd, cancel: Cancel | None
     ) -> bool:
-        """Record a member that was stopped unstarted as its group ended; return whether it was.
+        """Record a member that was stopped unstarted as its group or trial ended; return whether it was.
 
         Args:
             task_id: the member.
@@ -359,10 +359,11 @@ class Decisions:
             ending: the result that its executor reported.
             cancel: the cancel that counts for it.
         """
-        if cancel is None or cancel.reason not in GROUP_REASONS or state.started or ending.started:
+        if cancel is None or state.started or ending.started:
             return False
+        has_ended = cancel.reason in GROUP_REASONS and self.schedule.group_with_leader(task_id) is not None
         is_unstarted = ending.status is TaskStatus.CANCELLED or ending.reason is Reason.LAUNCH
-        if not is_unstarted or self.schedule.group_with_leader(task_id) is None:
+        if not is_unstarted or not (has_ended or cancel.reason == Reason.PRUNED):
             return False
         self._skip(task_id, Reason(cancel.reason), cancel.message)
         return True
