@@ -441,6 +441,10 @@ class Schedule:
         names, self._to_look = self._to_look, []
         return [name for name in names if self._is_pending(name)]
 
+    def is_looking(self, group: str) -> bool:
+        """Whether a result that was kept is being looked for, for a member of a group that is ready."""
+        return any(self.tasks[name].group == group and self._is_pending(name) for name in self._looking)
+
     def pass_look(self, task_id: str) -> None:
         """Let a task start: no result that was kept is its own."""
         self._unlooked.discard(task_id)

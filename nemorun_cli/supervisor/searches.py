@@ -279,7 +279,7 @@ class Searches:
         for job in jobs:
             task = self._schedule.tasks[job.task]
             group = self._schedule.trials.search_of(task)
-            if group is not None and self._searches[group.id].asked is not None and gathers(task.executor):
+            if group is not None and self._is_gathering(self._searches[group.id]) and gathers(task.executor):
                 later.setdefault(group.id, []).append(job)
             else:
                 now.append(job)
@@ -292,6 +292,12 @@ class Searches:
                 search.wave_by = None
                 now += later.pop(name)
         return now, [job for held in later.values() for job in held]
+
+    def _is_gathering(self, search: _Search) -> bool:
+        """Whether a further trial of a search may start within moments, as there is capacity for it."""
+        name, queue = search.group.id, self._schedule.trials
+        is_wanted = name in queue.wanted and not search.is_over  # after a result that is to be recorded
+        return search.asked is not None or is_wanted or self._schedule.is_looking(name)
 
     @property
     def due(self) -> float | None:
