@@ -26,10 +26,10 @@ from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_uses
+from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_entries
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
-from nemorun_cli.spec.tasks.plugin_uses import PluginEntries
+from nemorun_cli.spec.tasks.plugin_entries import PluginEntries
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.system.user import expanded
@@ -284,7 +284,7 @@ class TaskBuilder:
             is_one = not forms or not forms[0][0]
             if self._count_findings() - before > (0 if is_one else _MOST_FINDINGS):
                 break  # further points would repeat them
-        self.plugins = [*plugins, *plugin_uses.of_variants(uses, len(forms))]
+        self.plugins = [*plugins, *plugin_entries.of_variants(uses, len(forms))]
         if not forms:
             return
         searched = dict(_searched_texts(entry))
