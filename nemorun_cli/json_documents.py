@@ -580,6 +580,7 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    pruned_task: NotRequired[str]
     rung: NotRequired[int]
     rung_value: NotRequired[float | str]
     step: NotRequired[float]
@@ -740,6 +741,7 @@ class PlannedSearchFields(TypedDict):
     """A search: what it looks for, where and how."""
 
     id: str
+    tasks: list[str]
     trials: int
     max_parallel: int | None
     timeout: float | None
@@ -1590,6 +1592,7 @@ class SearchCountsFields(TypedDict):
 class FoundTrialFields(TypedDict):
     """A complete trial."""
 
+    id: str
     task: str
     number: int
     params: dict[str, Any]
@@ -1629,8 +1632,10 @@ class StudieParamFields(TypedDict):
 class PastTrialFields(TypedDict):
     """One trial."""
 
+    id: str
     number: int
     task: str
+    tasks: list[str]
     status: TaskStatusValue
     reason: ReasonWordValue | None
     params: dict[str, Any]
@@ -1755,8 +1760,9 @@ class ExternalFields(TypedDict):
 
 
 class TrialOfTaskFields(TypedDict):
-    """Of a trial of a search: its params and its result; null for all other tasks."""
+    """Of a task of a trial: the params and the result of the trial; null for all other tasks."""
 
+    id: str
     number: int
     params: dict[str, Any] | None
     outcome: OutcomeOfTrialValue

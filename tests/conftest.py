@@ -176,6 +176,8 @@ ENGINES = {
     "sshd_session",
     "far",
     "far_session",
+    "ssh_hosts",
+    "ssh_hosts_session",
 }
 ALONE = {"slurm_alone", "own_engine"}
 """What stops an engine, or starts one of its own: such tests run one after the other."""

@@ -729,6 +729,42 @@ def test_a_search_prunes_a_trial(workspace: Workspace) -> None:
     assert workspace.lines() == ["stopped", "1 2", "train/trial-0002 1"]
 
 
+def test_a_search_of_a_group_prunes_a_whole_trial(workspace: Workspace) -> None:
+    """The tasks of a trial share its values and its end: once one is pruned, no other one starts."""
+    pytest.importorskip("optuna", reason="searches need the extra [search]")
+    train = {
+        "name": "train",
+        "inline": f'echo "loss=$1"; [ "$1" = 1 ] || {until("never")}; echo "model=of-$1" >>"$EXP_OUTPUT"',
+        "args": ["${{ search.x }}"],
+        "metrics": {"train": r"loss=(?P<loss>\S+)"},
+    }
+    evaluate = {
+        "name": "evaluate",
+        "dependencies": ["train"],
+        "inline": 'echo "$1 $X" >>ran',
+        "args": ["${{ tasks['tune/train'].outputs.model }}"],
+        "env": {"X": "${{ search.x }}"},
+    }
+    search = {
+        "params": {"x": [1, 9]},
+        "metric": "loss",
+        "goal": "minimize",
+        "trials": 2,
+        "sampler": "random",
+        "start_with": [{"x": 9}, {"x": 1}],
+        "pruner": {"type": "threshold", "upper": 5},
+        "max_parallel": 1,
+    }
+    states = workspace.run({"tune": {"group": [train, evaluate], "search": search}}).history.tasks
+    assert {name: (str(state.status), state.reason) for name, state in states.items()} == {
+        "tune/trial-0001/train": ("SUCCEEDED", "pruned"),
+        "tune/trial-0001/evaluate": ("SKIPPED", "pruned"),
+        "tune/trial-0002/train": ("SUCCEEDED", None),
+        "tune/trial-0002/evaluate": ("SUCCEEDED", None),
+    }
+    assert workspace.lines() == ["of-1 1"]
+
+
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_cancel_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
     """A task that ignores the signal is killed after its grace; when cancel returns it has terminated."""

@@ -13,7 +13,7 @@ from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
-from nemorun_cli.model.search import SearchRule
+from nemorun_cli.model.search import SearchRule, id_of_trial
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
 from nemorun_cli.model.trial_variants import TrialVariant, TrialVariants, is_among
@@ -146,6 +146,8 @@ def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
     if len(forms) == 1:
         return first
     names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
+    if not names:
+        return first
     entries = tuple(
         TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
         for values, task in forms
@@ -239,6 +241,11 @@ class Group:
     def is_template(self) -> bool:
         """Whether its members are made from one task: those of a sweep or a search."""
         return bool(self.axes) or self.search is not None
+
+    @property
+    def has_trials_of_several(self) -> bool:
+        """Whether each trial of its search is a group of tasks."""
+        return self.search is not None and id_of_trial(self.members[0]) != self.members[0]
 
     @property
     def members_meet(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model.search import id_of_trial
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -52,13 +53,20 @@ class BestValues(Mapping[str, Mapping[str, Any]]):
             from nemorun_cli.spec.expressions.syntax import TemplateError  # noqa: PLC0415 - an expression is being evaluated
 
             raise TemplateError(why_none(group_id, chosen))
+        best = id_of_trial(chosen.winner) if group.search is not None else chosen.winner
         return {
-            "id": chosen.winner,
+            "id": best,
             "params": self._params(chosen.winner),
-            "outputs": self._schedule.history.tasks[chosen.winner].outputs,
+            "outputs": self._outputs(chosen.winner),
             "value": chosen.value,
-            "dir": str(self._files.task(chosen.winner)),
+            "dir": str(self._files.task(best)),
         }
+
+    def _outputs(self, winner: str) -> Mapping[str, Any]:
+        """The outputs of the best member, or of all tasks of the best trial: first that with the value."""
+        names = [name for name in self._schedule.trials.tasks_of(winner) if name != winner]
+        outputs = [self._schedule.history.tasks[name].outputs for name in (*names, winner)]
+        return {key: value for each in outputs for key, value in each.items()}
 
     def _params(self, member: str) -> Mapping[str, Any]:
         task = self._schedule.tasks[member]

@@ -28,7 +28,7 @@ LEDGER: Final = "ledger.jsonl"
 OWN_NAMES: Final = (
     "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
     "mark", "labelled", "plugins", "wake", "shim", "partial.py", "activate", "scripts", "code", "slurm",
-    "tasks/**/attempt-*", "tasks/*/attempt-*",
+    "remote-hosts", "tasks/**/attempt-*", "tasks/*/attempt-*",
 )  # fmt: skip
 REVISIONS: Final = "revisions"
 LABELLED: Final = "labelled"

@@ -23,6 +23,7 @@ from nemorun_cli.executors import (
     answer_each,
     job_error,
 )
+from nemorun_cli.executors.remote_hosts import task_environment
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
 from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
@@ -163,7 +164,9 @@ class SlurmExecutor:
         plan = self._access.plan(plan)
         if isinstance(plan.env_inherit, tuple):
             plan = plan.without_inherited(environment.names(plan.env_inherit))
-            plan = replace(plan, secrets=(*plan.secrets, *self._named_secrets(plan)))
+            plan = replace(
+                plan, secrets=(*plan.secrets, *task_environment.named_secrets(plan, self._secrets))
+            )
         requested = request(self._options, plan)
         line = argv(self._options, plan, earlier=earlier)
         return replace(plan, argv=line, details={**plan.details, **requested.to_json()})
@@ -185,7 +188,12 @@ class SlurmExecutor:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
         assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-        environment.require_fit(_inherited(job.plan) | job.plan.env | self._values(job.plan), job.plan.argv)
+        environment.require_fit(
+            task_environment.inherited(job.plan)
+            | job.plan.env
+            | task_environment.secret_values(job.plan, self._secrets),
+            job.plan.argv,
+        )
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
         self._unanswered.add(job.key)
@@ -349,7 +357,7 @@ class SlurmExecutor:
                 )
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
-            env = _inherited(plan)
+            env = task_environment.inherited(plan)
             attempt = self._access.cluster_path(job.files.directory)
             line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
@@ -378,19 +386,11 @@ class SlurmExecutor:
         }
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
-        return {job.files.directory: self._values(job.plan) for job in jobs if job.plan and job.plan.secrets}
-
-    def _named_secrets(self, plan: Plan) -> list[str]:
-        """The variables with other tasks' secrets that the task inherits by name: no script may hold them."""
-        return [
-            name
-            for name, value in environment.withheld(plan.env_inherit).items()
-            if name not in plan.env and name not in plan.secrets and self._secrets.get(name, value) == value
-        ]
-
-    def _values(self, plan: Plan) -> Secrets:
-        named = environment.withheld(plan.env_inherit)
-        return {name: self._secrets[name] if name in self._secrets else named[name] for name in plan.secrets}
+        return {
+            job.files.directory: task_environment.secret_values(job.plan, self._secrets)
+            for job in jobs
+            if job.plan and job.plan.secrets
+        }
 
     def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
         return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
@@ -815,17 +815,6 @@ class SlurmExecutor:
 def _is_claimed(tracked: _TrackedAttempt) -> bool:
     """Whether its job has begun."""
     return attempts.claimed_pid(tracked.job.files) is not None
-
-
-def _inherited(plan: Plan) -> dict[str, str]:
-    """The variables that a plan names; those that Slurm sets are the job's own, not an enclosing job's."""
-    if not isinstance(plan.env_inherit, tuple):
-        return {}
-    named = environment.inherited(plan.env_inherit)
-    secret = environment.withheld(plan.env_inherit)
-    return {
-        name: value for name, value in named.items() if not name.startswith("SLURM_") and name not in secret
-    }
 
 
 def _host_of(options: Mapping[str, Any]) -> str | None:

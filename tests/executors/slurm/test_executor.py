@@ -116,6 +116,35 @@ def test_trials_that_can_start_together_are_one_array(workspace: ExpWorkspace) -
 
 
 @pytest.mark.usefixtures("slurm")
+def test_a_wave_of_trials_goes_on_after_a_cached_one(workspace: ExpWorkspace) -> None:
+    """Trials are one array, too, where the run has a limit, and one whose result was kept is among them."""
+
+    def study(*values: int, trials: int) -> dict[str, Any]:
+        return {
+            "inline": 'echo "n:=$1" >>"$EXP_OUTPUT"',
+            "args": ["${{ search.x }}"],
+            "cache": True,
+            "search": {
+                "params": {"x": {"type": "int", "low": 0, "high": 99}},
+                "start_with": [{"x": value} for value in values],
+                "metric": "outputs.n",
+                "goal": "minimize",
+                "trials": trials,
+                "sampler": "random",
+            },
+        }
+
+    workspace.run({"train": study(1, trials=1)}, **header())
+    history = workspace.run(
+        {"train": study(0, 1, 2, 3, 4, 5, trials=6)}, run={"max_parallel": 4}, **header()
+    ).history
+    assert history.tasks["train/trial-0002"].reason == "cached"
+    arrays = Counter((state.job_id or "").partition("_")[0] for state in history.tasks.values())
+    assert arrays.pop("") == 1
+    assert sorted(arrays.values()) == [1, 4]
+
+
+@pytest.mark.usefixtures("slurm")
 def test_a_trial_requests_what_its_values_decide(workspace: ExpWorkspace) -> None:
     """The request of a trial is that of its suggestion, which its job gets."""
     study = {
