@@ -703,6 +703,7 @@ class SupervisorLoop:
             sent=self._dispatcher.sent_cancel(job),
             files=job.files,
             has_local_clock=self._dispatcher.capabilities(task.executor).runs_here,
+            was_signalled=reported.was_signalled,
         )
         reported_end = ending
         ending = attempt_result.conclude(
