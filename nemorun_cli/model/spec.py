@@ -37,6 +37,14 @@ PYTHON = ("python3",)
 UNTIL_ALL = "all"
 UNTIL_ANY = "any"
 
+# The fields of a task that are the same in each form that a trial can take.
+SAME_IN_FORMS = frozenset(
+    (
+        *("id", "index", "group", "dependencies", "external", "twins"),
+        *("handler", "matrix", "searched", "variants"),
+    )
+)
+
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
 
@@ -126,7 +134,7 @@ class Task:
             yield self
             return
         for variant in self.variants.entries:
-            yield self.changed(variant.fields)
+            yield self.changed({**variant.fields, "variants": None})
 
 
 def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
@@ -146,6 +154,8 @@ def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
     if len(forms) == 1:
         return first
     names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
+    if not names:
+        return first
     entries = tuple(
         TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
         for values, task in forms
@@ -435,7 +445,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
-_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in ("id", "index", "variants"))
+_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in SAME_IN_FORMS)
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _REQUIRED = frozenset(key for key, value in _TASK_DEFAULTS.items() if value is MISSING)
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
@@ -443,7 +453,9 @@ _NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
 
 
-def _variants(document: dict[str, Any]) -> TrialVariants:
+def _variants(document: dict[str, Any]) -> TrialVariants | None:
+    if not document["entries"]:
+        return None
     return TrialVariants(
         params=tuple(document["params"]),
         entries=tuple(

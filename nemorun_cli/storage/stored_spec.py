@@ -29,7 +29,7 @@ from nemorun_cli.model.forms import (
     record,
 )
 from nemorun_cli.model.search import PRUNERS, SAMPLERS, ParamKind
-from nemorun_cli.model.spec import UNTIL_ALL, UNTIL_ANY, is_secret
+from nemorun_cli.model.spec import SAME_IN_FORMS, UNTIL_ALL, UNTIL_ANY, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ _PYTHON: Final = record(
 
 def _are_fields(value: Any) -> bool:
     """Whether it has fields of a task, which depend on the values of a trial."""
-    return OBJECT.fits(value) and "variants" not in value and next(flaws(value, TASK), None) is None
+    return OBJECT.fits(value) and SAME_IN_FORMS.isdisjoint(value) and next(flaws(value, TASK), None) is None
 
 
 TASK: Final[Mapping[str, Form]] = {

@@ -26,10 +26,10 @@ from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_uses
+from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_entries
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
-from nemorun_cli.spec.tasks.plugin_uses import PluginEntries
+from nemorun_cli.spec.tasks.plugin_entries import PluginEntries
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.system.user import expanded
@@ -290,7 +290,7 @@ class TaskBuilder:
             if self._count_findings() - before > (0 if is_one else _MOST_FINDINGS):
                 break  # further points would repeat them
         for of_task, known in zip(uses, forms, strict=True):
-            plugins += plugin_uses.of_variants(of_task, len(known))
+            plugins += plugin_entries.of_variants(of_task, len(known))
         self.plugins = plugins
         if not all(forms):
             return
