@@ -251,6 +251,10 @@ class Group:
         """Whether each trial of its search is a group of tasks."""
         return self.search is not None and id_of_trial(self.members[0]) != self.members[0]
 
+    def unit_of(self, member: str) -> str:
+        """What counts as one member when members are compared: a member, or the trial of a task."""
+        return member if self.search is None else id_of_trial(member)
+
     @property
     def members_meet(self) -> bool:
         """Whether the members find each other: those of a sweep or a search do not."""

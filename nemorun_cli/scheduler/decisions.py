@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
+from nemorun_cli.model.search import pruned_with
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import trial_fields, trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
@@ -226,8 +227,7 @@ class Decisions:
             states[name].status is TaskStatus.FAILED for name in self.schedule.trials.tasks_of(task_id)
         ):
             return  # a trial with a task that has failed is no pruned one
-        name = task_id.rpartition("/")[2]
-        decision = replace(decision, message=f"{name} of its trial was pruned: {decision.message}")
+        decision = replace(decision, message=pruned_with(task_id) + decision.message)
         skipped = [name for name in others if states[name].status is TaskStatus.PENDING]
         for name in others:
             state = states[name]
@@ -351,7 +351,7 @@ class Decisions:
     def skip_unstarted(
         self, task_id: str, state: TaskState, ending: AttemptEnd, cancel: Cancel | None
     ) -> bool:
-        """Record a member that was stopped unstarted as its group ended; return whether it was.
+        """Record a member that was stopped unstarted as its group or trial ended; return whether it was.
 
         Args:
             task_id: the member.
@@ -359,10 +359,11 @@ class Decisions:
             ending: the result that its executor reported.
             cancel: the cancel that counts for it.
         """
-        if cancel is None or cancel.reason not in GROUP_REASONS or state.started or ending.started:
+        if cancel is None or state.started or ending.started:
             return False
+        has_ended = cancel.reason in GROUP_REASONS and self.schedule.group_with_leader(task_id) is not None
         is_unstarted = ending.status is TaskStatus.CANCELLED or ending.reason is Reason.LAUNCH
-        if not is_unstarted or self.schedule.group_with_leader(task_id) is None:
+        if not is_unstarted or not (has_ended or cancel.reason == Reason.PRUNED):
             return False
         self._skip(task_id, Reason(cancel.reason), cancel.message)
         return True

@@ -275,9 +275,16 @@ class Schedule:
         """What has not succeeded of what a task depends on, and how it ended."""
         for name in finished:
             parent = self.history.tasks[name]
-            if not self.is_ok(name):
+            if not self.is_ok(name) or self._breaks_trial(name, child):
                 return f"{name} is {parent.status}"
         return self._bad_external(child) if child.external else None
+
+    def _breaks_trial(self, name: str, child: Task) -> bool:
+        """Whether a task has failed on which another one of its trial depends, however many may fail."""
+        is_failed = self.history.tasks[name].status is TaskStatus.FAILED
+        if not is_failed or self.tasks[name].allow_failure or self.trials.search_of(child) is None:
+            return False
+        return id_of_trial(name) == id_of_trial(child.id)
 
     def _has_failure(self, child: Task) -> bool:
         """Whether something that a task depends on failed; also if it depends on nothing."""
