@@ -150,12 +150,8 @@ def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
 
 def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
     """The task of a trial that can take these forms, each with the values of the params that decide it."""
-    first = forms[0][1].changed({"variants": None})
-    if len(forms) == 1:
-        return first
+    first = forms[0][1]
     names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
-    if not names:
-        return first
     entries = tuple(
         TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
         for values, task in forms
