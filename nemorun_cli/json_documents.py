@@ -584,6 +584,7 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    pruned_task: NotRequired[str]
     rung: NotRequired[int]
     rung_value: NotRequired[float | str]
     step: NotRequired[float]
@@ -638,6 +639,7 @@ class FsckFindingFields(TypedDict):
         "illegal_move",
         "unknown_attempt",
         "different_end",
+        "lost_suggestion",
         "torn_tail",
         "missing_attempt",
     ]
@@ -743,6 +745,7 @@ class PlannedSearchFields(TypedDict):
     """A search: what it looks for, where and how."""
 
     id: str
+    tasks: list[str]
     trials: int
     max_parallel: int | None
     timeout: float | None
@@ -1131,6 +1134,14 @@ class ParamsDocument(TypedDict):
     records: list[ParamsRecordFields]
 
 
+class PlanBestFields(TypedDict):
+    """One choice."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+
+
 class UsedPluginFields(TypedDict):
     """One use of a plugin."""
 
@@ -1305,6 +1316,7 @@ class PlanDocument(TypedDict):
     run: dict[str, Any]
     params: dict[str, Any]
     searches: NotRequired[list[PlannedSearchFields]]
+    best: NotRequired[list[PlanBestFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
@@ -1584,6 +1596,7 @@ class SearchCountsFields(TypedDict):
 class FoundTrialFields(TypedDict):
     """A complete trial."""
 
+    id: str
     task: str
     number: int
     params: dict[str, Any]
@@ -1623,8 +1636,10 @@ class StudieParamFields(TypedDict):
 class PastTrialFields(TypedDict):
     """One trial."""
 
+    id: str
     number: int
     task: str
+    tasks: list[str]
     status: TaskStatusValue
     reason: ReasonWordValue | None
     params: dict[str, Any]
@@ -1749,8 +1764,9 @@ class ExternalFields(TypedDict):
 
 
 class TrialOfTaskFields(TypedDict):
-    """Of a trial of a search: its params and its result; null for all other tasks."""
+    """Of a task of a trial: the params and the result of the trial; null for all other tasks."""
 
+    id: str
     number: int
     params: dict[str, Any] | None
     outcome: OutcomeOfTrialValue

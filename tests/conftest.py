@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -175,6 +176,8 @@ ENGINES = {
     "sshd_session",
     "far",
     "far_session",
+    "ssh_hosts",
+    "ssh_hosts_session",
 }
 ALONE = {"slurm_alone", "own_engine"}
 """What stops an engine, or starts one of its own: such tests run one after the other."""
@@ -205,6 +208,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if chosen.startswith("engine") and not _names_an_engine(collection_path) else None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives until the end: looking for garbage among it takes a third of collecting it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that want a real engine, and put them in the order in which they wait least."""
     ranks = {}
@@ -219,6 +233,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.page)
         if needed & ALONE:
             item.add_marker(pytest.mark.alone)
+        if "ended" in needed:  # one worker runs the tasks of all of them
+            item.add_marker(pytest.mark.xdist_group(f"tasks of rules on {subject}"))
         # The longest first, so that no worker ends late.
         ranks[item] = ("docker_engine" not in needed, "e2e" not in item.path.parts)
     items.sort(key=ranks.__getitem__)

@@ -8,7 +8,7 @@ from nemorun_cli.cli import times
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import labels, wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
-from nemorun_cli.views import searches, sweeps
+from nemorun_cli.views import group_bests, searches, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
     chosen = None if wanted is None else set(wanted)
     groups = {group.id: group for group in snapshot.spec.groups}
     cells, group = [], None
-    for task in snapshot.spec.tasks:
+    for task in snapshot.tasks:
         if chosen is not None and task.id not in chosen:
             continue
         if task.group != group:
@@ -155,6 +155,19 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
         code,
         f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
         state.why() or snapshot.message(task.id) or "",
+    ]
+
+
+def notes(snapshot: Snapshot) -> list[str]:
+    """Lines about the best members of groups, and about what searches have found so far."""
+    return [*group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)), *searched(snapshot)]
+
+
+def best_lines(snapshot: Snapshot) -> list[str]:
+    """The same without estimates: these lines change only with the results."""
+    return [
+        *group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)),
+        *searches.lines(searches.of(snapshot.spec, snapshot.history)),
     ]
 
 

@@ -86,17 +86,30 @@ class Job:
     upstream: tuple[Upstream, ...] = ()
 
     @classmethod
-    def of(cls, task: Task, state: TaskState, files: ExperimentFiles) -> Self:
-        """The current attempt of a task, to be monitored."""
+    def of(
+        cls,
+        task: Task,
+        state: TaskState,
+        files: ExperimentFiles,
+        *,
+        plan: Plan | None = None,
+        holder: Holder | None = None,
+        allocation: Allocation | None = None,
+        upstream: tuple[Upstream, ...] = (),
+    ) -> Self:
+        """The current attempt of a task: to be submitted with a plan, or monitored without one."""
         return cls(
             experiment=files.id,
             task=task.id,
             attempt=state.attempt,
             files=files.attempt(task.id, state.attempt),
             job_id=state.job_id,
-            holder=state.holder,
             stop_signal=task.stop_signal,
             stop_grace=task.stop_grace,
+            plan=plan,
+            holder=holder or state.holder,
+            allocation=allocation,
+            upstream=upstream,
         )
 
     @property
@@ -150,12 +163,16 @@ Answer = AttemptStatus | JobError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """A result of `doctor` for an engine; `remedy` is set if there is a problem."""
+    """A result of `doctor` for an engine; `remedy` is set if there is a problem.
+
+    `stops_tasks` is whether a problem stops all tasks of the executor, so that nothing is started with it.
+    """
 
     engine: str
     is_ok: bool
     message: str
     remedy: str | None = None
+    stops_tasks: bool = True
 
 
 class Executor(Protocol):
@@ -358,6 +375,7 @@ _TYPES: Final = Registry(
         "docker": "nemorun_cli.executors.docker.executor:DockerExecutor",
         "local": "nemorun_cli.executors.local:LocalExecutor",
         "slurm": "nemorun_cli.executors.slurm.executor:SlurmExecutor",
+        "ssh": "nemorun_cli.executors.ssh.executor:SshExecutor",
     },
 )
 
@@ -471,7 +489,7 @@ def remove_shared(
 def ask(spec: Spec) -> list[Diagnosis]:
     """Check the engines that the tasks of a spec use."""
     diagnoses: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
+    for name in dict.fromkeys(task.executor for task in spec.possible_tasks):
         executor = make(name, spec.executors.get(name, {"type": name}), {})
         try:
             diagnoses += executor.check()
@@ -483,7 +501,7 @@ def ask(spec: Spec) -> list[Diagnosis]:
 def missing_files(spec: Spec) -> list[Diagnosis]:
     """What the executors of the tasks name and is missing; an earlier task may yet create it."""
     diagnoses: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
+    for name in dict.fromkeys(task.executor for task in spec.possible_tasks):
         options = dict(spec.executors.get(name, {"type": name}))
         kind = options.pop("type", name)
         if not capabilities(name, {**options, "type": kind}).names_files:
@@ -511,7 +529,7 @@ def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources, 
 
 def ask_engines(spec: Spec) -> None:
     """Fail now, not after hours in a queue, if an engine does not support what the spec requires."""
-    if failed := [diagnosis for diagnosis in ask(spec) if not diagnosis.is_ok]:
+    if failed := [diagnosis for diagnosis in ask(spec) if not diagnosis.is_ok and diagnosis.stops_tasks]:
         message = "; ".join(f"{diagnosis.engine}: {diagnosis.message}" for diagnosis in failed)
         remedies = dict.fromkeys(diagnosis.remedy for diagnosis in failed if diagnosis.remedy)
         raise EngineError(message, hint="; ".join(remedies) or None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.clock import unix
@@ -27,6 +28,7 @@ class AttemptEnd:
         symptom: the pattern of `retry.on` that its log matches.
         job_id: what the engine calls it.
         evidence: what the end is known by.
+        was_signalled: whether a signal had reached it before, as far as an executor knows; it is in no event.
     """
 
     status: TaskStatus
@@ -40,6 +42,7 @@ class AttemptEnd:
     symptom: str | None = None
     job_id: str | None = None
     evidence: str | None = None
+    was_signalled: bool | None = None
 
     def to_event(self) -> dict[str, Any]:
         """The fields of the ledger's event `ended`, but for its time; unknown ones are left out.
@@ -129,6 +132,7 @@ def signal_number(name: str) -> int:
         raise ValueError(f"there is no signal {name!r}") from None
 
 
+@lru_cache(maxsize=16)
 def short_signal(name: str) -> str:
     """`TERM` for `SIGTERM`, `TERM` or `15`, as `kill -s` takes it."""
     return signal.Signals(signal_number(name)).name.removeprefix("SIG")

@@ -13,12 +13,13 @@ from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
-from nemorun_cli.model.search import SearchRule
+from nemorun_cli.model.search import SearchRule, id_of_trial
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
+from nemorun_cli.model.trial_variants import TrialVariant, TrialVariants, is_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 RESOLVED_FORMAT = "exp.resolved/1"
 
@@ -35,6 +36,14 @@ PYTHON = ("python3",)
 # When a group ends, if no member is named; ids of members contain a slash.
 UNTIL_ALL = "all"
 UNTIL_ANY = "any"
+
+# The fields of a task that are the same in each form that a trial can take.
+SAME_IN_FORMS = frozenset(
+    (
+        *("id", "index", "group", "dependencies", "external", "twins"),
+        *("handler", "matrix", "searched", "variants"),
+    )
+)
 
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
@@ -67,8 +76,8 @@ class Task:
 
     `late` lists JSON pointers (RFC 6901) to those texts of this task that contain expressions over other
     tasks' outputs, or over the values of its trial. They are evaluated when the task starts. `searched` has
-    those of fields that are no texts, which have values of a point of the space until the trial has its own.
-    No other text is evaluated.
+    those of other keys, whose fields have values of a point of the space until the trial has its own. These
+    are evaluated with its suggestion, or taken from `variants`. No other text is evaluated.
     """
 
     id: str
@@ -105,6 +114,7 @@ class Task:
     launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
     late: tuple[str, ...] = ()
     searched: dict[str, str] = field(default_factory=dict)  # texts over a trial's values, by JSON pointer
+    variants: TrialVariants | None = None  # the fields that must be known before a trial has its values
     matrix: dict[str, Any] = field(default_factory=dict)  # the values of this member's matrix axes
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # ids of matching members, by group
     handler: Handler | None = None  # the outcome after which a handler runs; None for other tasks
@@ -117,13 +127,49 @@ class Task:
             write(task, fields[name] if name in fields else read(self))
         return task
 
+    @property
+    def possible(self) -> Iterator[Task]:
+        """The forms that a trial can take; for other tasks, the task."""
+        if self.variants is None:
+            yield self
+            return
+        for variant in self.variants.entries:
+            yield self.changed({**variant.fields, "variants": None})
+
+
+def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Tasks in each form that they can take; the forms of the trials of a search are given once."""
+    seen: set[int] = set()
+    for task in tasks:
+        if task.variants is None:
+            yield task
+        elif id(task.variants) not in seen:
+            seen.add(id(task.variants))
+            yield from task.possible
+
+
+def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
+    """The task of a trial that can take these forms, each with the values of the params that decide it."""
+    first = forms[0][1].changed({"variants": None})
+    if len(forms) == 1:
+        return first
+    names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
+    if not names:
+        return first
+    entries = tuple(
+        TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
+        for values, task in forms
+    )
+    params = tuple(dict.fromkeys(name for values, _ in forms for name in values))
+    return first.changed({"variants": TrialVariants(params=params, entries=entries)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginUse:
     """A plugin as the spec uses it, for the whole experiment or, with `tasks`, for these tasks.
 
     Secrets in `options` are `{secret: name}`; only the plugin receives their values. `hears` is whether the
-    supervisor sends it events.
+    supervisor sends it events. With `values`, of these trials only those have it whose values are among them.
     """
 
     uses: str
@@ -131,6 +177,11 @@ class PluginUse:
     tasks: tuple[str, ...] | None = None
     place: tuple[str | int, ...] = ()
     hears: bool = False
+    values: tuple[Mapping[str, Any], ...] | None = None
+
+    def is_for(self, values: Mapping[str, Any]) -> bool:
+        """Whether trials with these values have the plugin."""
+        return self.values is None or any(is_among(some, values) for some in self.values)
 
     @property
     def is_module(self) -> bool:
@@ -198,6 +249,15 @@ class Group:
     def is_template(self) -> bool:
         """Whether its members are made from one task: those of a sweep or a search."""
         return bool(self.axes) or self.search is not None
+
+    @property
+    def has_trials_of_several(self) -> bool:
+        """Whether each trial of its search is a group of tasks."""
+        return self.search is not None and id_of_trial(self.members[0]) != self.members[0]
+
+    def unit_of(self, member: str) -> str:
+        """What counts as one member when members are compared: a member, or the trial of a task."""
+        return member if self.search is None else id_of_trial(member)
 
     @property
     def members_meet(self) -> bool:
@@ -301,6 +361,11 @@ class Spec:
     external: tuple[External, ...] = ()  # what tasks wait for outside of the experiment
 
     @property
+    def possible_tasks(self) -> Iterator[Task]:
+        """The tasks in each form that they can take; the forms of the trials of a search are given once."""
+        return possible_forms(self.tasks)
+
+    @property
     def sampling(self) -> float | None:
         """Seconds between samples of what a task uses of CPU, memory and GPUs; None if none are taken."""
         return self.tracking.get("system")
@@ -380,15 +445,31 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
+_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in SAME_IN_FORMS)
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _REQUIRED = frozenset(key for key, value in _TASK_DEFAULTS.items() if value is MISSING)
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
 _NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
+
+
+def _variants(document: dict[str, Any]) -> TrialVariants | None:
+    if not document["entries"]:
+        return None
+    return TrialVariants(
+        params=tuple(document["params"]),
+        entries=tuple(
+            TrialVariant(values=entry["values"], fields=_read(entry["fields"]))
+            for entry in document["entries"]
+        ),
+    )
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "resources": Resources.from_json,
     "stop": lambda rules: tuple(StopRule.from_json(rule) for rule in rules),
     "cache": CacheRule.from_json,
+    "variants": _variants,
 }
 _CONVERTED = frozenset((*_TASK_TUPLES, *_READERS, "body", "env_inherit", "retry", "metrics", "twins"))
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
@@ -415,6 +496,15 @@ def _plain(key: str, value: Any) -> Any:
     """The value of a field in JSON."""
     if key in _LISTED:
         return [asdict(item) for item in value]
+    if isinstance(value, TrialVariants):
+        entries = [
+            {
+                "values": entry.values,
+                "fields": {name: _plain(name, item) for name, item in entry.fields.items()},
+            }
+            for entry in value.entries
+        ]
+        return {"params": list(value.params), "entries": entries}
     return asdict(value) if key in _NESTED and value is not None else value
 
 
@@ -545,7 +635,7 @@ def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
 
 def _plugin_use(entry: dict[str, Any]) -> PluginUse:
     values = _known(PluginUse, entry)
-    for key in ("tasks", "place"):
+    for key in ("tasks", "place", "values"):
         if isinstance(values.get(key), list):
             values[key] = tuple(values[key])
     return PluginUse(**values)

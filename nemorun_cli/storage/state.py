@@ -10,7 +10,7 @@ from nemorun_cli.errors import StateError
 from nemorun_cli.model import labels, wording
 from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.clock import seconds_between
-from nemorun_cli.model.search import Outcome, trial_number
+from nemorun_cli.model.search import Outcome
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.storage.active_time import ActiveTime
 from nemorun_cli.storage.events import (
@@ -117,8 +117,8 @@ class TaskState:
 
     @property
     def is_needless(self) -> bool:
-        """Whether it did not start because the leader of its group had succeeded, which counts as success."""
-        return self.status is TaskStatus.SKIPPED and self.reason == Reason.UNTIL
+        """Whether it did not start as its group ended, or its trial was pruned, which counts as success."""
+        return self.status is TaskStatus.SKIPPED and self.reason in (Reason.UNTIL, Reason.PRUNED)
 
     @property
     def is_live(self) -> bool:
@@ -370,8 +370,16 @@ def _stop_requested(history: ExperimentState, state: TaskState, event: Event) ->
             reason=event["reason"],
         )
         history.stopping.add(event["task"])
-        if event["reason"] == Reason.PRUNED and (study := history.studies.get(_group_of(event))):
-            study.prune(trial_number(event["task"]), event)
+        _note_prune(history, event)
+
+
+def _note_prune(history: ExperimentState, event: Event) -> None:
+    study = history.studies.get(_group_of(event))
+    if event["reason"] != Reason.PRUNED or study is None:
+        return
+    task = event.get("pruned_task", event["task"])
+    if task in history.tasks:
+        study.prune(event, task=task, attempt=history.tasks[task].attempt)
 
 
 def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -422,7 +430,7 @@ def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> No
 
 
 def _group_of(event: Event) -> str:
-    group: str = event["task"].rpartition("/")[0]
+    group: str = event["task"].partition("/")[0]
     return group
 
 
@@ -442,6 +450,7 @@ def _skipped(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.ended = event["time"]
         state.reason = event["reason"]
         state.message = event.get("message")
+        _note_prune(history, event)
 
 
 def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -579,12 +588,12 @@ def _resumed(history: ExperimentState, event: Event) -> None:
 
 def _reopen_trials(history: ExperimentState, names: Iterable[str]) -> None:
     """Forget the results of trials that run again."""
-    numbers: dict[str, list[int]] = {}
+    tasks: dict[str, list[str]] = {}
     for name in names if history.studies else ():
-        group = name.rpartition("/")[0]
+        group = name.partition("/")[0]
         if group in history.studies:
-            numbers.setdefault(group, []).append(trial_number(name))
-    for group, reopened in numbers.items():
+            tasks.setdefault(group, []).append(name)
+    for group, reopened in tasks.items():
         history.studies[group].reopen(reopened)
 
 

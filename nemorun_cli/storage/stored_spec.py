@@ -29,7 +29,7 @@ from nemorun_cli.model.forms import (
     record,
 )
 from nemorun_cli.model.search import PRUNERS, SAMPLERS, ParamKind
-from nemorun_cli.model.spec import UNTIL_ALL, UNTIL_ANY, is_secret
+from nemorun_cli.model.spec import SAME_IN_FORMS, UNTIL_ALL, UNTIL_ANY, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +51,12 @@ _PYTHON: Final = record(
     },
     "an object about a Python environment",
 )
+
+
+def _are_fields(value: Any) -> bool:
+    """Whether it has fields of a task, which depend on the values of a trial."""
+    return OBJECT.fits(value) and SAME_IN_FORMS.isdisjoint(value) and next(flaws(value, TASK), None) is None
+
 
 TASK: Final[Mapping[str, Form]] = {
     "id": ID,
@@ -114,6 +120,22 @@ TASK: Final[Mapping[str, Form]] = {
     "launcher": OBJECT,
     "late": TEXTS,
     "searched": NAMED_TEXTS,
+    "variants": record(
+        {
+            "params": TEXTS,
+            "entries": list_of(
+                record(
+                    {"values": OBJECT, "fields": Form(_are_fields, "fields of a task")},
+                    "a form of a trial",
+                    required=("values", "fields"),
+                ),
+                "a list of forms of a trial",
+            ),
+        },
+        "an object about the forms of trials",
+        required=("params", "entries"),
+    )
+    | None,
     "matrix": OBJECT,
     "twins": mapping_of(ID | IDS, "an object of tasks' ids"),
     "handler": _OPTIONAL_TEXT,
@@ -196,6 +218,7 @@ PLUGIN: Final[Mapping[str, Form]] = {
     "tasks": IDS | None,
     "place": _KEYS,
     "hears": FLAG,
+    "values": list_of(OBJECT, "a list of objects") | None,
 }
 
 PACKAGE: Final[Mapping[str, Form]] = {

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
-    from nemorun_cli.model import plan
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.scheduler.metric_judges import MetricJudge
     from nemorun_cli.storage.events import Event
@@ -105,7 +104,10 @@ class SupervisorLoop:
         self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock, report=report, flaw=events.flaw)
-        self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
+        self.schedule = Schedule(spec, self.history)
+        self._tracker = Tracker(
+            files, spec, self.schedule.tasks, home=home, can_submit=can_submit, report=report
+        )
         self.journal = LedgerWriter(
             ledger,
             self.history,
@@ -114,15 +116,16 @@ class SupervisorLoop:
             on_event=self._on_event,
             secrets=secrets.values(),
         )
-        self.schedule = Schedule(spec, self.history)
         self._poll = select.poll()
         self._evaluations = Evaluations(self._poll, report)
         self._decisions = Decisions(self.schedule, self.journal, self._evaluations, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
-        self._secrets_are_known = secrets.keys() >= {name for task in spec.tasks for name in task.secrets}
+        self._secrets_are_known = secrets.keys() >= {
+            name for task in spec.possible_tasks for name in task.secrets
+        }
         self._dispatcher = Dispatcher(
-            spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
+            spec, self.schedule.tasks, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
         )
         self._admission = Admission(self.schedule, self._dispatcher, home=home, experiment=files.id)
         self._member_hosts = MemberHosts(spec, files)
@@ -141,11 +144,13 @@ class SupervisorLoop:
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
-        has_python = can_submit and any(task.python is not None for task in spec.tasks)
+        has_python = can_submit and any(task.python is not None for task in spec.possible_tasks)
         self._environments = self._python_environments() if has_python else None
         has_search = can_submit and any(group.search is not None for group in spec.groups)
         self._searches = self._searching() if has_search else None
-        has_cache = can_submit and spec.run.cache and any(task.cache is not None for task in spec.tasks)
+        has_cache = (
+            can_submit and spec.run.cache and any(task.cache is not None for task in spec.possible_tasks)
+        )
         self._reuse = self._step_reuse() if has_cache else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
@@ -154,7 +159,9 @@ class SupervisorLoop:
         self._shipper = self._shipping(spec.server) if can_submit and spec.server else None
         self._tracker.shipper = self._shipper
         self._metric_watch = (
-            self._watching() if has_search or (can_submit and any(task.stop for task in spec.tasks)) else None
+            self._watching()
+            if has_search or (can_submit and any(task.stop for task in spec.possible_tasks))
+            else None
         )
 
     # -- lifecycle ----------------------------------------------------------------------------------
@@ -166,7 +173,7 @@ class SupervisorLoop:
         for task in self.schedule.tasks.values():
             state = self.history.tasks[task.id]
             if state.is_live:
-                job = self._job(task)
+                job = Job.of(task, state, self.files)
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
@@ -209,7 +216,7 @@ class SupervisorLoop:
             self._searches.begin()
         if self.can_submit and any(group.best is not None for group in self.spec.groups):
             self._best_choices = self._choices()
-        names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
+        names = {task.executor for task in self.spec.possible_tasks} if self.can_submit else set()
         queues = {name: self._dispatcher.queue(name) for name in names}
         if any(queues.values()):
             jobs = (self._externals.job,) if self._externals is not None else ()
@@ -760,7 +767,7 @@ class SupervisorLoop:
 
     def _choose(self) -> list[Job]:
         """The attempts that start now, already recorded as submitted."""
-        admitted = self._admission.take()
+        admitted = self._admission.take(self._chosen)
         for name, message in admitted.impossible.items():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []
@@ -790,7 +797,15 @@ class SupervisorLoop:
                 variables=handlers.variables(self.spec, self.history) if task.handler else {},
                 tries=state.tries,
             )
-            job = replace(self._job(task, self._dispatcher.plan(task.executor, task_plan)), upstream=upstream)
+            job = Job.of(
+                task,
+                state,
+                self.files,
+                plan=self._dispatcher.plan(task.executor, task_plan),
+                holder=self.history.supervisor,
+                allocation=self._admission.allocation(task.id),
+                upstream=upstream,
+            )
         except EngineError as error:
             if upstream:
                 return None  # reported when the task is ready
@@ -824,9 +839,8 @@ class SupervisorLoop:
                 self._statuses.append((job, reported))
 
     def _gathers(self, executor: str) -> bool:
-        """Whether trials wait to be submitted together; not if they count before that."""
-        is_counted = self.spec.run.max_parallel is not None
-        return self._dispatcher.capabilities(executor).submits_arrays and not is_counted
+        """Whether trials wait to be submitted together."""
+        return self._dispatcher.capabilities(executor).submits_arrays
 
     def _cancel_live(self) -> None:
         if not (self.history.cancels or self.history.stopping):
@@ -871,14 +885,6 @@ class SupervisorLoop:
     def live(self) -> int:
         """The number of attempts that a backend has, or may have."""
         return self._dispatcher.count()
-
-    def _job(self, task: Task, task_plan: plan.Plan | None = None) -> Job:
-        """The current attempt of a task: to be submitted with a plan, or adopted without one."""
-        job = Job.of(task, self.history.tasks[task.id], self.files)
-        if task_plan is None:
-            return job
-        allocation = self._admission.allocation(task.id)
-        return replace(job, plan=task_plan, holder=self.history.supervisor, allocation=allocation)
 
     def _note_attempt(self, event: str, job: Job, **fields: Any) -> None:
         self.journal.note(event, task=job.task, attempt=job.attempt, **fields)

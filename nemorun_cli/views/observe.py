@@ -14,7 +14,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks, owners, user
-from nemorun_cli.views.snapshot import Snapshot, SupervisorState
+from nemorun_cli.views.snapshot import Snapshot, SupervisorState, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -106,7 +106,7 @@ def unasked_executors(
 ) -> tuple[str, ...]:
     """The executors of live tasks whose backends are not asked, because this home did not create them."""
     named = creation_mark.backends(spec)
-    live = {task.executor for task in spec.tasks if history.tasks[task.id].is_live}
+    live = {task.executor for task in tasks_of(spec, history) if history.tasks[task.id].is_live}
     if not live & named.keys() or creation_mark.is_own(Home(home), files, spec, history.supervisor):
         return ()
     return tuple(sorted(live & named.keys()))

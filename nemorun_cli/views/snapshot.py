@@ -46,6 +46,11 @@ STALLS: Final[dict[Stall, str]] = {
 }
 
 
+def tasks_of(spec: Spec, history: ExperimentState) -> tuple[Task, ...]:
+    """The tasks of a spec, in which trials have the fields that their values decided."""
+    return trial_fields.spec_with_values(spec, history).tasks
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Snapshot:
     """The state of an experiment.
@@ -128,6 +133,11 @@ class Snapshot:
         if self.supervisor == "gone" and self.live <= self.needless:
             return ExperimentStatus.INTERRUPTED
         return ExperimentStatus.RUNNING
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of the spec, in which trials have the fields that their values decided."""
+        return tasks_of(self.spec, self.history)
 
     @property
     def tags(self) -> list[str]:
@@ -231,6 +241,7 @@ class Snapshot:
         if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):
             return None
         task = next(task for task in self.spec.tasks if task.id == task_id)
+        task = trial_fields.filled_where_possible(task, self.spec, self.history)
         if task.python is None or self.history.tasks[task_id].status is not TaskStatus.PENDING:
             return None
         environment = self.history.environments.get(python_environment.key(task.python))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.experiment.maintenance import salvage
+from nemorun_cli.experiment.maintenance import lost_suggestions, salvage
 from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
@@ -38,7 +38,7 @@ class LedgerFinding:
     """One problem of a ledger; a note (`is_damage` false) is reported but not repaired.
 
     `kind` is a word for scripts: damaged_line, no_beginning, illegal_move, unknown_attempt,
-    different_end, torn_tail or missing_attempt.
+    different_end, lost_suggestion, torn_tail or missing_attempt.
     """
 
     kind: str
@@ -63,6 +63,7 @@ class LedgerCheck:
         begun: the attempts on disk that a shim started, in their order.
         endings: by attempt, the end in its exit record, where the ledger has a different one.
         taken: by attempt, the earlier result that it has instead of a run.
+        suggestions: the values of trials whose suggestion is lost, from their records, by task.
     """
 
     events: tuple[Event, ...]
@@ -71,6 +72,7 @@ class LedgerCheck:
     begun: tuple[Key, ...]
     endings: Mapping[Key, AttemptEnd]
     taken: Mapping[Key, TakenResult]
+    suggestions: Mapping[str, Mapping[str, Any]]
 
     @property
     def is_sound(self) -> bool:
@@ -90,6 +92,11 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
     events, refused = possible(read.events, spec)
     known = {(event["task"], event["attempt"]) for event in events if event["event"] == kinds.SUBMITTED}
     endings = dict(_different_ends(files, read.events))
+    started = {task for task, _ in (*known, *begun)}
+    lost = {
+        name: lost_suggestions.recorded(files, spec, name, rule)
+        for name, rule in lost_suggestions.find(events, spec, started=started)
+    }
     missing = [key for key in sorted(known) if not files.attempt(*key).directory.is_dir()]
     return LedgerCheck(
         events=tuple(events),
@@ -97,12 +104,14 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
             *_ledger_findings(files, read, refused),
             *(_unknown_attempt(key) for key in begun if key not in known),
             *(_different_end(key, ending, read.events) for key, ending in endings.items()),
+            *(_lost_suggestion(name, values) for name, values in lost.items()),
             *(_missing_attempt(files, key) for key in missing),
         ),
         read=read,
         begun=begun,
         endings=endings,
         taken=dict(_taken(files, spec)),
+        suggestions={name: values for name, values in lost.items() if values is not None},
     )
 
 
@@ -237,6 +246,14 @@ def _different_end(key: Key, ending: AttemptEnd, events: Sequence[Event]) -> Led
 
 def _exit_code_text(value: int | None) -> str:
     return "no known exit code" if value is None else f"exit code {value}"
+
+
+def _lost_suggestion(name: str, values: Mapping[str, Any] | None) -> LedgerFinding:
+    text = f"the ledger has no suggestion for {name}, which was started"
+    more = "its record has the values" if values else "later suggestions cannot use its result"
+    return LedgerFinding(
+        kind="lost_suggestion", task=name, message=f"{text}; {more}", is_damage=values is not None
+    )
 
 
 def _missing_attempt(files: ExperimentFiles, key: Key) -> LedgerFinding:

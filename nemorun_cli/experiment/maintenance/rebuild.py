@@ -10,6 +10,7 @@ from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.search import trial_number
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.scheduler import attempt_result
@@ -21,14 +22,12 @@ from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks, user
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from nemorun_cli.experiment.maintenance.fsck import Key, LedgerCheck
+    from nemorun_cli.experiment.maintenance.fsck import LedgerCheck
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.step_cache.taking import TakenResult
 
 _BEFORE_START: Final = (kinds.FINGERPRINTED, kinds.SUBMITTED)  # events of an attempt that is not submitted
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
@@ -37,7 +36,7 @@ MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Path) -> list[Event]:
     """The events of the new ledger, in an order in which each can follow those before it."""
     by = user.author()
-    builder = _LedgerBuilder(files, spec, begun=set(check.begun), taken=check.taken, by=by)
+    builder = _LedgerBuilder(files, spec, check, by=by)
     events = list(check.read.events)
     if not events or events[0]["event"] != kinds.CREATED:
         builder.add(_created_event(files, spec, home=home, by=by))
@@ -77,14 +76,13 @@ class _LedgerBuilder:
         self,
         files: ExperimentFiles,
         spec: Spec,
+        check: LedgerCheck,
         *,
-        begun: Collection[Key],
-        taken: Mapping[Key, TakenResult],
         by: str,
     ) -> None:
         self.events: list[Event] = []
         self._files, self._spec, self._by = files, spec, by
-        self._begun, self._taken = begun, taken
+        self._begun, self._taken, self._suggestions = set(check.begun), check.taken, check.suggestions
         self._history = ExperimentState.of(spec)
         self._secrets = secret_values.known(spec)
         self._can_check = set(self._secrets) >= secret_values.of_tasks(spec)
@@ -100,6 +98,7 @@ class _LedgerBuilder:
         if (row := kinds.KINDS.get(kind)) and row.is_of_attempt and event["task"] in self._history.tasks:
             self._advance_to(event["task"], event["attempt"], is_submitted=kind not in _BEFORE_START)
             if kind == kinds.SUBMITTED:
+                self._suggest(event["task"], event["time"])
                 self._fingerprint(event["task"])
         elif kind in (kinds.RETRIED, kinds.RESUMED):
             for name in event["tasks"] if kind == kinds.RESUMED else [event["task"]]:
@@ -190,12 +189,23 @@ class _LedgerBuilder:
         state = self._history.tasks[task]
         if state.status is not TaskStatus.PENDING:
             return
+        self._suggest(task, self._begin(kinds.SUBMITTED, task, state.attempt)["time"])
         if (result := self._taken.get((task, state.attempt))) is not None:
             self._fingerprint(task)
             event = self._event(kinds.SUBMITTED, task, state.attempt, stamp(result.time))
             self.add({**event, "reason": Reason.CACHED})
         elif (task, state.attempt) in self._begun:
             self.add(self._begin(kinds.SUBMITTED, task, state.attempt))
+
+    def _suggest(self, task: str, time: str) -> None:
+        """Add the lost suggestion of a trial, with the values of its record, unless it is there."""
+        study = self._history.studies.get(task.partition("/")[0])
+        number = trial_number(task)
+        if task in self._suggestions and (study is None or number not in study.suggestions):
+            values = dict(self._suggestions[task])
+            event = {"event": kinds.SUGGESTED, "time": time, "by": self._by, "task": task, MARK: True}
+            message = "from its record; what the sampler wrote is lost"
+            self.add({**event, "number": number, "params": values, "written": {}, "message": message})
 
     def _fingerprint(self, task: str) -> None:
         """Add the fingerprint of an attempt that has an earlier result, unless it is there."""

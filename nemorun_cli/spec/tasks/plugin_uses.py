@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.masking import MASK
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.tasks.env_layers import EnvLayering
+    from nemorun_cli.spec.tasks.plugin_entries import PluginEntries
+
+
+@dataclass(slots=True)
+class _Found:
+    """Equal entries of several tasks."""
+
+    entry: Any
+    place: Place
+    tasks: dict[str, None] = field(default_factory=dict)
+    values: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class PluginUses:
@@ -39,14 +51,20 @@ class PluginUses:
         """Return the uses for the whole experiment."""
         return [self._use(entry, (*place, index), None) for index, entry in enumerate(entries)]
 
-    def of_tasks(self, entries_by_task: Iterable[tuple[str, Sequence[Any], Place]]) -> list[PluginUse]:
+    def of_tasks(self, uses: Iterable[PluginEntries]) -> list[PluginUse]:
         """Return the uses of tasks; equal entries of several tasks become one use."""
-        tasks_by_entry: dict[tuple[Place, str], tuple[Any, list[str]]] = {}
-        for task, entries, place in entries_by_task:
-            for index, entry in enumerate(entries):
-                key = ((*place, index), json.dumps(entry))
-                tasks_by_entry.setdefault(key, (entry, []))[1].append(task)
-        return [self._use(entry, place, tasks) for (place, _), (entry, tasks) in tasks_by_entry.items()]
+        found: dict[tuple[Place, str], _Found] = {}
+        for use in uses:
+            for index, entry in enumerate(use.entries):
+                place = (*use.place, index)
+                merged = found.setdefault((place, json.dumps(entry)), _Found(entry, place))
+                merged.tasks.update(dict.fromkeys(use.tasks))
+                if use.values is not None:
+                    merged.values.append(use.values)
+        return [
+            replace(self._use(each.entry, each.place, list(each.tasks)), values=tuple(each.values) or None)
+            for each in found.values()
+        ]
 
     def _use(self, entry: Mapping[str, Any], place: Place, tasks: list[str] | None) -> PluginUse:
         options = self._options(entry.get("with", {}), (*place, "with"))

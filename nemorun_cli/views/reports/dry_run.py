@@ -18,6 +18,7 @@ from nemorun_cli.model import code_package, python_environment
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.search import id_of_trial
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.packagers.environments import store
 from nemorun_cli.scheduler.early_queue import Rules
@@ -87,6 +88,9 @@ def document(
             "run": asdict(spec.run),
             "params": spec.params,
             "searches": search_summary.entries(spec.groups),
+            "best": [
+                {"group": group.id, **asdict(group.best)} for group in spec.groups if group.best is not None
+            ],
             "plugins": [use.to_json() for use in spec.plugins],
             "executors": places(spec, origins),
             "packages": [package.to_json() for package in spec.packages],
@@ -156,7 +160,7 @@ def in_order(spec: Spec) -> list[Task]:
 
 
 def _used(spec: Spec) -> dict[str, dict[str, Any]]:
-    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.tasks}
+    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.possible_tasks}
 
 
 def _entry(
@@ -228,6 +232,7 @@ def lines(plans: PlanDocument) -> list[str]:
     searches = plans.get("searches", [])
     if searches:
         text += [*search_summary.lines(searches), ""]
+    text += _best_lines(plans)
     if plans["plugins"]:
         text += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
@@ -242,26 +247,38 @@ def lines(plans: PlanDocument) -> list[str]:
         place = f"{state} in {folder}" if folder else "would be made there unless it exists"
         text += [f"{environment['text']}: {place}", ""]
     trials = {entry["id"]: entry["trials"] for entry in searches}
-    shown_groups: set[str] = set()
+    first: dict[str, str] = {}  # by search, its first trial, which stands for all
     for number, task in enumerate(plans["tasks"], start=1):
         group = task["group"] or ""
-        if group in trials and group in shown_groups:
+        if group in trials and first.setdefault(group, id_of_trial(task["id"])) != id_of_trial(task["id"]):
             continue  # trials differ in their values alone
-        shown_groups.add(group)
         text += [*_task_lines(number, task, trials), ""]
     return text[:-1]
+
+
+def _best_lines(plans: PlanDocument) -> list[str]:
+    """By what the best members are chosen, without searches that choose by their own goal."""
+    own = [(entry["id"], entry["goals"]) for entry in plans.get("searches", [])]
+    chosen = [
+        f"best of {entry['group']}: {entry['goal']} {entry['metric']}"
+        for entry in plans.get("best", [])
+        if (entry["group"], [{"metric": entry["metric"], "goal": entry["goal"]}]) not in own
+    ]
+    return [*chosen, ""] if chosen else []
 
 
 def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) -> list[str]:
     needs = ", ".join(_with_trials_as_one(task["dependencies"], trials))
     count = trials.get(task["group"] or "", 1)
     known = "its trial has values" if task["group"] in trials else "its dependencies finish"
+    by_values = {pointer.split("/")[1] for pointer in task.get("searched", {})}
+    dependency_type = "by values" if "dependency_type" in by_values else task["dependency_type"]
     fields = [
         (
             "executor",
             f"{task['executor']}" + (f" ({task['type']})" if task["type"] != task["executor"] else ""),
         ),
-        ("needs", f"{needs} ({task['dependency_type']})" if needs else ""),
+        ("needs", f"{needs} ({dependency_type})" if needs else ""),
         ("runs", f"when all tasks are finished ({task['handler']})" if task["handler"] else ""),
         ("early", _early_text(task["queued_early"]) if task["queued_early"] else ""),
         ("when", "" if task["when"] is None else str(task["when"])),
@@ -281,13 +298,20 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
     ]
     text = [
         f"{number}. {task['id']}" + (f" and {count - 1} more like it" if count > 1 else ""),
-        *(f"   {label + ':':<{LABEL}}{value}" for label, value in fields if value),
+        *(
+            f"   {label + ':':<{LABEL}}{value}"
+            for label, value in fields
+            if value and _BY_VALUES.get(label) not in by_values
+        ),
     ]
     text += [f"   {'env:':<{LABEL}}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
     text += [f"   {key + ':':<{LABEL}}{_detail_text(value)}" for key, value in task["details"].items()]
     if task["script"] is not None:
         text += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
     return text
+
+
+_BY_VALUES: Final = {"executor": "executor", "python": "python", "inherits": "env_inherit"}  # shown as texts
 
 
 def _limits(task: PlanTaskFields) -> Iterator[tuple[str, str]]:
@@ -321,7 +345,11 @@ def _with_trials_as_one(ids: Sequence[str], trials: Mapping[str, int]) -> Sequen
     if not trials:
         return ids
     counts = Counter(task.partition("/")[0] for task in ids)
-    names = {name: f"{name} ({count} trials)" for name, count in trials.items() if counts[name] == count}
+    names = {
+        name: f"{name} ({count} trials)"
+        for name, count in trials.items()
+        if counts[name] and counts[name] % count == 0
+    }
     return list(dict.fromkeys(names.get(task.partition("/")[0], task) for task in ids))
 
 

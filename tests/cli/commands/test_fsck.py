@@ -137,6 +137,53 @@ def test_repair_finds_the_truth_whatever_was_damaged(
         assert run.status().status == "FAILED", line
 
 
+SEARCH: dict[str, Any] = {
+    "train": {
+        "inline": "echo loss=$1",
+        "args": ["${{ search.x }}"],
+        "metrics": {"train": "loss=(?P<loss>.*)"},
+        "search": {
+            "params": {"x": {"type": "float", "low": 0.5, "high": 1}, "y": ["a", "b"]},
+            "metric": "loss",
+            "goal": "minimize",
+            "trials": 3,
+            "sampler": "random",
+            "max_parallel": 1,
+        },
+    }
+}
+
+
+def test_repair_finds_suggestions(workspace: ExpWorkspace) -> None:
+    """The values of a lost suggestion are those of the trial's record; without it the loss is reported."""
+    run = workspace.start(SEARCH)
+    study = run.wait(timeout=60).history.studies["train"]
+    eventually(lambda: not locks.is_held(run.files.supervisor_lock))
+
+    def damage() -> None:
+        lost = b'"event":"suggested"'
+        rewrite(run, lambda lines: [b"rubbish\n" if lost in line else line for line in lines])
+
+    damage()
+    finding = "the ledger has no suggestion for train/trial-0001, which was started"
+    assert f"{finding}; its record has the values" in workspace.exp("fsck", run.id, code=7).stdout
+    workspace.exp("fsck", run.id, "--repair")
+    assert found(workspace.exp, run, code=0)["findings"] == []
+    history = run.status().history
+    params = {number: suggestion.params for number, suggestion in study.suggestions.items()}
+    repaired = history.studies["train"]
+    assert {number: each.params for number, each in repaired.suggestions.items()} == params
+    assert (repaired.results, history.ignored) == (study.results, [])
+    damage()
+    shutil.rmtree(workspace.home.dash)
+    workspace.exp("fsck", run.id, "--repair")
+    assert kinds(found(workspace.exp, run, code=0)) == {"lost_suggestion"}
+    assert f"{finding}; later suggestions cannot use its result" in workspace.exp("fsck", run.id).stdout
+    warning = "train/trial-0001 has no value for its search: its suggestion is lost"
+    for command in ("status", "resume"):
+        assert warning in workspace.exp(command, run.id).stderr
+
+
 def test_repair_goes_on_from_the_rebuilt_ledger(workspace: ExpWorkspace, ended: Run) -> None:
     """A repaired experiment can be resumed: what succeeded is kept, what failed runs again."""
     rewrite(ended, lambda lines: [*lines[:7], b"rubbish\n", *lines[8:]])
