@@ -73,7 +73,7 @@ class Frame:
     def of(cls, snapshot: Snapshot, *, rows: int) -> Frame:
         """The frame of a snapshot, with at most this many running tasks."""
         history = snapshot.history
-        live = [task for task in snapshot.spec.tasks if history.tasks[task.id].is_live]
+        live = [snapshot.spec.named(name) for name, state in history.tasks.items() if state.is_live]
         finished = sum(history.counts[status] for status in ENDS)
         return cls(
             running=tuple(

@@ -120,8 +120,8 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
     chosen = None if wanted is None else set(wanted)
     groups = {group.id: group for group in snapshot.spec.groups}
     cells, group = [], None
-    for task in snapshot.spec.tasks:
-        if chosen is not None and task.id not in chosen:
+    for name, task in zip(snapshot.spec.ids, snapshot.spec.kin, strict=True):
+        if chosen is not None and name not in chosen:
             continue
         if task.group != group:
             group = task.group
@@ -129,7 +129,7 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
                 cells.append(_group_row(snapshot, groups[group]))
         if chosen is None and task.group is not None and groups[task.group].is_template:
             continue
-        cells.append(_task_row(snapshot, task))
+        cells.append(_task_row(snapshot, task if task.id == name else snapshot.spec.named(name)))
     return cells
 
 

@@ -35,7 +35,7 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     elif quiet:
         terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
     elif names is not None and len(names) == 1:
-        task = next(task for task in snapshot.spec.tasks if task.id == names[0])
+        task = snapshot.spec.named(names[0])
         terminal.write_lines(status_text.task_details(snapshot, task), hang=status_text.LABELLED)
         _warn_of_metrics(snapshot, names)
     else:

@@ -471,7 +471,7 @@ def remove_shared(
 def ask(spec: Spec) -> list[Diagnosis]:
     """Check the engines that the tasks of a spec use."""
     diagnoses: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
+    for name in dict.fromkeys(task.executor for task in spec.possible_tasks):
         executor = make(name, spec.executors.get(name, {"type": name}), {})
         try:
             diagnoses += executor.check()
@@ -483,7 +483,7 @@ def ask(spec: Spec) -> list[Diagnosis]:
 def missing_files(spec: Spec) -> list[Diagnosis]:
     """What the executors of the tasks name and is missing; an earlier task may yet create it."""
     diagnoses: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
+    for name in dict.fromkeys(task.executor for task in spec.possible_tasks):
         options = dict(spec.executors.get(name, {"type": name}))
         kind = options.pop("type", name)
         if not capabilities(name, {**options, "type": kind}).names_files:

@@ -140,7 +140,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         secrets=values,
         home=home.directory,
         by=f"direct {me.pid}@{me.host}",
-        makers={task.executor: make(task.executor) for task in spec.tasks},
+        makers={task.executor: make(task.executor) for task in spec.possible_tasks},
         lock=held,
     )
     try:

@@ -27,7 +27,7 @@ def plans(document: Document, home: Home) -> tuple[PlanDocument, tuple[Problem, 
     """
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
-    if any(task.packager for task in spec.tasks):
+    if any(task.packager for task in spec.possible_tasks):
         from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
 
         shipments = ship.look(spec, document, home)

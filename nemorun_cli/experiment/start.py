@@ -164,7 +164,7 @@ def _running(ids: Iterable[str], home: Home) -> Iterator[ExperimentFiles]:
 
 def _replace(running: Iterable[ExperimentFiles], document: Document, spec: Spec, home: Home) -> None:
     """Cancel running experiments, once it is certain that the new one can be created."""
-    if any(task.packager for task in spec.tasks):
+    if any(task.packager for task in spec.possible_tasks):
         from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs with packagers
 
         ship.look(spec, document, home)  # reports problems before anything is cancelled

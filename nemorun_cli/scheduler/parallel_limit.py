@@ -32,7 +32,7 @@ class ParallelLimit:
     def of(cls, spec: Spec) -> Self:
         """The limit of a spec. With `run.max_parallel`, the tasks of all executors count."""
         is_set = spec.run.max_parallel is not None
-        names = {task.executor for task in spec.tasks}
+        names = {task.executor for task in spec.possible_tasks}
         return cls(
             most=spec.run.max_parallel or os.cpu_count() or 1,
             is_set=is_set,

@@ -15,7 +15,7 @@ from nemorun_cli.scheduler.trial_fields import filled_where_possible, spec_with_
 from nemorun_cli.scheduler.trials import TrialQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
     from nemorun_cli.model.capacity import Capacity
     from nemorun_cli.model.resources import Resources
@@ -73,13 +73,14 @@ class Schedule:
 
     spec: Spec
     history: ExperimentState
-    tasks: dict[str, Task] = field(init=False)
+    tasks: MutableMapping[str, Task] = field(init=False)
     groups: dict[str, Group] = field(init=False)
     trials: TrialQueue = field(init=False)
     failures: int = 0
     _children: defaultdict[str, list[str]] = field(init=False)
     _awaiting: defaultdict[str, list[str]] = field(init=False)  # tasks by the key of what is outside
     _waiting: dict[str, int] = field(init=False)
+    _kin: dict[str, Task] = field(init=False)  # see `Spec.kin`
     _unfinished: int = field(init=False)  # tasks, handlers excluded, that may still run
     _counted: set[str] = field(default_factory=set)
     _ready: dict[QueueKey, list[tuple[int, str]]] = field(default_factory=dict)
@@ -99,41 +100,42 @@ class Schedule:
     _after_keeping: list[str] = field(default_factory=list)  # ready tasks that wait for that
 
     def __post_init__(self) -> None:
-        self.tasks = {task.id: task for task in spec_with_values(self.spec, self.history).tasks}
+        spec = spec_with_values(self.spec, self.history)
+        self.tasks, self._kin = spec.by_id(), dict(zip(spec.ids, spec.kin, strict=True))
         self.groups = {group.id: group for group in self.spec.groups}
         self.trials = TrialQueue(self.spec, self.history)
         self._children, self._awaiting = defaultdict(list), defaultdict(list)
         self._waiting = {}
         self._unfinished = len(self.spec.tasks) - len(self.history.handlers)
-        for task in self.spec.tasks:
-            self._waiting[task.id] = len(task.dependencies) + len(task.external)
+        for name, task in self._kin.items():
+            self._waiting[name] = len(task.dependencies) + len(task.external)
             for parent in task.dependencies:
-                self._children[parent].append(task.id)
+                self._children[parent].append(name)
             for key in task.external:
-                self._awaiting[key].append(task.id)
+                self._awaiting[key].append(name)
 
     def begin(self) -> list[Readiness]:
         """Load the current state; return the decisions about pending tasks that follow from it."""
         decided = []
         retried = []
-        for task in self.spec.tasks:
-            state = self.history.tasks[task.id]
-            if state.is_over and not self.retry_is_due(task.id):
-                decided += self.over(task.id)
+        for name, task in self._kin.items():
+            state = self.history.tasks[name]
+            if state.is_over and not self.retry_is_due(name):
+                decided += self.over(name)
             elif state.status is TaskStatus.PENDING and state.not_before:
-                retried.append(task)
+                retried.append(name)
             elif state.status is TaskStatus.PENDING and not (task.dependencies or task.external):
                 if task.handler is None:
-                    decided.append(Readiness(task.id, may_run=True))
+                    decided.append(Readiness(name, may_run=True))
             elif state.is_live and (group := self._queue_key(task)[0]):
-                self._running.setdefault(group, set()).add(task.id)
+                self._running.setdefault(group, set()).add(name)
         for key in self.history.external:
             decided += self.external_over(key)
         decided += self.concluded()
-        for task in retried:  # a resume may have reset what it depends on; then it is decided again
-            readiness = self.readiness(task.id)
+        for name in retried:  # a resume may have reset what it depends on; then it is decided again
+            readiness = self.readiness(name)
             if readiness is not None and readiness.may_run:
-                self.add_ready(task.id)
+                self.add_ready(name)
         # Tasks that were decided before a crash, or wait for a retry, are not decided again.
         delayed = {name for _, _, name in self._delayed}
         states = self.history.tasks
@@ -149,7 +151,7 @@ class Schedule:
         if task_id in self._counted:
             return []
         self._counted.add(task_id)
-        state, task = self.history.tasks[task_id], self.tasks[task_id]
+        state, task = self.history.tasks[task_id], self._kin[task_id]
         if task.handler is None:
             self._unfinished -= 1
             if state.status is TaskStatus.FAILED and not task.allow_failure:
@@ -157,7 +159,7 @@ class Schedule:
         decided = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
-            if readiness := self._readiness(self.tasks[child], [task_id], waits=bool(self._waiting[child])):
+            if readiness := self._readiness(child, [task_id], waits=bool(self._waiting[child])):
                 decided.append(readiness)
         return decided
 
@@ -169,7 +171,7 @@ class Schedule:
         decided = []
         for child in self._awaiting[key]:
             self._waiting[child] -= 1
-            if readiness := self._readiness(self.tasks[child], [], waits=bool(self._waiting[child])):
+            if readiness := self._readiness(child, [], waits=bool(self._waiting[child])):
                 decided.append(readiness)
         return decided
 
@@ -193,17 +195,19 @@ class Schedule:
 
     def concluded(self) -> list[Readiness]:
         """Return the decisions about handlers, once the outcome is known."""
-        decided = (self._handler_readiness(task, task.handler) for task in self.spec.tasks if task.handler)
+        decided = (
+            self._handler_readiness(name, task.handler) for name, task in self._kin.items() if task.handler
+        )
         return [readiness for readiness in decided if readiness]
 
     def readiness(self, task_id: str) -> Readiness | None:
         """Return the readiness of a task; None while its finished parents do not decide it."""
-        task, states = self.tasks[task_id], self.history.tasks
+        task, states = self._kin[task_id], self.history.tasks
         finished = [
             name for name in task.dependencies if states[name].is_over and not self.retry_is_due(name)
         ]
         is_decided = len(finished) == len(task.dependencies) and self._has_external(task)
-        return self._readiness(task, finished, waits=not is_decided)
+        return self._readiness(task_id, finished, waits=not is_decided)
 
     def _has_external(self, task: Task) -> bool:
         """Whether all that a task waits for outside of the experiment has ended."""
@@ -236,19 +240,19 @@ class Schedule:
         exhausted, self._exhausted = self._exhausted, []
         return [self.groups[name] for name in exhausted]
 
-    def _readiness(self, child: Task, finished: Iterable[str], *, waits: bool) -> Readiness | None:
-        state = self.history.tasks[child.id]
+    def _readiness(self, name: str, finished: Iterable[str], *, waits: bool) -> Readiness | None:
+        state, child = self.history.tasks[name], self._kin[name]
         if state.status is not TaskStatus.PENDING and not state.is_queued_early:
             return None
         if child.handler is not None:
-            return self._handler_readiness(child, child.handler)
+            return self._handler_readiness(name, child.handler)
         if child.dependency_type == "afterok" and (bad := self._first_bad(child, finished)):
-            return Readiness(child.id, may_run=False, message=bad)
+            return Readiness(name, may_run=False, message=bad)
         if waits:
             return None
         if child.dependency_type == "afternotok" and not self._has_failure(child):
-            return Readiness(child.id, may_run=False, message="none of its dependencies failed")
-        return Readiness(child.id, may_run=True)
+            return Readiness(name, may_run=False, message="none of its dependencies failed")
+        return Readiness(name, may_run=True)
 
     def _first_bad(self, child: Task, finished: Iterable[str]) -> str | None:
         """What has not succeeded of what a task depends on, and how it ended."""
@@ -272,19 +276,19 @@ class Schedule:
                 return f"{external.text} is {end.status}" + (f": {end.message}" if end.message else "")
         return None
 
-    def _handler_readiness(self, task: Task, section: Handler) -> Readiness | None:
+    def _handler_readiness(self, name: str, section: Handler) -> Readiness | None:
         outcome = self.history.outcome
-        if outcome is None or self.history.tasks[task.id].status is not TaskStatus.PENDING:
+        if outcome is None or self.history.tasks[name].status is not TaskStatus.PENDING:
             return None
         if mismatch := handlers.mismatch(section, outcome):
-            return Readiness(task.id, may_run=False, message=mismatch, reason=Reason.OUTCOME)
-        return None if self._waiting[task.id] else Readiness(task.id, may_run=True)
+            return Readiness(name, may_run=False, message=mismatch, reason=Reason.OUTCOME)
+        return None if self._waiting[name] else Readiness(name, may_run=True)
 
     def is_ok(self, task_id: str) -> bool:
         """Whether the result of a task lets the tasks run that depend on it with `afterok`."""
         state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED:
-            return self.tasks[task_id].allow_failure or self._is_tolerated(self.tasks[task_id])
+            return self._kin[task_id].allow_failure or self._is_tolerated(self._kin[task_id])
         has_succeeded = state.status is TaskStatus.SUCCEEDED or state.is_needless
         return has_succeeded or self._is_excused(task_id, state)
 
@@ -297,7 +301,7 @@ class Schedule:
 
     def group_with_leader(self, task_id: str) -> Group | None:
         """The group of a task if a member's end can end it."""
-        group = self.groups.get(self.tasks[task_id].group or "")
+        group = self.groups.get(self._kin[task_id].group or "")
         return group if group is not None and group.has_leader else None
 
     def group_end(self, group: Group, latest: str | None = None) -> GroupEnd | None:
@@ -365,7 +369,7 @@ class Schedule:
             task_id in self._environments
             or self.trials.needs_suggestion(self.tasks[task_id])
             or task_id in self._reusable
-            or not self._reusable.isdisjoint(self.tasks[task_id].dependencies)
+            or not self._reusable.isdisjoint(self._kin[task_id].dependencies)
         )
 
     def held(self, environment: str) -> list[str]:
@@ -431,7 +435,7 @@ class Schedule:
                 self._add_to_queue(name)
 
     def _add_to_queue(self, task_id: str) -> None:
-        if self._keeping and not self._keeping.isdisjoint(self.tasks[task_id].dependencies):
+        if self._keeping and not self._keeping.isdisjoint(self._kin[task_id].dependencies):
             self._after_keeping.append(task_id)
             return
         if (environment := self._environments.get(task_id)) is not None:
@@ -453,12 +457,14 @@ class Schedule:
 
     def take_suggestion(self, task_id: str) -> None:
         """Fill in the fields of a trial that its values decide."""
-        self.tasks[task_id] = filled_where_possible(self.tasks[task_id], self.spec, self.history)
+        task = filled_where_possible(self.tasks[task_id], self.spec, self.history)
+        self.tasks[task_id] = self._kin[task_id] = task
 
     def take_suggestions(self) -> None:
         """The same for all trials that have a suggestion, once the ledger was read."""
-        for task in spec_with_values(self.spec, self.history).tasks:
-            self.tasks[task.id] = task
+        spec = spec_with_values(self.spec, self.history)
+        if spec is not self.spec:
+            self.tasks, self._kin = spec.by_id(), dict(zip(spec.ids, spec.kin, strict=True))
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""
@@ -612,12 +618,12 @@ class Schedule:
 
     def retry_is_due(self, task_id: str) -> bool:
         """Whether a failed task has to be retried."""
-        state, retry = self.history.tasks[task_id], self.tasks[task_id].retry
+        state, retry = self.history.tasks[task_id], self._kin[task_id].retry
         if state.status is not TaskStatus.FAILED or state.tries >= retry.limit:
             return False
-        if self.limit_is_hit() and self.tasks[task_id].handler is None:
+        if self.limit_is_hit() and self._kin[task_id].handler is None:
             return False
-        group = self.groups.get(self.tasks[task_id].group or "")
+        group = self.groups.get(self._kin[task_id].group or "")
         if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
             return False
         is_cancelled = state.cancel is not None and state.cancel.reason != Reason.UNTIL
@@ -639,7 +645,7 @@ class Schedule:
             return ExperimentStatus.CANCELLED
         if self.history.limit or self.limit_is_hit():
             return ExperimentStatus.FAILED
-        for name, task in self.tasks.items():
+        for name, task in self._kin.items():
             status = self.history.tasks[name].status
             is_bad = status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and task.handler is None
             if status is TaskStatus.FAILED and self._is_tolerated(task):

@@ -27,7 +27,7 @@ COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secre
 
 def of_tasks(spec: Spec) -> set[str]:
     """Return the names of the secrets that any task receives."""
-    return {name for task in spec.tasks for name in task.secrets}
+    return {name for task in spec.possible_tasks for name in task.secrets}
 
 
 def names_in_use(spec: Spec) -> list[str]:

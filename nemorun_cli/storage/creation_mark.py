@@ -32,7 +32,7 @@ MOST_MARKS: Final = 1000  # of one experiment: a revision of its spec may have o
 
 def backends(spec: Spec) -> dict[str, str]:
     """The types of the executors, by their names in the spec, that ask something other than this machine."""
-    names = dict.fromkeys(task.executor for task in spec.tasks)
+    names = dict.fromkeys(task.executor for task in spec.possible_tasks)
     types = {name: str(spec.executors.get(name, {}).get("type", name)) for name in names}
     return {name: kind for name, kind in types.items() if kind != LOCAL}
 
@@ -94,7 +94,7 @@ def _mark(key: bytes, experiment_id: str, spec: Spec, folder: Path) -> str:
     except ImportError:
         from hashlib import blake2b  # noqa: PLC0415 - the same
 
-    names = sorted({*spec.executors, *(task.executor for task in spec.tasks)})
+    names = sorted({*spec.executors, *(task.executor for task in spec.possible_tasks)})
     used = {name: spec.executors.get(name, {"type": name}) for name in names}
     text = json.dumps([experiment_id, used, spec.secrets, spec.folder], sort_keys=True).replace(
         json.dumps(str(folder))[1:-1], ""

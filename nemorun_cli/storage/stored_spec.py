@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.storage.task_entries import TaskEntries
+
 _OPTIONAL_TEXT: Final = TEXT | None
 _GOALS: Final = tuple(Goal)
 _KEYS: Final = list_of(TEXT | forms.INTEGER, "a list of texts and integers")
@@ -293,8 +295,18 @@ def _problems(document: Mapping[str, Any], code: str) -> Iterator[str]:
     yield from _executors(document)
     yield from _entries(document, "groups", GROUP, required=("id",))
     yield from _objects(document, "shared", TASK)
-    yield from _entries(document, "tasks", TASK, required=("id",))
-    yield from _references(document)
+    entries = document["tasks"]
+    if isinstance(entries, list):
+        from nemorun_cli.storage.task_entries import TaskEntries  # noqa: PLC0415 - it imports this module
+
+        entries = TaskEntries.of(entries)
+    elif isinstance(entries, dict) or not hasattr(entries, "ids"):
+        yield f"tasks is {forms.shown(entries)}, not a list"
+        return
+    if entries.problem is not None:
+        yield entries.problem
+        return
+    yield from _references(document, entries)
 
 
 _DEFAULTS: Final = frozenset({"facts", "told", "left_out", "scripts"})  # a package may lack them
@@ -336,41 +348,46 @@ def _is_in(value: Any, folder: str) -> bool:
     return forms.is_path(value) and value.startswith(folder) and forms.is_inside(value[len(folder) :])
 
 
-def _references(document: Mapping[str, Any]) -> Iterator[str]:
+def _references(document: Mapping[str, Any], entries: TaskEntries) -> Iterator[str]:
     """The ids that are used twice, or that no entry defines."""
-    tasks, groups = document["tasks"], document["groups"]
-    ids = {task["id"] for task in tasks}
+    groups, ids = document["groups"], set(entries.ids)
     names = {group["id"] for group in groups}
     keys = {each["key"] for each in document.get("external", ())}
-    if len(ids) < len(tasks) or len(names) < len(groups):
+    if len(ids) < len(entries) or len(names) < len(groups):
         yield "two of its tasks, or of its groups, have the same id"
     for index, group in enumerate(groups):
         yield from _unknown(group.get("members", ()), ids, f"groups[{index}].members")
         leader = {group["until"]} - {UNTIL_ALL, UNTIL_ANY} if "until" in group else ()
         yield from _unknown(leader, ids, f"groups[{index}].until")
-    for index, task in enumerate(tasks):
-        if task.get("index", 0) >= len(tasks):
-            yield f"tasks[{index}].index is {task['index']}, but there are {len(tasks)} tasks"
-        yield from _unknown(task.get("dependencies", ()), ids, f"tasks[{index}].dependencies")
-        yield from _unknown(task.get("external", ()), keys, f"tasks[{index}].external")
-        yield from _unknown(filter(None, (task.get("group"),)), names, f"tasks[{index}].group")
+    if max(entries.indices, default=0) >= len(entries) > 0:
+        index, number = next(pair for pair in enumerate(entries.indices) if pair[1] >= len(entries))
+        yield f"tasks[{index}].index is {number}, but there are {len(entries)} tasks"
+    for index, task in entries.kept.items():
+        if "dependencies" in task:
+            yield from _unknown(task["dependencies"], ids, f"tasks[{index}].dependencies")
+        if "external" in task:
+            yield from _unknown(task["external"], keys, f"tasks[{index}].external")
+        if task.get("group"):
+            yield from _unknown((task["group"],), names, f"tasks[{index}].group")
     for name, common in document.get("shared", {}).items():
         yield from _unknown(common.get("dependencies", ()), ids, f"shared.{name}.dependencies")
         yield from _unknown(common.get("external", ()), keys, f"shared.{name}.external")
         yield from _unknown(filter(None, (common.get("group"),)), names, f"shared.{name}.group")
 
-    yield from _circles(tasks, document.get("shared", {}))
+    yield from _circles(entries, document.get("shared", {}))
 
 
-def _circles(tasks: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _circles(entries: TaskEntries, shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A task that waits for itself; all members of a sweep have one list, which is followed once."""
     ids_by_list: dict[int, list[str]] = {}
     lists: dict[int, Sequence[str]] = {}
-    for task in tasks:
-        common = shared.get(task["id"].partition("/")[0], {})
-        needed = task.get("dependencies", common.get("dependencies", ()))
+    commons = {name: common.get("dependencies", ()) for name, common in shared.items()}
+    for position, task_id in enumerate(entries.ids):
+        needed = commons.get(task_id.partition("/")[0], ())
+        if (task := entries.kept.get(position)) is not None:
+            needed = task.get("dependencies", needed)
         lists[id(needed)] = needed
-        ids_by_list.setdefault(id(needed), []).append(task["id"])
+        ids_by_list.setdefault(id(needed), []).append(task_id)
     waiting = {key: len(set(needed)) for key, needed in lists.items()}
     keys_by_id: dict[str, list[int]] = {}
     for key, needed in lists.items():
@@ -382,7 +399,7 @@ def _circles(tasks: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[st
             waiting[key] -= 1
             if not waiting[key]:
                 ready += ids_by_list[key]
-    if len(ready) < len(tasks):
+    if len(ready) < len(entries):
         stuck = next(ids_by_list[key][0] for key, count in waiting.items() if count)
         yield f"dependencies of {forms.shown(stuck)} depend on each other"
 

@@ -42,7 +42,7 @@ class Admission:
     def begin(self) -> None:
         """Ask the executors which local resources their tasks use."""
         spec = self._schedule.spec
-        requesting = [task for task in spec.tasks if task.resources or task.searched]
+        requesting = [task for task in spec.possible_tasks if task.resources or task.searched]
         for name in {task.executor for task in requesting}:
             with_gpus = any(asks_for_gpus(task) for task in requesting if task.executor == name)
             if machine := self._dispatcher.machine(name, with_gpus=with_gpus):

@@ -57,7 +57,7 @@ class Dispatcher:
         self._faulty: dict[str, float] = {}  # by executor, until when (monotonic) it is not polled
         self._executors: dict[str, Executor] = {}
         self._jobs: dict[str, dict[Key, Job]] = {}
-        self._names = {task.id: task.executor for task in spec.tasks}
+        self._names = {name: task.executor for name, task in zip(spec.ids, spec.kin, strict=True)}
         self._cancels: dict[Key, Cancel] = {}  # the cancel passed to the executor, by live attempt
         self._unanswered: dict[Key, JobError] = {}  # submitted by a call that raised this
         self._unmeasured: set[str] = set()  # executors that raised when they were to measure

@@ -114,9 +114,9 @@ def _steps(spec: Spec, process: Evaluations) -> Iterator[Callable[[], object]]:
 def needed(spec: Spec) -> Iterator[str]:
     """The modules that a supervisor of this spec may import later."""
     yield from ALWAYS
-    if any(task.metrics for task in spec.tasks):
+    if any(task.metrics for task in spec.possible_tasks):
         yield "nemorun_cli.supervisor.output_metrics"
-    if any(map(asks_for_gpus, spec.tasks)):
+    if any(map(asks_for_gpus, spec.possible_tasks)):
         yield "nemorun_cli.system.gpu_query"
     if spec.sampling is not None:
         yield from SAMPLING
@@ -125,9 +125,9 @@ def needed(spec: Spec) -> Iterator[str]:
     if spec.server is not None:
         yield from SERVER
         yield "subprocess"  # which starts a sender
-    if any(task.late or task.searched or task.when is not None for task in spec.tasks):
+    if any(task.late or task.searched or task.when is not None for task in spec.possible_tasks):
         yield from EXPRESSIONS
-    if any(task.cache is not None for task in spec.tasks):
+    if any(task.cache is not None for task in spec.possible_tasks):
         yield "nemorun_cli.storage.step_cache.declared_files"
     for kind in sorted(_types(spec)):
         yield from SDK.get(kind, ())
@@ -138,7 +138,7 @@ def pin(spec: Spec) -> None:
     """Keep the classes that installed packages registered, for which their metadata is read each time."""
     for kind in _types(spec):
         executors.pin(kind)
-    names = {name for task in spec.tasks for name in task.launcher}
+    names = {name for task in spec.possible_tasks for name in task.launcher}
     if names:
         from nemorun_cli.executors import launchers  # noqa: PLC0415 - only for tasks that have one
 
@@ -147,7 +147,7 @@ def pin(spec: Spec) -> None:
 
 
 def _types(spec: Spec) -> set[str]:
-    names = {task.executor for task in spec.tasks}
+    names = {task.executor for task in spec.possible_tasks}
     return {spec.executors.get(name, {}).get("type", name) for name in names}
 
 

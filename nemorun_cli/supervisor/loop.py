@@ -120,7 +120,9 @@ class SupervisorLoop:
         self._decisions = Decisions(self.schedule, self.journal, self._evaluations, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
-        self._secrets_are_known = secrets.keys() >= {name for task in spec.tasks for name in task.secrets}
+        self._secrets_are_known = secrets.keys() >= {
+            name for task in spec.possible_tasks for name in task.secrets
+        }
         self._dispatcher = Dispatcher(
             spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
         )
@@ -141,11 +143,13 @@ class SupervisorLoop:
         self._wake: int | None = None
         self._externals = self._watched_externals() if can_submit and spec.external else None
         self._best_choices: BestChoices | None = None  # set as the decisions begin, if a group has a rule
-        has_python = can_submit and any(task.python is not None for task in spec.tasks)
+        has_python = can_submit and any(task.python is not None for task in spec.possible_tasks)
         self._environments = self._python_environments() if has_python else None
         has_search = can_submit and any(group.search is not None for group in spec.groups)
         self._searches = self._searching() if has_search else None
-        has_cache = can_submit and spec.run.cache and any(task.cache is not None for task in spec.tasks)
+        has_cache = (
+            can_submit and spec.run.cache and any(task.cache is not None for task in spec.possible_tasks)
+        )
         self._reuse = self._step_reuse() if has_cache else None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
@@ -154,7 +158,9 @@ class SupervisorLoop:
         self._shipper = self._shipping(spec.server) if can_submit and spec.server else None
         self._tracker.shipper = self._shipper
         self._metric_watch = (
-            self._watching() if has_search or (can_submit and any(task.stop for task in spec.tasks)) else None
+            self._watching()
+            if has_search or (can_submit and any(task.stop for task in spec.possible_tasks))
+            else None
         )
 
     # -- lifecycle ----------------------------------------------------------------------------------
@@ -163,10 +169,9 @@ class SupervisorLoop:
         """Read the ledger and adopt the live attempts."""
         self.journal.open()
         self.schedule.take_suggestions()
-        for task in self.schedule.tasks.values():
-            state = self.history.tasks[task.id]
+        for name, state in self.history.tasks.items():
             if state.is_live:
-                job = self._job(task)
+                job = self._job(self.schedule.tasks[name])
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
@@ -209,7 +214,7 @@ class SupervisorLoop:
             self._searches.begin()
         if self.can_submit and any(group.best is not None for group in self.spec.groups):
             self._best_choices = self._choices()
-        names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
+        names = {task.executor for task in self.spec.possible_tasks} if self.can_submit else set()
         queues = {name: self._dispatcher.queue(name) for name in names}
         if any(queues.values()):
             jobs = (self._externals.job,) if self._externals is not None else ()
@@ -415,7 +420,8 @@ class SupervisorLoop:
 
     def _on_event(self, event: Event) -> None:
         """Pass an event that was just noted to those that follow what happens."""
-        self._tracker.on_event(event)
+        state = self.history.tasks.get(event.get("task", ""))
+        self._tracker.on_event(event, was_submitted=state is not None and state.submitted is not None)
         if self._metric_watch is not None and event["event"] == events.ENDED:
             unjudged = self._metric_watch.end((event["task"], event["attempt"]))
             event.update({"unjudged": unjudged} if unjudged else {})

@@ -83,7 +83,9 @@ class Tracker:
         self.shipper: Shipper | None = None  # set if the spec names a server
         self._run: OpenSession | None = None
         self._has_begun = False
-        self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
+        self._patterns = {
+            name: task.metrics for name, task in zip(spec.ids, spec.kin, strict=True) if task.metrics
+        }
         self.slow_patterns = SlowPatterns()
         self._outputs: dict[tuple[str, int], OutputMetrics] = {}
         self._last_errors: dict[str, str] = {}
@@ -95,15 +97,16 @@ class Tracker:
 
     # -- inputs -------------------------------------------------------------------------------------
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Event, *, was_submitted: bool = True) -> None:
         """Close the records of a finished attempt or experiment; called before the event is written.
 
-        The end of an attempt gets the field `unmatched` if patterns of its metrics matched nothing.
+        The end of an attempt gets the field `unmatched` if patterns of its metrics matched nothing. One that
+        was not submitted has no records.
         """
         if not self.writes:
             return
         if event["event"] == events.ENDED:
-            self._close_attempt(event)
+            self._close_attempt(event, has_records=was_submitted)
         elif event["event"] == events.FINISHED:
             self._finish(event)
 
@@ -208,13 +211,15 @@ class Tracker:
         if self.shipper is not None:
             self.shipper.mark_record(place.root, place.prefix, opening)
 
-    def _close_attempt(self, event: Event) -> None:
+    def _close_attempt(self, event: Event, *, has_records: bool) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
         task, attempt = event["task"], event["attempt"]
         if task in self._patterns and "cached_from" not in event:
             with self._logging_errors(f"the output of {task}"):
                 if unmatched := self._read_rest(task, attempt):
                     event["unmatched"] = unmatched
+        if not has_records:
+            return
         self._read_samples(task, attempt, is_over=True)
         self._job_samples.pop((task, attempt), None)
         self._sample_files.pop((task, attempt), None)
@@ -376,10 +381,10 @@ def _tasks_with_own_samples(spec: Spec) -> frozenset[str]:
     """The tasks whose jobs measure themselves, if the spec asks for samples."""
     if spec.sampling is None:
         return frozenset()
-    names = {task.executor for task in spec.tasks}
+    names = {task.executor for task in spec.possible_tasks}
     options = {name: spec.executors.get(name, {"type": name}) for name in names}
     sampled = {name for name in names if executors.capabilities(name, options[name]).records_samples}
-    return frozenset(task.id for task in spec.tasks if task.executor in sampled)
+    return frozenset(name for name, task in zip(spec.ids, spec.kin, strict=True) if task.executor in sampled)
 
 
 def params_of(task: Task) -> dict[str, Any]:

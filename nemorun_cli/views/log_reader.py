@@ -336,7 +336,7 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None, is_error: bool
         NotFoundError: the task, or this attempt, has not started; the message contains the reason.
     """
     state = snapshot.history.tasks[task]
-    if is_error and next(one for one in snapshot.spec.tasks if one.id == task).stderr_to_stdout:
+    if is_error and snapshot.spec.named(task).stderr_to_stdout:
         raise NotFoundError(
             f"the standard error of {task} is in its log", hint="stderr_to_stdout: false writes it to a file"
         )
