@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.json_documents import PlanDocument
-    from nemorun_cli.parts import Task
+    from nemorun_cli.parts import CacheKeys, Task
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
 
@@ -104,6 +104,7 @@ class Builder:
         dependencies: Sequence[str | Mapping[str, Any]] | None = None,
         plugins: Sequence[object] | None = None,
         tail_logs: bool | None = None,
+        cache: bool | CacheKeys | None = None,
         **keys: Any,
     ) -> str:
         """Add a task, or a list of tasks that run in parallel as a group; return its id.
@@ -117,6 +118,8 @@ class Builder:
                 the experiment, such as `{"experiment": "digits", "task": "train"}`.
             plugins: plugins for this task: instances, or mappings `{"uses": …, "with": …}`.
             tail_logs: whether its output is shown while the experiment is watched.
+            cache: whether an equal earlier result is used instead of a run, or what counts in addition:
+                `{"inputs": ["data/*"], "outputs": ["model.pt"], "also": [2], "env": ["SEED"]}`.
             keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `search`, `when`, …
 
         Raises:
@@ -138,6 +141,7 @@ class Builder:
             )
         entry |= {key: plain(value) for key, value in keys.items()}
         entry |= given(dependencies=list(dependencies or ()), tail_logs=tail_logs)
+        entry |= {} if cache is None else {"cache": plain(cache)}
         self._tasks[task_id] = entry
         self._plugins += [(plugin, (task_id,)) for plugin in plugins or ()]
         return task_id

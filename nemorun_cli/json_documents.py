@@ -580,6 +580,12 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    rung: NotRequired[int]
+    rung_value: NotRequired[float | str]
+    step: NotRequired[float]
+    pruner: NotRequired[str]
+    last_step: NotRequired[float]
+    judged: NotRequired[dict[str, float]]
     parts: NotRequired[dict[str, str]]
     cached_from: NotRequired[OriginFields]
     id: NotRequired[str]
@@ -628,6 +634,7 @@ class FsckFindingFields(TypedDict):
         "illegal_move",
         "unknown_attempt",
         "different_end",
+        "lost_suggestion",
         "torn_tail",
         "missing_attempt",
     ]
@@ -693,6 +700,8 @@ class GraphNodeFields(TypedDict):
     status: TaskStatusValue | None
     counts: dict[str, int]
     description: str | None
+    reusable: NotRequired[int]
+    cached: NotRequired[int]
 
 
 # `to` depends on `from`.
@@ -1119,6 +1128,14 @@ class ParamsDocument(TypedDict):
     records: list[ParamsRecordFields]
 
 
+class PlanBestFields(TypedDict):
+    """One choice."""
+
+    group: str
+    metric: str
+    goal: GoalOfBestValue
+
+
 class UsedPluginFields(TypedDict):
     """One use of a plugin."""
 
@@ -1221,6 +1238,27 @@ class PlanTaskCacheFields(TypedDict):
     env: list[str]
 
 
+class ChangedPartFields(TypedDict):
+    """A part of a fingerprint: its digest, or its text if that is short."""
+
+    part: str
+    before: str | None
+    after: str | None
+
+
+# What was found.
+PlanTaskReuseFields = TypedDict(
+    "PlanTaskReuseFields",
+    {
+        "decision": Literal["reuse", "run", "later"],
+        "message": str,
+        "from": OriginFields | None,
+        "compared_with": OriginFields | None,
+        "changed": list[ChangedPartFields],
+    },
+)
+
+
 class PlanTaskQueuedEarlyFields(TypedDict):
     """The dependencies that its engine waits for; null if it is not queued early."""
 
@@ -1254,6 +1292,7 @@ class PlanTaskFields(TypedDict):
     stop: list[PlanTaskStopFields]
     retry: PlanTaskRetryFields
     cache: NotRequired[PlanTaskCacheFields | None]
+    reuse: NotRequired[PlanTaskReuseFields | None]
     handler: NotRequired[HandlerValue]
     searched: NotRequired[dict[str, str]]
     late: list[str]
@@ -1271,6 +1310,7 @@ class PlanDocument(TypedDict):
     run: dict[str, Any]
     params: dict[str, Any]
     searches: NotRequired[list[PlannedSearchFields]]
+    best: NotRequired[list[PlanBestFields]]
     plugins: NotRequired[list[UsedPluginFields]]
     executors: list[UsedExecutorFields]
     packages: list[PackageFields]
@@ -2157,20 +2197,12 @@ class WhyTaskResumeFields(TypedDict):
     attempt: int
 
 
-class WhyTaskReuseChangedFields(TypedDict):
-    """A part: its digest, or its text if that is short."""
-
-    part: str
-    before: str | None
-    after: str | None
-
-
 class WhyTaskReuseFields(TypedDict):
     """Why it ran, or whence its result is."""
 
     fingerprint: str | None
     compared_with: OriginFields | None
-    changed: list[WhyTaskReuseChangedFields]
+    changed: list[ChangedPartFields]
     kept: bool | None
     message: str | None
     note: str | None

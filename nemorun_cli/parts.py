@@ -6,13 +6,22 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from nemorun_cli import arguments
 from nemorun_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+class CacheKeys(TypedDict, total=False):
+    """The key `cache` of a task: what its result depends on in addition to other keys, and what it writes."""
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    also: Sequence[Any]
+    env: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

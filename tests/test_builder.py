@@ -24,6 +24,7 @@ from nemorun_cli import (
 )
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.experiment.run import find
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
 
@@ -88,6 +89,17 @@ def test_a_task_can_have_a_search() -> None:
     assert group.search is not None
     assert [param.name for param in group.search.params] == ["lr", "optimizer"]
     assert len(group.members) == group.search.trials
+
+
+def test_a_task_can_have_a_cache() -> None:
+    """An argument of its own has it, as a value or as what is declared; `False` leaves a default out."""
+    exp = Builder("reuse", defaults={"cache": True})
+    exp.add(Script(inline="a"), name="a", cache={"outputs": ["m.pt"], "also": (1, {"x": 2})})
+    exp.add(Script(inline="b"), name="b", cache=False)
+    exp.add(Script(inline="c"), name="c")
+    rules = {task.id: task.cache for task in load.validate(exp.spec).tasks}
+    assert rules["a"] == CacheRule(outputs=("m.pt",), also=(1, {"x": 2}))
+    assert (rules["b"], rules["c"]) == (None, CacheRule())
 
 
 def test_names_are_made_and_never_shared() -> None:

@@ -68,18 +68,23 @@ def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 
 def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
-    """Write the status once, then a line for each change of a task."""
+    """Write the status once, then a line for each change of a task, and of what is the best so far."""
     changes = Transitions(folds=names is None)
     snapshot = watching.look()
     changes.since(snapshot, watching.news)
     show(snapshot, names, is_json=False, quiet=False)
     terminal.flush()
+    written = set(status_text.best_lines(snapshot))
     while snapshot.status is ExperimentStatus.RUNNING:
         watching.pause()
         snapshot = _look(watching)
         for change in changes.since(snapshot, watching.news):
             if names is None or change.task in names:
                 terminal.write_line(change.text)
+        if names is None and watching.news:
+            new = [line for line in status_text.best_lines(snapshot) if line not in written]
+            written.update(new)
+            terminal.write_lines(new)
         terminal.flush()
     terminal.write_line(f"{snapshot.files.id}: {snapshot.status}")
     return snapshot
@@ -109,8 +114,10 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
         for line in status_text.header(snapshot)
         for piece in wrapping.fitted(escaped(line), width, hang=status_text.LABELLED)
     ]
+    notes = [] if names is not None else status_text.notes(snapshot)
+    below = [piece for line in notes for piece in wrapping.fitted(escaped(line), width)]
     rows = status_text.rows(snapshot, names)
-    most = max(FEWEST_ROWS, height - max(ROWS_BESIDES, len(header) + ROWS_AROUND))
+    most = max(FEWEST_ROWS, height - len(below) - max(ROWS_BESIDES, len(header) + ROWS_AROUND))
     left = len(rows) - most
     if left > 0:
         tasks = snapshot.history.tasks
@@ -123,4 +130,5 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
     lines: list[Line] = [*([(piece, "")] for piece in header), *table]
     if left > 0:
         lines.append([(f"… and {left} more that do not fit", "dim")])
+    lines += [[(piece, "")] for piece in ("", *below)] if below else []
     return live_text.lines(lines)

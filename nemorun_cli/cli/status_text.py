@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.cli import times
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import labels, wording
+from nemorun_cli.model.spec import kin_of, task_named
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
-from nemorun_cli.views import searches, sweeps
+from nemorun_cli.views import group_bests, searches, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,8 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
     chosen = None if wanted is None else set(wanted)
     groups = {group.id: group for group in snapshot.spec.groups}
     cells, group = [], None
-    for name, task in zip(snapshot.spec.ids, snapshot.spec.kin, strict=True):
+    tasks = snapshot.tasks
+    for name, task in zip(snapshot.spec.ids, kin_of(tasks), strict=True):
         if chosen is not None and name not in chosen:
             continue
         if task.group != group:
@@ -129,7 +131,7 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
                 cells.append(_group_row(snapshot, groups[group]))
         if chosen is None and task.group is not None and groups[task.group].is_template:
             continue
-        cells.append(_task_row(snapshot, task if task.id == name else snapshot.spec.named(name)))
+        cells.append(_task_row(snapshot, task if task.id == name else task_named(tasks, name)))
     return cells
 
 
@@ -155,6 +157,19 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
         code,
         f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
         state.why() or snapshot.message(task.id) or "",
+    ]
+
+
+def notes(snapshot: Snapshot) -> list[str]:
+    """Lines about the best members of groups, and about what searches have found so far."""
+    return [*group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)), *searched(snapshot)]
+
+
+def best_lines(snapshot: Snapshot) -> list[str]:
+    """The same without estimates: these lines change only with the results."""
+    return [
+        *group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)),
+        *searches.lines(searches.of(snapshot.spec, snapshot.history)),
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views import group_bests, stop_progress, sweeps, unmatched_metrics, valueless_trials
+from nemorun_cli.model.spec import task_named
+from nemorun_cli.views import stop_progress, sweeps, unmatched_metrics, valueless_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,17 +36,14 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     elif quiet:
         terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
     elif names is not None and len(names) == 1:
-        task = snapshot.spec.named(names[0])
+        task = task_named(snapshot.tasks, names[0])
         terminal.write_lines(status_text.task_details(snapshot, task), hang=status_text.LABELLED)
         _warn_of_metrics(snapshot, names)
     else:
         terminal.write_lines([*status_text.header(snapshot), ""], hang=status_text.LABELLED)
         tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
         if names is None:
-            notes = [
-                *group_bests.lines(snapshot.history, group_bests.of(snapshot.spec)),
-                *status_text.searched(snapshot),
-            ]
+            notes = status_text.notes(snapshot)
             terminal.write_lines(["", *notes] if notes else [])
         _show_failures(snapshot, names or ())
         _warn_of_metrics(snapshot, names)

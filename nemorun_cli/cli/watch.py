@@ -23,6 +23,7 @@ from nemorun_cli.views import (
     valueless_trials,
 )
 from nemorun_cli.views.log_reader import LogFeed
+from nemorun_cli.views.snapshot import tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nemorun_cli.cli.interrupts import Interrupts
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.storage.state import ExperimentState
     from nemorun_cli.views.follow import Watch
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -56,7 +58,7 @@ def watch(
     secrets = (
         set(known_secrets.of_experiment(run.files, watching.spec, watching.history).values()) | run.secrets
     )
-    feed = LogFeed(run.files, tailed(watching.spec), secrets=secrets)
+    feed = LogFeed(run.files, tailed(watching.spec, watching.history), secrets=secrets)
     if watching.has_looked:
         feed.skip(watching.history)
     output = LogOutput(logs_stream, is_led=True)
@@ -89,10 +91,12 @@ def settle_plugins(snapshot: Snapshot, *, quiet: bool) -> None:
         terminal.warn("some plugins have not yet received the last event; see exp show")
 
 
-def tailed(spec: Spec) -> list[str]:
+def tailed(spec: Spec, history: ExperimentState) -> list[str]:
     """The tasks whose logs are shown while they run."""
     return [
-        task.id for task in spec.tasks if (spec.run.tail_logs if task.tail_logs is None else task.tail_logs)
+        task.id
+        for task in tasks_of(spec, history)
+        if (spec.run.tail_logs if task.tail_logs is None else task.tail_logs)
     ]
 
 
@@ -105,8 +109,11 @@ def _loop(
     interrupts: Interrupts | None,
 ) -> Snapshot:
     handled = 0  # signals
+    has_forms = any(task.variants is not None for task in watching.spec.tasks)
     while True:
         snapshot = watching.look()
+        if has_forms:
+            feed.tasks = tailed(snapshot.spec, snapshot.history)
         for line in feed.read(snapshot.history):
             display.log(line)
             terminal.flush()  # so that the reader of a pipe sees it at once

@@ -86,17 +86,30 @@ class Job:
     upstream: tuple[Upstream, ...] = ()
 
     @classmethod
-    def of(cls, task: Task, state: TaskState, files: ExperimentFiles) -> Self:
-        """The current attempt of a task, to be monitored."""
+    def of(
+        cls,
+        task: Task,
+        state: TaskState,
+        files: ExperimentFiles,
+        *,
+        plan: Plan | None = None,
+        holder: Holder | None = None,
+        allocation: Allocation | None = None,
+        upstream: tuple[Upstream, ...] = (),
+    ) -> Self:
+        """The current attempt of a task: to be submitted with a plan, or monitored without one."""
         return cls(
             experiment=files.id,
             task=task.id,
             attempt=state.attempt,
             files=files.attempt(task.id, state.attempt),
             job_id=state.job_id,
-            holder=state.holder,
             stop_signal=task.stop_signal,
             stop_grace=task.stop_grace,
+            plan=plan,
+            holder=holder or state.holder,
+            allocation=allocation,
+            upstream=upstream,
         )
 
     @property

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.group_hosts import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ class Capabilities:
         environment_host: the host on which Python environments are made for its tasks, if that is not this
             machine; it then has `environments`.
         identifies_image: whether its tasks run in an image whose content it identifies; it then has `image`.
+        result_options: those of its options on which the results of tasks depend, such as how many processes
+            it starts, by name, in a form for JSON.
         shares_objects: whether the tasks of an experiment share objects of its engine; its class then has
             `remove_shared`.
     """
@@ -84,3 +89,4 @@ class Capabilities:
     measures: bool = False
     records_samples: bool = False
     submits_arrays: bool = False
+    result_options: Mapping[str, Any] = field(default_factory=dict)

@@ -41,7 +41,6 @@ from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from nemorun_cli.executors.process_usage import ProcessUsage
     from nemorun_cli.model.capacity import Machine
@@ -222,29 +221,35 @@ class LocalExecutor:
     def _submit(self, job: Job) -> AttemptStatus:
         plan = job.plan
         assert plan is not None  # noqa: S101 - the core submits nothing without a plan
-        is_new = attempts.make_folders(job.files)
-        lock = locks.take(job.files.lock)
-        if lock is None:
-            return self._status(job) or AttemptStatus(
-                key=job.key, state="running", evidence="its lock is held"
-            )
+        folder = attempts.make_new_folder(job.files)
+        lock = None
         try:
+            if folder is not None:
+                lock = locks.take_new(attempts.LOCK, folder=folder, path=job.files.directory)
+            if lock is None and (lock := locks.take(job.files.lock)) is None:
+                return self._status(job) or AttemptStatus(
+                    key=job.key, state="running", evidence="its lock is held"
+                )
             crashpoints.point("attempt.locked")
-            if is_new or attempts.claimed_pid(job.files) is None:
-                attempts.write_plan(job.files, plan)
+            if folder is not None or attempts.claimed_pid(job.files) is None:
+                attempts.write_plan(job.files, plan, folder=folder)
                 secrets = {name: self._secrets[name] for name in plan.secrets}
                 env = environment.inherited(plan.env_inherit, secrets=secrets.values()) | plan.env | secrets
                 if plan.resources.gpus is not None:
                     env |= hardware.environment(job.allocation.gpus if job.allocation else (), env)
-                return self._start(job, plan, env, lock)
+                return self._start(job, plan, env, lock, folder)
         finally:
-            os.close(lock)
+            for descriptor in (folder, lock):
+                if descriptor is not None:
+                    os.close(descriptor)
         return self._status(job) or AttemptStatus(key=job.key, state="running")
 
-    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
+    def _start(
+        self, job: Job, plan: Plan, env: dict[str, str], lock: int, folder: int | None
+    ) -> AttemptStatus:
         since = time.time()
         try:
-            pid = self._spawn(job, plan, env, lock)
+            pid = self._spawn(job, plan, env, lock, folder)
         except (OSError, ValueError) as error:
             if is_shortage(error):
                 raise
@@ -253,12 +258,12 @@ class LocalExecutor:
         self._watch(job, pid, is_own=True)
         return AttemptStatus(key=job.key, state="running", job_id=str(pid), since=since)
 
-    def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
-        log = _opened(job.files.log)
+    def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int, folder: int | None) -> int:
+        log = _opened(attempts.LOG, job, folder)
         error = log
         try:
             if not plan.stderr_to_stdout:
-                error = _opened(job.files.stderr)
+                error = _opened(attempts.STDERR, job, folder)
             line = shim_line(job.files.directory, plan, _program(plan, env))
             with callers_limits():
                 return os.posix_spawn(
@@ -362,8 +367,8 @@ class LocalExecutor:
                 key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence=ELSEWHERE
             )
         child = self._children.get(job.key)
-        is_held = locks.is_held(job.files.lock)
-        ending = _unrecorded(job, child) or attempts.read_ending(job.files)
+        is_held, ending = attempts.examine(job.files)
+        ending = ending or _unrecorded(job, child)
         if ending and not is_held and not self._has_strays(job, child):
             return self._finished(job, child, ending)
         if ending:  # the task has finished, but a process that it started is still running
@@ -429,8 +434,10 @@ class LocalExecutor:
         """Whether a process that carries the attempt's marker is left, although no process holds its lock."""
         if child is None or not child.is_own:
             return self._is_marked(job)
+        if not (others := children.all_pids() - self._shims):
+            return False
         wanted = _mark(job)
-        return any(process_tree.mark_of(pid) == wanted for pid in children.all_pids() - self._shims)
+        return any(process_tree.mark_of(pid) == wanted for pid in others)
 
     def _is_marked(self, job: Job) -> bool:
         """Whether a process carries the attempt's marker; each poll scans once."""
@@ -496,9 +503,13 @@ class LocalExecutor:
         return AttemptStatus(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
 
 
-def _opened(path: Path) -> int:
-    """A file of an attempt to which its task appends."""
-    descriptor = files.descriptor_to_append(path)
+def _opened(name: str, job: Job, folder: int | None) -> int:
+    """A file of an attempt to which its task appends; `folder` is the descriptor of a folder that is new."""
+    if folder is not None:
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_WRONLY | os.O_APPEND
+            return files.descriptor_of_new(name, flags, folder=folder, path=job.files.directory)
+    descriptor = files.descriptor_to_append(job.files.directory / name)
     os.set_blocking(descriptor, True)
     return descriptor
 

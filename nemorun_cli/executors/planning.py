@@ -143,15 +143,16 @@ def prefix(spec: Spec, experiment_id: str) -> str:
 
 def dash_root(spec: Spec, home: Path) -> Path:
     """The folder of the experiment's records; of a server's copy, the server's root."""
-    if Home(home).is_replica:
-        return Home(home).root_of_replicas
+    is_replica, root = _default_dash_root(home)
     path = spec.tracking.get("dash_root")
-    return Path(spec.folder, path) if path else _default_dash_root(home)
+    return root if is_replica or not path else Path(spec.folder, path)
 
 
 @cache
-def _default_dash_root(home: Path) -> Path:
-    return home / "dash"
+def _default_dash_root(home: Path) -> tuple[bool, Path]:
+    """Whether a home is a server's copy, and where records are by default."""
+    own = Home(home)
+    return own.is_replica, own.root_of_replicas if own.is_replica else home / "dash"
 
 
 def _command(

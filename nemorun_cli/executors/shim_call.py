@@ -30,7 +30,7 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
     """The shim's command line for a plan; `program` is the path that the executor resolved."""
     return [
         "sh",
-        str(shim or Path(plan.env["EXP_DIR"]) / "shim"),
+        str(shim or f"{plan.env['EXP_DIR']}/shim"),
         str(attempt),
         plan.workdir,
         f"{process_limits.umask():03o}",

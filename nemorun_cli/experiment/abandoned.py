@@ -50,7 +50,7 @@ def refuse_alive(snapshot: Snapshot, *, host_is_gone: bool) -> None:
     if not abandoned:
         return
     by_executor: dict[str, list[Task]] = {}
-    for task in snapshot.spec.tasks:
+    for task in snapshot.tasks:
         if task.id in abandoned:
             by_executor.setdefault(task.executor, []).append(task)
     alive, unknown, messages = [], [], []

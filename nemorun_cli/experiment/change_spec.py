@@ -14,7 +14,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import changed_searches, create
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
-from nemorun_cli.scheduler import resume_plan
+from nemorun_cli.scheduler import resume_plan, trial_fields
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import ledger, spec_revisions
 from nemorun_cli.storage.paths import ExperimentFiles
@@ -87,7 +87,8 @@ def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts)
     """
     old = snapshot.spec
     changed_searches.refuse(old, spec, snapshot.history)
-    differences = spec_diff.of_specs(old, spec, old_text=old_text, new_text=new_text)
+    before, after = (trial_fields.as_suggested(each, snapshot.history) for each in (old, spec))
+    differences = spec_diff.of_specs(before, after, old_text=old_text, new_text=new_text)
     changed: dict[str, list[str]] = {}
     for difference in differences.fields:
         for name in difference.tasks if difference.path[0] not in SAFE else ():
@@ -111,7 +112,7 @@ def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts)
         back=tuple(name for name in differences.added if name in old.removed),
         continued=changed_searches.continued(old, spec, snapshot.history),
     )
-    _refuse_live(revision, old, states)
+    _refuse_live(revision, before, after, states)
     return revision
 
 
@@ -144,15 +145,15 @@ def _used_bests(task: Task, old: Spec, new: Spec) -> list[str]:
     return [f"tasks.{name}.best" for name in evaluate.used_bests(task, other)]
 
 
-def _refuse_live(revision: NewRevision, old: Spec, states: Mapping[str, TaskState]) -> None:
-    """Refuse a revision that changes, moves or removes a live task."""
-    new = {task.id: task for task in revision.spec.tasks}
+def _refuse_live(revision: NewRevision, old: Spec, spec: Spec, states: Mapping[str, TaskState]) -> None:
+    """Refuse a revision that changes, moves or removes a live task; trials have their values."""
+    new = {task.id: task for task in spec.tasks}
     alive = []
     for task in old.tasks:
         if not states[task.id].is_live:
             continue
         new_task = new.get(task.id)
-        executors = [spec.executors.get(task.executor) for spec in (old, revision.spec)]
+        executors = [spec.executors.get(task.executor) for spec in (old, spec)]
         is_moved = new_task is None or new_task.executor != task.executor or executors[0] != executors[1]
         if is_moved or task.id in revision.changed:
             alive.append(task.id)

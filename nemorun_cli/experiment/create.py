@@ -132,7 +132,7 @@ def create(
 @contextlib.contextmanager
 def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments | None]:
     """The code that the tasks of a spec ship, kept in the store inside the block; None if they ship none."""
-    if all(task.packager is None for task in spec.tasks):
+    if all(task.packager is None for task in spec.possible_tasks):
         yield None
         return
     from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs with packagers
@@ -206,13 +206,13 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec, *, dire
     """Write the copies of the spec and scripts of the experiment in `directory`, `resolved.json` last."""
     write(files.spec, document.text)
     write(files.source, json.dumps(_origin(document).to_json()))
-    if any(task.kind == "partial" for task in spec.tasks):
+    if any(task.kind == "partial" for task in spec.possible_tasks):
         shutil.copyfile(planning.RUN_PARTIAL, files.partial)
         files.partial.chmod(0o600)
-    if any(task.python is not None for task in spec.tasks):
+    if any(task.python is not None for task in spec.possible_tasks):
         shutil.copyfile(planning.ACTIVATE, files.activate)
         files.activate.chmod(0o600)
-    for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
+    for source in {str(task.body) for task in spec.possible_tasks if task.kind == "script"}:
         copy = paths.script_copy(source, files)
         make_folder(copy.parent)
         kept = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
@@ -232,7 +232,7 @@ def _shipped(source: str, spec: Spec) -> Path | None:
         return None
     copies = {
         package.stored(source, folder=spec.folder) if package and source in package.scripts else None
-        for task in spec.tasks
+        for task in spec.possible_tasks
         if task.kind == "script" and str(task.body) == source
         for package in [spec.package(task)]
     }

@@ -50,10 +50,12 @@ class DirectExecutor(LocalExecutor):
     own_session: ClassVar[bool] = False
     _copies: OutputCopies | None = None  # of the attempt that runs
 
-    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
+    def _start(
+        self, job: Job, plan: Plan, env: dict[str, str], lock: int, folder: int | None
+    ) -> AttemptStatus:
         if plan.partial is None:
             try:
-                return super()._start(job, plan, env, lock)
+                return super()._start(job, plan, env, lock, folder)
             finally:
                 if self._copies is not None:
                     self._copies.close()  # from here on, only the task can write more

@@ -90,7 +90,7 @@ def search(snapshot: Snapshot, *, computes: bool) -> dict[str, Any]:
 def environments(snapshot: Snapshot) -> list[dict[str, Any]]:
     """The Python environments of the tasks, with what is known of those on the machine of the supervisor."""
     entries: dict[str, dict[str, Any]] = {}
-    for task in snapshot.spec.tasks:
+    for task in snapshot.tasks:
         if task.python is None:
             continue
         key = python_environment.key(task.python)

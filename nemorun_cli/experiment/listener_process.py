@@ -66,6 +66,7 @@ class Listener:
         self._seen = 0
         self._is_finished = False
         self._faults = 0
+        self._suggested: dict[str, dict[str, Any]] = {}  # the values of trials
         self._plugin: Any = None
 
     def make(self, values: dict[str, str]) -> bool:
@@ -88,6 +89,8 @@ class Listener:
                 self._is_finished = event["event"] == events.FINISHED or (
                     self._is_finished and event["event"] != events.RESUMED
                 )
+                if event["event"] == events.SUGGESTED:
+                    self._suggested[event["task"]] = event["params"]
                 if self._seen > self._delivered:
                     self._deliver(event)
                     os.pwrite(self._position, b"%020d\n" % self._seen, 0)
@@ -117,7 +120,10 @@ class Listener:
     def _deliver(self, event: Event) -> None:
         kinds, tasks = getattr(self._plugin, "events", None), self._use.tasks
         if (kinds is not None and event["event"] not in kinds) or (
-            tasks is not None and event.get("task") not in tasks
+            tasks is not None
+            and (
+                event.get("task") not in tasks or not self._use.is_for(self._suggested.get(event["task"], {}))
+            )
         ):
             return
         limit = float(getattr(self._plugin, "limit", Plugin.limit))

@@ -8,6 +8,7 @@ import json
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,12 @@ from nemorun_cli.executors import planning
 from nemorun_cli.experiment import plugin_checks
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
-from nemorun_cli.model.spec import PluginUse
+from nemorun_cli.model.spec import PluginUse, with_forms
 from nemorun_cli.plugins import GivenPlugin, Launch, discovery, has_hook, hook_problem
 from nemorun_cli.spec.tasks import plugin_uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nemorun_cli.model.spec import Identity, Spec, Task
     from nemorun_cli.spec.document import Document
@@ -39,8 +40,11 @@ class _Active:
     name: str
     plugin: Any
     tasks: frozenset[str] | None
+    use: PluginUse | None = None  # None for one that was given in Python
 
-    def is_for(self, task: Task) -> bool:
+    def is_for(self, task: Task, values: Mapping[str, Any]) -> bool:
+        if self.use is not None and not self.use.is_for(values):
+            return False
         return self.tasks is None or task.id in self.tasks or task.group in self.tasks
 
 
@@ -57,12 +61,36 @@ def changed(document: Document, spec: Spec, identity: Identity) -> Spec:
         tasks, executors = [], dict(spec.executors)
         hooks = [hook for hook in active if has_hook(hook.plugin, "change")]
         for task in spec.tasks if hooks else ():
-            launch = before = _launch(task, spec, identity)
-            for hook in hooks:
-                if hook.is_for(task):
-                    launch = _change(hook, launch, task)
-            tasks.append(_apply(task, before, launch, executors))
+            change = partial(_changed, hooks=hooks, spec=spec, identity=identity, executors=executors)
+            tasks.append(_each_form(task, change))
     return replace(spec, tasks=tuple(tasks) or spec.tasks, executors=executors, plugins=tuple(uses))
+
+
+def _changed(
+    task: Task,
+    values: Mapping[str, Any],
+    *,
+    hooks: Sequence[_Active],
+    spec: Spec,
+    identity: Identity,
+    executors: dict[str, dict[str, Any]],
+) -> Task:
+    """The task as changed by plugins; for a trial, with the values that decide its form."""
+    launch = before = _launch(task, spec, identity)
+    for hook in hooks:
+        if hook.is_for(task, values):
+            launch = _change(hook, launch, task)
+    return _apply(task, before, launch, executors)
+
+
+def _each_form(task: Task, change: Callable[[Task, Mapping[str, Any]], Task]) -> Task:
+    """A task changed in each form that it can take."""
+    if task.variants is None:
+        return change(task, {})
+    forms = [
+        (entry.values, change(replace(task, **entry.fields), entry.values)) for entry in task.variants.entries
+    ]
+    return with_forms(forms)
 
 
 def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse]]:
@@ -89,7 +117,7 @@ def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[Plug
         except Exception as error:
             raise UsageError(f"the plugin {name} cannot be constructed: {_describe(error)}") from error
         _require_hook(name, plugin)
-        active.append(_Active(name=name, plugin=plugin, tasks=_task_names(use.tasks)))
+        active.append(_Active(name=name, plugin=plugin, tasks=_task_names(use.tasks), use=use))
         uses.append(replace(use, hears=has_hook(plugin, "on_event")))
     if findings:
         raise SpecError(document.sources.in_order(findings))

@@ -137,7 +137,9 @@ def _shipment(
     spec: Spec, options: dict[str, Any], content: Content, stored: Listing, *, where: Path
 ) -> Shipment:
     paths = {entry.path for entry in content.entries if entry.kind in ("file", "program")}
-    bodies = (str(task.body) for task in spec.tasks if task.kind == "script" and task.packager == options)
+    bodies = (
+        str(task.body) for task in spec.possible_tasks if task.kind == "script" and task.packager == options
+    )
     scripts = tuple(body for body in dict.fromkeys(bodies) if _inside(content, body, spec) in paths)
     return Shipment(packager=options, content=content, listing=stored, where=where, scripts=scripts)
 
@@ -241,7 +243,7 @@ def _without_home(content: Content, home: Home) -> Content:
 
 def _packagers(spec: Spec) -> list[dict[str, Any]]:
     packagers_used: list[dict[str, Any]] = []
-    for task in spec.tasks:
+    for task in spec.possible_tasks:
         if task.packager is not None and task.packager not in packagers_used:
             packagers_used.append(task.packager)
     return packagers_used
@@ -252,7 +254,9 @@ def _with_workdirs(content: Content, spec: Spec, options: dict[str, Any]) -> tup
     taken = {entry.path for entry in content.entries if entry.kind != "folder"}
     folders: dict[str, Entry] = {}
     for workdir in {
-        task.workdir for task in spec.tasks if task.packager == options and "/workdir" not in task.late
+        task.workdir
+        for task in spec.possible_tasks
+        if task.packager == options and "/workdir" not in task.late
     }:
         path = _inside(content, workdir, spec)
         if path is None or path == "." or taken & {path, *map(str, Path(path).parents)}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.clock import unix
@@ -129,6 +130,7 @@ def signal_number(name: str) -> int:
         raise ValueError(f"there is no signal {name!r}") from None
 
 
+@lru_cache(maxsize=16)
 def short_signal(name: str) -> str:
     """`TERM` for `SIGTERM`, `TERM` or `15`, as `kill -s` takes it."""
     return signal.Signals(signal_number(name)).name.removeprefix("SIG")

@@ -87,6 +87,15 @@ class SearchRule:
     pruner_options: Mapping[str, Any] = field(default_factory=dict)
     start_with: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def pruner_text(self) -> str | None:
+        """The pruner with its options, by which its decisions are distinguished; None without a pruner."""
+        if self.pruner is None:
+            return None
+        return " ".join(
+            [self.pruner, *(f"{name}={self.pruner_options[name]}" for name in sorted(self.pruner_options))]
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Its fields as JSON has them."""
         return asdict(self)
@@ -146,6 +155,9 @@ class TrialResult:
         pruned_at: the step of the value after which it was pruned; None if it was not.
         pruned_value: that value.
         message: why it has no values; None if it has.
+        attempt: the attempt at the trial.
+        pruner: the pruner of then, as in `SearchRule.pruner_text`; the rungs that the ledger has are its.
+        last_step: the step of its last value, as that pruner saw it; None if it saw none.
     """
 
     number: int
@@ -154,3 +166,27 @@ class TrialResult:
     pruned_at: float | None = None
     pruned_value: float | None = None
     message: str | None = None
+    attempt: int = 1
+    pruner: str | None = None
+    last_step: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A rung of successive halving that a trial has reached: the event `rung_reached`.
+
+    Attributes:
+        number: that of the trial, from 1.
+        attempt: the attempt at the trial.
+        rung: that of the rung, from 1.
+        step: where the trial reached it.
+        value: its value there, which may be infinite: by it the rung compares trials.
+        pruner: the pruner, as in `SearchRule.pruner_text`.
+    """
+
+    number: int
+    attempt: int
+    rung: int
+    step: float
+    value: float
+    pruner: str | None = None

@@ -17,6 +17,7 @@ from nemorun_cli.model.search import SearchRule
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
 from nemorun_cli.model.stored_tasks import StoredTasks
+from nemorun_cli.model.trial_variants import TrialVariant, TrialVariants, is_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -68,8 +69,8 @@ class Task:
 
     `late` lists JSON pointers (RFC 6901) to those texts of this task that contain expressions over other
     tasks' outputs, or over the values of its trial. They are evaluated when the task starts. `searched` has
-    those of fields that are no texts, which have values of a point of the space until the trial has its own.
-    No other text is evaluated.
+    those of other keys, whose fields have values of a point of the space until the trial has its own. These
+    are evaluated with its suggestion, or taken from `variants`. No other text is evaluated.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Task:
     launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
     late: tuple[str, ...] = ()
     searched: dict[str, str] = field(default_factory=dict)  # texts over a trial's values, by JSON pointer
+    variants: TrialVariants | None = None  # the fields that must be known before a trial has its values
     matrix: dict[str, Any] = field(default_factory=dict)  # the values of this member's matrix axes
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # ids of matching members, by group
     handler: Handler | None = None  # the outcome after which a handler runs; None for other tasks
@@ -118,13 +120,47 @@ class Task:
             write(task, fields[name] if name in fields else read(self))
         return task
 
+    @property
+    def possible(self) -> Iterator[Task]:
+        """The forms that a trial can take; for other tasks, the task."""
+        if self.variants is None:
+            yield self
+            return
+        for variant in self.variants.entries:
+            yield self.changed(variant.fields)
+
+
+def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Tasks in each form that they can take; the forms of the trials of a search are given once."""
+    seen: set[int] = set()
+    for task in tasks:
+        if task.variants is None:
+            yield task
+        elif id(task.variants) not in seen:
+            seen.add(id(task.variants))
+            yield from task.possible
+
+
+def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
+    """The task of a trial that can take these forms, each with the values of the params that decide it."""
+    first = forms[0][1].changed({"variants": None})
+    if len(forms) == 1:
+        return first
+    names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
+    entries = tuple(
+        TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
+        for values, task in forms
+    )
+    params = tuple(dict.fromkeys(name for values, _ in forms for name in values))
+    return first.changed({"variants": TrialVariants(params=params, entries=entries)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginUse:
     """A plugin as the spec uses it, for the whole experiment or, with `tasks`, for these tasks.
 
     Secrets in `options` are `{secret: name}`; only the plugin receives their values. `hears` is whether the
-    supervisor sends it events.
+    supervisor sends it events. With `values`, of these trials only those have it whose values are among them.
     """
 
     uses: str
@@ -132,6 +168,11 @@ class PluginUse:
     tasks: tuple[str, ...] | None = None
     place: tuple[str | int, ...] = ()
     hears: bool = False
+    values: tuple[Mapping[str, Any], ...] | None = None
+
+    def is_for(self, values: Mapping[str, Any]) -> bool:
+        """Whether trials with these values have the plugin."""
+        return self.values is None or any(is_among(some, values) for some in self.values)
 
     @property
     def is_module(self) -> bool:
@@ -280,7 +321,7 @@ class Spec:
 
     name: str
     folder: str
-    tasks: tuple[Task, ...] | StoredTasks
+    tasks: tuple[Task, ...] | StoredTasks[Task]
     groups: tuple[Group, ...] = ()
     executors: dict[str, dict[str, Any]] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
@@ -300,6 +341,14 @@ class Spec:
     strict_inline: bool = True
     title: str | None = None
     external: tuple[External, ...] = ()  # what tasks wait for outside of the experiment
+
+    @property
+    def possible_tasks(self) -> Iterator[Task]:
+        """The tasks in each form that they can take; the forms of the trials of a search are given once.
+
+        So are those of members of large sweeps that differ in `stored_tasks.OWN_FIELDS` alone.
+        """
+        return possible_forms(self.tasks.distinct if isinstance(self.tasks, StoredTasks) else self.tasks)
 
     @property
     def sampling(self) -> float | None:
@@ -322,18 +371,11 @@ class Spec:
 
         Unlike the members themselves, these are in memory.
         """
-        return _kin_of(self.tasks)
-
-    @property
-    def possible_tasks(self) -> Iterator[Task]:
-        """The tasks, without members of large sweeps that differ in `stored_tasks.OWN_FIELDS` alone."""
-        return self.tasks.distinct if isinstance(self.tasks, StoredTasks) else iter(self.tasks)
+        return kin_of(self.tasks)
 
     def named(self, task_id: str) -> Task:
         """The task of an id that is one of `ids`."""
-        if isinstance(self.tasks, StoredTasks):
-            return self.tasks.named(task_id)
-        return next(task for task in self.tasks if task.id == task_id)
+        return task_named(self.tasks, task_id)
 
     def by_id(self) -> MutableMapping[str, Task]:
         """The tasks by their ids."""
@@ -389,7 +431,7 @@ class Spec:
         is_plain = isinstance(entries, list)  # else `TaskEntries`
         tasks = values["tasks"] = tuple(map(make, entries)) if is_plain else entries.tasks(make)
         members: dict[str | None, list[str]] = {}
-        for name, kin in zip(_ids_of(tasks), _kin_of(tasks), strict=True):
+        for name, kin in zip(_ids_of(tasks), kin_of(tasks), strict=True):
             members.setdefault(kin.group, []).append(name)
         values["groups"] = tuple(_group(entry, members) for entry in document["groups"])
         run = _known(RunOptions, document["run"])
@@ -415,15 +457,29 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
+_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in ("id", "index", "variants"))
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _REQUIRED = frozenset(key for key, value in _TASK_DEFAULTS.items() if value is MISSING)
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
 _NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
+
+
+def _variants(document: dict[str, Any]) -> TrialVariants:
+    return TrialVariants(
+        params=tuple(document["params"]),
+        entries=tuple(
+            TrialVariant(values=entry["values"], fields=_read(entry["fields"]))
+            for entry in document["entries"]
+        ),
+    )
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "resources": Resources.from_json,
     "stop": lambda rules: tuple(StopRule.from_json(rule) for rule in rules),
     "cache": CacheRule.from_json,
+    "variants": _variants,
 }
 _CONVERTED = frozenset((*_TASK_TUPLES, *_READERS, "body", "env_inherit", "retry", "metrics", "twins"))
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
@@ -433,8 +489,17 @@ def _ids_of(tasks: Sequence[Task]) -> Sequence[str]:
     return tasks.ids if isinstance(tasks, StoredTasks) else [task.id for task in tasks]
 
 
-def _kin_of(tasks: Sequence[Task]) -> Iterable[Task]:
+def kin_of(tasks: Sequence[Task]) -> Iterable[Task]:
+    """See `Spec.kin`."""
     return tasks.kin if isinstance(tasks, StoredTasks) else tasks
+
+
+def task_named(tasks: Sequence[Task], task_id: str) -> Task:
+    """The task of an id that one of them has."""
+    if isinstance(tasks, StoredTasks):
+        found: Task = tasks.named(task_id)
+        return found
+    return next(task for task in tasks if task.id == task_id)
 
 
 def _values(task: Task) -> dict[str, Any]:
@@ -458,6 +523,15 @@ def _plain(key: str, value: Any) -> Any:
     """The value of a field in JSON."""
     if key in _LISTED:
         return [asdict(item) for item in value]
+    if isinstance(value, TrialVariants):
+        entries = [
+            {
+                "values": entry.values,
+                "fields": {name: _plain(name, item) for name, item in entry.fields.items()},
+            }
+            for entry in value.entries
+        ]
+        return {"params": list(value.params), "entries": entries}
     return asdict(value) if key in _NESTED and value is not None else value
 
 
@@ -595,7 +669,7 @@ def _group(entry: dict[str, Any], members: Mapping[str | None, Sequence[str]]) -
 
 def _plugin_use(entry: dict[str, Any]) -> PluginUse:
     values = _known(PluginUse, entry)
-    for key in ("tasks", "place"):
+    for key in ("tasks", "place", "values"):
         if isinstance(values.get(key), list):
             values[key] = tuple(values[key])
     return PluginUse(**values)

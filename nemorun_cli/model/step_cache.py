@@ -29,6 +29,7 @@ class PartKind(StrEnum):
     CODE = "code"  # what a packager shipped
     PARENT = "parent"  # the outputs and the fingerprint of a task that it depends on
     IMAGE = "image"
+    EXECUTOR = "executor"  # the options of its executor that change what its tasks result in
     ENV = "env"  # a variable of the task or of `cache.env`
     PYTHON = "python"
     ALSO = "also"

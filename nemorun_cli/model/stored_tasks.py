@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable
-
-    from nemorun_cli.model.spec import Task
 
 # Fields in which a member that is not kept may differ from its kin.
 OWN_FIELDS: Final = frozenset(("id", "index", "args", "env", "matrix", "twins", "body", "when"))
 KEPT: Final = 0  # the number in `forms` of tasks that are in memory
 RECENT: Final = 512  # members that stay in memory after they were used
 
+# That of `model.spec`, which imports this module.
+Task = TypeVar("Task")
+
 _decode: Final = json.JSONDecoder().raw_decode
 
 
-class StoredTasks(Sequence["Task"]):
+class StoredTasks(Sequence[Task]):
     """The tasks of a spec, of which a sweep may have a hundred thousand; iterating makes each anew.
 
     Attributes:
@@ -118,10 +119,10 @@ class StoredTasks(Sequence["Task"]):
         return self._kin[form] if form != KEPT else self._kept[position]
 
 
-class _ById(MutableMapping[str, "Task"]):
+class _ById(MutableMapping[str, Task]):
     """The tasks of a stored spec by their ids."""
 
-    def __init__(self, tasks: StoredTasks) -> None:
+    def __init__(self, tasks: StoredTasks[Task]) -> None:
         self._tasks = tasks
         self._set: dict[str, Task] = {}
 

@@ -38,7 +38,9 @@ def failures(run: Run) -> None:
     if not snapshot.exit_code or not snapshot.is_over:
         return
     secrets = set(known_secrets.of_experiment(run.files, snapshot.spec, snapshot.history).values())
-    watch.summarize(snapshot, secrets=secrets | run.secrets, tailed=watch.tailed(snapshot.spec))
+    watch.summarize(
+        snapshot, secrets=secrets | run.secrets, tailed=watch.tailed(snapshot.spec, snapshot.history)
+    )
 
 
 def logs(run: Run, task: str, regex: str | None) -> None:

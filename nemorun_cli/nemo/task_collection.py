@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.nemo.earlier import EarlierExperiment
+    from nemorun_cli.parts import CacheKeys
     from nemorun_cli.spec.document import Document
 
 
@@ -71,6 +72,8 @@ class TaskCollection(Builder):
         plugins: Any = None,
         tail_logs: bool = False,  # noqa: FBT001, FBT002 - NeMo-Run's order
         dependencies: Sequence[str | Mapping[str, Any]] | None = None,
+        *,
+        cache: bool | CacheKeys | None = None,
         **keys: Any,
     ) -> str:
         """Add a task, or a list of tasks that run in parallel as a group; return its id.
@@ -83,6 +86,8 @@ class TaskCollection(Builder):
             tail_logs: whether its output is shown while the experiment is watched.
             dependencies: ids of the tasks that must succeed first, or mappings that name something outside of
                 the experiment, such as `{"experiment": "digits", "task": "train"}`.
+            cache: whether an equal earlier result is used instead of a run, or what counts in addition:
+                `{"inputs": ["data/*"], "outputs": ["model.pt"], "also": [2], "env": ["SEED"]}`.
             keys: other keys of a task of a spec: `timeout`, `retry`, `resources`, `when`, …
 
         Raises:
@@ -94,7 +99,7 @@ class TaskCollection(Builder):
             raise UsageError("a list of tasks needs a name", hint='add([…], name="evaluate")')
         job_id = self._free_id(name or added.default_name(task))
         job = added.made(job_id, task, self.executor if executor is None else executor)
-        job.tail_logs, job.keys = tail_logs or None, keys
+        job.tail_logs, job.keys = tail_logs or None, keys if cache is None else {**keys, "cache": cache}
         job.dependencies = [self._job_id(dependency, of=job_id) for dependency in dependencies or ()]
         job.line = calling_program.line_at_work(self.path)
         changing, job.plugins = added.parted(plugins)

@@ -167,7 +167,7 @@ def conclude(
         if ending.status is TaskStatus.SUCCEEDED:
             message = f"the outputs are invalid: {error}"
             ending = replace(ending, status=TaskStatus.FAILED, reason=Reason.OUTPUTS, message=message)
-    return replace(ending, outputs=values)
+    return replace(ending, outputs=values) if values or ending.outputs else ending
 
 
 def _unshown(line: str) -> str:

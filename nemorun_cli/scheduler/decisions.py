@@ -22,7 +22,7 @@ from nemorun_cli.storage import events
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.model.search import Suggestion, TrialResult
+    from nemorun_cli.model.search import Rung, Suggestion, TrialResult
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.scheduler.evaluations import Evaluations
     from nemorun_cli.scheduler.leaders import GroupEnd
@@ -133,11 +133,35 @@ class Decisions:
             written=dict(suggestion.written),
         )
         self.schedule.take_suggestion(task.id)
-        self.schedule.add_ready(task.id)
+        readiness = self.schedule.readiness(task.id)
+        if readiness is not None and not readiness.may_run:  # the values decide its `dependency_type`
+            self._apply([readiness])
+        else:
+            self.schedule.add_ready(task.id)
         self.are_pending = True
 
-    def end_trial(self, task: Task, result: TrialResult) -> None:
-        """Record the result of a trial that has ended."""
+    def reach_rung(self, task: Task, rung: Rung) -> None:
+        """Record that a trial has reached a rung of its pruner."""
+        self.journal.note(
+            events.RUNG_REACHED,
+            is_urgent=False,  # what follows from it is in the ledger after it
+            task=task.id,
+            attempt=rung.attempt,
+            number=rung.number,
+            rung=rung.rung,
+            step=rung.step,
+            rung_value=rung.value if math.isfinite(rung.value) else str(rung.value),
+            pruner=rung.pruner,
+        )
+
+    def end_trial(self, task: Task, result: TrialResult, *, judged: Mapping[str, float]) -> None:
+        """Record the result of a trial that has ended.
+
+        Args:
+            task: the trial.
+            result: its result.
+            judged: up to which steps the values of other trials without a result are judged, by their ids.
+        """
         self.journal.note(
             events.TRIAL_ENDED,
             is_urgent=False,  # what follows from it is in the ledger after it
@@ -148,6 +172,9 @@ class Decisions:
             values=None if result.values is None else list(result.values),
             pruned_at=result.pruned_at,
             pruned_value=result.pruned_value,
+            pruner=result.pruner,
+            last_step=result.last_step,
+            judged=dict(judged) or None,
             message=result.message,
         )
 

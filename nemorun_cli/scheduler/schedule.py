@@ -15,7 +15,7 @@ from nemorun_cli.scheduler.trial_fields import filled_where_possible, spec_with_
 from nemorun_cli.scheduler.trials import TrialQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from nemorun_cli.model.capacity import Capacity
     from nemorun_cli.model.resources import Resources
@@ -39,6 +39,8 @@ class Readiness:
 
 QueueKey: TypeAlias = "tuple[str, str, Resources]"
 """Key of a ready queue: a group with `max_parallel` (or ""), an executor, the requested resources."""
+
+EnvironmentOf: TypeAlias = "Callable[[Task], str | None]"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Schedule:
     _delayed: list[tuple[float, int, str]] = field(default_factory=list)
     _group_ends: dict[str, GroupEnd] = field(default_factory=dict)  # by group, once it ended with its leader
     _environments: dict[str, str] = field(default_factory=dict)  # by task, the key of one that is not ready
+    _unready: EnvironmentOf = lambda _: None
     _held: dict[str, list[str]] = field(default_factory=dict)  # ready tasks by the environment they wait for
     _reusable: frozenset[str] = frozenset()  # tasks whose result may be one that was kept
     _unlooked: set[str] = field(default_factory=set)  # those for whose attempt none was looked for yet
@@ -246,6 +249,22 @@ class Schedule:
             return None
         if child.handler is not None:
             return self._handler_readiness(name, child.handler)
+        if child.variants is not None and self.trials.needs_suggestion(child):
+            return self._readiness_of_forms(name, child, list(finished), waits=waits)
+        return self._readiness_by_type(name, child, finished, waits=waits)
+
+    def _readiness_of_forms(
+        self, name: str, trial: Task, finished: list[str], *, waits: bool
+    ) -> Readiness | None:
+        """Whether a trial without a suggestion may run with some values, or with none."""
+        forms = {form.dependency_type: form for form in trial.possible}
+        found = [self._readiness_by_type(name, form, finished, waits=waits) for form in forms.values()]
+        undecided = None if None in found else found[0]
+        return next((each for each in found if each is not None and each.may_run), undecided)
+
+    def _readiness_by_type(
+        self, name: str, child: Task, finished: Iterable[str], *, waits: bool
+    ) -> Readiness | None:
         if child.dependency_type == "afterok" and (bad := self._first_bad(child, finished)):
             return Readiness(name, may_run=False, message=bad)
         if waits:
@@ -351,13 +370,15 @@ class Schedule:
         longest = delay_of(self.tasks[task_id].retry, self.history.tasks[task_id].tries - 1)
         return min(unix(not_before), steady() + longest)
 
-    def hold(self, environments: Mapping[str, str]) -> None:
+    def hold(self, environments: Mapping[str, str], unready: EnvironmentOf) -> None:
         """Hold tasks back until their Python environment is ready.
 
         Args:
             environments: the keys of the environments by task.
+            unready: returns the key of a trial's environment, which its values decide; None if it is ready.
         """
         self._environments.update(environments)
+        self._unready = unready
 
     def is_held(self, task_id: str) -> bool:
         """Whether it is not known yet how a task starts, so that it cannot wait in a queue.
@@ -459,12 +480,14 @@ class Schedule:
         """Fill in the fields of a trial that its values decide."""
         task = filled_where_possible(self.tasks[task_id], self.spec, self.history)
         self.tasks[task_id] = self._kin[task_id] = task
+        if task.variants is not None and (environment := self._unready(task)) is not None:
+            self._environments[task_id] = environment
 
     def take_suggestions(self) -> None:
         """The same for all trials that have a suggestion, once the ledger was read."""
         spec = spec_with_values(self.spec, self.history)
-        if spec is not self.spec:
-            self.tasks, self._kin = spec.by_id(), dict(zip(spec.ids, spec.kin, strict=True))
+        for task in spec.tasks if spec is not self.spec else ():
+            self.tasks[task.id] = self._kin[task.id] = task
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""

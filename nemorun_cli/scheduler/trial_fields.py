@@ -26,6 +26,7 @@ def filled(task: Task, spec: Spec, history: ExperimentState) -> Task:
         return task
     from nemorun_cli.spec.expressions import searched_keys  # noqa: PLC0415 - slow to import, and few searches need it
 
+    task = searched_keys.variant(task, suggestion.params)
     names = [param.name for param in rule.params]
     return searched_keys.with_values(task, suggestion.params, names=names, params=spec.params, env=spec.env)
 
@@ -43,7 +44,19 @@ def filled_where_possible(task: Task, spec: Spec, history: ExperimentState) -> T
 
 def asks_for_gpus(task: Task) -> bool:
     """Whether a task requests GPUs, or would with some values."""
-    return bool(task.resources.gpus) or "/resources/gpus" in task.searched
+    return "/resources/gpus" in task.searched or any(form.resources.gpus for form in task.possible)
+
+
+def as_suggested(spec: Spec, history: ExperimentState) -> Spec:
+    """The same, in which trials that have a suggestion are of no other form any more."""
+    if not any(task.variants is not None for task in spec.tasks):
+        return spec
+    tasks = (
+        (task, filled_where_possible(task, spec, history)) if task.variants is not None else (task, task)
+        for task in spec.tasks
+    )
+    known = (after if after is before else after.changed({"variants": None}) for before, after in tasks)
+    return replace(spec, tasks=tuple(known))
 
 
 def spec_with_values(spec: Spec, history: ExperimentState) -> Spec:

@@ -14,7 +14,16 @@ from nemorun_cli.model import units
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding, choices
-from nemorun_cli.model.spec import External, Group, Identity, PluginUse, RunOptions, Spec, Task
+from nemorun_cli.model.spec import (
+    External,
+    Group,
+    Identity,
+    PluginUse,
+    RunOptions,
+    Spec,
+    Task,
+    possible_forms,
+)
 from nemorun_cli.spec.expressions.evaluate import experiment_names
 from nemorun_cli.spec.expressions.fill import DoubtfulText, Filler, LateText
 from nemorun_cli.spec.expressions.helper import Helper
@@ -220,7 +229,7 @@ class Resolution:
             tasks, groups = self._keep_selected(tasks, groups, builder, selected_ids)
         if run.direct:
             self._check_direct(run, tasks, groups, executors)
-        used = {task.executor for task in tasks} | executors.keys() - self._document.brought
+        used = {task.executor for task in possible_forms(tasks)} | executors.keys() - self._document.brought
         own_env = EnvLayering(self._folder).over(
             EnvLayers(), {key: data[key] for key in ("env", "env_file") if key in data}, ()
         )
@@ -457,7 +466,7 @@ def _used_environments(
     environments: Mapping[str, PythonEnvironment], tasks: Sequence[Task]
 ) -> tuple[PythonEnvironment, ...]:
     """The Python environments that are made for these tasks, in the order of their first use."""
-    ids = dict.fromkeys(str(task.python.get("environment")) for task in tasks if task.python)
+    ids = dict.fromkeys(str(task.python.get("environment")) for task in possible_forms(tasks) if task.python)
     return tuple(environments[name] for name in ids if name in environments)
 
 

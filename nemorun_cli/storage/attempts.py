@@ -20,24 +20,25 @@ from nemorun_cli.model.attempt_end import AttemptEnd, from_exit_code, lost
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
 from nemorun_cli.storage import failed_line
-from nemorun_cli.system import crashpoints
+from nemorun_cli.storage.paths import AttemptFiles
+from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import (
+    ENTERED,
     FILE_MODE,
     FOLDER_MODE,
     RefusedFileError,
     descriptor_to_change,
     descriptor_to_read,
-    entered,
+    enter,
     is_regular,
     make_folder,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from nemorun_cli.model.plan import Plan
-    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
 LONGEST_PID: Final = 10  # digits; a task may have written any number
@@ -45,6 +46,18 @@ NOT_A_FOLDER: Final = "it is no folder: an earlier attempt of the task put somet
 STOP_PASSED_ON: Final = b"passed on\n"  # in the note of a stop
 STOPPED_BY_JOB: Final = b"job"  # in the note of a stop by the script of a job
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
+# The names of files in an attempt's folder, for those who have a descriptor of it.
+_NAMES: Final = AttemptFiles(Path())
+LOCK: Final = _NAMES.lock.name
+LOG: Final = _NAMES.log.name
+STDERR: Final = _NAMES.stderr.name
+PLAN: Final = _NAMES.plan.name
+SCRIPT: Final = _NAMES.script.name
+CALL: Final = _NAMES.call.name
+CLAIM: Final = _NAMES.claim.name
+EXIT: Final = _NAMES.exit.name
+USAGE: Final = _NAMES.usage.name
+
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -55,25 +68,37 @@ def make_folders(files: AttemptFiles) -> bool:
         RefusedFileError: a link has its place, or that of a folder above it in the experiment.
         OSError: it cannot be made.
     """
+    folder = make_new_folder(files)
+    if folder is not None:
+        os.close(folder)
+    return folder is not None
+
+
+def make_new_folder(files: AttemptFiles) -> int | None:
+    """Do the same; return a descriptor of the attempt's folder, for its files, or None if it is not new."""
     root = files.root or files.directory.parent
     try:
-        is_new = _make(files, root)
+        folder = _make(files, root)
     except FileNotFoundError:  # somebody removed the experiment
         make_folder(root)
-        is_new = _make(files, root)
-    if is_new:
+        folder = _make(files, root)
+    if folder is not None:
         crashpoints.point("attempt.folder")
-    return is_new
+    return folder
 
 
-def _make(files: AttemptFiles, root: Path) -> bool:
-    with entered(files.directory.parent, inside=root, creates=True) as folder:
+def _make(files: AttemptFiles, root: Path) -> int | None:
+    above, name = os.path.split(files.directory)
+    folder = enter(above, inside=root, creates=True)
+    try:
         try:
-            os.mkdir(files.directory.name, FOLDER_MODE, dir_fd=folder)
+            os.mkdir(name, FOLDER_MODE, dir_fd=folder)
         except FileExistsError:
             _remove_traps(files)  # earlier attempts can write in the task's folder
-            return False
-    return True
+            return None
+        return os.open(name, ENTERED, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _remove_traps(files: AttemptFiles) -> None:
@@ -121,12 +146,17 @@ def earlier(files: ExperimentFiles, task: str, attempt: int) -> list[int]:
 
 def put(path: Path, text: str) -> None:
     """Write a private file of an attempt, as a new one: a link in its place is replaced, not followed."""
+    _put(path, text)
+
+
+def _put(path: str | Path, text: str, *, folder: int | None = None) -> None:
+    """Do the same at a path that may start from a folder."""
     data = memoryview(text.encode())
     try:
-        descriptor = os.open(path, _NEW | os.O_EXCL, FILE_MODE)
+        descriptor = os.open(path, _NEW | os.O_EXCL, FILE_MODE, dir_fd=folder)
     except FileExistsError:
-        path.unlink()
-        descriptor = os.open(path, _NEW | os.O_EXCL, FILE_MODE)
+        os.unlink(path, dir_fd=folder)
+        descriptor = os.open(path, _NEW | os.O_EXCL, FILE_MODE, dir_fd=folder)
     try:
         while data:
             data = data[os.write(descriptor, data) :]
@@ -179,13 +209,24 @@ def stop_time(files: AttemptFiles) -> float | None:
     return _modified(files.stopped)
 
 
-def write_plan(files: AttemptFiles, plan: Plan) -> None:
-    """Write the plan and its texts into the attempt's folder; call this before any task can read them."""
-    put(files.plan, json.dumps(plan.to_json()))
+def write_plan(files: AttemptFiles, plan: Plan, *, folder: int | None = None) -> None:
+    """Write the plan and its texts into the attempt's folder; call this before any task can read them.
+
+    Args:
+        files: of the attempt.
+        plan: its plan.
+        folder: the descriptor of its folder, if there is one.
+    """
+    texts = {PLAN: json.dumps(plan.to_json())}
     if (text := failed_line.script_text(plan)) is not None:
-        put(files.script, text)
+        texts[SCRIPT] = text
     if plan.call is not None:
-        put(files.call, plan.call)
+        texts[CALL] = plan.call
+    try:
+        for name, text in texts.items():
+            _put(name if folder is not None else files.directory / name, text, folder=folder)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(files.directory / name)) from error
     crashpoints.point("attempt.plan")
 
 
@@ -207,7 +248,26 @@ def can_hold_record(files: AttemptFiles) -> bool:
 
 def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     """The attempt's end by the exit record of its shim or engine; None until a complete record exists."""
-    found = _read(files.exit, inside=files.root)
+    return _ending(files, _read(files.exit, inside=files.root))
+
+
+def examine(files: AttemptFiles) -> tuple[bool, AttemptEnd | None]:
+    """Whether the attempt's lock is held, and then its end as `read_ending` reads it."""
+    try:
+        folder = enter(files.directory, inside=files.root or files.directory)
+    except OSError:  # it was removed, or there is a link
+        return locks.is_held(files.lock), read_ending(files)
+    try:
+        is_held = locks.is_held(LOCK, folder=folder)
+        return is_held, _ending(files, _read(EXIT, inside=None, folder=folder), folder=folder)
+    finally:
+        os.close(folder)
+
+
+def _ending(
+    files: AttemptFiles, found: tuple[bytes, float] | None, *, folder: int | None = None
+) -> AttemptEnd | None:
+    """The end of an attempt by the content and the time of its exit record; `folder` is its descriptor."""
     if found is None or not found[0].endswith(b"\n"):
         return None
     data, ended = found
@@ -217,18 +277,23 @@ def read_ending(files: AttemptFiles) -> AttemptEnd | None:
         record = None
     if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
-    ending = interpret(record, files, ended)
-    usage = read_usage(files.usage, inside=files.root)
+    if folder is None:
+        claimed = _modified(files.claim)
+        usage = read_usage(files.usage, inside=files.root)
+    else:
+        claimed = _modified(CLAIM, folder=folder)
+        usage = read_usage(USAGE, folder=folder)
+    ending = _interpreted(record, started=claimed, ended=ended)
     return ending if usage is None else replace(ending, usage=usage)
 
 
-def _read(path: Path, *, inside: Path | None) -> tuple[bytes, float] | None:
+def _read(path: str | Path, *, inside: Path | None, folder: int | None = None) -> tuple[bytes, float] | None:
     """The content of a small file of an attempt, and when it was written; None if there is no such file.
 
     The task may have removed its folder, or replaced a file by something that is not read, such as a FIFO.
     """
     try:
-        descriptor = descriptor_to_read(path, follows_link=False, inside=inside)
+        descriptor = descriptor_to_read(path, follows_link=False, inside=inside, folder=folder)
     except (FileNotFoundError, NotADirectoryError, RefusedFileError):
         return None
     try:
@@ -248,8 +313,12 @@ def _is_record(record: Any) -> bool:
 
 def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> AttemptEnd:
     """The attempt's end by its exit record; `ended` (Unix seconds) is used if the record has no end time."""
-    started = record.get("started", _modified(files.claim))
-    ended = record.get("ended", ended)
+    return _interpreted(record, started=_modified(files.claim), ended=ended)
+
+
+def _interpreted(record: Mapping[str, Any], *, started: float | None, ended: float) -> AttemptEnd:
+    """The same; `started` and `ended` are used if the record has no such times."""
+    started, ended = record.get("started", started), record.get("ended", ended)
     if "launch" in record:
         message = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
         return AttemptEnd(
@@ -274,20 +343,20 @@ def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> A
     return ending
 
 
-def _modified(path: Path) -> float | None:
+def _modified(path: str | Path, *, folder: int | None = None) -> float | None:
     try:
-        return path.lstat().st_mtime
+        return os.lstat(path, dir_fd=folder).st_mtime
     except OSError:
         return None
 
 
-def read_usage(path: Path, *, inside: Path | None = None) -> Usage | None:
+def read_usage(path: str | Path, *, inside: Path | None = None, folder: int | None = None) -> Usage | None:
     """The usage in a file of a shim: a line `memory BYTES`, and the output of `times`; None if it is unknown.
 
     A shim writes this file if its supervisor cannot measure it.
     """
     try:
-        found = _read(path, inside=inside)
+        found = _read(path, inside=inside, folder=folder)
     except OSError:
         return None
     if found is None:

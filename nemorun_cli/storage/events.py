@@ -54,6 +54,7 @@ SKIPPED: Final = "skipped"
 EXTERNAL_ENDED: Final = "external_ended"
 BEST_CHOSEN: Final = "best_chosen"
 SUGGESTED: Final = "suggested"
+RUNG_REACHED: Final = "rung_reached"
 TRIAL_ENDED: Final = "trial_ended"
 CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
@@ -135,6 +136,14 @@ def _are_excluded(value: Any) -> bool:
 
 def _are_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(forms.is_float, value))
+
+
+def _is_rung_value(value: Any) -> bool:
+    return forms.is_float(value) or value in ("inf", "-inf")
+
+
+def _are_steps(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(forms.is_float, value.values()))
 
 
 def _is_origin(value: Any) -> bool:
@@ -228,6 +237,12 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "values": _are_numbers,
     "pruned_at": forms.is_float,
     "pruned_value": forms.is_float,
+    "rung": _is_positive,
+    "rung_value": _is_rung_value,
+    "step": forms.is_float,
+    "last_step": forms.is_float,
+    "pruner": _is_text,
+    "judged": _are_steps,
     "parts": _is_mapping,
     "cached_from": _is_origin,
 }
@@ -305,6 +320,12 @@ STORED: Final[Mapping[str, Form]] = {
     "values": Form(_are_numbers, "a list of finite numbers"),
     "pruned_at": Form(forms.is_float, "a finite number"),
     "pruned_value": Form(forms.is_float, "a finite number"),
+    "rung": ATTEMPT,
+    "rung_value": Form(_is_rung_value, "a number"),
+    "step": Form(forms.is_float, "a finite number"),
+    "last_step": Form(forms.is_float, "a finite number"),
+    "pruner": _OPTIONAL_TEXT,
+    "judged": Form(_are_steps, "an object of steps"),
     "parts": mapping_of(TEXT, "an object of texts"),
     "cached_from": Form(_is_origin, "an attempt as experiment, task and attempt") | None,
 }
@@ -396,6 +417,10 @@ def _result_details(event: Event) -> list[str]:
     if "pruned_value" in event:
         parts.append(f"{event['pruned_value']:g}")
     return parts + ([f"at {event['pruned_at']:g}"] if "pruned_at" in event else [])
+
+
+def _rung_details(event: Event) -> list[str]:
+    return [f"rung {event['rung']}", f"{float(event['rung_value']):g} at {event['step']:g}"]
 
 
 def _task_details(event: Event) -> list[str]:
@@ -509,9 +534,17 @@ KINDS: Final[Mapping[str, EventKind]] = {
         optional=frozenset({"written", "message"}),
         details=_suggestion_details,
     ),
+    RUNG_REACHED: EventKind(
+        required=frozenset({"task", "attempt", "number", "rung", "rung_value", "step"}),
+        optional=frozenset({"pruner", "message"}),
+        is_of_attempt=True,
+        details=_rung_details,
+    ),
     TRIAL_ENDED: EventKind(
         required=frozenset({"task", "attempt", "number", "outcome"}),
-        optional=frozenset({"values", "pruned_at", "pruned_value", "message"}),
+        optional=frozenset(
+            {"values", "pruned_at", "pruned_value", "pruner", "last_step", "judged", "message"}
+        ),
         is_of_attempt=True,
         details=_result_details,
     ),

@@ -31,6 +31,7 @@ from nemorun_cli.storage.events import (
     RESUMED,
     RETRIED,
     RETURNED,
+    RUNG_REACHED,
     SKIPPED,
     STARTED,
     STOP_REQUESTED,
@@ -419,6 +420,11 @@ def _suggested(history: ExperimentState, state: TaskState, event: Event) -> None
         history._reject(event, problem)  # noqa: SLF001 - a step of the same fold
 
 
+def _rung_reached(history: ExperimentState, state: TaskState, event: Event) -> None:
+    if _is_current(history, state, event):
+        history.studies.setdefault(_group_of(event), StudyState()).reach(event)
+
+
 def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> None:
     if event["outcome"] not in set(Outcome):
         return  # of a later version
@@ -428,7 +434,10 @@ def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> No
     problem = study.end(event) if state.is_over else f"the trial is {state.status}"
     if problem:
         history._reject(event, problem)  # noqa: SLF001 - a step of the same fold
-    elif event["outcome"] == Outcome.PRUNED and state.is_unjudged_success:
+        return
+    known = (name for name in event.get("judged", ()) if name in history.tasks)
+    study.note_judged(event, {name: history.tasks[name].attempt for name in known})
+    if event["outcome"] == Outcome.PRUNED and state.is_unjudged_success:
         state.reason = Reason.PRUNED  # it ended by itself before it could be stopped
         state.message = event.get("message")
 
@@ -655,6 +664,7 @@ _TASK_EVENTS = {
     SKIPPED: _skipped,
     RETRIED: _retried,
     SUGGESTED: _suggested,
+    RUNG_REACHED: _rung_reached,
     TRIAL_ENDED: _trial_ended,
 }
 _EXPERIMENT_EVENTS = {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import forms, python_environment, remote_host
-from nemorun_cli.model.best import Goal
+from nemorun_cli.model import forms, remote_host
 from nemorun_cli.model.forms import (
     AMOUNT,
     ATTEMPT,
@@ -24,103 +23,17 @@ from nemorun_cli.model.forms import (
     Form,
     flaws,
     list_of,
-    mapping_of,
     matching,
     record,
 )
 from nemorun_cli.model.search import PRUNERS, SAMPLERS, ParamKind
 from nemorun_cli.model.spec import UNTIL_ALL, UNTIL_ANY, is_secret
+from nemorun_cli.storage.task_entries import TaskEntries
+from nemorun_cli.storage.task_forms import ENVIRONMENT_ID, GOALS, KEYS, OPTIONAL_TEXT, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from nemorun_cli.storage.task_entries import TaskEntries
-
-_OPTIONAL_TEXT: Final = TEXT | None
-_GOALS: Final = tuple(Goal)
-_KEYS: Final = list_of(TEXT | forms.INTEGER, "a list of texts and integers")
-
-_ENVIRONMENT_ID: Final = matching(python_environment.ID_PATTERN, "the id of a Python environment")
-_PYTHON: Final = record(
-    {
-        "venv": PATH,
-        "conda": PATH,
-        "name": TEXT,
-        "uv": TEXT | TEXTS,
-        "version": TEXT,
-        "environment": _ENVIRONMENT_ID,
-    },
-    "an object about a Python environment",
-)
-
-TASK: Final[Mapping[str, Form]] = {
-    "id": ID,
-    "index": COUNT,
-    "kind": TEXT,
-    "body": TEXT | TEXTS,
-    "executor": TEXT,
-    "workdir": PATH,
-    "group": _OPTIONAL_TEXT,
-    "args": LIST | OBJECT,
-    "entrypoint": TEXTS,
-    "env": NAMED_TEXTS,
-    "secrets": TEXTS,
-    "env_inherit": TEXT | TEXTS,
-    "dependencies": IDS,
-    "external": TEXTS,
-    "dependency_type": TEXT,
-    "when": _OPTIONAL_TEXT | FLAG,
-    "resources": record(
-        {"cpus": AMOUNT | None, "memory": COUNT | None, "gpus": COUNT | None}, "an object of resources"
-    ),
-    "retry": record(
-        {
-            "limit": COUNT,
-            "delay": AMOUNT,
-            "backoff": AMOUNT,
-            "max_delay": AMOUNT | None,
-            "on": _KEYS,
-            "log": TEXTS,
-        },
-        "an object about retries",
-    ),
-    "timeout": AMOUNT | None,
-    "stop_signal": TEXT,
-    "stop_grace": AMOUNT,
-    "allow_failure": FLAG,
-    "tail_logs": FLAG | None,
-    "stderr_to_stdout": FLAG,
-    "artifacts": TEXTS,
-    "metrics": mapping_of(TEXTS, "an object of patterns"),
-    "stop": list_of(
-        record(
-            {
-                "metric": TEXT,
-                "above": forms.NUMBER | None,
-                "below": forms.NUMBER | None,
-                "patience": ATTEMPT | None,
-                "min_delta": AMOUNT,
-                "goal": Form(lambda value: value in set(Goal), "minimize or maximize") | None,
-            },
-            "a condition on a metric",
-            required=("metric",),
-        ),
-        "a list of conditions on metrics",
-    ),
-    "cache": record({"inputs": TEXTS, "outputs": TEXTS, "also": LIST, "env": TEXTS}, "an object about reuse")
-    | None,
-    "description": _OPTIONAL_TEXT,
-    "packager": OBJECT | None,
-    "python": _PYTHON | None,
-    "launcher": OBJECT,
-    "late": TEXTS,
-    "searched": NAMED_TEXTS,
-    "matrix": OBJECT,
-    "twins": mapping_of(ID | IDS, "an object of tasks' ids"),
-    "handler": _OPTIONAL_TEXT,
-    "prefix": TEXTS,
-}
 
 _FLOAT: Final = Form(forms.is_float, "a number")  # the ends of a range can be large
 PARAM: Final[Mapping[str, Form]] = {
@@ -131,13 +44,13 @@ PARAM: Final[Mapping[str, Form]] = {
     "step": _FLOAT | None,
     "log": FLAG,
     "choices": LIST,
-    "when": _OPTIONAL_TEXT,
+    "when": OPTIONAL_TEXT,
 }
 
 SEARCH: Final[Mapping[str, Form]] = {
     "params": list_of(record(PARAM, "a param of a search", required=("name", "kind")), "a list of params"),
     "metrics": TEXTS,
-    "goals": list_of(Form(lambda value: value in _GOALS, "minimize or maximize"), "a list of goals"),
+    "goals": list_of(Form(lambda value: value in GOALS, "minimize or maximize"), "a list of goals"),
     "trials": COUNT,
     "timeout": AMOUNT | None,
     "sampler": Form(lambda value: value in SAMPLERS, "a sampler"),
@@ -153,14 +66,14 @@ GROUP: Final[Mapping[str, Form]] = {
     "fail_fast": FLAG,
     "together": FLAG,
     "until": ID,
-    "description": _OPTIONAL_TEXT,
+    "description": OPTIONAL_TEXT,
     "axes": TEXTS,
     "max_parallel": COUNT | None,
     "max_failures": COUNT | None,
     "search": record(SEARCH, "an object about a search", required=("params", "metrics", "goals", "trials"))
     | None,
     "best": record(
-        {"metric": TEXT, "goal": Form(lambda value: value in _GOALS, "minimize or maximize")},
+        {"metric": TEXT, "goal": Form(lambda value: value in GOALS, "minimize or maximize")},
         "an object with a metric and a goal",
         required=("metric", "goal"),
     )
@@ -196,8 +109,9 @@ PLUGIN: Final[Mapping[str, Form]] = {
     "uses": TEXT,
     "options": Form(_are_options, "an object of options"),
     "tasks": IDS | None,
-    "place": _KEYS,
+    "place": KEYS,
     "hears": FLAG,
+    "values": list_of(OBJECT, "a list of objects") | None,
 }
 
 PACKAGE: Final[Mapping[str, Form]] = {
@@ -215,7 +129,7 @@ PACKAGE: Final[Mapping[str, Form]] = {
 }
 
 ENVIRONMENT: Final[Mapping[str, Form]] = {
-    "id": _ENVIRONMENT_ID,
+    "id": ENVIRONMENT_ID,
     "text": TEXT,
     "requirements": TEXTS,
     "constraints": TEXTS,
@@ -241,7 +155,7 @@ EXTERNAL: Final[Mapping[str, Form]] = {
     "experiment": NAME | None,
     "task": ID | None,
     "slurm_job": matching(r"^[0-9]+(_[0-9]+)?(?![\s\S])", "the id of a job") | None,
-    "executor": _OPTIONAL_TEXT,
+    "executor": OPTIONAL_TEXT,
 }
 
 TUNNEL: Final[Mapping[str, Form]] = {
@@ -256,11 +170,11 @@ TUNNEL: Final[Mapping[str, Form]] = {
 
 SPEC: Final[Mapping[str, Form]] = {
     "name": NAME,
-    "title": _OPTIONAL_TEXT,
+    "title": OPTIONAL_TEXT,
     "folder": PATH,
     "params": OBJECT,
     "env": NAMED_TEXTS,
-    "description": _OPTIONAL_TEXT,
+    "description": OPTIONAL_TEXT,
     "tags": TEXTS,
     "bindrs": TEXTS,
     "prefix": Form(forms.is_inside, "the prefix of a record") | None,
@@ -297,10 +211,8 @@ def _problems(document: Mapping[str, Any], code: str) -> Iterator[str]:
     yield from _objects(document, "shared", TASK)
     entries = document["tasks"]
     if isinstance(entries, list):
-        from nemorun_cli.storage.task_entries import TaskEntries  # noqa: PLC0415 - it imports this module
-
         entries = TaskEntries.of(entries)
-    elif isinstance(entries, dict) or not hasattr(entries, "ids"):
+    elif not isinstance(entries, TaskEntries):
         yield f"tasks is {forms.shown(entries)}, not a list"
         return
     if entries.problem is not None:

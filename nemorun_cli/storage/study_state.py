@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli.model.search import Outcome, Suggestion, TrialResult
+from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, trial_number
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from nemorun_cli.storage.events import Event
 
@@ -20,6 +20,16 @@ class PruneRequest:
     message: str | None
     at: float | None = None
     value: float | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSteps:
+    """Up to which step a pruner had judged the values of a trial, which ran on."""
+
+    attempt: int
+    step: float
+    pruner: str | None
 
 
 @dataclass(slots=True)
@@ -32,6 +42,8 @@ class StudyState:
         order: both kinds together: a suggestion is a function of what is before it here.
         began: the time of the first suggestion.
         prunes: why trials were to be stopped, by number: of their attempts that run or have ended.
+        rungs: the rungs that trials have reached, by number: of the last attempt that reached one.
+        judged: how far trials that ran were judged when the last result was recorded, by number.
     """
 
     suggestions: dict[int, Suggestion] = field(default_factory=dict)
@@ -39,6 +51,8 @@ class StudyState:
     order: list[Suggestion | TrialResult] = field(default_factory=list)
     began: str | None = None
     prunes: dict[int, PruneRequest] = field(default_factory=dict)
+    rungs: dict[int, list[Rung]] = field(default_factory=dict)
+    judged: dict[int, JudgedSteps] = field(default_factory=dict)
 
     def suggest(self, event: Event) -> str | None:
         """Take an event `suggested`; returns why it cannot follow those before it, if it cannot."""
@@ -63,21 +77,57 @@ class StudyState:
             pruned_at=event.get("pruned_at"),
             pruned_value=event.get("pruned_value"),
             message=event.get("message"),
+            attempt=event["attempt"],
+            pruner=event.get("pruner"),
+            last_step=event.get("last_step"),
         )
         self.results[number] = result
         self.order.append(result)
+        self.judged.pop(number, None)
+        if result.outcome is Outcome.FAILED or self._rung_attempt(number) != result.attempt:
+            self.rungs.pop(number, None)
         return None
+
+    def _rung_attempt(self, number: int) -> int | None:
+        reached = self.rungs.get(number)
+        return reached[-1].attempt if reached else None
+
+    def note_judged(self, event: Event, attempts: Mapping[str, int]) -> None:
+        """Take how far the trials were judged that ran when a result was recorded."""
+        for task, step in event.get("judged", {}).items():
+            if task in attempts:
+                self.judged[trial_number(task)] = JudgedSteps(attempts[task], step, event.get("pruner"))
+
+    def reach(self, event: Event) -> None:
+        """Take an event `rung_reached`; a rung that the attempt had reached before stays as it was."""
+        rung = Rung(
+            number=event["number"],
+            attempt=event["attempt"],
+            rung=event["rung"],
+            step=event["step"],
+            value=float(event["rung_value"]),
+            pruner=event.get("pruner"),
+        )
+        reached = self.rungs.get(rung.number, [])
+        if not reached or (reached[-1].attempt, reached[-1].pruner) != (rung.attempt, rung.pruner):
+            self.rungs[rung.number] = [rung]
+        elif rung.rung > reached[-1].rung:
+            reached.append(rung)
 
     def prune(self, number: int, event: Event) -> None:
         """Take an event `stop_requested` with the reason `pruned`."""
         self.prunes[number] = PruneRequest(
-            event.get("message"), at=event.get("pruned_at"), value=event.get("pruned_value")
+            event.get("message"),
+            at=event.get("pruned_at"),
+            value=event.get("pruned_value"),
+            attempt=event["attempt"],
         )
 
     def reopen(self, numbers: Collection[int]) -> None:
         """Forget the results of trials that run again; they keep their suggestions."""
         for number in numbers:
-            self.prunes.pop(number, None)
+            for known in (self.prunes, self.rungs, self.judged):
+                known.pop(number, None)
         ended = {number for number in numbers if self.results.pop(number, None) is not None}
         if ended:
             self.order = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import forms
 from nemorun_cli.model.stored_tasks import KEPT, OWN_FIELDS, StoredTasks
-from nemorun_cli.storage.stored_spec import TASK
+from nemorun_cli.storage.task_forms import TASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +82,7 @@ class TaskEntries:
         self._starts.append(start)
         self._forms.append(form)
 
-    def tasks(self, make: Callable[[dict[str, Any]], Task]) -> tuple[Task, ...] | StoredTasks:
+    def tasks(self, make: Callable[[dict[str, Any]], Task]) -> tuple[Task, ...] | StoredTasks[Task]:
         """The tasks, made by `make` from their entries; raises what that raises."""
         kept = {position: make(entry) for position, entry in self.kept.items()}
         firsts = {form: make(self._entry(position)) for form, position in self._firsts.items()}

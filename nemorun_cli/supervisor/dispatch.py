@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
-    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.model.usage_sample import UsageSample
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import Cancel, ExperimentState
@@ -38,11 +38,15 @@ JobStatus = tuple[Job, AttemptStatus]
 
 
 class Dispatcher:
-    """The executors by their names in the spec, created at first use."""
+    """The executors by their names in the spec, created at first use.
+
+    `tasks` has the tasks by id, trials as their values make them.
+    """
 
     def __init__(
         self,
         spec: Spec,
+        tasks: Mapping[str, Task],
         *,
         secrets: Mapping[str, str],
         makers: Mapping[str, Callable[[], Executor]],
@@ -57,11 +61,15 @@ class Dispatcher:
         self._faulty: dict[str, float] = {}  # by executor, until when (monotonic) it is not polled
         self._executors: dict[str, Executor] = {}
         self._jobs: dict[str, dict[Key, Job]] = {}
-        self._names = {name: task.executor for name, task in zip(spec.ids, spec.kin, strict=True)}
+        self._tasks = tasks
         self._cancels: dict[Key, Cancel] = {}  # the cancel passed to the executor, by live attempt
         self._unanswered: dict[Key, JobError] = {}  # submitted by a call that raised this
+        self._capabilities: dict[str, Capabilities] = {}
         self._unmeasured: set[str] = set()  # executors that raised when they were to measure
         self.shortages = Shortages()
+
+    def _name(self, job: Job) -> str:
+        return self._tasks[job.task].executor
 
     def executor(self, name: str) -> Executor:
         """The executor of this name in the spec."""
@@ -80,7 +88,9 @@ class Dispatcher:
 
     def capabilities(self, name: str) -> Capabilities:
         """What the executor of this name can do with its options."""
-        return executors.capabilities(name, self._options(name))
+        if name not in self._capabilities:
+            self._capabilities[name] = executors.capabilities(name, self._options(name))
+        return self._capabilities[name]
 
     def _options(self, name: str) -> Mapping[str, Any]:
         return self._spec.executors.get(name, {"type": name})
@@ -103,7 +113,7 @@ class Dispatcher:
 
     def add(self, job: Job) -> None:
         """Track an attempt."""
-        name = self._names[job.task]
+        name = self._name(job)
         self._jobs.setdefault(name, {})[job.key] = job
         self._set_wakeup(name, enabled=name not in self._faulty)
 
@@ -113,27 +123,27 @@ class Dispatcher:
 
     def is_tracked(self, job: Job) -> bool:
         """Whether the attempt was added and not dropped since."""
-        return job.key in self._jobs.get(self._names[job.task], ())
+        return job.key in self._jobs.get(self._name(job), ())
 
     def drop(self, job: Job) -> None:
         """Stop tracking an attempt."""
-        jobs = self._jobs[self._names[job.task]]
+        jobs = self._jobs[self._name(job)]
         jobs.pop(job.key, None)
         if not jobs:
-            self._set_wakeup(self._names[job.task], enabled=False)
+            self._set_wakeup(self._name(job), enabled=False)
         self._unanswered.pop(job.key, None)
         self._cancels.pop(job.key, None)
 
     def can_measure(self, job: Job) -> bool:
         """Whether the executor of an attempt measures what it uses."""
-        return self.capabilities(self._names[job.task]).measures
+        return self.capabilities(self._name(job)).measures
 
     def sample(self, jobs: Iterable[Job]) -> None:
         """Let the executors measure these attempts; an executor that raises is not asked again."""
         by_executor: dict[str, list[Job]] = {}
         for job in jobs:
             if self.is_tracked(job):
-                by_executor.setdefault(self._names[job.task], []).append(job)
+                by_executor.setdefault(self._name(job), []).append(job)
         for name in by_executor.keys() - self._unmeasured:
             try:
                 self._measuring(name).sample(by_executor[name])
@@ -222,7 +232,7 @@ class Dispatcher:
         """Submit attempts that are already tracked and recorded in the ledger."""
         by_executor: dict[str, dict[Key, Job]] = {}
         for job in jobs:
-            by_executor.setdefault(self._names[job.task], {})[job.key] = job
+            by_executor.setdefault(self._name(job), {})[job.key] = job
         for name, group in by_executor.items():
             yield from self._submit(name, group)
 

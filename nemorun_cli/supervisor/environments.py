@@ -25,11 +25,12 @@ from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     import select
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors import RemoteMakingExecutor
     from nemorun_cli.model.python_environment import PythonEnvironment
+    from nemorun_cli.model.spec import Task
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -77,6 +78,8 @@ class PythonEnvironments:
         self._pythons: dict[str, Mapping[str, Any]] = {}  # by key, of environments that are not ready
         self._users: dict[str, list[str]] = {}  # the tasks of each
         self._made = {environment.id: environment for environment in schedule.spec.environments}
+        self._executors: dict[str, str] = {}  # of the tasks of each
+        self._of_variants: dict[int, tuple[tuple[str, Task], ...]] = {}  # by the variants of trials
         self._queue: deque[str] = deque()  # keys of those that are to be made
         self._makings: dict[str, _Making] = {}
         self._losses: Counter[str] = Counter()  # processes that were killed, by key
@@ -84,22 +87,42 @@ class PythonEnvironments:
     def begin(self) -> None:
         """Hold back the tasks that can still start, and begin to make their environments."""
         held: dict[str, str] = {}
-        for task in self._schedule.spec.tasks:
-            if task.python is None or not (
-                self._is_here(task.executor) or self._schedule.spec.environment(task) is not None
-            ):
-                continue  # it is in an image, or was made on the host by its user
+        for task in self._schedule.tasks.values():
             state = self._history.tasks[task.id]
             if state.is_over and not self._schedule.retry_is_due(task.id):
                 continue
-            key = python_environment.key(task.python)
-            self._pythons.setdefault(key, task.python)
-            self._users.setdefault(key, []).append(task.id)
-            held[task.id] = key
-            is_next = state.status is TaskStatus.PENDING or state.is_queued_early
-            if is_next and key in self._made and key not in self._queue:
-                self._queue.append(key)
-        self._schedule.hold(held)
+            is_undecided = task.variants is not None and self._schedule.trials.needs_suggestion(task)
+            for key, form in self._forms(task, in_each_form=is_undecided):
+                self._pythons.setdefault(key, form.python or {})
+                self._executors.setdefault(key, form.executor)
+                self._users.setdefault(key, []).append(task.id)
+                if not is_undecided:
+                    held[task.id] = key
+                is_next = state.status is TaskStatus.PENDING or state.is_queued_early
+                if is_next and key in self._made and key not in self._queue:
+                    self._queue.append(key)
+        self._schedule.hold(held, self._unready)
+
+    def _forms(self, task: Task, *, in_each_form: bool) -> Sequence[tuple[str, Task]]:
+        """The keys of the environments that a task needs, or may need, each with a form of it that does."""
+        if not in_each_form:
+            return [] if (key := self._key(task)) is None else [(key, task)]
+        if id(task.variants) not in self._of_variants:
+            by_key = {key: form for form in task.possible if (key := self._key(form)) is not None}
+            self._of_variants[id(task.variants)] = tuple(by_key.items())
+        return self._of_variants[id(task.variants)]
+
+    def _key(self, task: Task) -> str | None:
+        """The key of a task's environment; None if it is in an image, or was made on a host by its user."""
+        if task.python is None or not (
+            self._is_here(task.executor) or self._schedule.spec.environment(task) is not None
+        ):
+            return None
+        return python_environment.key(task.python)
+
+    def _unready(self, task: Task) -> str | None:
+        key = self._key(task)
+        return key if key in self._pythons else None
 
     @cache  # noqa: B019 - one object, which lives as long as the process
     def _is_here(self, executor: str) -> bool:
@@ -114,8 +137,7 @@ class PythonEnvironments:
         """
         if self._made[key].host is None:
             return None
-        task = self._schedule.tasks[self._users[key][0]]
-        executor = cast("RemoteMakingExecutor", self._dispatcher.executor(task.executor))
+        executor = cast("RemoteMakingExecutor", self._dispatcher.executor(self._executors[key]))
         argv, folder, first = executor.environments(self._files)
         return EnvironmentHost(argv=tuple(argv), folder=folder, pre_command=first)
 

@@ -36,7 +36,7 @@ from nemorun_cli.supervisor import step_cache_orders
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import TextIO
 
     from nemorun_cli.model.spec import Task
@@ -51,10 +51,20 @@ class FingerprintMaker:
 
     Args:
         digests: of the contents of files.
+        restored: files that will be there, in place of those that are, by their paths with their digests.
+        runs_only: the only search path of which an interpreter may be run; None for any.
     """
 
-    def __init__(self, digests: ContentDigests) -> None:
+    def __init__(
+        self,
+        digests: ContentDigests,
+        *,
+        restored: Mapping[Path, str] | None = None,
+        runs_only: str | None = None,
+    ) -> None:
         self._digests = digests
+        self._restored = {} if restored is None else restored
+        self._runs_only = runs_only
         self._images: dict[str, str | Path | None] = {}  # by executor
         self._versions: dict[tuple[str, int, int], str] = {}  # by path, time and inode
 
@@ -79,8 +89,8 @@ class FingerprintMaker:
         package = spec.package(task)
         workdir = package.workdir(task.workdir, folder=spec.folder) if package else task.workdir
         folders = Folders(workdir=Path(workdir), shared=files.shared)
-        python = order["python"]
-        if python is None and not executors.capabilities(task.executor, options).has_own_files:
+        python, capabilities = order["python"], executors.capabilities(task.executor, options)
+        if python is None and not capabilities.has_own_files:
             python = self._interpreter(task, order["path"])
         around = Surroundings(
             inputs=self._inputs(task, folders),
@@ -94,6 +104,7 @@ class FingerprintMaker:
                 for name, entry in order["parents"].items()
             },
             image=self._image(task.executor, options),
+            options=capabilities.result_options,
             variables=order["variables"],
             python=python,
         )
@@ -103,10 +114,17 @@ class FingerprintMaker:
         globs = task.cache.inputs if task.cache is not None else ()
         return {
             str(declared_files.Glob.of(glob)): {
-                name: self._digests.of(path) for name, path in sorted(declared_files.files(glob, folders))
+                name: self._restored.get(path) or self._digests.of(path)
+                for name, path in sorted(self._matching(glob, folders))
             }
             for glob in globs
         }
+
+    def _matching(self, glob: str, folders: Folders) -> Iterator[tuple[str, Path]]:
+        """The files that match a glob, with those that will be there."""
+        found = set(declared_files.files(glob, folders))
+        yield from found
+        yield from {*declared_files.among(self._restored, glob, folders)} - found
 
     def _script(self, task: Task, spec: Spec, files: ExperimentFiles) -> str:
         """The digest of the script: of the copy that runs."""
@@ -126,6 +144,8 @@ class FingerprintMaker:
         """The path and the version of the Python that a task would find."""
         words = task.entrypoint or (task.body if isinstance(task.body, tuple) else ())
         named = words[0] if words and Path(words[0]).name.startswith("python") else _PYTHON
+        if self._runs_only is not None and (search_path != self._runs_only or "/" in named):
+            raise UndeterminedError(f"{named} is not run before the experiment to ask for its version")
         program = shutil.which(named, path=search_path)
         if program is None:
             return step_cache.ABSENT

@@ -85,8 +85,8 @@ class Fingerprints:
         """Start the process before it is needed, which takes it some time."""
         if self._process is None and (process := self._starter.start()) is not None:
             self._process = process
-            for order in self._orders.values():
-                process.send(order.message)
+            for request in self._orders.values():
+                process.send(request.message)
 
     def request(self, task: Task, action: Mapping[str, Any] | None = None) -> None:
         """Ask for the fingerprint of a task that is filled in; an earlier request for it is void.
@@ -95,15 +95,15 @@ class Fingerprints:
             task: the task.
             action: what is to be done with the fingerprint; see `step_cache_orders`.
         """
-        order = _Order(self._order(task) | {"action": action})
+        request = _Order(order(task, self._spec, self._history, self._files) | {"action": action})
         is_sent = self._orders.pop(task.id, None) is not None
-        self._orders[task.id] = order
+        self._orders[task.id] = request
         if is_sent:  # its answer, which may be on its way, is that of a void request
             self._stop()
         if self._process is None:
             self.start()
         else:
-            self._process.send(order.message)
+            self._process.send(request.message)
 
     def forget(self, task: str) -> None:
         """Drop the request for a task that does not run any more."""
@@ -167,50 +167,52 @@ class Fingerprints:
         self._orders.clear()
         self._stop()
 
-    def _order(self, task: Task) -> dict[str, Any]:
-        spec, history = self._spec, self._history
-        package, options = spec.package(task), spec.executors.get(task.executor)
-        alone = replace(
-            spec,
-            tasks=(replace(task, group=None),),
-            groups=(),
-            executors={} if options is None else {task.executor: options},
-            packages=() if package is None else (package,),
-            environments=(),
-            plugins=(),
-            external=(),
-            removed=(),
-            params={},
-            env={},
-            secrets={},
-        )
-        inherited = environment.inherited(task.env_inherit)
-        names = task.cache.env if task.cache is not None else ()
-        parents = {name: history.tasks[name] for name in task.dependencies}
-        return {
-            "key": task.id,
-            "spec": alone.to_json(),
-            "directory": str(self._files.directory),
-            "parents": {
-                name: {"status": state.status, "outputs": state.outputs, "fingerprint": state.fingerprint}
-                for name, state in parents.items()
-            },
-            "variables": {name: inherited.get(name) for name in names if name not in task.env},
-            "path": task.env.get("PATH", inherited.get("PATH")),
-            "python": self._python(task),
-        }
-
-    def _python(self, task: Task) -> str | None:
-        """What identifies the Python environment of a task; None if it has none."""
-        if task.python is None:
-            return None
-        known = self._history.environments.get(python_environment.key(task.python))
-        text = python_environment.text_of(task.python)
-        if "environment" in task.python:
-            return f"{task.python['environment']} ({text})"
-        return text if known is None or known.fingerprint is None else f"{known.fingerprint} ({text})"
-
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.stop()
+
+
+def order(task: Task, spec: Spec, history: ExperimentState, files: ExperimentFiles) -> dict[str, Any]:
+    """What the process is asked for about a task that is filled in, without an action."""
+    package, options = spec.package(task), spec.executors.get(task.executor)
+    alone = replace(
+        spec,
+        tasks=(replace(task, group=None),),
+        groups=(),
+        executors={} if options is None else {task.executor: options},
+        packages=() if package is None else (package,),
+        environments=(),
+        plugins=(),
+        external=(),
+        removed=(),
+        params={},
+        env={},
+        secrets={},
+    )
+    inherited = environment.inherited(task.env_inherit)
+    names = task.cache.env if task.cache is not None else ()
+    parents = {name: history.tasks[name] for name in task.dependencies}
+    return {
+        "key": task.id,
+        "spec": alone.to_json(),
+        "directory": str(files.directory),
+        "parents": {
+            name: {"status": state.status, "outputs": state.outputs, "fingerprint": state.fingerprint}
+            for name, state in parents.items()
+        },
+        "variables": {name: inherited.get(name) for name in names if name not in task.env},
+        "path": task.env.get("PATH", inherited.get("PATH")),
+        "python": _python(task, history),
+    }
+
+
+def _python(task: Task, history: ExperimentState) -> str | None:
+    """What identifies the Python environment of a task; None if it has none."""
+    if task.python is None:
+        return None
+    known = history.environments.get(python_environment.key(task.python))
+    text = python_environment.text_of(task.python)
+    if "environment" in task.python:
+        return f"{task.python['environment']} ({text})"
+    return text if known is None or known.fingerprint is None else f"{known.fingerprint} ({text})"

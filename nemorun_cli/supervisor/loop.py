@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
-    from nemorun_cli.model import plan
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.scheduler.metric_judges import MetricJudge
     from nemorun_cli.storage.events import Event
@@ -105,7 +104,10 @@ class SupervisorLoop:
         self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock, report=report, flaw=events.flaw)
-        self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
+        self.schedule = Schedule(spec, self.history)
+        self._tracker = Tracker(
+            files, spec, self.schedule.tasks, home=home, can_submit=can_submit, report=report
+        )
         self.journal = LedgerWriter(
             ledger,
             self.history,
@@ -114,7 +116,6 @@ class SupervisorLoop:
             on_event=self._on_event,
             secrets=secrets.values(),
         )
-        self.schedule = Schedule(spec, self.history)
         self._poll = select.poll()
         self._evaluations = Evaluations(self._poll, report)
         self._decisions = Decisions(self.schedule, self.journal, self._evaluations, can_submit=can_submit)
@@ -124,7 +125,7 @@ class SupervisorLoop:
             name for task in spec.possible_tasks for name in task.secrets
         }
         self._dispatcher = Dispatcher(
-            spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
+            spec, self.schedule.tasks, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
         )
         self._admission = Admission(self.schedule, self._dispatcher, home=home, experiment=files.id)
         self._member_hosts = MemberHosts(spec, files)
@@ -171,7 +172,7 @@ class SupervisorLoop:
         self.schedule.take_suggestions()
         for name, state in self.history.tasks.items():
             if state.is_live:
-                job = self._job(self.schedule.tasks[name])
+                job = Job.of(self.schedule.tasks[name], state, self.files)
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
@@ -796,7 +797,15 @@ class SupervisorLoop:
                 variables=handlers.variables(self.spec, self.history) if task.handler else {},
                 tries=state.tries,
             )
-            job = replace(self._job(task, self._dispatcher.plan(task.executor, task_plan)), upstream=upstream)
+            job = Job.of(
+                task,
+                state,
+                self.files,
+                plan=self._dispatcher.plan(task.executor, task_plan),
+                holder=self.history.supervisor,
+                allocation=self._admission.allocation(task.id),
+                upstream=upstream,
+            )
         except EngineError as error:
             if upstream:
                 return None  # reported when the task is ready
@@ -877,14 +886,6 @@ class SupervisorLoop:
     def live(self) -> int:
         """The number of attempts that a backend has, or may have."""
         return self._dispatcher.count()
-
-    def _job(self, task: Task, task_plan: plan.Plan | None = None) -> Job:
-        """The current attempt of a task: to be submitted with a plan, or adopted without one."""
-        job = Job.of(task, self.history.tasks[task.id], self.files)
-        if task_plan is None:
-            return job
-        allocation = self._admission.allocation(task.id)
-        return replace(job, plan=task_plan, holder=self.history.supervisor, allocation=allocation)
 
     def _note_attempt(self, event: str, job: Job, **fields: Any) -> None:
         self.journal.note(event, task=job.task, attempt=job.attempt, **fields)

@@ -8,6 +8,7 @@ It answers with one line on standard output, then closes everything it inherited
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -127,6 +128,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     loop.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=user.name())
     crashpoints.point("supervisor.started")
     _answer({"started": True})
+    gc.freeze()  # the spec stays until the end: no collection has to look at it again
     reason, code = _drive(loop)
     if reason is not None:
         with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same

@@ -1,7 +1,8 @@
 """Runs the searches of an experiment: gets suggestions, has trials pruned, and records their results.
 
 A process of its own samples for each search (`sampler_client`), so the loop never waits. All that it knows is
-in the ledger, but the intermediate values of metrics, which are read again from the records of the trials.
+in the ledger, but the intermediate values of metrics; a new supervisor reads again what a pruner still has
+to compare. What was judged is not judged again: docs/internals/search.md has the rules.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import best
 from nemorun_cli.model.clock import steady
-from nemorun_cli.model.search import Outcome, Suggestion, TrialResult, trial_id, trial_number
+from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, trial_id, trial_number
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.stop_rules import WantedMetric
 from nemorun_cli.scheduler import trials
 from nemorun_cli.scheduler.metric_judges import PruneJudge, StopDecision, StopJudge, TrialJudge
 from nemorun_cli.storage import events
 from nemorun_cli.storage.study_state import PruneRequest, StudyState
+from nemorun_cli.supervisor import sampler_messages
 from nemorun_cli.supervisor.member_values import MemberValues
 from nemorun_cli.supervisor.sampler_client import SamplerClient
+from nemorun_cli.supervisor.sampler_messages import Values
 from nemorun_cli.supervisor.trial_values import TrialReader, UnusableValueError
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
@@ -44,9 +47,6 @@ LOOK_TIME: Final = 0.05  # seconds per turn of the loop for reading records
 RETRY: Final = 1.0  # seconds until a record is read again for which this machine lacked something
 ANSWER_TIME: Final = 0.02  # seconds in which most samplers answer
 WAVE_TIME: Final = 2.0  # seconds that a trial waits for others, to be submitted with them
-
-Values = list[tuple[float, float]]
-"""Positions and values of the metric that a pruner sees, in order."""
 
 
 class _Verdict(NamedTuple):
@@ -70,6 +70,7 @@ class _Search:
         ended: trials that have ended and may lack a result, in the order of their ends.
         seen: what the pruner sees of each trial, by its number: of the attempt with this number.
         unsent: values of running trials that the process has not got.
+        sent: the attempt and the step of the last value that it has, by number.
         past: trials that ended before this process began, and whose values are not read yet.
         prunes: what the process has decided, by number.
         judging: trials whose last values were sent, until the process has judged them.
@@ -88,6 +89,7 @@ class _Search:
     ended: deque[str] = field(default_factory=deque)
     seen: dict[int, tuple[int, Values]] = field(default_factory=dict)
     unsent: dict[int, tuple[int, Values]] = field(default_factory=dict)
+    sent: dict[int, tuple[int, float]] = field(default_factory=dict)
     past: deque[str] = field(default_factory=deque)
     prunes: dict[int, PruneRequest] = field(default_factory=dict)
     judging: set[int] = field(default_factory=set)
@@ -138,7 +140,7 @@ class Searches:
 
     def _search(self, group: Group, rule: SearchRule, poll: select.poll) -> _Search:
         def replay() -> Iterator[Mapping[str, Any]]:
-            return _past(self._study(group), search.seen)
+            return sampler_messages.of_past(self._study(group), rule, search.seen)
 
         search = _Search(group, rule, SamplerClient(rule, replay=replay, poll=poll, report=self._report))
         return search
@@ -151,8 +153,12 @@ class Searches:
         for search in self._searches.values():
             search.ended.extend(trials.unfinished(search.group, self._history))
             study = self._study(search.group)
-            if search.watched is not None:
-                search.past.extend(trial_id(search.group.id, number) for number in study.results)
+            needed = (
+                result
+                for result in study.results.values()
+                if sampler_messages.needs_values(search.rule, result)
+            )
+            search.past.extend(trial_id(search.group.id, result.number) for result in needed)
             if study.began is not None:
                 self._set_deadline(search)
 
@@ -288,6 +294,8 @@ class Searches:
             case {"problem": {"number": int() as number, "message": message}}:
                 search.asked = None
                 self._fail(search, trial_id(search.group.id, number), message)
+            case {"rung": content}:
+                self._take_rung(search, content)
             case {"prune": content}:
                 self._take_prune(search, content)
             case {"judged": content}:
@@ -304,7 +312,7 @@ class Searches:
         crashpoints.point("search.suggestion")
         self._decisions.suggest(task, suggestion)
         crashpoints.point("search.suggested")
-        search.client.send(_message(suggestion))
+        search.client.send(sampler_messages.of_event(suggestion))
         self._set_deadline(search)
 
     def _fail(self, search: _Search, name: str, message: str) -> None:
@@ -313,6 +321,17 @@ class Searches:
             self._decisions.fail_unstarted(self._schedule.tasks[name], Reason.LAUNCH, text)
         if search.client.refusal is not None:
             self._end(search, Reason.DEPENDENCY, f"no values can be suggested for it: {message}")
+
+    def _take_rung(self, search: _Search, content: Mapping[str, Any]) -> None:
+        """Record that a trial has reached a rung, once."""
+        rung = Rung(**{**content, "pruner": search.rule.pruner_text})
+        study, task = self._study(search.group), self._schedule.tasks[trial_id(search.group.id, rung.number)]
+        if rung.attempt != self._history.tasks[task.id].attempt or rung.number in study.results:
+            return  # it failed meanwhile
+        known = study.rungs.get(rung.number, [])
+        same = [each for each in known if (each.attempt, each.pruner) == (rung.attempt, rung.pruner)]
+        if rung.rung > len(same):
+            self._decisions.reach_rung(task, rung)
 
     def _take_prune(self, search: _Search, content: Mapping[str, Any]) -> None:
         number, value = content["number"], content["value"]
@@ -336,7 +355,14 @@ class Searches:
         """Send the values of running trials that have arrived."""
         unsent, search.unsent = search.unsent, {}
         for number, (attempt, values) in unsent.items():
-            search.client.send(_values_message(number, attempt, values))
+            self._send(search, number, attempt, values)
+
+    @staticmethod
+    def _send(search: _Search, number: int, attempt: int, values: Values, *, is_last: bool = False) -> None:
+        search.client.send(sampler_messages.of_values(number, attempt, values, is_last=is_last))
+        before = search.sent.get(number, (attempt, -math.inf))
+        steps = (step for step, _ in values)
+        search.sent[number] = attempt, max(before[1] if before[0] == attempt else -math.inf, *steps)
 
     def _read_past(self, search: _Search, until: float) -> None:
         """Read again the values of trials that ended before this process began."""
@@ -369,12 +395,38 @@ class Searches:
                 if result is None:
                     return
                 crashpoints.point("search.result")
-                self._decisions.end_trial(self._schedule.tasks[name], result)
+                search.sent.pop(result.number, None)
+                judged = self._judged_steps(search)
+                self._decisions.end_trial(self._schedule.tasks[name], result, judged=judged)
                 crashpoints.point("search.recorded")
-                search.client.send(_message(result))
+                search.client.send(sampler_messages.of_event(result))
+                if not sampler_messages.needs_values(search.rule, result):
+                    search.seen.pop(result.number, None)
             search.ended.popleft()
 
+    def _judged_steps(self, search: _Search) -> dict[str, float]:
+        """Up to which steps the values of trials without a result are judged, if other results can matter."""
+        if search.rule.pruner not in sampler_messages.COMPARING:
+            return {}
+        names = {trial_id(search.group.id, number): sent for number, sent in search.sent.items()}
+        return {
+            name: step
+            for name, (attempt, step) in names.items()
+            if attempt == self._history.tasks[name].attempt
+        }
+
     def _result(self, search: _Search, name: str) -> TrialResult | None:
+        """The result of a trial that has ended, with what its pruner has to know of it later."""
+        result = self._bare_result(search, name)
+        if result is None or search.watched is None:
+            return result
+        attempt = self._history.tasks[name].attempt
+        seen_attempt, values = search.seen.get(result.number, (attempt, []))
+        steps = [step for step, _ in values] if seen_attempt == attempt else []
+        last = max(steps, default=None) if result.outcome is Outcome.COMPLETE else None
+        return replace(result, attempt=attempt, pruner=search.rule.pruner_text, last_step=last)
+
+    def _bare_result(self, search: _Search, name: str) -> TrialResult | None:
         """The result of a trial that has ended; None while the process has not judged it."""
         state, number = self._history.tasks[name], trial_number(name)
         if state.status is not TaskStatus.SUCCEEDED:
@@ -426,7 +478,7 @@ class Searches:
             search.seen[number] = attempt, values
             search.unsent.pop(number, None)
             search.judging.add(number)
-            search.client.send(_values_message(number, attempt, values, is_last=True))
+            self._send(search, number, attempt, values, is_last=True)
 
 
 def _finite(value: float | None) -> float | None:
@@ -439,38 +491,3 @@ def _take(search: _Search, number: int, attempt: int, values: Values) -> None:
         if number not in kept or kept[number][0] != attempt:
             kept[number] = attempt, []
         kept[number][1].extend(values)
-
-
-def _message(entry: Suggestion | TrialResult) -> dict[str, Any]:
-    """An event of the study as the process gets it."""
-    if isinstance(entry, Suggestion):
-        content = {"number": entry.number, "params": entry.params, "written": entry.written}
-        return {"suggested": content}
-    return {
-        "trial_ended": {
-            "number": entry.number,
-            "outcome": entry.outcome,
-            "values": entry.values,
-            "pruned_at": entry.pruned_at,
-            "pruned_value": entry.pruned_value,
-            "message": entry.message,
-        }
-    }
-
-
-def _values_message(number: int, attempt: int, values: Values, *, is_last: bool = False) -> dict[str, Any]:
-    content = {"number": number, "attempt": attempt, "values": values}
-    return {"values": content | ({"last": True} if is_last else {})}
-
-
-def _past(study: StudyState, seen: Mapping[int, tuple[int, Values]]) -> Iterator[Mapping[str, Any]]:
-    """What a new process has to know: the events in their order, each result after the trial's values."""
-    for entry in study.order:
-        number = entry.number
-        is_running = isinstance(entry, Suggestion) and number not in study.results
-        if isinstance(entry, Suggestion):
-            yield _message(entry)
-        if number in seen and (is_running or isinstance(entry, TrialResult)):
-            yield _values_message(number, *seen[number])
-        if isinstance(entry, TrialResult):
-            yield _message(entry)

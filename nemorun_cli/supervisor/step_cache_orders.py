@@ -64,7 +64,7 @@ def done(cache: StepCache, action: Mapping[str, Any], fingerprint: Fingerprint) 
 def _done(cache: StepCache, action: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
     site = AttemptSite.from_json(action["site"])
     if action["do"] == TAKE:
-        result = taking.take(cache, site, fingerprint.id)
+        result = taking.take(cache, site, fingerprint.id, parts=fingerprint.parts)
         if isinstance(result, taking.Miss):
             return {"message": result.message}
         return {

@@ -55,6 +55,7 @@ class Tracker:
     Args:
         files: the paths of the experiment.
         spec: the resolved spec.
+        tasks: its tasks by id, trials as their values make them.
         home: `$NEMORUN_HOME`.
         can_submit: whether this is the supervisor, which keeps the run's record open while it lives.
         report: called with each error message.
@@ -69,6 +70,7 @@ class Tracker:
         self,
         files: ExperimentFiles,
         spec: Spec,
+        tasks: Mapping[str, Task],
         *,
         home: Path,
         can_submit: bool,
@@ -83,13 +85,12 @@ class Tracker:
         self.shipper: Shipper | None = None  # set if the spec names a server
         self._run: OpenSession | None = None
         self._has_begun = False
-        self._patterns = {
-            name: task.metrics for name, task in zip(spec.ids, spec.kin, strict=True) if task.metrics
-        }
+        self._tasks = tasks
+        self._has_patterns = any(task.metrics for task in spec.possible_tasks)
         self.slow_patterns = SlowPatterns()
         self._outputs: dict[tuple[str, int], OutputMetrics] = {}
         self._last_errors: dict[str, str] = {}
-        self._sampled = _tasks_with_own_samples(spec)
+        self._sampled = _executors_with_own_samples(spec)
         self._job_samples: dict[tuple[str, int], JobSamples] = {}
         self._sample_files: dict[tuple[str, int], tuple[str, str]] = {}  # by attempt: folder, writer's name
         self._writer_name = f"{os.getpid()}-{os.urandom(4).hex()}"  # of this process, for samples
@@ -121,12 +122,12 @@ class Tracker:
         """Open the run's record if needed and, once a second, read the output of tasks with patterns."""
         self._begin()
         now = time.monotonic()
-        if not (self._patterns or self._sampled) or now < self._next_look:
+        if not (self._has_patterns or self._sampled) or now < self._next_look:
             return
         keys = [job.key for job in jobs]
         for task, attempt in keys if self._sampled else ():
             self._read_samples(task, attempt)
-        live = [(task, attempt) for task, attempt in keys if task in self._patterns]
+        live = [(task, attempt) for task, attempt in keys if self._tasks[task].metrics]
         for task, attempt in live:
             with self._logging_errors(f"the output of {task}"):
                 self._read(task, attempt, seconds=LOOK_TIME / len(live), is_over=False)
@@ -214,7 +215,7 @@ class Tracker:
     def _close_attempt(self, event: Event, *, has_records: bool) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
         task, attempt = event["task"], event["attempt"]
-        if task in self._patterns and "cached_from" not in event:
+        if self._tasks[task].metrics and "cached_from" not in event:
             with self._logging_errors(f"the output of {task}"):
                 if unmatched := self._read_rest(task, attempt):
                     event["unmatched"] = unmatched
@@ -288,7 +289,7 @@ class Tracker:
             return output.unmatched(until=time.monotonic() + LOOK_TIME)
         return [
             {"series": series, "pattern": pattern, "reason": "never", "at": 0}
-            for series, patterns in self._patterns[task].items()
+            for series, patterns in self._tasks[task].metrics.items()
             for pattern in patterns
         ]
 
@@ -303,7 +304,7 @@ class Tracker:
             place=place,
             opening=opening,
             presence=supervisor_api.presence(place, opening),
-            wanted=self._patterns[task],
+            wanted=self._tasks[task].metrics,
             report=lambda text: self._report(f"tracking: {task}: {text}"),
             slow=self.slow_patterns,
         )
@@ -332,8 +333,10 @@ class Tracker:
 
     def _read_samples(self, task: str, attempt: int, *, is_over: bool = False) -> None:
         """Record what a job has measured of itself since the last call."""
+        if not self._sampled or self._tasks[task].executor not in self._sampled:
+            return
         path = self._files.attempt(task, attempt).samples
-        if task not in self._sampled or not os.path.lexists(path):
+        if not os.path.lexists(path):
             return
         with self._logging_errors(f"what {task} uses", repeats=False):
             reading = self._job_samples.pop((task, attempt), None) or self._open_samples(task, attempt, path)
@@ -377,14 +380,13 @@ class Tracker:
             self._last_errors[subject] = text
 
 
-def _tasks_with_own_samples(spec: Spec) -> frozenset[str]:
-    """The tasks whose jobs measure themselves, if the spec asks for samples."""
+def _executors_with_own_samples(spec: Spec) -> frozenset[str]:
+    """The executors whose jobs measure themselves, if the spec asks for samples."""
     if spec.sampling is None:
         return frozenset()
     names = {task.executor for task in spec.possible_tasks}
     options = {name: spec.executors.get(name, {"type": name}) for name in names}
-    sampled = {name for name in names if executors.capabilities(name, options[name]).records_samples}
-    return frozenset(name for name, task in zip(spec.ids, spec.kin, strict=True) if task.executor in sampled)
+    return frozenset(name for name in names if executors.capabilities(name, options[name]).records_samples)
 
 
 def params_of(task: Task) -> dict[str, Any]:

@@ -32,7 +32,7 @@ BLOCK: Final = 1 << 20  # bytes that are copied at a time
 NOT_REGULAR: Final = "it is not a regular file"
 IS_LINK: Final = "its path has a symbolic link, which is not followed"
 
-_ENTERED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+ENTERED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class RefusedFileError(OSError):
@@ -191,13 +191,20 @@ def open_to_read(
 
 
 def descriptor_to_read(
-    path: str | Path, *, follows_link: bool = True, inside: str | Path | None = None
+    path: str | Path,
+    *,
+    follows_link: bool = True,
+    inside: str | Path | None = None,
+    folder: int | None = None,
 ) -> int:
-    """The descriptor that `open_to_read` reads."""
+    """The descriptor that `open_to_read` reads; `folder` is that of the file's folder, if it was entered."""
     if inside is None:
-        return _regular(path, os.O_RDONLY if follows_link else os.O_RDONLY | os.O_NOFOLLOW)
-    with entered(os.path.dirname(path), inside=inside) as folder:  # noqa: PTH120 - this imports no pathlib
+        return _regular(path, os.O_RDONLY if follows_link else os.O_RDONLY | os.O_NOFOLLOW, folder=folder)
+    folder = enter(os.path.dirname(path), inside=inside)  # noqa: PTH120 - this imports no pathlib
+    try:
         return _regular(path, os.O_RDONLY | os.O_NOFOLLOW, folder=folder)
+    finally:
+        os.close(folder)
 
 
 def descriptor_of_folder(path: str) -> int:
@@ -234,27 +241,44 @@ def entered(
         RefusedFileError: a part of its path below `inside` is a link.
         OSError: it cannot be opened.
     """
-    text, path = os.fspath(folder), os.fspath(inside)
-    descriptor = os.open(path, _ENTERED)
+    descriptor = enter(folder, inside=inside, creates=creates, durable=durable, syncs=syncs)
     try:
-        for part in filter(None, text[len(path) :].split("/")):
-            path = f"{path}/{part}"
-            below, is_new = _entered(part, descriptor, text, creates=creates)
-            try:
-                if durable is not None and (
-                    (key := (*identity(below), hash(path))) not in durable
-                    or is_new  # with a former one's inode
-                ):
-                    (syncs or sync_entries)(descriptor)
-                    durable.add(key)
-            except BaseException:
-                os.close(below)
-                raise
-            os.close(descriptor)
-            descriptor = below
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def enter(
+    folder: str | Path,
+    *,
+    inside: str | Path,
+    creates: bool = False,
+    durable: KnownFolders | None = None,
+    syncs: Callable[[int], None] | None = None,
+) -> int:
+    """The descriptor that `entered` yields, to be closed by the caller; its arguments are the same."""
+    text, path = os.fspath(folder), os.fspath(inside)
+    descriptor = os.open(path, ENTERED & ~os.O_NOFOLLOW)
+    try:
+        for part in text[len(path) :].split("/"):
+            if not part:
+                continue
+            below, is_new = _entered(part, descriptor, text, creates=creates)
+            if durable is not None:
+                path = f"{path}/{part}"
+                try:
+                    if (key := (*identity(below), hash(path))) not in durable or is_new:
+                        (syncs or sync_entries)(descriptor)  # a new one may have the inode of a former one
+                        durable.add(key)
+                except BaseException:
+                    os.close(below)
+                    raise
+            os.close(descriptor)
+            descriptor = below
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def identity(descriptor: int) -> tuple[int, int]:
@@ -277,7 +301,7 @@ def _entered(part: str, folder: int, path: str, *, creates: bool) -> tuple[int, 
     if part == os.pardir:
         raise RefusedFileError(errno.ELOOP, "its path has '..' in it", path)
     try:
-        return os.open(part, _ENTERED | os.O_NOFOLLOW, dir_fd=folder), False
+        return os.open(part, ENTERED, dir_fd=folder), False
     except FileNotFoundError as error:
         if not creates:
             raise FileNotFoundError(error.errno, error.strerror, path) from None
@@ -290,6 +314,25 @@ def _entered(part: str, folder: int, path: str, *, creates: bool) -> tuple[int, 
     with contextlib.suppress(FileExistsError):  # another process made it
         os.mkdir(part, FOLDER_MODE, dir_fd=folder)
     return _entered(part, folder, path, creates=False)[0], True
+
+
+def descriptor_of_new(name: str, flags: int, *, folder: int, path: str | Path) -> int:
+    """A descriptor of a private file that does not exist yet.
+
+    Args:
+        name: its name in a folder.
+        flags: how it is opened, such as O_WRONLY.
+        folder: the descriptor of the folder.
+        path: of the folder, which errors name.
+
+    Raises:
+        FileExistsError: something has the name, also if it is a link to nothing.
+        OSError: it cannot be created.
+    """
+    try:
+        return os.open(name, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE, dir_fd=folder)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, f"{path}/{name}") from None
 
 
 def descriptor_to_append(path: str | Path) -> int:

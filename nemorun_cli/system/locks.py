@@ -20,6 +20,7 @@ from nemorun_cli.errors import LockHeldError
 from nemorun_cli.system import pids
 from nemorun_cli.system.files import (
     RefusedFileError,
+    descriptor_of_new,
     descriptor_to_change,
     descriptor_to_read,
     read_bytes,
@@ -157,9 +158,34 @@ def is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process holds the lock exclusively; False if the file does not exist."""
-    return _is_refused(lambda: descriptor_to_read(path, follows_link=False), fcntl.LOCK_SH)
+def take_new(name: str, *, folder: int, path: Path) -> int | None:
+    """Create a file and lock it exclusively; return its descriptor, or None if it exists or is held already.
+
+    Args:
+        name: the name of the file in a folder that this process has made.
+        folder: the descriptor of that folder.
+        path: of the folder, which errors name.
+    """
+    try:
+        descriptor = descriptor_of_new(name, os.O_RDWR, folder=folder, path=path)
+    except FileExistsError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):  # a probe has it
+            return None
+        raise
+    return descriptor
+
+
+def is_held(path: str | Path, *, folder: int | None = None) -> bool:
+    """Whether a process holds the lock exclusively; False if the file does not exist.
+
+    `folder` is the descriptor of its folder, if that was entered.
+    """
+    return _is_refused(lambda: descriptor_to_read(path, follows_link=False, folder=folder), fcntl.LOCK_SH)
 
 
 def is_shared(path: Path) -> bool:

@@ -30,8 +30,15 @@ def executors(document: Any) -> list[str]:
         return []
     shared = document.get("shared")
     parts = [*_list(document.get("tasks")), *(shared.values() if isinstance(shared, dict) else ())]
+    parts += [fields for part in parts if isinstance(part, dict) for fields in _forms(part.get("variants"))]
     names = (part.get("executor") for part in parts if isinstance(part, dict))
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _forms(variants: Any) -> list[Any]:
+    """The fields of the forms that a trial can take."""
+    entries = _list(variants.get("entries")) if isinstance(variants, dict) else []
+    return [entry.get("fields") for entry in entries if isinstance(entry, dict)]
 
 
 def description(document: Any) -> str | None:

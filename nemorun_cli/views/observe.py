@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, NotFoundError
+from nemorun_cli.model.spec import kin_of
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage import creation_mark, supervision
 from nemorun_cli.storage.ledger import read_settled
@@ -14,7 +15,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks, owners, user
-from nemorun_cli.views.snapshot import Snapshot, SupervisorState
+from nemorun_cli.views.snapshot import Snapshot, SupervisorState, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -116,9 +117,8 @@ def unasked_executors(
 ) -> tuple[str, ...]:
     """The executors of live tasks whose backends are not asked, because this home did not create them."""
     named = creation_mark.backends(spec)
-    live = {
-        task.executor for name, task in zip(spec.ids, spec.kin, strict=True) if history.tasks[name].is_live
-    }
+    kin = zip(spec.ids, kin_of(tasks_of(spec, history)), strict=True)
+    live = {task.executor for name, task in kin if history.tasks[name].is_live}
     if not live & named.keys() or creation_mark.is_own(Home(home), files, spec, history.supervisor):
         return ()
     return tuple(sorted(live & named.keys()))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nemorun_cli.json_documents import StatusDocument, TaskFields
     from nemorun_cli.model.capacity import PendingRequest
     from nemorun_cli.model.spec import Group, Spec, Task
+    from nemorun_cli.model.stored_tasks import StoredTasks
     from nemorun_cli.storage.ledger import LedgerReader
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
@@ -45,6 +46,11 @@ STALLS: Final[dict[Stall, str]] = {
     "frozen": "is in a frozen cgroup",
     "silent": "has not read a request for some seconds",
 }
+
+
+def tasks_of(spec: Spec, history: ExperimentState) -> tuple[Task, ...] | StoredTasks[Task]:
+    """The tasks of a spec, in which trials have the fields that their values decided."""
+    return trial_fields.spec_with_values(spec, history).tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -131,6 +137,11 @@ class Snapshot:
         if self.supervisor == "gone" and self.live <= self.needless:
             return ExperimentStatus.INTERRUPTED
         return ExperimentStatus.RUNNING
+
+    @property
+    def tasks(self) -> tuple[Task, ...] | StoredTasks[Task]:
+        """The tasks of the spec, in which trials have the fields that their values decided."""
+        return tasks_of(self.spec, self.history)
 
     @property
     def tags(self) -> list[str]:
@@ -233,7 +244,7 @@ class Snapshot:
         """The Python environment that is being made, and that a task waits for, if for nothing else."""
         if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):
             return None
-        task = self.spec.named(task_id)
+        task = trial_fields.filled_where_possible(self.spec.named(task_id), self.spec, self.history)
         if task.python is None or self.history.tasks[task_id].status is not TaskStatus.PENDING:
             return None
         environment = self.history.environments.get(python_environment.key(task.python))

@@ -1,30 +1,48 @@
-"""Trials that succeeded and yet have no value by which their search could compare them."""
+"""Trials that have no value by which their search could compare them, though they succeeded or run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.search import Outcome, trial_number
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.storage.study_state import StudyState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
+
+
+LOST: Final = "its suggestion is lost, so later ones cannot use its result"
 
 
 def messages(snapshot: Snapshot, names: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
     """Such trials, or those of the named ones, each with the reason."""
     for group in snapshot.spec.groups:
-        study = snapshot.history.studies.get(group.id)
-        for name in group.members if group.search is not None and study is not None else ():
-            result = study.results.get(trial_number(name)) if study is not None else None
-            has_succeeded = snapshot.history.tasks[name].status is TaskStatus.SUCCEEDED
-            if result is None or result.outcome is not Outcome.FAILED or not has_succeeded:
-                continue
-            if names is None or name in names:
-                yield name, result.message or "it has no value"
+        study = snapshot.history.studies.get(group.id, StudyState())
+        for name in group.members if group.search is not None else ():
+            message = _message(snapshot.history.tasks[name], study, trial_number(name))
+            if message is not None and (names is None or name in names):
+                yield name, message
+
+
+def _message(state: TaskState, study: StudyState, number: int) -> str | None:
+    """Why a trial has no value though it could have one; None if it has one, or is not expected to."""
+    if state.submitted and number not in study.suggestions:
+        return LOST
+    result = study.results.get(number)
+    if result is None or result.outcome is not Outcome.FAILED or state.status is not TaskStatus.SUCCEEDED:
+        return None
+    return result.message or "it has no value"
+
+
+def lost(snapshot: Snapshot) -> str | None:
+    """One line about the trials whose suggestion a damaged ledger has lost; None without any."""
+    names = [name for name, message in messages(snapshot) if message == LOST]
+    return warning(snapshot, names) if names else None
 
 
 def warning(snapshot: Snapshot, names: Collection[str] | None = None) -> str | None:

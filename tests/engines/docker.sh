@@ -4,6 +4,7 @@
 #   docker.sh up FOLDER [OPTION ...]   install what is missing, and start an engine with dockerd's options
 #   docker.sh images FOLDER            make the images that the tests use
 #   docker.sh busybox FOLDER           make the first of them alone
+#   docker.sh sklearn FOLDER           make exp-test/sklearn: Debian's own packages with python3-sklearn
 #   docker.sh stop FOLDER              end the engine as an administrator would
 #   docker.sh crash FOLDER             end the engine as a crash would; containers go on
 #   docker.sh down FOLDER              end the engine and all that is in it
@@ -183,6 +184,15 @@ make_images() {
     rm -rf "$root"
 }
 
+# As this machine's Debian has them, so that images of a registry are not needed. It takes two minutes.
+make_sklearn() { # make_sklearn TAR
+    "$install" debian
+    # shellcheck disable=SC1091 # every Debian has it
+    mmdebstrap --quiet --mode=root --variant=essential --include=python3-sklearn \
+        "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$1"
+    docker import "$1" exp-test/sklearn >/dev/null
+}
+
 case $verb in
 up)
     "$install" docker
@@ -193,6 +203,12 @@ busybox)
     root=$(mktemp --directory)
     make_busybox "$root/busybox"
     rm -rf "$root"
+    ;;
+sklearn)
+    has_image exp-test/sklearn && exit 0
+    root=$(mktemp --directory)
+    trap 'rm -rf "$root"' EXIT
+    make_sklearn "$root/image.tar"
     ;;
 stop)
     end "$folder/docker.pid" TERM
@@ -214,7 +230,7 @@ down)
     rm -rf "$folder"
     ;;
 *)
-    say "knows up, images, busybox, stop, crash and down"
+    say "knows up, images, busybox, sklearn, stop, crash and down"
     exit 2
     ;;
 esac

@@ -3,7 +3,7 @@
 # this Debian lacks, as root; starts none of it.
 #
 #   install.sh [docker | slurm | accounting | sshd | faketime | browser | proxy | keyring |
-#               systemd] ...   (default: all of them)
+#               systemd | debian] ...   (default: all of them but the last)
 set -euo pipefail
 
 declare -A programs=(
@@ -16,6 +16,7 @@ declare -A programs=(
     [proxy]="nginx"
     [keyring]="gnome-keyring-daemon dbus-run-session"
     [systemd]="systemd-analyze"
+    [debian]="mmdebstrap"
 )
 declare -A packages=(
     [docker]="docker.io busybox-static curl iproute2 python3"
@@ -27,6 +28,7 @@ declare -A packages=(
     [proxy]="nginx-light"
     [keyring]="gnome-keyring dbus"
     [systemd]="systemd"
+    [debian]="mmdebstrap"
 )
 PATH=$PATH:/usr/sbin:/sbin
 

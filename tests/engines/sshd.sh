@@ -46,6 +46,7 @@ make_keys() {
 configure() { # configure PORT
     local user client
     user=${SSHD_USER:-$(id -un)} client=$(PATH=/usr/bin:/bin command -v ssh)
+    echo "$address" >"$folder/address"
     # StrictModes would not have keys below a folder of temporary files.
     cat >"$folder/sshd_config" <<END
 ListenAddress $address

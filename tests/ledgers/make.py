@@ -43,8 +43,6 @@ from nemorun_cli.executors.slurm.remote import cluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from engines.dockerd import Dockerd
-    from engines.far import Far
     from engines.slurm_cluster import Slurm
 
 LEDGERS: Final = Path(__file__).resolve().parent
@@ -140,20 +138,26 @@ def set_up() -> None:
 def stage() -> Iterator[Path]:
     """The neutral folders, and the remote user's; they are removed in the end."""
     set_up()
-    JOB_DIR.mkdir(parents=True)
-    shutil.chown(JOB_DIR, USER, USER)
+    RECORDED.mkdir()
     yield STAGE
     shutil.rmtree(RECORDED)
     shutil.rmtree(STAGE)
 
 
 @pytest.fixture
-def machine(docker_engine: Dockerd, slurm: Slurm, far: Far, stage: Path) -> Iterator[Machine]:
-    """The neutral machine, from which all engines can be reached."""
-    del docker_engine, far  # they set the variables that lead to them
-    ssh, socket = shutil.which("ssh"), os.environ["DOCKER_HOST"].removeprefix("unix://")
-    assert ssh is not None
-    links = {SOCKET: Path(socket), stage / "ssh": Path(ssh).parent}
+def machine(recipe: Recipe, stage: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """The neutral machine, from which all engines can be reached if the recipe needs one."""
+    links, variables = {}, {}
+    if "executors" in recipe.document:
+        slurm: Slurm = request.getfixturevalue("slurm")
+        request.getfixturevalue("docker_engine")  # which sets the variables that lead to it, as `far` does
+        request.getfixturevalue("far")
+        JOB_DIR.mkdir(parents=True, exist_ok=True)
+        shutil.chown(JOB_DIR, USER, USER)
+        ssh, socket = shutil.which("ssh"), os.environ["DOCKER_HOST"].removeprefix("unix://")
+        assert ssh is not None
+        links = {SOCKET: Path(socket), stage / "ssh": Path(ssh).parent}
+        variables = {"DOCKER_HOST": f"unix://{SOCKET}", "SLURM_CONF": str(slurm.folder / "slurm.conf")}
     for link, target in links.items():
         link.symlink_to(target)
     path = os.pathsep.join([f"{stage}/ssh", f"{stage}/venv/bin", "/usr/local/bin", "/usr/bin", "/bin"])
@@ -165,8 +169,7 @@ def machine(docker_engine: Dockerd, slurm: Slurm, far: Far, stage: Path) -> Iter
             "LANG": "C.UTF-8",
             "NO_COLOR": "1",
             "NEMORUN_HOME": str(stage / "home"),
-            "DOCKER_HOST": f"unix://{SOCKET}",
-            "SLURM_CONF": str(slurm.folder / "slurm.conf"),
+            **variables,
         }
     )
     for link in links:
@@ -261,12 +264,14 @@ class Recipe:
         document: its spec, without version and name.
         drive: what is done after the start, until it is stored.
         wanted: every task's status then, by the ledger.
+        earlier: the spec of an experiment that runs to its end before.
     """
 
     name: str
     document: Mapping[str, Any]
     wanted: Mapping[str, str]
     drive: Callable[[Experiment], None]
+    earlier: Mapping[str, Any] | None = None
 
 
 def to_the_end(experiment: Experiment) -> None:
@@ -504,11 +509,88 @@ def near_its_limit(engine: str, end: str) -> Recipe:
     return Recipe(f"{engine}-near-its-limit-{end}", document, wanted, drive)
 
 
+def study(ending: str) -> Recipe:
+    """A search with a pruned trial, whose best is used; interrupted: its last trial was still running."""
+    points = [0.5, 0.25, 4.0, 0.75]
+    text = 'echo "loss $1"; echo "loss:=$1" >>"$EXP_OUTPUT"; test "$1" != 4.0 || sleep 300'
+    if ending == "interrupted":
+        text += f'; test "$1" != 0.75 || {{ {until("go")}; }}'
+    tasks = {
+        "tune": {
+            "inline": text,
+            "args": ["${{ search.x }}"],
+            "metrics": {"train": r"loss (?P<loss>\S+)"},
+            "search": {
+                "params": {"x": {"type": "float", "low": 0, "high": 5}},
+                "start_with": [{"x": point} for point in points],
+                "metric": "train/loss",
+                "goal": "minimize",
+                "trials": len(points),
+                "max_parallel": 1,
+                "sampler": "random",
+                "seed": 1,
+                "pruner": {"type": "threshold", "upper": 3},
+            },
+        },
+        "report": {"command": ["echo", "${{ tasks.tune.best.params.x }}"], "dependencies": ["tune"]},
+    }
+    is_over = ending == "finished"
+    wanted = {f"tune/trial-{number:04}": "SUCCEEDED" for number in (1, 2, 3)}
+    wanted |= {"tune/trial-0004": "SUCCEEDED" if is_over else "RUNNING"}
+    wanted |= {"report": "SUCCEEDED" if is_over else "PENDING"}
+
+    def drive(experiment: Experiment) -> None:
+        if is_over:
+            to_the_end(experiment)
+            return
+        experiment.await_statuses(**{"tune/trial-0004": "RUNNING"})
+        experiment.kill_supervisor()
+
+    return Recipe(f"study-{ending}", {**ENGINES["local"], "tasks": tasks}, wanted, drive)
+
+
+def reuse(ending: str) -> Recipe:
+    """Tasks got the results of an earlier experiment, and one ran; interrupted: it was still running."""
+    gate = "" if ending == "finished" else f"; {until('go')}"
+    tasks = {
+        "prepare": {"inline": 'echo prepared; echo "rows:=3" >>"$EXP_OUTPUT"', "cache": True},
+        "train": {
+            "inline": 'echo "seed $1 rows $2"; echo "loss:=0.$1" >>"$EXP_OUTPUT"',
+            "args": ["${{ matrix.seed }}", "${{ tasks.prepare.outputs.rows }}"],
+            "matrix": {"seed": [1, 2]},
+            "dependencies": ["prepare"],
+            "best": {"metric": "outputs.loss", "goal": "minimize"},
+            "cache": True,
+        },
+        "report": {
+            "inline": f'echo "$1"{gate}',
+            "args": ["${{ tasks.train.best.params.seed }}"],
+            "dependencies": ["train"],
+            "cache": {"also": [1]},
+        },
+    }
+    wanted = dict.fromkeys(("prepare", "train/seed=1", "train/seed=2"), "SUCCEEDED")
+    wanted["report"] = "SUCCEEDED" if ending == "finished" else "RUNNING"
+
+    def drive(experiment: Experiment) -> None:
+        if ending == "finished":
+            to_the_end(experiment)
+            return
+        experiment.await_statuses(report="RUNNING")
+        experiment.kill_supervisor()
+
+    document = {**ENGINES["local"], "tasks": tasks}
+    before = {key: value for key, value in tasks.items() if key != "report"}
+    return Recipe(f"reuse-{ending}", document, wanted, drive, earlier={**document, "tasks": before})
+
+
 def recipes() -> Iterator[Recipe]:
     """All that is made."""
     for engine in ENGINES:
         yield from (finished(engine), failed(engine), interrupted(engine))
     yield from (cancelled(), revised())
+    for ending in ("finished", "interrupted"):
+        yield from (study(ending), reuse(ending))
     yield from (handlers("finished"), handlers("failed"), handlers_interrupted())
     yield from (sweep("failed"), sweep("interrupted"))
     for engine in ("slurm", "tunnel"):
@@ -524,6 +606,8 @@ def recipes() -> Iterator[Recipe]:
 
 def make(recipe: Recipe, on: Machine, target: Path) -> dict[str, Any]:
     """Run one experiment, store its folder, and give what is known of it."""
+    if recipe.earlier is not None:
+        on.exp("run", on.spec("earlier", recipe.earlier), "--quiet")
     experiment = Experiment(on, on.exp("run", on.spec(recipe.name, recipe.document), "--detach").strip())
     try:
         recipe.drive(experiment)

@@ -78,6 +78,7 @@ def test_what_is_added_is_a_spec() -> None:
         True,
         [first],
         timeout="1m",
+        cache={"inputs": ["data"]},
     )
 
     assert exp.spec == {
@@ -98,6 +99,7 @@ def test_what_is_added_is_a_spec() -> None:
                 ],
                 "executor": ["local", "docker"],
                 "timeout": "1m",
+                "cache": {"inputs": ["data"]},
                 "dependencies": ["first"],
                 "tail_logs": True,
             },

@@ -374,3 +374,39 @@ def _pretend_other_host(run: Run) -> None:
     from nemorun_cli.storage import ledger  # noqa: PLC0415 - as a repair writes it
 
     run.files.ledger.write_bytes(ledger.encode(kept))
+
+
+REUSED = """
+from nemorun_cli import Experiment
+with Experiment().run as record:
+    record.params.set(lr=0.1)
+    record.metrics("train").log(loss=0.5)
+    record.metrics("train").log(loss=0.25)
+    record.files("out").save("made.txt")
+"""
+
+
+def test_what_was_reused_arrives_as_a_record_of_its_own(client: Client) -> None:
+    """Also of a run that no server knows: its rows and files, the final status, and whose result it is."""
+    (client.exp.folder / "made.txt").write_text("made")
+    task = _task("train", f"python3 - <<'END'\n{REUSED}END", cache=True)
+    client.exp("run", client.exp.spec(f"name: alone\ntasks:\n{task}"), "-q")
+    alone = client.latest
+    run = client.start(task)
+    assert run.wait(timeout=60).status == "COMPLETED"
+    state = run.status().history.tasks["train"]
+    assert state.cached_from == {"experiment": alone.id, "task": "train", "attempt": 1}
+    eventually(lambda: client.has_ledger(run) and client.has_all())
+
+    local = Path(run.home.dash, run.status().history.created["prefix"])
+    assert not differences(local, client.records(run))
+    record = client.records(run) / "train" / ".record"
+    (opening,) = (path for path in (record / "openings").iterdir() if "verdict" not in path.name)
+    facts = json.loads(opening.read_text().splitlines()[0])
+    assert (facts["exp_id"], facts["cached_from"]) == (run.id, state.cached_from)
+    (verdict,) = (record / "openings").glob("*.verdict.json")
+    assert json.loads(verdict.read_text())["reason"] == "cached"
+    assert b"0.25" in b"".join(path.read_bytes() for path in (record / "metrics" / "train").iterdir())
+    assert [path.read_text() for path in record.rglob("*") if path.is_file() and "blobs" in path.parts] == [
+        "made"
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nemorun_cli import executors
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Spec, Task
@@ -55,6 +56,32 @@ def test_what_stops_it_and_what_starts_it_counts() -> None:
     assert parts(two) == parts(TASK)
     assert parts(replace(launched, resources=two.resources)) != parts(launched) != parts(TASK)
     assert "results" in parts(replace(TASK, stop=(StopRule(metric="loss"),)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_equal"),
+    [
+        ({"type": "slurm", "nodes": 2}, {"type": "slurm", "nodes": 4}, False),
+        ({"type": "slurm", "ntasks_per_node": 2}, {"type": "slurm"}, False),
+        ({"type": "slurm", "gpus_per_node": "a100:2"}, {"type": "slurm", "gpus_per_node": "a100:4"}, False),
+        ({"type": "slurm", "setup_lines": "module load cuda"}, {"type": "slurm"}, False),
+        ({"type": "slurm", "additional_parameters": {"nodes": 2}}, {"type": "slurm", "nodes": 2}, True),
+        ({"type": "slurm", "partition": "a", "time": "02:00:00"}, {"type": "slurm", "partition": "b"}, True),
+        ({"type": "slurm", "mem": "2G"}, {"type": "local"}, True),
+        ({"type": "docker", "image": "a", "gpus": 1}, {"type": "docker", "image": "a", "gpus": 2}, False),
+        ({"type": "docker", "image": "a", "shm_size": "1G"}, {"type": "docker", "image": "a"}, True),
+    ],
+)
+def test_options_that_change_results_count(
+    one: dict[str, Any],
+    other: dict[str, Any],
+    is_equal: bool,  # noqa: FBT001 - a column
+) -> None:
+    """Each executor names them; where and how long a task may run is none of them."""
+    found = [
+        parts(TASK, options=executors.capabilities("x", options).result_options) for options in (one, other)
+    ]
+    assert (found[0] == found[1]) == is_equal
 
 
 def test_values_of_variables_are_in_no_part() -> None:

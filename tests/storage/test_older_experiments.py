@@ -239,7 +239,7 @@ def test_the_damaged_ledger_of_an_older_experiment_is_repaired(older: Older, own
     assert repair(own.files, home=own.home.directory)[1] is None
 
 
-@older("local", "handlers")
+@older("local", "handlers", "study", "reuse")
 def test_an_end_that_the_ledger_lost_is_found_in_the_attempt(older: Older, own: Run) -> None:
     """After a repair a look reads from the attempt's own record how a task ended."""
     damage(own, "ended")
@@ -297,7 +297,7 @@ def check_resumed(older: Older, run: Run) -> None:
     assert before.items() <= attempts(run).items()
 
 
-@older("local", "handlers", is_over=False)
+@older("local", "handlers", "study", "reuse", is_over=False)
 def test_an_older_experiment_is_resumed_after_a_restart(older: Older, own: Run) -> None:
     """On its own host it is completed, and what succeeded after its supervisor died is not run again."""
     check_resumed(older, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from support.schedules import schedule, task
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.search import Outcome, Suggestion, TrialResult
+from nemorun_cli.storage.study_state import JudgedSteps
 
 if TYPE_CHECKING:
     from nemorun_cli.storage.state import ExperimentState
@@ -27,7 +29,9 @@ def state(*, strict: bool = True) -> ExperimentState:
 def event(kind: str, number: int, **fields: Any) -> dict[str, Any]:
     """An event about a trial."""
     own = {"event": kind, "time": TIME, "by": "b", "task": f"train/trial-000{number}", **fields}
-    return own | ({"number": number} if kind in {"suggested", "trial_ended"} else {"attempt": 1})
+    return own | (
+        {"number": number} if kind in {"suggested", "rung_reached", "trial_ended"} else {"attempt": 1}
+    )
 
 
 def over(number: int, **fields: Any) -> list[dict[str, Any]]:
@@ -102,3 +106,35 @@ def test_an_outcome_of_a_later_version_is_ignored() -> None:
     history = state(strict=False)
     history.apply_all([*over(1), event("trial_ended", 1, attempt=1, outcome="paused")])
     assert (history.studies["train"].results, history.ignored) == ({}, [])
+
+
+def test_a_rung_that_was_reached_stays_as_it_was() -> None:
+    """The first event of a rung counts; those of another attempt or pruner replace all before."""
+    history = state()
+    history.apply_all(over(1)[:2])
+    reached = {"attempt": 1, "rung": 1, "step": 1, "rung_value": 0.5, "pruner": "asha"}
+    history.apply(event("rung_reached", 1, **reached))
+    history.apply(event("rung_reached", 1, **reached | {"rung_value": 0.1}))
+    history.apply(event("rung_reached", 1, **reached | {"rung": 2, "step": 4, "rung_value": "-inf"}))
+    study = history.studies["train"]
+    assert [(rung.rung, rung.step, rung.value) for rung in study.rungs[1]] == [(1, 1, 0.5), (2, 4, -math.inf)]
+    history.apply(event("rung_reached", 1, **reached | {"pruner": "hyperband"}))
+    assert [(rung.rung, rung.pruner) for rung in study.rungs[1]] == [(1, "hyperband")]
+    history.apply(event("ended", 1, status="FAILED"))
+    history.apply(event("trial_ended", 1, attempt=1, outcome="failed"))
+    assert study.rungs == {}, "a failed trial competes with none"
+
+
+def test_a_result_says_how_far_others_were_judged() -> None:
+    """The steps belong to the attempts of then, and to the pruner of the event."""
+    history = state()
+    history.apply_all([*over(1), *over(2)[:2]])
+    judged = {"train/trial-0002": 3, "train/other": 1}
+    history.apply(
+        event("trial_ended", 1, attempt=1, outcome="complete", values=[1], judged=judged, pruner="median")
+    )
+    assert history.studies["train"].judged == {2: JudgedSteps(1, 3, "median")}
+    history.apply_all(
+        [event("ended", 2, status="SUCCEEDED"), event("trial_ended", 2, attempt=1, outcome="pruned")]
+    )
+    assert history.studies["train"].judged == {}

@@ -37,7 +37,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def answers(process: HelperProcess, poll: select.poll, *, count: int) -> list[dict[str, Any]]:
-    """That many objects, with waits only for what the process says is ready."""
+    """That many objects, after waits only until the process is ready."""
     found: list[dict[str, Any]] = []
     while len(found) < count and not process.has_ended:
         assert poll.poll(PATIENCE * 1000)

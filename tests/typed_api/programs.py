@@ -30,6 +30,8 @@ def a_builder_takes_tasks_and_executors() -> None:
         first = builder.add(Script("prepare.sh", args=[1, "two"], env={"SEED": 1}))
         assert_type(first, str)
         builder.add(Partial(train, steps=3), "cluster", dependencies=[first], timeout="2h")
+        builder.add(Script("b.sh"), cache=True)
+        builder.add(Script("b.sh"), cache={"inputs": ["data/*"], "outputs": ("m.pt",), "also": [1, "a"]})
         builder.add(Command(["echo", 1]), dependencies=[{"experiment": "other", "task": "train"}])
         builder.add(
             [Script(inline="echo"), Command("echo 2"), Partial("module:function")],
@@ -52,6 +54,8 @@ def wrong_programs_are_refused() -> None:
     builder = Builder("digits")
     builder.add("train.sh")  # type: ignore[arg-type]  # a task, not a text
     builder.add(Script("a.sh"), dependencies=1)  # type: ignore[arg-type]
+    builder.add(Script("a.sh"), cache="yes")  # type: ignore[arg-type]
+    builder.add(Script("a.sh"), cache={"input": ["a"]})  # type: ignore[arg-type]
     builder.add(Script("a.sh"), name=None)  # type: ignore[arg-type]
     builder.run(True)  # type: ignore[call-arg]
     builder.run(detached=True)  # type: ignore[call-arg]

@@ -86,7 +86,10 @@ def command(
 def _of_engines(snapshot: Snapshot, home: Home, *, others: bool) -> Iterator[Check]:
     """The checks of the executors of an experiment; those of one from elsewhere may name any host."""
     spec = snapshot.spec
-    used = {task.executor: spec.executors.get(task.executor, {"type": task.executor}) for task in spec.tasks}
+    used = {
+        task.executor: spec.executors.get(task.executor, {"type": task.executor})
+        for task in spec.possible_tasks
+    }
     known = set(executors.types())
     foreign = {name for name, kind in creation_mark.backends(spec).items() if kind in known}
     if others or creation_mark.is_own(home, snapshot.files, spec, snapshot.history.supervisor):

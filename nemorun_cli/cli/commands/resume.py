@@ -18,6 +18,7 @@ from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import spec_origin
 from nemorun_cli.system import environment
+from nemorun_cli.views import valueless_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,10 @@ def command(
         run.require_gone(snapshot, host_is_gone=host_is_gone)
         _preview(run, snapshot, document, below or (), is_json=is_json, quiet=quiet)
         return 0
-    _warn_of_environment(run.status(observe=False))
+    before = run.status(observe=False)
+    _warn_of_environment(before)
+    if text := valueless_trials.lost(before):
+        terminal.warn(text)
     options: Any = {
         "below": below or (),
         "host_is_gone": host_is_gone,

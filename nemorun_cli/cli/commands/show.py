@@ -175,7 +175,7 @@ def _tasks(snapshot: Snapshot) -> list[str]:
     """A line for each task: what it runs, its dependencies, and whether its group ends with it."""
     lines = []
     leaders = {group.leader: group.id for group in snapshot.spec.groups}
-    for task in snapshot.spec.tasks:
+    for task in snapshot.tasks:
         body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
         first, _, rest = body.partition("\n")
         needs = ""
@@ -212,7 +212,7 @@ def _environments(snapshot: Snapshot) -> list[str]:
 
 
 def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]]) -> list[list[str]]:
-    requested = {task.id: task.resources for task in snapshot.spec.tasks}
+    requested = {task.id: task.resources for task in snapshot.tasks}
     return [
         [
             name,

@@ -74,6 +74,7 @@ _DURATION: Final = {
     "pattern": rf"^({_NUMBER}|(?=[0-9])({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?)(?![\s\S])",
     "minimum": 0,
 }
+OF_RESULTS: Final = ("gpus", "runtime", "volumes")  # options on which the results of tasks depend
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "additionalProperties": False,

@@ -151,6 +151,7 @@ class DockerExecutor:
             names_files=True,
             measures=True,
             identifies_image=True,
+            result_options={name: options[name] for name in containers.OF_RESULTS if name in options},
         )
 
     @classmethod

@@ -38,6 +38,7 @@ from nemorun_cli.executors.slurm.sbatch_options import (
     argv,
     clash,
     request,
+    result_options,
     uses_srun,
 )
 from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
@@ -116,6 +117,7 @@ class SlurmExecutor:
             submits_arrays=True,
             separates_stderr=True,
             identifies_image="container_image" in options,
+            result_options=result_options(options),
             environment_host=_host_of(options) if "container_image" not in options else None,
         )
 

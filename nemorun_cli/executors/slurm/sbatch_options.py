@@ -115,6 +115,20 @@ _OWN: Final = re.findall(
     " no-requeue open-mode output parsable requeue signal test-only uid usage version wait wrap",
 )
 
+_OF_RESULTS: Final = (  # how many processes run, with which devices and mounts, and what runs before them
+    *("nodes", "ntasks", "ntasks_per_core", "ntasks_per_gpu", "ntasks_per_node", "ntasks_per_socket"),
+    *("gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task", "gres", "tres_per_task"),
+    *("srun", "srun_args", "setup_lines", "container_mounts"),
+)
+
+
+def result_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options on which the results of tasks depend, by their names, however they are given."""
+    flags = options.get("additional_parameters", {})
+    given = {**{str(name).replace("-", "_"): value for name, value in flags.items()}, **options}
+    return {name: given[name] for name in _OF_RESULTS if name in given}
+
+
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "additionalProperties": False,

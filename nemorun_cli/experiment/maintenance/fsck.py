@@ -9,21 +9,23 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.experiment.maintenance import salvage
+from nemorun_cli.experiment.maintenance import lost_suggestions, salvage
 from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
+from nemorun_cli.storage.step_cache import taking
 from nemorun_cli.system.files import RefusedFileError, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.model.attempt_end import AttemptEnd
-    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.step_cache.taking import TakenResult
 
 FSCK_FORMAT: Final = "exp.fsck/1"
 _ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)", re.ASCII)
@@ -36,7 +38,7 @@ class LedgerFinding:
     """One problem of a ledger; a note (`is_damage` false) is reported but not repaired.
 
     `kind` is a word for scripts: damaged_line, no_beginning, illegal_move, unknown_attempt,
-    different_end, torn_tail or missing_attempt.
+    different_end, lost_suggestion, torn_tail or missing_attempt.
     """
 
     kind: str
@@ -60,6 +62,8 @@ class LedgerCheck:
         read: everything that could be read of the ledger.
         begun: the attempts on disk that a shim started, in their order.
         endings: by attempt, the end in its exit record, where the ledger has a different one.
+        taken: by attempt, the earlier result that it has instead of a run.
+        suggestions: the values of trials whose suggestion is lost, from their records, by task.
     """
 
     events: tuple[Event, ...]
@@ -67,6 +71,8 @@ class LedgerCheck:
     read: Salvage
     begun: tuple[Key, ...]
     endings: Mapping[Key, AttemptEnd]
+    taken: Mapping[Key, TakenResult]
+    suggestions: Mapping[str, Mapping[str, Any]]
 
     @property
     def is_sound(self) -> bool:
@@ -86,6 +92,11 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
     events, refused = possible(read.events, spec)
     known = {(event["task"], event["attempt"]) for event in events if event["event"] == kinds.SUBMITTED}
     endings = dict(_different_ends(files, read.events))
+    started = {task for task, _ in (*known, *begun)}
+    lost = {
+        name: lost_suggestions.recorded(files, spec, name, rule)
+        for name, rule in lost_suggestions.find(events, spec, started=started)
+    }
     missing = [key for key in sorted(known) if not files.attempt(*key).directory.is_dir()]
     return LedgerCheck(
         events=tuple(events),
@@ -93,11 +104,14 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
             *_ledger_findings(files, read, refused),
             *(_unknown_attempt(key) for key in begun if key not in known),
             *(_different_end(key, ending, read.events) for key, ending in endings.items()),
+            *(_lost_suggestion(name, values) for name, values in lost.items()),
             *(_missing_attempt(files, key) for key in missing),
         ),
         read=read,
         begun=begun,
         endings=endings,
+        taken=dict(_taken(files, spec)),
+        suggestions={name: values for name, values in lost.items() if values is not None},
     )
 
 
@@ -153,14 +167,26 @@ def _content(files: ExperimentFiles) -> bytes:
 def _begun(files: ExperimentFiles, spec: Spec) -> Iterator[Key]:
     """The attempts on disk that a shim claimed, in their order."""
     for task in spec.tasks:
-        try:
-            names = [entry.name for entry in os.scandir(files.task(task.id))]
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        numbers = sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
-        for number in numbers:
+        for number in _numbers(files, task):
             if attempts.claimed_pid(files.attempt(task.id, number)) is not None:
                 yield task.id, number
+
+
+def _taken(files: ExperimentFiles, spec: Spec) -> Iterator[tuple[Key, TakenResult]]:
+    """The attempts on disk that have an earlier result."""
+    for task in spec.tasks:
+        for number in _numbers(files, task) if task.cache is not None else ():
+            if (result := taking.taken(files.attempt(task.id, number))) is not None:
+                yield (task.id, number), result
+
+
+def _numbers(files: ExperimentFiles, task: Task) -> list[int]:
+    """The numbers of the attempts at a task that have a folder."""
+    try:
+        names = [entry.name for entry in os.scandir(files.task(task.id))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
 
 
 def _different_ends(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, AttemptEnd]]:
@@ -220,6 +246,14 @@ def _different_end(key: Key, ending: AttemptEnd, events: Sequence[Event]) -> Led
 
 def _exit_code_text(value: int | None) -> str:
     return "no known exit code" if value is None else f"exit code {value}"
+
+
+def _lost_suggestion(name: str, values: Mapping[str, Any] | None) -> LedgerFinding:
+    text = f"the ledger has no suggestion for {name}, which was started"
+    more = "its record has the values" if values else "later suggestions cannot use its result"
+    return LedgerFinding(
+        kind="lost_suggestion", task=name, message=f"{text}; {more}", is_damage=values is not None
+    )
 
 
 def _missing_attempt(files: ExperimentFiles, key: Key) -> LedgerFinding:

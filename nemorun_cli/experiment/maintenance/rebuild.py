@@ -10,7 +10,8 @@ from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.search import trial_number
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.scheduler import attempt_result
 from nemorun_cli.scheduler.schedule import Schedule
@@ -21,21 +22,21 @@ from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks, user
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from pathlib import Path
 
-    from nemorun_cli.experiment.maintenance.fsck import Key, LedgerCheck
+    from nemorun_cli.experiment.maintenance.fsck import LedgerCheck
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
+_BEFORE_START: Final = (kinds.FINGERPRINTED, kinds.SUBMITTED)  # events of an attempt that is not submitted
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 
 
 def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Path) -> list[Event]:
     """The events of the new ledger, in an order in which each can follow those before it."""
     by = user.author()
-    builder = _LedgerBuilder(files, spec, begun=set(check.begun), by=by)
+    builder = _LedgerBuilder(files, spec, check, by=by)
     events = list(check.read.events)
     if not events or events[0]["event"] != kinds.CREATED:
         builder.add(_created_event(files, spec, home=home, by=by))
@@ -44,7 +45,7 @@ def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Pat
             continue
         ending = _ending_of(event, check)
         builder.add_old(builder.corrected(event, ending) if ending else event)
-    for task, number in check.begun:
+    for task, number in (*check.begun, *check.taken):
         builder.complete(task, number)
     builder.drop_false_end()
     builder.events[0] = {**builder.events[0], "format": ledger.FORMAT}
@@ -71,9 +72,17 @@ def _ending_of(event: Event, check: LedgerCheck) -> AttemptEnd | None:
 class _LedgerBuilder:
     """Builds the new ledger, and tracks the state that results from it."""
 
-    def __init__(self, files: ExperimentFiles, spec: Spec, *, begun: Collection[Key], by: str) -> None:
+    def __init__(
+        self,
+        files: ExperimentFiles,
+        spec: Spec,
+        check: LedgerCheck,
+        *,
+        by: str,
+    ) -> None:
         self.events: list[Event] = []
-        self._files, self._spec, self._begun, self._by = files, spec, begun, by
+        self._files, self._spec, self._by = files, spec, by
+        self._begun, self._taken, self._suggestions = set(check.begun), check.taken, check.suggestions
         self._history = ExperimentState.of(spec)
         self._secrets = secret_values.known(spec)
         self._can_check = set(self._secrets) >= secret_values.of_tasks(spec)
@@ -87,7 +96,10 @@ class _LedgerBuilder:
         """Add a possible event of the old ledger, preceded by the events that must have been lost."""
         kind = event["event"]
         if (row := kinds.KINDS.get(kind)) and row.is_of_attempt and event["task"] in self._history.tasks:
-            self._advance_to(event["task"], event["attempt"], is_submitted=kind != kinds.SUBMITTED)
+            self._advance_to(event["task"], event["attempt"], is_submitted=kind not in _BEFORE_START)
+            if kind == kinds.SUBMITTED:
+                self._suggest(event["task"], event["time"])
+                self._fingerprint(event["task"])
         elif kind in (kinds.RETRIED, kinds.RESUMED):
             for name in event["tasks"] if kind == kinds.RESUMED else [event["task"]]:
                 self._end(name)
@@ -98,7 +110,9 @@ class _LedgerBuilder:
         """Add an attempt that was started and is still missing; the next observer records its end."""
         if number >= self._history.tasks[task].attempt:
             self._advance_to(task, number, is_submitted=True)
-            if self._history.tasks[task].status is TaskStatus.SUBMITTED:
+            if (task, number) in self._taken:
+                self._end(task)
+            elif self._history.tasks[task].status is TaskStatus.SUBMITTED:
                 self.add(self._begin(kinds.STARTED, task, number))
 
     def drop_false_end(self) -> None:
@@ -160,7 +174,7 @@ class _LedgerBuilder:
     def _advance_to(self, task: str, number: int, *, is_submitted: bool) -> None:
         """Advance a task to this attempt, if that was started, through all earlier attempts."""
         state = self._history.tasks[task]
-        if (task, number) not in self._begun:
+        if (task, number) not in self._begun and (task, number) not in self._taken:
             return
         while state.attempt < number:
             self._submit(task)
@@ -173,13 +187,50 @@ class _LedgerBuilder:
 
     def _submit(self, task: str) -> None:
         state = self._history.tasks[task]
-        if state.status is TaskStatus.PENDING and (task, state.attempt) in self._begun:
+        if state.status is not TaskStatus.PENDING:
+            return
+        self._suggest(task, self._begin(kinds.SUBMITTED, task, state.attempt)["time"])
+        if (result := self._taken.get((task, state.attempt))) is not None:
+            self._fingerprint(task)
+            event = self._event(kinds.SUBMITTED, task, state.attempt, stamp(result.time))
+            self.add({**event, "reason": Reason.CACHED})
+        elif (task, state.attempt) in self._begun:
             self.add(self._begin(kinds.SUBMITTED, task, state.attempt))
+
+    def _suggest(self, task: str, time: str) -> None:
+        """Add the lost suggestion of a trial, with the values of its record, unless it is there."""
+        study = self._history.studies.get(task.partition("/")[0])
+        number = trial_number(task)
+        if task in self._suggestions and (study is None or number not in study.suggestions):
+            values = dict(self._suggestions[task])
+            event = {"event": kinds.SUGGESTED, "time": time, "by": self._by, "task": task, MARK: True}
+            message = "from its record; what the sampler wrote is lost"
+            self.add({**event, "number": number, "params": values, "written": {}, "message": message})
+
+    def _fingerprint(self, task: str) -> None:
+        """Add the fingerprint of an attempt that has an earlier result, unless it is there."""
+        state = self._history.tasks[task]
+        result = self._taken.get((task, state.attempt))
+        if result is not None and state.fingerprint is None:
+            event = self._event(kinds.FINGERPRINTED, task, state.attempt, stamp(result.time))
+            self.add({**event, "fingerprint": result.fingerprint, "parts": dict(result.parts)})
 
     def _end(self, task: str) -> None:
         """End an attempt that cannot have continued, according to its own record."""
         state = self._history.tasks.get(task)
-        if state is not None and state.is_live:
+        if state is None or not state.is_live:
+            return
+        if (result := self._taken.get((task, state.attempt))) is not None:
+            end = AttemptEnd(
+                status=TaskStatus.SUCCEEDED,
+                exit_code=result.exit_code,
+                reason=Reason.CACHED,
+                message=result.message,
+                outputs=dict(result.outputs),
+            )
+            event = self._event(kinds.ENDED, task, state.attempt, stamp(result.time))
+            self.add({**event, "cached_from": dict(result.origin), **end.to_event()})
+        else:
             self.add(self.ended(task, state.attempt, self._recorded_end(task, state.attempt)))
 
     def _begin(self, kind: str, task: str, number: int) -> Event:

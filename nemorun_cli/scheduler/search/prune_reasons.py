@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.search import SearchRule
 
-_RUNG: Final = (
-    "completed_rung_"  # with its number, the key of a trial's value at a rung of successive halving
-)
+RUNG: Final = "completed_rung_"  # with its number, the key of a trial's value at a rung of successive halving
 _FACTORS: Final = {"asha": 4, "hyperband": 3}  # Optuna's reduction factors, unless the rule has one
 _PARTS: Final = {2: "half", 3: "third", 4: "quarter"}
 
@@ -50,7 +48,7 @@ def _of_rungs(rule: SearchRule, trial: FrozenTrial, others: Sequence[FrozenTrial
     part = _PARTS.get(factor, f"1/{factor}")
     if rule.pruner == "hyperband":
         return f"{value:g} is not among the best {part} of the trials of its bracket"
-    key = max((key for key in trial.system_attrs if key.startswith(_RUNG)), key=_rung)
+    key = max((key for key in trial.system_attrs if key.startswith(RUNG)), key=_rung)
     count = sum(key in other.system_attrs for other in others)
     if count <= rule.pruner_options.get("bootstrap_count", 0):
         return f"it is one of the first {count} trials at rung {_rung(key) + 1}"
@@ -58,7 +56,7 @@ def _of_rungs(rule: SearchRule, trial: FrozenTrial, others: Sequence[FrozenTrial
 
 
 def _rung(key: str) -> int:
-    return int(key.removeprefix(_RUNG))
+    return int(key.removeprefix(RUNG))
 
 
 def _of_median(rule: SearchRule, trial: FrozenTrial, others: Sequence[FrozenTrial], value: float) -> str:

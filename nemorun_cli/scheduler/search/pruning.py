@@ -2,6 +2,9 @@
 
 A decision depends on the values of the trial in their order, on the trials that had ended before, and on the
 values of the others: not on how the values were cut into messages. What samplers see is not kept here.
+
+A new process does not judge again what another one has judged: it gets the rungs that trials have reached,
+and up to which step the values of those that run are judged.
 """
 
 from __future__ import annotations
@@ -20,13 +23,13 @@ from optuna.pruners import (
 )
 from optuna.storages import InMemoryStorage
 
-from nemorun_cli.model.search import Outcome
+from nemorun_cli.model.search import Outcome, Rung
 from nemorun_cli.scheduler.search import prune_reasons
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.study import NAME, direction_of, end_of, position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from optuna.pruners import BasePruner
 
@@ -60,6 +63,9 @@ class _Trial:
     attempt: int = 1
     pruning: Pruning | None = None
     later: list[tuple[float, float]] = field(default_factory=list)  # values after the decision
+    judged: float = -math.inf  # the step up to which another process has judged its values
+    rungs: int = 0  # that it has reached
+    is_past: bool = False
     is_over: bool = False
 
 
@@ -77,6 +83,7 @@ class SearchPruner:
         if len(rule.goals) != 1:
             raise SearchFault("a search with several goals can have no pruner")
         self._rule = rule
+        self._has_rungs = rule.pruner in WITH_RUNGS
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(
             storage=self._storage, study_name=NAME, direction=direction_of(rule.goals[0])
@@ -92,64 +99,101 @@ class SearchPruner:
 
     def add_values(
         self, number: int, values: Iterable[tuple[float, float]], *, attempt: int
-    ) -> Pruning | None:
-        """Add values of a trial, with their positions; returns the decision to prune it, once.
+    ) -> Iterator[Rung | Pruning]:
+        """Add values of a trial, with their positions.
 
         Of several values at a position the first counts. Those of a later attempt replace all before.
-        """
-        trial = self._trials.get(number)
-        if trial is None or trial.is_over or attempt < trial.attempt:
-            return None
-        self._begin(trial, attempt)
-        pairs = iter(values)
-        if trial.pruning is None:
-            for at, value in pairs:
-                if self._is_hopeless(trial, at, value):
-                    frozen, others = self._storage.get_trial(trial.id), self._study.get_trials(deepcopy=False)
-                    message = prune_reasons.reason(self._rule, frozen, others, value)
-                    trial.pruning = Pruning(number, at, value, message)
-                    trial.later = list(pairs)
-                    return trial.pruning
-            return None
-        trial.later += pairs
-        return None
 
-    def add_past(self, number: int, values: Iterable[tuple[float, float]], *, attempt: int) -> None:
-        """Add the values of a trial whose result is known, and follows: nothing is decided on it.
-
-        Pruners with rungs look at each value nevertheless, as they keep those at the rungs.
+        Yields:
+            The rungs that the trial reaches, and the decision to prune it, once.
         """
         trial = self._trials.get(number)
         if trial is None or trial.is_over or attempt < trial.attempt:
             return
-        if self._rule.pruner in WITH_RUNGS:
-            self.add_values(number, values, attempt=attempt)
+        self._begin(trial, attempt)
+        pairs = iter(values)
+        if trial.pruning is None:
+            for at, value in pairs:
+                is_hopeless = self._is_hopeless(trial, at, value)
+                yield from self._reached(trial, number, at)
+                if is_hopeless:
+                    frozen, others = self._storage.get_trial(trial.id), self._study.get_trials(deepcopy=False)
+                    message = prune_reasons.reason(self._rule, frozen, others, value)
+                    trial.pruning = Pruning(number, at, value, message)
+                    yield trial.pruning
+                    break
+        trial.later += pairs
+
+    def _reached(self, trial: _Trial, number: int, at: float) -> Iterator[Rung]:
+        """The rungs that a trial has reached since the last call."""
+        if not self._has_rungs:
+            return
+        attributes = self._storage.get_trial(trial.id).system_attrs
+        while (value := attributes.get(f"{prune_reasons.RUNG}{trial.rungs}")) is not None:
+            trial.rungs += 1
+            yield Rung(number=number, attempt=trial.attempt, rung=trial.rungs, step=at, value=value)
+
+    def add_judged(self, number: int, *, attempt: int, step: float, rungs: Iterable[float]) -> None:
+        """Take what was judged of a trial before: its values at the rungs, and up to which step.
+
+        Its values up to there can follow, or not; nothing is decided on them.
+        """
+        trial = self._trials.get(number)
+        if trial is None or trial.is_over or attempt < trial.attempt:
+            return
+        self._begin(trial, attempt)
+        trial.judged = step
+        attributes = self._storage.get_trial(trial.id).system_attrs  # the storage's own object
+        for trial.rungs, value in enumerate(rungs, start=1):
+            attributes[f"{prune_reasons.RUNG}{trial.rungs - 1}"] = value
+
+    def add_past(self, number: int, values: Iterable[tuple[float, float]], *, attempt: int) -> None:
+        """Add the values of a trial whose result is known, and follows: nothing is decided on it.
+
+        Pruners with rungs look at each value nevertheless, as they keep those at the rungs: such values are
+        needed only of trials whose rungs another pruner, or an earlier version, has not written.
+        """
+        trial = self._trials.get(number)
+        if trial is None or trial.is_over or attempt < trial.attempt:
+            return
+        trial.is_past = True
+        if self._has_rungs:
+            for _ in self.add_values(number, values, attempt=attempt):
+                pass
             return
         self._begin(trial, attempt)
         trial.later += values
 
     def add_result(self, result: TrialResult) -> None:
-        """End a trial: values behind the position at which it was pruned do not count."""
+        """End a trial: values behind the position at which it was pruned do not count.
+
+        The rungs of a failed one do not count either: which it had reached depends on when its end was seen.
+        """
         trial = self._trials.get(result.number)
         if trial is None:
             raise SearchFault(f"trial {result.number} has a result, but no suggestion")
+        if result.attempt > trial.attempt:
+            self._begin(trial, result.attempt)
         end = math.inf if result.pruned_at is None else result.pruned_at
-        add = self._is_hopeless if self._rule.pruner in WITH_RUNGS else self._keep
+        add = self._is_hopeless if self._has_rungs and trial.is_past else self._keep
         for at, value in trial.later:
             if at <= end:
                 add(trial, at, value)
         trial.is_over, trial.later = True, []
         frozen = self._storage.get_trial(trial.id)
-        if result.outcome is Outcome.COMPLETE and self._longest is None and frozen.last_step is not None:
-            self._longest = math.ceil(frozen.last_step)
+        if result.outcome is Outcome.FAILED:
+            frozen.system_attrs.clear()
+        last = frozen.last_step if result.last_step is None else result.last_step
+        if result.outcome is Outcome.COMPLETE and self._longest is None and last is not None:
+            self._longest = math.ceil(last)
             self._pruner = _pruner_of(self._rule, longest=self._longest)
         state, values = end_of(result, goals=1)
         self._storage.set_trial_state_values(trial.id, state, values)
 
     def _is_hopeless(self, trial: _Trial, at: float, value: float) -> bool:
-        return self._keep(trial, at, value) and self._pruner.prune(
-            self._study, self._storage.get_trial(trial.id)
-        )
+        if not self._keep(trial, at, value) or at <= trial.judged:
+            return False
+        return self._pruner.prune(self._study, self._storage.get_trial(trial.id))
 
     def _keep(self, trial: _Trial, at: float, value: float) -> bool:
         """Keep a value, the first one at its position; returns whether no value is at a later one."""
@@ -165,6 +209,7 @@ class SearchPruner:
         if attempt == trial.attempt:
             return
         trial.attempt, trial.pruning, trial.later = attempt, None, []
+        trial.rungs, trial.judged = 0, -math.inf
         frozen = self._storage.get_trial(trial.id)
         frozen.intermediate_values.clear()
         frozen.system_attrs.clear()

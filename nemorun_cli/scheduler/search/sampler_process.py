@@ -15,11 +15,17 @@ and between them, as they are needed:
                                      {"exhausted": {"number": 2, "message"}}: a grid has no point left
                                      {"problem": {"number": 2, "message"}}
     {"values": {"number": 2, "attempt": 1, "values": [[POSITION, VALUE]], "last": false}}
+                                     {"rung": {"number": 2, "attempt", "rung", "step", "value"}}, each once
                                      {"prune": {"number": 2, "attempt", "position", "value", "message"}}, once
                                      {"judged": {"number": 2}} after the last ones
     {"importances": true}            {"importances": {"lr": 0.8}} or {"problem": {"number": null, "message"}}
 
-Values with `"is_past": true` are those of a trial whose result follows: nothing is decided on them.
+Values with `"is_past": true` are those of a trial whose result follows: nothing is decided on them. What a
+process before has judged is not judged again. This request has it,
+
+    {"judged": {"number": 2, "attempt": 1, "step": 8, "rungs": [0.5, 0.4]}}
+
+with the values at the rungs that the trial has reached; nothing is decided up to that step.
 `events` is the number of suggestions and results that a suggestion is based on. A problem
 with `is_final`, and the exit code 2, mean that nothing else can be answered: Optuna is missing or refuses the
 rule, or a line cannot be read. The process ends with its input.
@@ -33,10 +39,11 @@ import os
 import sys
 import traceback
 import warnings
+from dataclasses import asdict
 from importlib import metadata, util
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.search import Outcome, SearchRule, Suggestion, TrialResult
+from nemorun_cli.model.search import Outcome, Rung, SearchRule, Suggestion, TrialResult
 from nemorun_cli.scheduler.search.faults import ExhaustedFault, SearchFault
 
 if TYPE_CHECKING:
@@ -135,6 +142,7 @@ class Conversation:
             "suggested": self._add_suggestion,
             "trial_ended": self._add_result,
             "ask": self._suggest,
+            "judged": self._add_judged,
             "values": self._add_values,
             "importances": self._importances,
         }
@@ -168,6 +176,8 @@ class Conversation:
             pruned_at=_number(content.get("pruned_at")),
             pruned_value=_number(content.get("pruned_value")),
             message=content.get("message"),
+            attempt=content.get("attempt", 1),
+            last_step=_number(content.get("last_step")),
         )
         self._study.add_result(result)
         if self._pruner is not None:
@@ -189,6 +199,15 @@ class Conversation:
             document = {"number": number, "params": suggestion.params, "written": suggestion.written}
             self._write({"suggestion": {**document, "events": self._events}})
 
+    def _add_judged(self, content: Mapping[str, Any]) -> None:
+        if self._pruner is not None:
+            self._pruner.add_judged(
+                content["number"],
+                attempt=content["attempt"],
+                step=float(content["step"]),
+                rungs=[float(value) for value in content["rungs"]],
+            )
+
     def _add_values(self, content: Mapping[str, Any]) -> None:
         number = content["number"]
         if self._pruner is not None:
@@ -196,8 +215,12 @@ class Conversation:
             attempt = content.get("attempt", 1)
             if content.get("is_past", False):
                 self._pruner.add_past(number, values, attempt=attempt)
-            elif (pruning := self._pruner.add_values(number, values, attempt=attempt)) is not None:
-                self._write({"prune": {**pruning._asdict(), "attempt": attempt}})
+            else:
+                for decision in self._pruner.add_values(number, values, attempt=attempt):
+                    if isinstance(decision, Rung):
+                        self._write({"rung": asdict(decision)})
+                    else:
+                        self._write({"prune": {**decision._asdict(), "attempt": attempt}})
         if content.get("last", False):
             self._write({"judged": {"number": number}})
 

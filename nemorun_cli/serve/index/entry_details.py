@@ -33,7 +33,7 @@ def of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     cancel = snapshot.history.cancel
     return {
         "description": first_line(snapshot.spec.description),
-        "executors": list(dict.fromkeys(task.executor for task in snapshot.spec.tasks)),
+        "executors": list(dict.fromkeys(task.executor for task in snapshot.spec.possible_tasks)),
         "failure": _failure(snapshot),
         "seconds_left": _left(snapshot),
         "cancelled_by": None if cancel is None or cancel.reason != "cancelled" else cancel.by,

@@ -135,7 +135,7 @@ def _environment(runs: Sequence[Sequence[TargetRecord]], snapshot: Snapshot) -> 
         )
     states = [state for _, each in openings if isinstance(state := each.facts.get("git"), dict)]
     entries["git"] = next(iter(states), None)
-    entries["executors"] = ", ".join(sorted({task.executor for task in snapshot.spec.tasks}))
+    entries["executors"] = ", ".join(sorted({task.executor for task in snapshot.tasks}))
     packages: dict[str, str] = {}
     for record, opening in openings:
         packages, _ = reader.environment(record.record.root, record.record.prefix, opening.id)

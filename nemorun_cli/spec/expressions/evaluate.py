@@ -180,7 +180,13 @@ def fill_late(
     for pointer in task.late:
         name, *keys = _keys(pointer)
         value = fields[name] if name in fields else _field(task, name)
-        filled = functools.partial(_filled_field, task, name, names, evaluator)
+        is_typed = (name, *keys[:1]) == ("cache", "also") or (name == "args" and task.kind == "partial")
+        read = (
+            fill
+            if is_typed
+            else functools.partial(_filled_text, is_inline=name == "body" and task.kind == "inline")
+        )
+        filled = functools.partial(read, names=names, evaluator=evaluator)
         fields[name] = _with_filled(value, keys, filled)
     if "cache" in fields:
         fields["cache"] = _rule(fields["cache"])
@@ -548,11 +554,9 @@ def _with_filled(value: Any, keys: list[str], filled: Callable[[str], Any]) -> A
     return tuple(items) if isinstance(value, tuple) else items
 
 
-def _filled_field(task: Task, field: str, names: Mapping[str, Any], evaluator: Evaluator, text: str) -> Any:
-    if field == "body" and task.kind == "inline":
+def _filled_text(text: str, names: Mapping[str, Any], evaluator: Evaluator, *, is_inline: bool) -> str:
+    if is_inline:
         return fill_inline(text, names, evaluator)
-    if field == "args" and task.kind == "partial":
-        return fill(text, names, evaluator)
     filled = fill_text(text, names, evaluator)
     if "\0" in filled:
         raise TemplateError(f"{text} evaluates to text with a NUL character, which a process cannot receive")

@@ -55,6 +55,8 @@ _LATE_VALUES = {  # what a text uses, and its subject in a hint
     "outputs": ("outputs of a task, which are", "outputs"),
     "search": ("values of a trial, which are", _OF_TRIAL),
 }
+_WHOLE = (("args",), ("cache",), ("env",))  # of which a late text can only be a part
+_SHARED_KEYS = frozenset(("best", "dependencies", "fail_fast", "together", "until"))  # by all members
 LATE_KEYS = frozenset(("args", "cache", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
@@ -91,6 +93,7 @@ class VaryingText(str):  # noqa: SLOT000 - as LateText
     place: Place
     fill: Callable[[Mapping[str, Any], str], Any]  # from names and the id of the member
     rest: str | None  # for a trial, the text with its known values filled in; None in a matrix
+    searched: frozenset[str]  # the params of a search that it uses; "" stands for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,7 @@ class Filler:
         varying.place, varying.fill = place, fill
         is_searched = any(_is_searched(part) for part in parts)
         varying.rest = _with_known_values([_plain_part(part) for part in parts]) if is_searched else None
+        varying.searched = frozenset(name for part in parts for name in _searched_params(part))
         self.filled.add(place)
         self.varying.add(place)
         return varying
@@ -217,22 +221,24 @@ class Filler:
                 for name in checked.references
                 if name.root == "experiments"
             }
+            _refuse_of_member(checked, place)
             _refuse_sometimes(checked, self.names)
             uses_search = any(name.root == "search" for name in checked.references)
             if uses_search and not tasks and searched_keys.field_keys(_task_keys(place)) is not None:
                 _refuse_unsearched(part, checked)
                 return _Pending(part, checked)
-            uses.search |= uses_search
-            if tasks or uses_search:
+            decides_form = uses_search and not tasks and decides_variant(place)
+            uses.search |= uses_search and not decides_form
+            if tasks or (uses_search and not decides_form):
                 uses.tasks.update(tasks)
                 uses.bests.update(name.keys[0] for name in checked.references if is_of_best(name))
                 return part
-            if touches_unknown(checked, self.names):
+            if touches_unknown(checked, self.names) and not decides_form:
                 return UNKNOWN
             self.uses_identity |= any(name.root == "experiment" for name in checked.references)
             if any(name.root == "experiment" and name.keys[:1] != ("name",) for name in checked.references):
                 self.unique.add(place)
-            if any(name.root == "matrix" for name in checked.references):
+            if decides_form or any(name.root == "matrix" for name in checked.references):
                 return _Pending(part, checked)
             value = evaluate(part, self.names, self._evaluator)
             return word_of(part, value, role) if role in _SHELL_ROLES else value
@@ -297,6 +303,13 @@ def _is_searched(part: Any) -> bool:
     return isinstance(part, _Pending) and any(name.root == "search" for name in part.parsed.references)
 
 
+def _searched_params(part: Any) -> Iterator[str]:
+    """The params of a search that a part of a text uses; "" if it uses the mapping of all."""
+    for name in part.parsed.references if isinstance(part, _Pending) else ():
+        if name.root == "search":
+            yield str(name.keys[0]) if name.keys else ""
+
+
 def _plain_part(part: Any) -> Any:
     return part.expression if isinstance(part, _Pending) else part
 
@@ -308,6 +321,17 @@ def _refuse_unsearched(expression: Expression, checked: Parsed) -> None:
         raise TemplateError("search cannot be combined with experiment in this key", hint=hint)
     if could_take_long(expression.raw):
         raise TemplateError("is too complex for this key", hint=hint)
+
+
+def _refuse_of_member(expression: Parsed, place: Place) -> None:
+    """Refuse values of a member in a key that all members share; raises TemplateError."""
+    keys = place[2:3] if place[0] == "tasks" else ()
+    root = next((name.root for name in expression.references if name.root in ("matrix", "search")), None)
+    if root is None or not _SHARED_KEYS.issuperset(keys) or not keys:
+        return
+    hint = "write {task: NAME, same: matrix} for the matching member" if keys == ("dependencies",) else None
+    message = f"is one for all members, so it cannot use values of the {root}"
+    raise TemplateError(message, hint=hint if root == "matrix" else None)
 
 
 def _refuse_sometimes(expression: Parsed, names: Mapping[str, Any]) -> None:
@@ -413,6 +437,17 @@ def _role(place: Place) -> str:
 def _is_shell_option(keys: Place) -> bool:
     """Whether these keys of an executor lead to shell text, or to an item of a list of it."""
     return any(keys[: len(option)] == option for option in _SHELL_OPTIONS)
+
+
+def decides_variant(place: Place) -> bool:
+    """Whether this key of a task is filled in for each form that its trials can take."""
+    keys = _task_keys(place)
+    return (
+        place[0] == "tasks"
+        and keys[:1] not in ((), ("search",))
+        and (keys in _WHOLE or not _may_be_late(place))
+        and searched_keys.field_keys(keys) is None
+    )
 
 
 def _may_be_late(place: Place) -> bool:

@@ -1,6 +1,7 @@
 """Keys of a task that are no texts, such as `resources`, with expressions over the values of its trial.
 
 Such a key is filled in as soon as the trial has its suggestion, so that it waits for what it really needs.
+Other keys, such as `executor`, are filled in for all values when the spec is read: the variants of a trial.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ def _number(value: Any, *, least: float, is_whole: bool = False) -> float:
     return int(value) if is_whole else value
 
 
+def _real(value: Any, *, least: float) -> float:
+    return float(_number(value, least=least))
+
+
 def _count(least: int) -> Reader:
     return partial(_number, least=least, is_whole=True)
 
@@ -60,7 +65,7 @@ def _signal(value: Any) -> str:
 
 _MOST: Final = 10**15
 _SIGNALS: Final = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL", "ABRT", "ALRM", "CONT")
-_ANY_NUMBER: Final[Reader] = partial(_number, least=-_MOST)
+_ANY_NUMBER: Final[Reader] = partial(_real, least=-_MOST)
 
 READERS: Final[Mapping[tuple[str, ...], Reader]] = {
     ("allow_failure",): _flag,
@@ -73,12 +78,12 @@ READERS: Final[Mapping[tuple[str, ...], Reader]] = {
     ("resources", "gpus"): _count(0),
     ("retry", "limit"): _count(0),
     ("retry", "delay"): units.duration,
-    ("retry", "backoff"): partial(_number, least=1),
+    ("retry", "backoff"): partial(_real, least=1),
     ("retry", "max_delay"): units.duration,
     ("stop", ANY_ITEM, "above"): _ANY_NUMBER,
     ("stop", ANY_ITEM, "below"): _ANY_NUMBER,
     ("stop", ANY_ITEM, "patience"): _count(1),
-    ("stop", ANY_ITEM, "min_delta"): partial(_number, least=0),
+    ("stop", ANY_ITEM, "min_delta"): partial(_real, least=0),
     ("stop_grace",): units.duration,
     ("stop_signal",): _signal,
     ("timeout",): units.timeout,
@@ -100,6 +105,16 @@ def _pattern(keys: tuple[str, ...]) -> tuple[str, ...]:
     is_launcher = keys[:1] == ("launcher",)
     names = (ANY_NAME if is_launcher and number else key for number, key in enumerate(keys))
     return tuple(ANY_ITEM if key.isdigit() else name for key, name in zip(keys, names, strict=True))
+
+
+def variant(task: Task, values: Mapping[str, Any]) -> Task:
+    """The form of a trial with these values; raises TemplateError if the spec has none."""
+    if task.variants is None:
+        return task
+    found = task.variants.of(values)
+    if found is None:  # in a spec that another program wrote
+        raise TemplateError(f"{task.group} has no variant for {shown(dict(values))}")
+    return task.changed(found.fields)
 
 
 def with_values(
@@ -125,8 +140,10 @@ def with_values(
     for pointer, text in task.searched.items():
         keys = tuple(pointer[1:].split("/"))
         name, *rest = keys
+        if (pattern := _pattern(keys)) not in READERS and task.variants is not None:
+            continue  # it is in the variant
         try:
-            value = READERS[_pattern(keys)](fill(text, known, _refuse))
+            value = READERS[pattern](fill(text, known, _refuse))
             fields[name] = _with(fields.get(name, getattr(task, name)), rest, value)
         except ValueError as fault:
             raise TemplateError(f"{'.'.join(keys)}: {text}: {fault}") from None

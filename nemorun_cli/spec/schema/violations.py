@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
+from nemorun_cli.model import forms
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices, nearest, shown
 from nemorun_cli.spec.schema import foreign_words
@@ -222,6 +223,8 @@ def _value_finding(error: ValidationError, place: Place, keyword: str) -> Findin
         return Finding(place=place, message=f"must be one of {listed}, not {shown(given)}", hint=hint)
     if title is None:
         title = _plain_requirement(keyword, argument)
+    elif keyword == "maximum" and argument == forms.MOST:
+        title += f", at most {argument:g}"
     return Finding(place=place, message=f"must be {title}, not {shown(given)}", hint=_meant(place, given))
 
 

@@ -20,14 +20,16 @@ from nemorun_cli.model.spec import (
     Kind,
     Retry,
     Task,
+    with_forms,
 )
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import best_rules, callables, leaders
+from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_uses
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
+from nemorun_cli.spec.tasks.plugin_uses import PluginEntries
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.system.user import expanded
@@ -106,7 +108,7 @@ class TaskBuilder:
         self._python_section: PythonSection | None = None
         self.late: dict[str, tuple[LateText, ...]] = {}  # per task, the texts that need outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # the sources of all tasks' secrets
-        self.plugins: list[tuple[str, list[Any], Place]] = []  # task, its uses, their place
+        self.plugins: list[PluginEntries] = []
         self._data = data
         self._env_layering = EnvLayering(folder)
         valid = {name: options for name, options in executors.items() if name not in invalid_executors}
@@ -269,24 +271,29 @@ class TaskBuilder:
     def _trials(self, name: str, entry: Mapping[str, Any], graph: MemberGraph, index: int) -> Iterator[Task]:
         """Yield the trials of a search, which differ in their ids alone."""
         ids = graph.members[name]
-        first, searched, count = None, dict(_searched_texts(entry)), len(self.plugins)
-        for point in self._expansion.points(name, entry):
+        forms: list[tuple[Mapping[str, Any], Task]] = []
+        uses: list[PluginEntries] = []
+        plugins, self.plugins, before = self.plugins, [], self._count_findings()
+        for point, variant in self._expansion.points(name, entry):
             (member,) = members_of(name, point, ids[:1], {})
-            before = self._count_findings()
             task = self._task(member, graph.needs_of(member.id), index)
-            first = first or task
-            del self.plugins[count + 1 :]  # further points are of the same trial
-            if self._count_findings() > before:
+            if variant is not None and task is not None:
+                forms.append((variant, task))
+                uses += [replace(use, tasks=ids, values=variant) for use in self.plugins]
+            self.plugins.clear()
+            is_one = not forms or not forms[0][0]
+            if self._count_findings() - before > (0 if is_one else _MOST_FINDINGS):
                 break  # further points would repeat them
-        if first is None:
+        self.plugins = [*plugins, *plugin_uses.of_variants(uses, len(forms))]
+        if not forms:
             return
-        first = replace(first, searched=searched)
+        searched = dict(_searched_texts(entry))
+        first = with_forms([(values, replace(task, searched=searched)) for values, task in forms])
         yield first
-        late, plugins = self.late.get(first.id), self.plugins[count:]
+        late = self.late.get(first.id)
         for number, trial in enumerate(ids[1:], 1):
             if late is not None:
                 self.late[trial] = late
-            self.plugins += [(trial, uses, place) for _, uses, place in plugins]
             if first.id in self._cache_places:
                 self._cache_places[trial] = self._cache_places[first.id]
             yield replace(first, id=trial, index=first.index + number)
@@ -350,7 +357,8 @@ class TaskBuilder:
             twins=matching or {},
         )
         if own.get("plugins"):
-            self.plugins.append((task.id, own["plugins"], self._place(member, "plugins")))
+            place = self._place(member, "plugins")
+            self.plugins.append(PluginEntries(tasks=(task.id,), entries=own["plugins"], place=place))
         if kind == "partial":
             self._check_callables(task, member, self._named_python(member, own, executor)[0])
         if own.get("cache", False) is not False:
@@ -817,10 +825,15 @@ def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     while pending:
         keys, value = pending.pop(0)
         if isinstance(value, VaryingText) and value.rest is not None:
-            yield "/" + "/".join(searched_keys.field_keys(keys) or ()), value.rest
+            yield "/" + "/".join(searched_keys.field_keys(keys) or map(_escaped, keys)), value.rest
         elif isinstance(value, (dict, list)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             pending += [((*keys, key), item) for key, item in items]
+
+
+def _escaped(key: str | int) -> str:
+    """A key in a JSON pointer (RFC 6901)."""
+    return str(key).replace("~", "~0").replace("/", "~1")
 
 
 def _with_shared_fields(task: Task, first: Task) -> Task:

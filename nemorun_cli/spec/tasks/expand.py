@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.problems import Finding, shown
@@ -154,26 +155,31 @@ class Expansion:
         self._filler.names[root] = {}
         return {key: filled[key] for key in task}
 
-    def points(self, name: str, task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def points(
+        self, name: str, task: Mapping[str, Any]
+    ) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | None]]:
         """Yield a task with a search at some points of its space; report invalid values, each place once.
 
-        Without keys that need values of the trial before it starts, there is one point.
+        Each variant of the trials comes with the values that decide it, other points with None. There is one
+        variant if no key needs values of a trial before it starts.
         """
-        rest = {key: value for key, value in task.items() if key != "search"}
-        fill, doubts = _fill_of(rest), self._filler.doubts
-        if fill is None:
-            yield rest
-            return
-        from nemorun_cli.spec.tasks.search_space import points  # noqa: PLC0415 - only for searches
+        from nemorun_cli.spec.tasks import trial_points  # noqa: PLC0415 - only for searches
 
+        rest = {key: value for key, value in task.items() if key != "search"}
+        fill, doubts = _fill_of(rest) or (lambda *_: rest), self._filler.doubts
+        space = trial_points.Space(self.searches[name].params, rest)
+        self.findings += space.findings
         reported: set[Place] = set()
-        for point in points(self.searches[name].params):
-            at = ", ".join(f"{param} {shown(value)}" for param, value in point.items())
-            filled = fill({**self._filler.names, "search": point}, f"a trial with {at}")
-            findings = checks.check_task(filled, ("tasks", name))
+        for point in () if space.findings else space.points():
+            at = ", ".join(f"{param} {shown(value)}" for param, value in point.values.items())
+            names = {**self._filler.names, "search": point.values}
+            filled = fill(names, f"a trial with {at}")
+            findings = checks.check_task(filled, ("tasks", name)) if filled is not rest else []
+            findings = [*self._of_varying(findings), *trial_points.inline_faults(rest, names)]
             self._report(findings, f"a trial with {at}", reported)
-            if not findings and self._filler.doubts == doubts:
-                yield filled
+            is_new = filled is not rest or point.variant is not None
+            if is_new and not findings and self._filler.doubts == doubts:
+                yield filled, point.variant
 
     @staticmethod
     def varying_keys(task: Mapping[str, Any]) -> set[str]:
@@ -198,17 +204,25 @@ class Expansion:
             if self._filler.doubts > doubts_before:
                 continue
             if needs_check and (findings := checks.check_task(filled, ("tasks", name))):
-                self._report(findings, f"{name}/{combination.name}", reported)
+                self._report(self._of_varying(findings), f"{name}/{combination.name}", reported)
                 continue
             yield combination, filled
+
+    def _of_varying(self, findings: list[Finding]) -> list[Finding]:
+        """The findings in texts that are filled in for each member, or below: others are reported already."""
+        varying = self._filler.varying
+        return [
+            finding
+            for finding in findings
+            if any(finding.place[:end] in varying for end in range(len(finding.place) + 1))
+        ]
 
     def _report(self, findings: list[Finding], member: str, reported: set[Place]) -> None:
         """Report each place once, for the first member with an invalid value."""
         for finding in findings:
-            if finding.place in self._filler.varying and finding.place not in reported:
+            if finding.place not in reported:
                 reported.add(finding.place)
-                message = f"{finding.message} (of {member})"
-                self.findings.append(Finding(place=finding.place, message=message, hint=finding.hint))
+                self.findings.append(replace(finding, message=f"{finding.message} (of {member})"))
 
 
 def _fill_of(value: Any) -> Fill | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.masking import MASK
@@ -18,11 +19,51 @@ from nemorun_cli.spec.schema import checks
 from nemorun_cli.spec.tasks import callables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.tasks.env_layers import EnvLayering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginEntries:
+    """The plugins of tasks, as the spec has them.
+
+    Attributes:
+        tasks: the ids of the tasks.
+        entries: the key `plugins`.
+        place: its place in the spec.
+        values: for trials, the values that decide that they have these plugins; None for other tasks.
+    """
+
+    tasks: tuple[str, ...]
+    entries: Sequence[Any]
+    place: Place
+    values: Mapping[str, Any] | None = None
+
+
+def of_variants(uses: Sequence[PluginEntries], count: int) -> Iterator[PluginEntries]:
+    """The plugins of trials, which are those of all trials if all variants have the same ones.
+
+    Args:
+        uses: those of each variant that has plugins.
+        count: how many variants there are.
+    """
+    if len(uses) == count and all(use.entries == uses[0].entries for use in uses):
+        yield from (replace(use, values=None) for use in uses[:1])
+    else:
+        yield from uses
+
+
+@dataclass(slots=True)
+class _Found:
+    """Equal entries of several tasks."""
+
+    entry: Any
+    place: Place
+    tasks: dict[str, None] = field(default_factory=dict)
+    values: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class PluginUses:
@@ -39,14 +80,20 @@ class PluginUses:
         """Return the uses for the whole experiment."""
         return [self._use(entry, (*place, index), None) for index, entry in enumerate(entries)]
 
-    def of_tasks(self, entries_by_task: Iterable[tuple[str, Sequence[Any], Place]]) -> list[PluginUse]:
+    def of_tasks(self, uses: Iterable[PluginEntries]) -> list[PluginUse]:
         """Return the uses of tasks; equal entries of several tasks become one use."""
-        tasks_by_entry: dict[tuple[Place, str], tuple[Any, list[str]]] = {}
-        for task, entries, place in entries_by_task:
-            for index, entry in enumerate(entries):
-                key = ((*place, index), json.dumps(entry))
-                tasks_by_entry.setdefault(key, (entry, []))[1].append(task)
-        return [self._use(entry, place, tasks) for (place, _), (entry, tasks) in tasks_by_entry.items()]
+        found: dict[tuple[Place, str], _Found] = {}
+        for use in uses:
+            for index, entry in enumerate(use.entries):
+                place = (*use.place, index)
+                merged = found.setdefault((place, json.dumps(entry)), _Found(entry, place))
+                merged.tasks.update(dict.fromkeys(use.tasks))
+                if use.values is not None:
+                    merged.values.append(use.values)
+        return [
+            replace(self._use(each.entry, each.place, list(each.tasks)), values=tuple(each.values) or None)
+            for each in found.values()
+        ]
 
     def _use(self, entry: Mapping[str, Any], place: Place, tasks: list[str] | None) -> PluginUse:
         options = self._options(entry.get("with", {}), (*place, "with"))

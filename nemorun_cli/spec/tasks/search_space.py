@@ -154,7 +154,7 @@ class SpaceReader:
     def _try_conditions(self) -> None:
         """Evaluate the conditions at some points of the space: whether they give booleans."""
         reported: set[str] = set()
-        for point in _corners(self.params):
+        for point in corners(self.params):
             values: dict[str, Any] = {}
             for param in self.params:
                 if param.name in reported:
@@ -192,17 +192,7 @@ class SpaceReader:
         return values
 
 
-def points(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
-    """Values of some trials, by name: at both ends of all ranges, and with each choice."""
-    for corner in _corners(params):
-        values: dict[str, Any] = {}
-        for param in params:
-            if param.when is None or holds(param.when, values):
-                values[param.name] = corner[param.name]
-        yield values
-
-
-def _corners(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
+def corners(params: Sequence[SearchParam]) -> Iterator[dict[str, Any]]:
     """The first values of all params, then the last ones, then each choice with the first ones."""
     first = {param.name: param.choices[0] if param.choices else param.low for param in params}
     yield first
@@ -266,6 +256,8 @@ def _range_faults(
         yield "step", "must be greater than 0", None
     elif is_log:
         yield "step", "cannot be combined with log", "leave one of them out"
+    elif (high - low) / step > LARGEST_INT:
+        yield "step", f"is too small: the range has more than {LARGEST_INT} values", "write a larger one"
     elif low <= high and (rest := _remainder(low, high, step)):
         largest = type(low)(Decimal(str(high)) - rest)
         message = f"is not low plus a multiple of step: {shown(entry['high'])}"

@@ -14,7 +14,7 @@ from nemorun_cli.model import globs
 from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 SHARED: Final = "$EXP_SHARED/"  # begins a glob in the folder that the tasks of an experiment share
 _SHARED_FORMS: Final = ("$EXP_SHARED", "${EXP_SHARED}")
@@ -93,6 +93,17 @@ def files(text: str, folders: Folders) -> Iterator[tuple[str, Path]]:
     search = _Search(glob.root(folders))
     for inside in search.found(glob.rest.split("/") if glob.rest else ()):
         yield glob.start + inside, search.root / inside
+
+
+def among(paths: Iterable[Path], text: str, folders: Folders) -> Iterator[tuple[str, Path]]:
+    """Those of these paths of files that match a glob, as `files` yields them; nothing is looked at."""
+    glob = Glob.of(text)
+    root, pattern = glob.root(folders), globs.compiled(glob.rest)
+    for path in paths:
+        if path.is_relative_to(root):
+            inside = path.relative_to(root)
+            if not glob.rest or any(pattern.fullmatch(str(each)) for each in (inside, *inside.parents)):
+                yield glob.start + str(inside), path
 
 
 class _Step(NamedTuple):

@@ -47,6 +47,7 @@ class Surroundings:
         script: the digest of its script; None for other kinds of tasks.
         parents: the tasks that it depends on, by id.
         image: what identifies the image that it runs in; None if it runs in none, or that is not known.
+        options: those of its executor that change what its tasks result in.
         variables: the inherited environment variables that count; None for one that is not set.
         python: what identifies its Python; None if that is part of an image or on another host.
     """
@@ -55,6 +56,7 @@ class Surroundings:
     script: str | None = None
     parents: Mapping[str, ParentResult] = field(default_factory=dict)
     image: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str | None] = field(default_factory=dict)
     python: str | None = None
 
@@ -74,6 +76,7 @@ def fingerprint(task: Task, spec: Spec, around: Surroundings) -> Fingerprint:
         **({PartKind.CODE: DIGEST + package.hash[:32]} if package is not None else {}),
         **dict(_parents(task, around.parents)),
         **({PartKind.IMAGE: around.image} if around.image is not None else {}),
+        **({PartKind.EXECUTOR: _shown(around.options, task)} if around.options else {}),
         **_variables(task, around.variables),
         **({PartKind.PYTHON: around.python} if around.python is not None else {}),
     }

@@ -1,6 +1,7 @@
 """Gives a task the result of an earlier success: its files, its outputs, and what it tracked.
 
-What is written for that is first listed in the file `cached.json` of the attempt's folder. If this process is
+What is written for that is first listed in the file `cached.json` of the attempt's folder, with all that the
+ledger will have of it. If this process is
 killed before the ledger has the result, the next one finds the list and removes what it names: records, and
 files that did not get their places.
 """
@@ -27,7 +28,7 @@ from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import descriptor_to_change, is_behind_link, make_folder, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.storage.step_cache.attempt_site import AttemptSite
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
 
 LARGEST: Final = 1 << 26  # bytes of a list of what was written
+CHANGED: Final = "was changed since the task wrote it, so the task runs and writes it again"
 NOT_TAKEN: Final = "the result of an earlier run is not taken"
 
 
@@ -64,16 +66,54 @@ class _UntakenError(Exception):
     """An entry is not taken; the message is the reason, and what to do."""
 
 
-def take(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
-    """Give an attempt, which has not started, the result that is kept for a fingerprint."""
+class _ChangedFileError(Exception):
+    """A file is in the way that the task wrote and somebody has changed since."""
+
+    def __init__(self, target: Path, digest: str) -> None:
+        super().__init__(target)
+        self.target, self.digest = target, digest
+
+
+def take(
+    cache: StepCache, site: AttemptSite, fingerprint: str, *, parts: Mapping[str, str] | None = None
+) -> Hit | Miss:
+    """Give an attempt, which has not started, the result that is kept for a fingerprint.
+
+    Args:
+        cache: where it is kept.
+        site: the places of the attempt.
+        fingerprint: its id.
+        parts: of the fingerprint.
+    """
     try:
         if not cache.path(fingerprint).exists() and not _was_begun(site):
             return Miss()
         with _locked(site), locks.sharing(cache.home.step_cache_lock):
             undo(site)
-            return _looked_up(cache, site, fingerprint)
+            return _looked_up(cache, site, fingerprint, parts or {})
     except OSError as error:
         return Miss(f"{NOT_TAKEN}: {error.filename or cache.home.step_cache}: {error.strerror or error}")
+
+
+def look(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
+    """What `take` would return for an attempt of an experiment that does not exist yet; writes nothing."""
+    try:
+        entry = cache.read(fingerprint)
+        if entry is None:
+            return Miss()
+        _require_unaltered(cache, entry)
+        _Placement(cache, list(places(site, entry)))
+    except UnreadableEntryError as error:
+        return Miss(f"{error} (remedy: remove this file)")
+    except _ChangedFileError as error:
+        return Miss(
+            f"{error.target} was changed since the task wrote it, so the task runs and writes it again"
+        )
+    except _UntakenError as error:
+        return Miss(str(error))
+    except (ContentError, OSError, ValueError) as error:
+        return Miss(f"{NOT_TAKEN}: {error}")
+    return Hit(entry, f"it has the result of {origin_text(entry.origin)}")
 
 
 @contextlib.contextmanager
@@ -88,10 +128,10 @@ def _locked(site: AttemptSite) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _looked_up(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | Miss:
+def _looked_up(cache: StepCache, site: AttemptSite, fingerprint: str, parts: Mapping[str, str]) -> Hit | Miss:
     try:
         entry = cache.read(fingerprint)
-        return Miss() if entry is None else _taken(cache, site, entry)
+        return Miss() if entry is None else _taken(cache, site, entry, parts)
     except UnreadableEntryError as error:
         return Miss(f"{error} (remedy: remove this file)")
     except _UntakenError as error:
@@ -105,16 +145,32 @@ def _looked_up(cache: StepCache, site: AttemptSite, fingerprint: str) -> Hit | M
         return Miss(f"{NOT_TAKEN}: {where}: {getattr(error, 'strerror', None) or error}")
 
 
-def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
+def _require_unaltered(cache: StepCache, entry: StepCacheEntry) -> None:
     if (altered := cache.altered(entry)) is not None:
         raise _UntakenError(
             f"the result of {origin_text(entry.origin)} is not taken: {altered} was changed or removed since"
             " (remedy: none is needed, the result of this run replaces it)"
         )
+
+
+def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry, parts: Mapping[str, str]) -> Hit:
+    _require_unaltered(cache, entry)
     message = f"it has the result of {origin_text(entry.origin)}"
-    placement = _Placement(cache, [(root, kept) for root, kept in _places(site, entry)])
+    try:
+        placement = _Placement(cache, list(places(site, entry)))
+    except _ChangedFileError as error:
+        raise _UntakenError(_set_aside(cache, error.target, error.digest)) from None
     tracked = _Tracked.of(entry, site)
-    listing = {"origin": entry.origin, "records": tracked.listing, "files": placement.temporaries}
+    listing = {
+        "origin": entry.origin,
+        "records": tracked.listing,
+        "files": placement.temporaries,
+        "fingerprint": entry.id,
+        "parts": dict(parts),
+        "outputs": dict(entry.outputs),
+        "exit_code": entry.exit_code,
+        "message": message,
+    }
     attempts.put(site.files.cached, json.dumps(listing))
     crashpoints.point("step_cache.listed")
     placement.prepare()
@@ -129,7 +185,20 @@ def _taken(cache: StepCache, site: AttemptSite, entry: StepCacheEntry) -> Hit:
     return Hit(entry, message, tracked.openings)
 
 
-def _places(site: AttemptSite, entry: StepCacheEntry) -> Iterator[tuple[Path, KeptFile]]:
+def _set_aside(cache: StepCache, target: Path, digest: str) -> str:
+    """Copy a file that was changed by hand, before the task writes it again; returns what was done."""
+    folder = cache.home.step_cache_replaced / digest[:16]
+    make_folder(folder)
+    copy = folder / target.name
+    if not copy.exists():
+        cache.contents.copy_of(target, copy)
+    return (
+        f"{target} {CHANGED} (remedy: make the change in what the task reads; a copy of the changed file is"
+        f" {copy})"
+    )
+
+
+def places(site: AttemptSite, entry: StepCacheEntry) -> Iterator[tuple[Path, KeptFile]]:
     """The files of a result, each with the folder that its name starts at."""
     for kept in entry.files:
         folders = site.folders
@@ -183,20 +252,8 @@ class _Placement:
         if digest == kept.digest:
             return stat.S_IMODE(status.st_mode) == kept.mode
         if not self._cache.contents.has(digest):
-            raise _UntakenError(self._set_aside(target, digest))
+            raise _ChangedFileError(target, digest)
         return False
-
-    def _set_aside(self, target: Path, digest: str) -> str:
-        """Copy a file that was changed by hand, before the task writes it again; returns what was done."""
-        folder = self._cache.home.step_cache_replaced / digest[:16]
-        make_folder(folder)
-        copy = folder / target.name
-        if not copy.exists():
-            self._cache.contents.copy_of(target, copy)
-        return (
-            f"{target} was changed since the task wrote it, so the task runs and writes it again (remedy:"
-            f" make the change in what the task reads; a copy of the changed file is {copy})"
-        )
 
     def prepare(self) -> None:
         """Write the files next to their places."""
@@ -302,3 +359,41 @@ def listed(files: AttemptFiles) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenResult:
+    """What the ledger has of an attempt that has an earlier result.
+
+    Attributes:
+        origin: the attempt that had it.
+        fingerprint: the id of its fingerprint; `parts` are those of it.
+        time: when it was taken, in Unix seconds.
+    """
+
+    origin: Mapping[str, Any]
+    fingerprint: str
+    parts: Mapping[str, str]
+    outputs: Mapping[str, Any]
+    exit_code: int
+    message: str
+    time: float
+
+
+def taken(files: AttemptFiles) -> TakenResult | None:
+    """The earlier result that an attempt has; None if it has none, or only a part of it."""
+    document = listed(files)
+    if document is None or files.claim.exists() or not files.log.is_file():
+        return None
+    try:
+        return TakenResult(
+            origin={name: document["origin"][name] for name in ("experiment", "task", "attempt")},
+            fingerprint=str(document["fingerprint"]),
+            parts={str(name): str(value) for name, value in document["parts"].items()},
+            outputs=dict(document["outputs"]),
+            exit_code=int(document["exit_code"]),
+            message=str(document["message"]),
+            time=files.log.stat().st_mtime,
+        )
+    except (OSError, LookupError, TypeError, ValueError, AttributeError):
+        return None  # of an earlier version

@@ -257,7 +257,7 @@ class CauseReader:
             return []
         using = [
             other.id
-            for other in self.snapshot.spec.tasks
+            for other in self.snapshot.tasks
             if self.history.tasks[other.id].is_live and limit.counts[other.executor]
         ]
         group = self.schedule.groups.get(task.group or "")

@@ -67,8 +67,11 @@ def document(
             name: executors.queue(name, options, by_name[name]) for name, options in _used(spec).items()
         }
         rules, hosts = Rules(spec, queues), MemberHosts(spec, files)
+        reused = _reused(spec, identity, home)
         tasks = [
-            _entry(task, spec, files, home, by_name[task.executor], hosts=hosts) | _early(task, rules)
+            _entry(task, spec, files, home, by_name[task.executor], hosts=hosts)
+            | _early(task, rules)
+            | {"reuse": reused.get(task.id)}
             for task in in_order(spec)
         ]
     finally:
@@ -84,6 +87,9 @@ def document(
             "run": asdict(spec.run),
             "params": spec.params,
             "searches": search_summary.entries(spec.groups),
+            "best": [
+                {"group": group.id, **asdict(group.best)} for group in spec.groups if group.best is not None
+            ],
             "plugins": [use.to_json() for use in spec.plugins],
             "executors": places(spec, origins),
             "packages": [package.to_json() for package in spec.packages],
@@ -100,6 +106,18 @@ def document(
             "tasks": tasks,
         },
     )
+
+
+def _reused(spec: Spec, identity: Identity, home: Home) -> dict[str, dict[str, Any]]:
+    """By task with `cache`, whether it would get an earlier result."""
+    if not any(task.cache is not None for task in spec.tasks):
+        return {}
+    from nemorun_cli.views.reports.reuse_preview import ReusePreviews  # noqa: PLC0415 - few specs have `cache`
+
+    capabilities = {name: executors.capabilities(name, options) for name, options in _used(spec).items()}
+    with ReusePreviews(spec, identity, home, capabilities.__getitem__) as previews:
+        found = {task.id: previews.of_task(task) for task in in_order(spec)}
+    return {name: preview.to_json() for name, preview in found.items() if preview is not None}
 
 
 def places(spec: Spec, origins: Mapping[str, ExecutorOrigin]) -> list[dict[str, Any]]:
@@ -141,7 +159,7 @@ def in_order(spec: Spec) -> list[Task]:
 
 
 def _used(spec: Spec) -> dict[str, dict[str, Any]]:
-    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.tasks}
+    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.possible_tasks}
 
 
 def _entry(
@@ -213,6 +231,7 @@ def lines(plans: PlanDocument) -> list[str]:
     searches = plans.get("searches", [])
     if searches:
         text += [*search_summary.lines(searches), ""]
+    text += _best_lines(plans)
     if plans["plugins"]:
         text += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
@@ -237,16 +256,29 @@ def lines(plans: PlanDocument) -> list[str]:
     return text[:-1]
 
 
+def _best_lines(plans: PlanDocument) -> list[str]:
+    """By what the best members are chosen, without searches that choose by their own goal."""
+    own = [(entry["id"], entry["goals"]) for entry in plans.get("searches", [])]
+    chosen = [
+        f"best of {entry['group']}: {entry['goal']} {entry['metric']}"
+        for entry in plans.get("best", [])
+        if (entry["group"], [{"metric": entry["metric"], "goal": entry["goal"]}]) not in own
+    ]
+    return [*chosen, ""] if chosen else []
+
+
 def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) -> list[str]:
     needs = ", ".join(_with_trials_as_one(task["dependencies"], trials))
     count = trials.get(task["group"] or "", 1)
     known = "its trial has values" if task["group"] in trials else "its dependencies finish"
+    by_values = {pointer.split("/")[1] for pointer in task.get("searched", {})}
+    dependency_type = "by values" if "dependency_type" in by_values else task["dependency_type"]
     fields = [
         (
             "executor",
             f"{task['executor']}" + (f" ({task['type']})" if task["type"] != task["executor"] else ""),
         ),
-        ("needs", f"{needs} ({task['dependency_type']})" if needs else ""),
+        ("needs", f"{needs} ({dependency_type})" if needs else ""),
         ("runs", f"when all tasks are finished ({task['handler']})" if task["handler"] else ""),
         ("early", _early_text(task["queued_early"]) if task["queued_early"] else ""),
         ("when", "" if task["when"] is None else str(task["when"])),
@@ -257,6 +289,7 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
         *_limits(task),
         *(("values", f"{pointer[1:]}: {text}") for pointer, text in task.get("searched", {}).items()),
         ("reused", _cache_text(task["cache"]) if task["cache"] is not None else ""),
+        ("now", reuse["message"] if (reuse := task.get("reuse")) else ""),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
         (
             "later",
@@ -265,13 +298,20 @@ def _task_lines(number: int, task: PlanTaskFields, trials: Mapping[str, int]) ->
     ]
     text = [
         f"{number}. {task['id']}" + (f" and {count - 1} more like it" if count > 1 else ""),
-        *(f"   {label + ':':<{LABEL}}{value}" for label, value in fields if value),
+        *(
+            f"   {label + ':':<{LABEL}}{value}"
+            for label, value in fields
+            if value and _BY_VALUES.get(label) not in by_values
+        ),
     ]
     text += [f"   {'env:':<{LABEL}}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
     text += [f"   {key + ':':<{LABEL}}{_detail_text(value)}" for key, value in task["details"].items()]
     if task["script"] is not None:
         text += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
     return text
+
+
+_BY_VALUES: Final = {"executor": "executor", "python": "python", "inherits": "env_inherit"}  # shown as texts
 
 
 def _limits(task: PlanTaskFields) -> Iterator[tuple[str, str]]:

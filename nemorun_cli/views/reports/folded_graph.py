@@ -85,7 +85,7 @@ def _if_long(chain: list[Node]) -> Iterator[list[Node]]:
 
 
 def _kind(node: Node) -> Hashable:
-    return node.is_group, node.status, node.executors, node.dependency_type
+    return node.is_group, node.status, node.executors, node.dependency_type, node.reuse
 
 
 def _merged(graph: TaskGraph, sets: Iterable[Sequence[Node]]) -> TaskGraph:
@@ -102,6 +102,8 @@ def _merged(graph: TaskGraph, sets: Iterable[Sequence[Node]]) -> TaskGraph:
         nodes[merged[0].id] = replace(
             merged[0],
             members=tuple(name for node in merged for name in node.members),
+            reusable=sum(node.reusable for node in merged),
+            cached=sum(node.cached for node in merged),
             more=sum(1 + node.more for node in merged) - 1,
             counts={status: counts[status] for status in TaskStatus if counts[status]},
         )

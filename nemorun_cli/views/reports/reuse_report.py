@@ -18,7 +18,7 @@ from nemorun_cli.storage.paths import Home, age_key
 from nemorun_cli.views.reports.cause import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nemorun_cli.model.spec import Task
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -38,12 +38,15 @@ _NAMES: Final = {
     PartKind.CODE: "the shipped code",
     PartKind.PARENT: "the result of {}",
     PartKind.IMAGE: "the image",
+    PartKind.EXECUTOR: "the options of its executor",
     PartKind.ENV: "the variable {}",
     PartKind.PYTHON: "its Python",
     PartKind.ALSO: "the values of `also`",
     PartKind.RESULTS: "what is kept of it",
 }
-_SHOWS_VALUES: Final = (PartKind.RUN, PartKind.ARGS, PartKind.ARG, PartKind.PARAM, PartKind.ALSO)
+_SHOWS_VALUES: Final = (
+    *(PartKind.RUN, PartKind.ARGS, PartKind.ARG, PartKind.PARAM, PartKind.EXECUTOR, PartKind.ALSO),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +89,10 @@ class Reuse:
 
     def to_json(self) -> dict[str, Any]:
         """The field `reuse` of a task in `exp.why/1`."""
-        before = {} if self.earlier is None else self.earlier.parts
         return {
             "fingerprint": self.fingerprint,
             "compared_with": None if self.earlier is None else self.earlier.origin,
-            "changed": [
-                {"part": name, "before": before.get(name), "after": self.parts.get(name)}
-                for name in self.changed
-            ],
+            "changed": changed_json(self.changed, self.earlier, self.parts),
             "kept": self.is_kept,
             "message": self.message,
             "note": self.note,
@@ -106,8 +105,46 @@ class Reuse:
                 yield Cause(kind="cache", message=text)
 
 
+def changed_json(
+    changed: Iterable[str], earlier: EarlierSuccess | None, parts: Mapping[str, str]
+) -> list[dict[str, str | None]]:
+    """The field `changed`: the parts that differ from those of an earlier success."""
+    before = {} if earlier is None else earlier.parts
+    return [{"part": name, "before": before.get(name), "after": parts.get(name)} for name in changed]
+
+
+class EarlierSuccesses:
+    """The successes of tasks with `cache` in experiments of one name, whose ledgers are read once.
+
+    Args:
+        home: that contains the experiments.
+        name: theirs.
+        but: the id of one that is left out.
+    """
+
+    def __init__(self, home: Home, name: str, *, but: str) -> None:
+        ids = (found for _, found in home.readable_ids([name]) if found != but)
+        newest = islice(home.readable(sorted(ids, key=age_key, reverse=True)), MOST_READ)
+        self._unread = (_successes(experiment) for experiment in newest)
+        self._read: list[dict[str, list[EarlierSuccess]]] = []  # by task, of the experiments that were read
+
+    def newest(self, task: str, *, before: str | None = None) -> EarlierSuccess | None:
+        """The newest success of a task, or the newest before a time."""
+        for successes in self._experiments():
+            for success in reversed(successes.get(task, ())):
+                if before is None or success.ended <= before:
+                    return success
+        return None
+
+    def _experiments(self) -> Iterator[dict[str, list[EarlierSuccess]]]:
+        yield from self._read
+        for successes in self._unread:
+            self._read.append(successes)
+            yield successes
+
+
 class ReuseReader:
-    """Compares tasks of an experiment with earlier ones, whose ledgers it reads once.
+    """Compares tasks of an experiment with earlier ones.
 
     Args:
         snapshot: the experiment.
@@ -116,10 +153,7 @@ class ReuseReader:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         home, files = Home(snapshot.files.home), snapshot.files
-        ids = (name for _, name in home.readable_ids([snapshot.spec.name]) if name != files.id)
-        newest = islice(home.readable(sorted(ids, key=age_key, reverse=True)), MOST_READ)
-        self._unread = (_successes(experiment) for experiment in newest)
-        self._read: list[dict[str, list[EarlierSuccess]]] = []  # by task, of the experiments that were read
+        self._earlier = EarlierSuccesses(home, snapshot.spec.name, but=files.id)
 
     def of_task(self, task: Task) -> Reuse | None:
         """What is known about the reuse of a task's result; None for a task without `cache`."""
@@ -127,7 +161,7 @@ class ReuseReader:
         if task.cache is None or (state.fingerprint is None and state.cache_note is None):
             return None
         is_run = state.fingerprint is not None and state.cached_from is None
-        earlier = self._earlier(task.id, state) if is_run else None
+        earlier = self._earlier.newest(task.id, before=state.submitted) if is_run else None
         changed = () if earlier is None else Fingerprint(state.parts).changes(Fingerprint(earlier.parts))
         return Reuse(
             fingerprint=state.fingerprint,
@@ -138,20 +172,6 @@ class ReuseReader:
             message=_message(self._snapshot, state, earlier, changed) if state.fingerprint else None,
             note=_note(state),
         )
-
-    def _earlier(self, task: str, state: TaskState) -> EarlierSuccess | None:
-        """The newest success of the task before this attempt, in another experiment of the same name."""
-        for successes in self._experiments():
-            for success in reversed(successes.get(task, ())):
-                if state.submitted is None or success.ended <= state.submitted:
-                    return success
-        return None
-
-    def _experiments(self) -> Iterator[dict[str, list[EarlierSuccess]]]:
-        yield from self._read
-        for successes in self._unread:
-            self._read.append(successes)
-            yield successes
 
 
 def _successes(experiment: ExperimentFiles) -> dict[str, list[EarlierSuccess]]:
@@ -185,12 +205,33 @@ def _message(
     if state.cached_from is not None:
         return "it did not run: nothing that it depends on has changed since then"
     ran = "it ran" if state.is_over else "it runs"
+    if earlier is not None and not changed and state.cache_note:
+        return None
+    return why_it_runs(ran, snapshot.spec.name, earlier, state.parts, changed)
+
+
+def why_it_runs(
+    ran: str,
+    experiment: str,
+    earlier: EarlierSuccess | None,
+    parts: Mapping[str, str],
+    changed: tuple[str, ...],
+) -> str:
+    """The sentence that explains why a task with a fingerprint runs.
+
+    Args:
+        ran: `it ran`, in the tense that it has.
+        experiment: the name of the experiment.
+        earlier: the newest earlier success, if there is one.
+        parts: those of the fingerprint.
+        changed: those that differ from the earlier ones.
+    """
     if earlier is None:
-        return f"{ran} because no earlier experiment called {escaped(snapshot.spec.name)} has a success of it"
+        return f"{ran} because no earlier experiment called {escaped(experiment)} has a success of it"
     whence = kinds.origin_text(earlier.origin)
     if not changed:
-        return None if state.cache_note else f"nothing that it depends on has changed since {whence}"
-    named = [_described(part, earlier.parts, state.parts) for part in changed[:MOST_NAMED]]
+        return f"nothing that it depends on has changed since {whence}"
+    named = [_described(part, earlier.parts, parts) for part in changed[:MOST_NAMED]]
     if len(changed) > MOST_NAMED:
         named.append(f"{len(changed) - MOST_NAMED} more")
     return f"{ran} because {_joined(named)} changed since {whence}"

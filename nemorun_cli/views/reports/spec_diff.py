@@ -8,23 +8,26 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from nemorun_cli.model.problems import dotted
+from nemorun_cli.model.problems import dotted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.spec_revisions import Texts
 
 # Fields derived from other fields, or from the position in a file; not differences of their own.
-_DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "searched", "twins"))
+_DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "searched", "twins", "variants"))
 _APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages", "strict_inline"))
 _OF_WATCHING: Final = frozenset(("detach", "tail_logs", "direct"))  # how a command follows the run
 _OF_GROUPS: Final = frozenset(("id", "members"))
 TEXT: Final = "text of the script"  # the field for the content of a script's file
+
+Forms: TypeAlias = "dict[tuple[int, int], list[tuple[Place, Any, Any]]]"
+"""The differences of the forms of trials, by the identities of both."""
 
 
 class _Absent:
@@ -81,12 +84,16 @@ def of_specs(before: Spec, after: Spec, *, old_text: Texts, new_text: Texts) -> 
         new_text: returns the content of a script of the new spec.
     """
     old, new = ({task.id: task for task in spec.tasks} for spec in (before, after))
+    of_forms: Forms = {}
     distinct: dict[tuple[Any, ...], Difference] = {}
     members: dict[tuple[Any, ...], list[str]] = {}
     for name, task in old.items():
         if name not in new:
             continue
-        for difference in of_tasks(task, new[name], old_text=old_text, new_text=new_text):
+        for difference in (
+            *of_tasks(task, new[name], old_text=old_text, new_text=new_text),
+            *_of_variants(task, new[name], of_forms, old_text=old_text, new_text=new_text),
+        ):
             # All members of a sweep with the same two values are one difference.
             key = (task.group or name, difference.path, _key(difference.before), _key(difference.after))
             distinct.setdefault(key, difference)
@@ -116,10 +123,46 @@ def of_tasks(before: Task, after: Task, *, old_text: Texts, new_text: Texts) -> 
     """The fields in which two versions of one task differ."""
     for path, old_value, new_value in of_values(_of_task(before), _of_task(after)):
         yield Difference(path=path, before=old_value, after=new_value, tasks=(after.id,))
-    if before.kind == after.kind == "script":
+    if before.kind == after.kind == "script" and not (_has_bodies(before) and _has_bodies(after)):
         old, new = old_text(str(before.body)), new_text(str(after.body))
         if old != new:
             yield Difference(path=(TEXT,), before=old, after=new, tasks=(after.id,))
+
+
+def _has_bodies(task: Task) -> bool:
+    """Whether the forms of a trial differ in what they run."""
+    return task.variants is not None and "body" in task.variants.entries[0].fields
+
+
+def _of_variants(
+    before: Task, after: Task, known: Forms, *, old_text: Texts, new_text: Texts
+) -> Iterator[Difference]:
+    """The fields in which the forms that a trial can take differ; all trials of a search share these."""
+    key = id(before.variants), id(after.variants)
+    if key not in known:
+        forms = _forms(before, old_text), _forms(after, new_text)
+        known[key] = list(of_values(*forms, ("forms",)))
+    for path, old_value, new_value in known[key]:
+        yield Difference(path=path, before=old_value, after=new_value, tasks=(after.id,))
+
+
+def _forms(task: Task, text: Texts) -> dict[str, Any]:
+    """The fields of each form of a trial by the values that decide it, as one text."""
+    return {
+        ", ".join(f"{name}={shown(value)}" for name, value in sorted(entry.values.items())): {
+            **{name: _plain(value) for name, value in entry.fields.items() if name not in _DERIVED},
+            **_body(task, entry.fields, text),
+        }
+        for entry in (task.variants.entries if task.variants is not None else ())
+    }
+
+
+def _body(task: Task, fields: Mapping[str, Any], text: Texts) -> dict[str, Any]:
+    """What a form of a trial runs, if forms differ in that."""
+    if "body" not in fields:
+        return {}
+    body: dict[str, Any] = {str(task.kind): _plain(fields["body"])}
+    return body if task.kind != "script" else {**body, TEXT: text(str(fields["body"]))}
 
 
 def of_values(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
@@ -143,7 +186,10 @@ def _key(value: Any) -> str:
 
 def _of_task(task: Task) -> dict[str, Any]:
     """A task's own fields; its body is under the key of its kind."""
-    values = {task.kind: _plain(task.body)} | _fields(task, without=_DERIVED)
+    varying = frozenset() if task.variants is None else task.variants.entries[0].fields.keys()
+    values = _fields(task, without=_DERIVED | varying)
+    if "body" not in varying:
+        values = {task.kind: _plain(task.body)} | values
     for pointer, text in task.searched.items():
         with suppress(LookupError, TypeError, ValueError):  # of no field, in a spec of another program
             _put(values, pointer[1:].split("/"), text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.views.reports import search_summary
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class Node:
 
     In a folded graph a node also represents `more` others. `until` is the short name of the member with which
     a group ends, or UNTIL_ANY; None if it ends with its last one. `best_by` is the metric of its best member.
-    `searched` is the number of params of a search.
+    `searched` is the number of params of a search. `reusable` members have `cache`, and `cached` ones got an
+    earlier result.
     """
 
     id: str
@@ -54,6 +55,8 @@ class Node:
     until: str | None = None
     best_by: str | None = None
     searched: int = 0
+    reusable: int = 0
+    cached: int = 0
     more: int = 0
     text: str = ""  # of something outside of the experiment, which has no members
 
@@ -63,12 +66,21 @@ class Node:
         if self.text:
             return self.text
         if self.more:
-            return f"{self.id} and {self.more} more"
+            return f"{self.id} and {self.more} more{self.reuse}"
         until = f" until {self.until}" if self.until else ""
         best = f" best by {self.best_by}" if self.best_by else ""
         trials = f" trials over {_counted_params(self.searched)}" if self.searched else ""
         size = f"{TIMES}{len(self.members)}{trials}"
-        return f"{self.id} {size}{until}{best}" if self.is_group else self.id
+        return f"{self.id} {size}{until}{best}{self.reuse}" if self.is_group else f"{self.id}{self.reuse}"
+
+    @property
+    def reuse(self) -> str:
+        """The words for tasks with `cache`, and in an experiment for those that got an earlier result."""
+        if self.status is None:
+            return " with cache" if self.reusable else ""
+        if not self.cached:
+            return ""
+        return " cached" if self.cached == len(self.members) else f" {self.cached} cached"
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -80,6 +92,8 @@ class Node:
             "status": self.status,
             "counts": self.counts,
             "description": self.description,
+            "reusable": self.reusable,
+            "cached": self.cached,
         }
 
 
@@ -204,6 +218,8 @@ def _node(
         until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
         best_by=group.best.metric if group is not None and group.best is not None else None,
         searched=len(group.search.params) if group is not None and group.search is not None else 0,
+        reusable=sum(task.cache is not None for task in tasks),
+        cached=sum(states[task.id].reason == Reason.CACHED for task in tasks) if states is not None else 0,
     )
 
 

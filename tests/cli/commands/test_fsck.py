@@ -137,6 +137,84 @@ def test_repair_finds_the_truth_whatever_was_damaged(
         assert run.status().status == "FAILED", line
 
 
+def test_repair_finds_what_was_reused(workspace: ExpWorkspace, tmp_path: Path) -> None:
+    """A task with an earlier result has it in the rebuilt ledger too, whichever line is lost."""
+    tasks = {
+        "make": {"inline": "echo n:=7 >>$EXP_OUTPUT; exit $(($# == 0))", "args": ["x"], "cache": True},
+        "use": {"inline": "echo ${{ tasks.make.outputs.n }}", "cache": True, "dependencies": ["make"]},
+    }
+    first = workspace.start(tasks)
+    assert first.wait(timeout=60).status == "COMPLETED"
+    second = workspace.start(tasks)
+    assert second.wait(timeout=60).status == "COMPLETED"
+
+    fields = ("status", "attempt", "reason", "cached_from", "fingerprint", "parts", "outputs", "exit_code")
+
+    def results(run: Run) -> dict[str, Any]:
+        tasks = run.status().history.tasks
+        return {name: {field: getattr(state, field) for field in fields} for name, state in tasks.items()}
+
+    wanted = results(second)
+    assert wanted["use"]["cached_from"] == {"experiment": first.id, "task": "use", "attempt": 1}
+    lines = second.files.ledger.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        home = Home(tmp_path / f"{number}")
+        copy = home.directory / second.directory.relative_to(workspace.home.directory)
+        shutil.copytree(second.directory, copy, ignore=shutil.ignore_patterns("wake"))
+        run = find(second.id, home=home)
+        run.files.ledger.write_bytes(b"".join([*lines[:number], *lines[number + 1 :]]))
+        repair.repair(run.files, home=home.directory)
+        assert fsck.examine(run.files, run.spec()).is_sound, line
+        assert results(run) == wanted, line
+
+
+SEARCH: dict[str, Any] = {
+    "train": {
+        "inline": "echo loss=$1",
+        "args": ["${{ search.x }}"],
+        "metrics": {"train": "loss=(?P<loss>.*)"},
+        "search": {
+            "params": {"x": {"type": "float", "low": 0.5, "high": 1}, "y": ["a", "b"]},
+            "metric": "loss",
+            "goal": "minimize",
+            "trials": 3,
+            "sampler": "random",
+            "max_parallel": 1,
+        },
+    }
+}
+
+
+def test_repair_finds_suggestions(workspace: ExpWorkspace) -> None:
+    """The values of a lost suggestion are those of the trial's record; without it the loss is reported."""
+    run = workspace.start(SEARCH)
+    study = run.wait(timeout=60).history.studies["train"]
+    eventually(lambda: not locks.is_held(run.files.supervisor_lock))
+
+    def damage() -> None:
+        lost = b'"event":"suggested"'
+        rewrite(run, lambda lines: [b"rubbish\n" if lost in line else line for line in lines])
+
+    damage()
+    finding = "the ledger has no suggestion for train/trial-0001, which was started"
+    assert f"{finding}; its record has the values" in workspace.exp("fsck", run.id, code=7).stdout
+    workspace.exp("fsck", run.id, "--repair")
+    assert found(workspace.exp, run, code=0)["findings"] == []
+    history = run.status().history
+    params = {number: suggestion.params for number, suggestion in study.suggestions.items()}
+    repaired = history.studies["train"]
+    assert {number: each.params for number, each in repaired.suggestions.items()} == params
+    assert (repaired.results, history.ignored) == (study.results, [])
+    damage()
+    shutil.rmtree(workspace.home.dash)
+    workspace.exp("fsck", run.id, "--repair")
+    assert kinds(found(workspace.exp, run, code=0)) == {"lost_suggestion"}
+    assert f"{finding}; later suggestions cannot use its result" in workspace.exp("fsck", run.id).stdout
+    warning = "train/trial-0001 has no value for its search: its suggestion is lost"
+    for command in ("status", "resume"):
+        assert warning in workspace.exp(command, run.id).stderr
+
+
 def test_repair_goes_on_from_the_rebuilt_ledger(workspace: ExpWorkspace, ended: Run) -> None:
     """A repaired experiment can be resumed: what succeeded is kept, what failed runs again."""
     rewrite(ended, lambda lines: [*lines[:7], b"rubbish\n", *lines[8:]])

@@ -268,3 +268,23 @@ def test_a_group_with_a_leader_is_drawn_with_it(exp: Exp) -> None:
     task = exp("status", "led", "--json").json["tasks"][0]
     assert (task["status"], task["reason"], task["exit_code"]) == ("SUCCEEDED", "until", 143)
     assert task["message"] == "g/client succeeded, and g ends with it"
+
+
+def test_graph_marks_what_is_reused(workspace: ExpWorkspace) -> None:
+    """Of a spec the tasks with `cache`, of an experiment those with an earlier result, in all formats."""
+    tasks = {
+        "a": {"inline": "true", "cache": True},
+        "m": {"inline": "echo ${{ matrix.x }}", "matrix": {"x": [1, 2]}, "cache": True},
+    }
+    assert workspace.run(tasks).status == "COMPLETED"
+    tasks["m"]["matrix"] = {"x": [1, 2, 3]}
+    run = workspace.start(tasks)
+    assert run.wait(timeout=60).status == "COMPLETED"
+    spec, own = workspace.folder / "spec.yaml", run.id
+    assert f"a with cache\n○  m {TIMES}3 with cache\n" in workspace.exp("graph", spec).stdout
+    drawn = workspace.exp("graph", own).stdout
+    assert f"a cached  (SUCCEEDED)\n✔  m {TIMES}3 2 cached  (3 SUCCEEDED)\n" in drawn
+    for form in ("dot", "mermaid"):
+        assert "2 cached" in workspace.exp("graph", own, "--format", form).stdout.replace("#32;", " ")
+    nodes = workspace.exp("graph", own, "--json").json["nodes"]
+    assert [(node["reusable"], node["cached"]) for node in nodes] == [(1, 1), (3, 2)]

@@ -67,3 +67,32 @@ def test_the_documents_have_the_search(exp: Exp) -> None:
     assert [param["text"] for param in search["params"]][1] == "float from 0.001 to 0.1, log"
     assert exp("validate", spec, "--json").json["searches"] == [search]
     assert exp("graph", spec, "--json").json["searches"] == [search]
+
+
+BEST: Final = """
+name: study
+tasks:
+  own:
+    command: [echo, "${{ search.lr }}"]
+    search: {params: {lr: [1, 2]}, metric: loss, goal: minimize, trials: 2}
+  other:
+    command: [echo, "${{ search.lr }}"]
+    search: {params: {lr: [1, 2]}, metric: loss, goal: minimize, trials: 2}
+    best: {metric: outputs.accuracy, goal: maximize}
+  sweep: {command: [echo, "${{ matrix.n }}"], matrix: {n: [1, 2]}, best: {metric: "loss:min"}}
+  plain: {command: [echo], matrix: {n: [1, 2]}}
+"""
+
+
+def test_the_dry_run_has_what_the_best_members_are_chosen_by(exp: Exp) -> None:
+    """The document has it of each group with a best member, the text unless it is the goal of its search."""
+    spec = exp.spec(BEST)
+    plan = exp("run", spec, "--dry-run", "--json").json
+    assert plan["best"] == [
+        {"group": "own", "metric": "loss", "goal": "minimize"},
+        {"group": "other", "metric": "outputs.accuracy", "goal": "maximize"},
+        {"group": "sweep", "metric": "loss:min", "goal": "minimize"},
+    ]
+    shown = exp("run", spec, "--dry-run").stdout
+    lines = [line for line in shown.splitlines() if line.startswith("best of")]
+    assert lines == ["best of other: maximize outputs.accuracy", "best of sweep: minimize loss:min"]

@@ -158,6 +158,44 @@ def test_watching_ends_with_the_experiment(exp: Exp) -> None:
     assert process.returncode == 0
 
 
+SEARCH = """
+name: study
+tasks:
+  train:
+    inline: 'until [ -e "go$1" ]; do sleep 0.02; done; echo loss=$1'
+    args: ["${{ search.x }}"]
+    metrics: {train: 'loss=(?P<loss>.*)'}
+    search:
+      params: {x: {choices: [3, 1, 2]}}
+      start_with: [{x: 3}, {x: 1}, {x: 2}]
+      metric: loss
+      goal: minimize
+      trials: 3
+      sampler: random
+      max_parallel: 1
+"""
+
+
+def test_watching_shows_the_best_so_far(exp: Exp) -> None:
+    """`--watch` has the best trial of a search once a better one has ended, as lines and on a terminal."""
+    exp("run", exp.spec(SEARCH), "-d")
+    process = exp.start("status", "--watch")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("experiment:")
+    terminal = Terminal([*exp.argv, "status", "--watch"], env=exp.env, cwd=exp.folder)
+    terminal.until("RUNNING")
+    for value, number in ((3, 1), (1, 2)):
+        (exp.folder / f"go{value}").touch()
+        best = f"the best of train so far is train/trial-000{number}, loss {value}"
+        terminal.until(best)
+        assert any(line.startswith(best) for line in process.stdout)
+    (exp.folder / "go2").touch()
+    assert terminal.end() == 0
+    rest, _ = process.communicate(timeout=60)
+    assert "so far" not in rest, "the third trial is no better"
+    assert "the best of train is train/trial-0002" in rest
+
+
 def test_watching_as_documents(exp: Exp) -> None:
     """`--watch --json` is a document for each change, the last of them the end."""
     exp("run", exp.spec(WAITING), "-d")

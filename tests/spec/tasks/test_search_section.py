@@ -263,25 +263,31 @@ def test_a_wrong_key_of_a_search_is_a_problem_at_its_place(
         ({"until": "any"}, "until", "cannot be combined with search"),
         ({"together": True}, "together", "cannot be combined with search"),
         ({"fail_fast": True}, "fail_fast", "cannot be combined with search"),
-        ({"launcher": "${{ search.optimizer }}"}, "launcher", "uses values of a trial"),
         (
             {"launcher": {"torchrun": {"nproc_per_node": "${{ search.lr }}"}}},
             "launcher.torchrun.nproc_per_node",
             "must be",
         ),
-        ({"python": {"venv": "${{ search.optimizer }}"}}, "python.venv", "uses values of a trial"),
         ({"timeout": "${{ search.optimizer }}"}, "timeout", "must be a duration"),
         ({"timeout": "${{ search.lr > 1 }}"}, "timeout", "must be a duration"),
         ({"retry": {"limit": "${{ search.lr }}"}}, "retry.limit", "must be a whole number"),
         ({"resources": {"gpus": "${{ search.gpus }}"}}, "resources.gpus", "no param is called 'gpus'"),
         ({"timeout": "${{ experiment.id ~ search.lr }}"}, "timeout", "cannot be combined with experiment"),
         ({"timeout": "${{ search.lr * tasks.x.outputs.y }}"}, "timeout", "no task is called 'x'"),
-        ({"executor": "${{ search.optimizer }}"}, "executor", "uses values of a trial"),
-        ({"dependencies": ["${{ search.optimizer }}"]}, "dependencies.0", "uses values of a trial"),
+        ({"executor": "${{ search['lr'] }}"}, "executor", "search.lr is a float"),
+        ({"executor": "${{ search.momentum }}"}, "executor", "has no value in trials in which its `when`"),
+        ({"executor": "${{ search.exec }}"}, "executor", "no param is called 'exec'"),
+        ({"env_file": "${{ tasks.x.outputs.y ~ search.lr }}"}, "env_file", "no task is called 'x'"),
+        ({"executor": "${{ search.lr }}"}, "executor", "search.lr is a float"),
+        ({"dependencies": ["${{ search.optimizer }}"]}, "dependencies.0", "is one for all members"),
         ({"env": {"M": "${{ search.momentum }}"}}, "env.M", "has no value in trials in which its `when`"),
         ({"env": {"M": "${{ search.moment }}"}}, "env.M", "no param is called 'moment'"),
         ({"best": {"metric": "a"}}, "best", "has no goal"),
-        ({"best": {"metric": "${{ search.optimizer }}", "goal": "minimize"}}, "best.metric", "uses values"),
+        (
+            {"best": {"metric": "${{ search.optimizer }}", "goal": "minimize"}},
+            "best.metric",
+            "is one for all",
+        ),
     ],
 )
 def test_a_key_of_the_task_that_a_search_excludes_is_a_problem_there(
@@ -291,6 +297,99 @@ def test_a_key_of_the_task_that_a_search_excludes_is_a_problem_there(
     found = problems(tmp_path, {"train": study(None, **keys)})
     assert [where for where, *_ in found] == [f"tasks.train.{place}"]
     assert message in found[0][1]
+
+
+FIXED: Final = {"executor": {"type": "local"}, "one": {"type": "local", "env": {"A": "1"}}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place", "messages"),
+    [
+        ("executor", "${{ search.v }}", "", ["no executor is called 'moon'", "no executor is called 'mars'"]),
+        ("launcher", "${{ search.v }}", "", ["no launcher is called 'one'", "'moon'", "'mars'"]),
+        ("python", {"venv": "${{ search.v }}"}, ".venv", ["one", "moon", "mars"]),
+        ("script", "${{ search.v }}.sh", "", ["one.sh", "moon.sh", "mars.sh"]),
+        ("env_file", ["${{ search.v }}"], ".0", ["/one", "/moon", "/mars"]),
+        ("dependency_type", "${{ search.v }}", "", ["must be one of afterok"]),
+        ("inline", "echo ${{ search.v ~ '&' }}", "", ["cannot be put into an inline script"]),
+    ],
+)
+def test_each_choice_is_checked_where_the_spec_is_read(
+    tmp_path: Path, key: str, value: Any, place: str, messages: list[str]
+) -> None:
+    """Keys that must be known before a trial starts are checked for each of their values, as in a matrix."""
+    keys = {} if key in ("script", "inline") else {"command": ["true"]}
+    search = {**SEARCH, "params": {"v": ["one", "moon", "mars"]}}
+    found = problems(tmp_path, {"t": {**keys, "search": search, key: value}}, executors=FIXED)
+    assert {where for where, *_ in found} == {f"tasks.t.{key}{place}"}
+    for message, (_, text, _) in zip(messages, found, strict=True):
+        assert message in text
+
+
+def test_a_key_is_known_for_each_value_that_a_trial_can_have(tmp_path: Path) -> None:
+    """A whole number stands for its values; a param without a value in some trials has a default there."""
+    for number in (1, 3, 5):
+        (tmp_path / f"run-{number}.sh").write_text("true")
+    params = {
+        "lr": LR,
+        "n": {"type": "int", "low": 1, "high": 5, "step": 2, "log": False},
+        "where": {"choices": ["one", "local"], "when": "${{ search.n > 1 }}"},
+        "late": {"choices": ["one", "local"], "when": "${{ search.lr > 0.05 }}"},
+    }
+    task = {
+        "script": "run-${{ search.n }}.sh",
+        "executor": "${{ search.where | default('local') }}",
+        "description": "lr ${{ search.lr }}",
+        "stderr_to_stdout": "${{ search.late is defined }}",
+    }
+    spec = resolved(tmp_path, {"t": {**task, "search": {**SEARCH, "params": params}}}, executors=FIXED)
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    forms = spec.tasks[0].variants
+    assert forms is not None
+    assert sorted(forms.params) == ["late", "n", "where"]
+    assert len(forms.entries) == (1 + 2 * 2) * 3
+    assert {task.executor for task in spec.possible_tasks} == {"one", "local"}
+    trial = searched_keys.variant(spec.tasks[2], {"lr": 0.07, "n": 3, "where": "one", "late": "one"})
+    assert (trial.id, trial.body, trial.executor) == ("t/trial-0003", f"{tmp_path}/run-3.sh", "one")
+    assert trial.env == {"A": "1"}
+    assert trial.stderr_to_stdout is True
+    assert searched_keys.variant(spec.tasks[2], {"lr": 0.07, "n": 1}).executor == "local"
+    with pytest.raises(TemplateError, match="no variant"):
+        searched_keys.variant(spec.tasks[2], {"lr": 0.07, "n": True})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"a": {"type": "int", "low": 1, "high": 1001}}, "search.a has more than 1,000 values"),
+        ({"a": list(range(100)), "b": list(range(11))}, "more than 1,000 combinations of search.a, search.b"),
+        ({"a": {"type": "float", "low": 0, "high": 1, "step": 0.5}}, "search.a is a float"),
+    ],
+)
+def test_too_many_values_for_a_key_are_a_problem(
+    tmp_path: Path, params: dict[str, Any], message: str
+) -> None:
+    """Where each value would have to be checked, there is a limit, and it is named."""
+    text = " ".join(f"${{{{ search.{name} }}}}" for name in params)
+    task = {"command": ["true"], "env_file": text, "search": {**SEARCH, "params": params}}
+    ((where, found, hint),) = problems(tmp_path, {"t": task})
+    assert where == "tasks.t.env_file"
+    assert message in found
+    assert "args or env" in (hint or "")
+
+
+def test_plugins_are_those_of_some_trials(tmp_path: Path) -> None:
+    """A plugin that values decide is for the trials with these values."""
+    use = {"uses": "notify", "with": {"command": ["${{ search.v }}"], "on": ["failure"]}}
+    params = {"v": ["a", "b"], "lr": LR}
+    spec = resolved(tmp_path, {"t": study({"params": params}, plugins=[use])})
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert [(use.options["command"], use.values) for use in spec.plugins] == [
+        (["a"], ({"v": "a"},)),
+        (["b"], ({"v": "b"},)),
+    ]
+    assert {use.tasks for use in spec.plugins} == {spec.groups[0].members}
+    assert [use.is_for({"v": "a", "lr": 0.1}) for use in spec.plugins] == [True, False]
 
 
 def test_a_search_of_a_group_is_refused(tmp_path: Path) -> None:
