@@ -25,7 +25,9 @@ SHOWN: Final = 60  # characters of a value in a message
 
 # The stamps that `exp` writes, of days that each month has: `datetime` is not needed for them.
 _STAMP: Final = re.compile(
-    r"(?:19[7-9]\d|2\d{3})-(?:0[1-9]|1[0-2])-(?:[01][1-9]|10|2[0-8])T(?:[01]\d|2[0-3])(?::[0-5]\d){2}\.\d{3}Z",
+    r"(?:19[7-9]\d|2\d{3})"
+    r"-(?:(?:0[1-9]|1[0-2])-(?:[01][1-9]|10|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30))"
+    r"T(?:[01]\d|2[0-3])(?::[0-5]\d){2}\.\d{3}Z",
     re.ASCII,
 )
 _is_stamp: Final = _STAMP.fullmatch
