@@ -23,7 +23,7 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 
 class StoredTasks(Sequence[Task]):
-    """The tasks of a spec, of which a sweep may have a hundred thousand; iterating makes each anew.
+    """The tasks of a spec, of which a sweep may have a hundred thousand; iterating makes each again.
 
     Attributes:
         ids: their ids.
@@ -103,17 +103,17 @@ class StoredTasks(Sequence[Task]):
         return _ById(self)
 
     def position(self, task_id: str) -> int:
-        """The position of a task; raises KeyError if there is none of this id."""
+        """The position of a task; raises KeyError for an unknown id."""
         if self._positions is None:
             self._positions = {name: position for position, name in enumerate(self.ids)}
         return self._positions[task_id]
 
     def named(self, task_id: str) -> Task:
-        """The task of an id; raises KeyError if there is none."""
+        """The task of an id; raises KeyError for an unknown id."""
         return self._recent(self.position(task_id))
 
     def kin_of(self, task_id: str) -> Task:
-        """One task of `kin`; raises KeyError if there is none of this id."""
+        """One task of `kin`; raises KeyError for an unknown id."""
         position = self.position(task_id)
         form = self._forms[position]
         return self._kin[form] if form != KEPT else self._kept[position]

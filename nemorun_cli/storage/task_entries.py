@@ -131,7 +131,7 @@ class _Layout:
         )
 
     def fits(self, entry: Mapping[str, Any]) -> bool:
-        """Whether an entry has all that it needs, each in its form; `forms.flaws` says what is wrong."""
+        """Whether an entry has all that it needs, each in its form; `forms.flaws` reports what is wrong."""
         for value, (types, fits) in zip(entry.values(), self.checks, strict=True):
             if type(value) not in types and not fits(value):
                 return False
@@ -173,7 +173,7 @@ def _document(text: str) -> dict[str, Any] | None:
 
 
 def _visit(text: str, position: int, entries: TaskEntries) -> int | None:
-    """Add the entries of a list; return the position behind it, or None if there is none."""
+    """Add the entries of a list; return the position behind it, or None if it is no list."""
     following = _after(text, position, "[")
     while following is not None:
         entry, position = _decode(text, following)

@@ -162,7 +162,7 @@ def test_a_text_that_is_cut_is_refused(spec: Spec, files: ExperimentFiles, end: 
     """It is no JSON, and the message is that of its reader."""
     text = spec_copies.text(spec, files.directory)[:-1] + end
     files.resolved.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError) as expected:  # noqa: PT011 - whatever the reader of JSON says
+    with pytest.raises(ValueError) as expected:  # noqa: PT011 - whatever the reader of JSON reports
         json.loads(text)
     with pytest.raises(LedgerError) as caught:
         spec_copies.read_copy(files)
