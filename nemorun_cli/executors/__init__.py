@@ -163,12 +163,16 @@ Answer = AttemptStatus | JobError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """A result of `doctor` for an engine; `remedy` is set if there is a problem."""
+    """A result of `doctor` for an engine; `remedy` is set if there is a problem.
+
+    `stops_tasks` is whether a problem stops all tasks of the executor, so that nothing is started with it.
+    """
 
     engine: str
     is_ok: bool
     message: str
     remedy: str | None = None
+    stops_tasks: bool = True
 
 
 class Executor(Protocol):
@@ -371,6 +375,7 @@ _TYPES: Final = Registry(
         "docker": "nemorun_cli.executors.docker.executor:DockerExecutor",
         "local": "nemorun_cli.executors.local:LocalExecutor",
         "slurm": "nemorun_cli.executors.slurm.executor:SlurmExecutor",
+        "ssh": "nemorun_cli.executors.ssh.executor:SshExecutor",
     },
 )
 
@@ -524,7 +529,7 @@ def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources, 
 
 def ask_engines(spec: Spec) -> None:
     """Fail now, not after hours in a queue, if an engine does not support what the spec requires."""
-    if failed := [diagnosis for diagnosis in ask(spec) if not diagnosis.is_ok]:
+    if failed := [diagnosis for diagnosis in ask(spec) if not diagnosis.is_ok and diagnosis.stops_tasks]:
         message = "; ".join(f"{diagnosis.engine}: {diagnosis.message}" for diagnosis in failed)
         remedies = dict.fromkeys(diagnosis.remedy for diagnosis in failed if diagnosis.remedy)
         raise EngineError(message, hint="; ".join(remedies) or None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,8 @@ def continued(old: Spec, new: Spec, history: ExperimentState) -> dict[str, str]:
         if before is None or not (extended := _extended(before, group)):
             continue
         for name in group.members:
-            if name in history.tasks and history.tasks[name].is_needless:
+            state = history.tasks.get(name)
+            if state is not None and state.is_needless and state.reason == Reason.UNTIL:
                 found[name] = f"the search continues: {extended}"
     return found
 

@@ -13,7 +13,7 @@ from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.python_environment import PythonEnvironment
 from nemorun_cli.model.resources import NOTHING, Resources
-from nemorun_cli.model.search import SearchRule
+from nemorun_cli.model.search import SearchRule, id_of_trial
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
 from nemorun_cli.model.stored_tasks import StoredTasks
@@ -37,6 +37,14 @@ PYTHON = ("python3",)
 # When a group ends, if no member is named; ids of members contain a slash.
 UNTIL_ALL = "all"
 UNTIL_ANY = "any"
+
+# The fields of a task that are the same in each form that a trial can take.
+SAME_IN_FORMS = frozenset(
+    (
+        *("id", "index", "group", "dependencies", "external", "twins"),
+        *("handler", "matrix", "searched", "variants"),
+    )
+)
 
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
@@ -127,7 +135,7 @@ class Task:
             yield self
             return
         for variant in self.variants.entries:
-            yield self.changed(variant.fields)
+            yield self.changed({**variant.fields, "variants": None})
 
 
 def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
@@ -147,6 +155,8 @@ def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
     if len(forms) == 1:
         return first
     names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
+    if not names:
+        return first
     entries = tuple(
         TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
         for values, task in forms
@@ -240,6 +250,15 @@ class Group:
     def is_template(self) -> bool:
         """Whether its members are made from one task: those of a sweep or a search."""
         return bool(self.axes) or self.search is not None
+
+    @property
+    def has_trials_of_several(self) -> bool:
+        """Whether each trial of its search is a group of tasks."""
+        return self.search is not None and id_of_trial(self.members[0]) != self.members[0]
+
+    def unit_of(self, member: str) -> str:
+        """What counts as one member when members are compared: a member, or the trial of a task."""
+        return member if self.search is None else id_of_trial(member)
 
     @property
     def members_meet(self) -> bool:
@@ -457,7 +476,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
-_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in ("id", "index", "variants"))
+_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in SAME_IN_FORMS)
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _REQUIRED = frozenset(key for key, value in _TASK_DEFAULTS.items() if value is MISSING)
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
@@ -465,7 +484,9 @@ _NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
 
 
-def _variants(document: dict[str, Any]) -> TrialVariants:
+def _variants(document: dict[str, Any]) -> TrialVariants | None:
+    if not document["entries"]:
+        return None
     return TrialVariants(
         params=tuple(document["params"]),
         entries=tuple(

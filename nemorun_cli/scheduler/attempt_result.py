@@ -92,10 +92,11 @@ def _ended_by_stop(
 ) -> bool:
     """Whether an attempt ended because of its `stop`, and not by itself before the signal.
 
+    Where the executor does not know whether the signal reached it, the clocks of two machines decide.
     If a supervisor was killed while it passed the signal on, only an exit code that a signal causes is
     evidence: a failure never counts as success.
     """
-    if ending.reason in _NEVER_BY_STOP:
+    if ending.reason in _NEVER_BY_STOP or ending.was_signalled is False:
         return False
     began = attempts.stop_time(files)
     if began is None and sent is not stop:

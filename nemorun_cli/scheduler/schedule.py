@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nemorun_cli.model import handlers
 from nemorun_cli.model.clock import steady, unix
+from nemorun_cli.model.search import id_of_trial
 from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
 from nemorun_cli.scheduler.trial_fields import filled_where_possible, spec_with_values
@@ -87,8 +88,9 @@ class Schedule:
     _counted: set[str] = field(default_factory=set)
     _ready: dict[QueueKey, list[tuple[int, str]]] = field(default_factory=dict)
     _queued: set[str] = field(default_factory=set)  # tasks in a ready queue that were not started yet
-    _running: dict[str, set[str]] = field(default_factory=dict)  # by group with max_parallel
-    _failed: Counter[str] = field(default_factory=Counter)  # by group
+    _running: dict[str, set[str]] = field(default_factory=dict)  # members, or trials, by such a group
+    _failed: Counter[str] = field(default_factory=Counter)  # members, or trials, by group
+    _failed_trials: set[str] = field(default_factory=set)
     _exhausted: list[str] = field(default_factory=list)  # groups that reached max_failures, not yet returned
     _delayed: list[tuple[float, int, str]] = field(default_factory=list)
     _group_ends: dict[str, GroupEnd] = field(default_factory=dict)  # by group, once it ended with its leader
@@ -130,8 +132,8 @@ class Schedule:
             elif state.status is TaskStatus.PENDING and not (task.dependencies or task.external):
                 if task.handler is None:
                     decided.append(Readiness(name, may_run=True))
-            elif state.is_live and (group := self._queue_key(task)[0]):
-                self._running.setdefault(group, set()).add(name)
+            elif state.is_live and (group := self._limited_group(task)):
+                self._running.setdefault(group, set()).add(self._counted_as(self.tasks[name]))
         for key in self.history.external:
             decided += self.external_over(key)
         decided += self.concluded()
@@ -158,7 +160,7 @@ class Schedule:
         if task.handler is None:
             self._unfinished -= 1
             if state.status is TaskStatus.FAILED and not task.allow_failure:
-                self._count_failure(self.groups.get(task.group or ""))
+                self._count_failure(task, self.groups.get(task.group or ""))
         decided = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
@@ -216,11 +218,15 @@ class Schedule:
         """Whether all that a task waits for outside of the experiment has ended."""
         return not task.external or self.history.external.keys() >= set(task.external)
 
-    def _count_failure(self, group: Group | None) -> None:
+    def _count_failure(self, task: Task, group: Group | None) -> None:
         """Count a failure; those of a search do for the experiment once it has reached its max_failures."""
         if group is None or group.max_failures is None:
             self.failures += 1
             return
+        if group.search is not None:
+            if (trial := id_of_trial(task.id)) in self._failed_trials:
+                return
+            self._failed_trials.add(trial)
         self._failed[group.id] += 1
         if self._failed[group.id] == group.max_failures:
             self._exhausted.append(group.id)
@@ -249,7 +255,7 @@ class Schedule:
             return None
         if child.handler is not None:
             return self._handler_readiness(name, child.handler)
-        if child.variants is not None and self.trials.needs_suggestion(child):
+        if child.variants is not None and self.trials.needs_suggestion(self.tasks[name]):
             return self._readiness_of_forms(name, child, list(finished), waits=waits)
         return self._readiness_by_type(name, child, finished, waits=waits)
 
@@ -265,7 +271,7 @@ class Schedule:
     def _readiness_by_type(
         self, name: str, child: Task, finished: Iterable[str], *, waits: bool
     ) -> Readiness | None:
-        if child.dependency_type == "afterok" and (bad := self._first_bad(child, finished)):
+        if child.dependency_type == "afterok" and (bad := self._first_bad(name, child, finished)):
             return Readiness(name, may_run=False, message=bad)
         if waits:
             return None
@@ -273,13 +279,19 @@ class Schedule:
             return Readiness(name, may_run=False, message="none of its dependencies failed")
         return Readiness(name, may_run=True)
 
-    def _first_bad(self, child: Task, finished: Iterable[str]) -> str | None:
+    def _first_bad(self, name: str, child: Task, finished: Iterable[str]) -> str | None:
         """What has not succeeded of what a task depends on, and how it ended."""
-        for name in finished:
-            parent = self.history.tasks[name]
-            if not self.is_ok(name):
-                return f"{name} is {parent.status}"
+        for parent in finished:
+            if not self.is_ok(parent) or self._breaks_trial(parent, name):
+                return f"{parent} is {self.history.tasks[parent].status}"
         return self._bad_external(child) if child.external else None
+
+    def _breaks_trial(self, name: str, child: str) -> bool:
+        """Whether a task has failed on which another one of its trial depends, however many may fail."""
+        is_failed = self.history.tasks[name].status is TaskStatus.FAILED
+        if not is_failed or self.tasks[name].allow_failure:
+            return False
+        return self.trials.search_of(self._kin[child]) is not None and id_of_trial(name) == id_of_trial(child)
 
     def _has_failure(self, child: Task) -> bool:
         """Whether something that a task depends on failed; also if it depends on nothing."""
@@ -436,6 +448,10 @@ class Schedule:
         names, self._to_look = self._to_look, []
         return [name for name in names if self._is_pending(name)]
 
+    def is_looking(self, group: str) -> bool:
+        """Whether a result that was kept is being looked for, for a member of a group that is ready."""
+        return any(self.tasks[name].group == group and self._is_pending(name) for name in self._looking)
+
     def pass_look(self, task_id: str) -> None:
         """Let a task start: no result that was kept is its own."""
         self._unlooked.discard(task_id)
@@ -476,12 +492,19 @@ class Schedule:
         heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task.id))
         self._queued.add(task.id)
 
-    def take_suggestion(self, task_id: str) -> None:
-        """Fill in the fields of a trial that its values decide."""
-        task = filled_where_possible(self.tasks[task_id], self.spec, self.history)
-        self.tasks[task_id] = self._kin[task_id] = task
-        if task.variants is not None and (environment := self._unready(task)) is not None:
-            self._environments[task_id] = environment
+    def take_suggestion(self, task_id: str) -> list[str]:
+        """Fill in the fields of a trial that its values decide; returns its tasks that waited for them.
+
+        Args:
+            task_id: the task for which it was suggested.
+        """
+        for name in self.trials.tasks_of(task_id):
+            task = filled_where_possible(self.tasks[name], self.spec, self.history)
+            self.tasks[name] = self._kin[name] = task
+            if task.variants is not None and (environment := self._unready(task)) is not None:
+                self._environments[name] = environment
+        names = dict.fromkeys((task_id, *self.trials.take_tasks(id_of_trial(task_id))))
+        return [name for name in names if self._is_pending(name)]
 
     def take_suggestions(self) -> None:
         """The same for all trials that have a suggestion, once the ledger was read."""
@@ -499,8 +522,35 @@ class Schedule:
             self._push(self.tasks[name])
 
     def _queue_key(self, task: Task) -> QueueKey:
+        group = self._limited_group(task)
+        if group and self._is_of_running_trial(task):
+            group = ""  # its trial has a place among those that run
+        return group, task.executor, task.resources
+
+    def _limited_group(self, task: Task) -> str:
+        """The group of a task if it has a `max_parallel`; else an empty text."""
         group = self.groups.get(task.group or "")
-        return (group.id if group is not None and group.max_parallel else "", task.executor, task.resources)
+        return group.id if group is not None and group.max_parallel else ""
+
+    def _counted_as(self, task: Task) -> str:
+        """What counts toward the `max_parallel` of its group when a task runs: itself, or its trial."""
+        return task.id if self.trials.search_of(task) is None else id_of_trial(task.id)
+
+    def _is_of_running_trial(self, task: Task) -> bool:
+        name = self._counted_as(task)
+        return name in self._running.get(task.group or "", ()) and self._is_running(name)
+
+    def _is_running(self, name: str) -> bool:
+        """Whether a member, or a trial, of a group with max_parallel has a place among those that run.
+
+        A trial keeps its place between its tasks.
+        """
+        tasks = self.trials.tasks_of(name)
+        states = self.history.tasks
+        if any(states[task].is_live for task in tasks):
+            return True
+        ended = sum(self.is_final(task) for task in tasks) if len(tasks) > 1 else 0
+        return 0 < ended < len(tasks)
 
     @property
     def asks_for_resources(self) -> bool:
@@ -549,16 +599,17 @@ class Schedule:
         heads = [(queue[0], ready_queue) for ready_queue, queue in self._ready.items() if queue]
         heapq.heapify(heads)
         while heads:
-            entry, ready_queue = heapq.heappop(heads)
-            if turn.is_closed(ready_queue):
-                continue  # no task of this queue can start now
+            _, ready_queue = heapq.heappop(heads)
             queue = self._ready[ready_queue]
-            heapq.heappop(queue)
+            if not queue or turn.is_closed(ready_queue):
+                continue  # no task of this queue can start now
+            entry = heapq.heappop(queue)
             task_id = entry[1]
             if task_id not in self._queued or self.history.tasks[task_id].status is not TaskStatus.PENDING:
                 self._queued.discard(task_id)
             elif members := self._startable(task_id, turn):
-                self._start(members, ready_queue, turn)
+                for freed in self._start(members, ready_queue, turn):
+                    heapq.heappush(heads, (self._ready[freed][0], freed))
             else:
                 blocked.append((ready_queue, entry))
                 if task_id in turn.refused:
@@ -583,18 +634,28 @@ class Schedule:
         turn.refused.add(members[0])
         return None
 
-    def _start(self, members: Sequence[str], ready_queue: QueueKey, turn: _Turn) -> None:
+    def _start(self, members: Sequence[str], ready_queue: QueueKey, turn: _Turn) -> list[QueueKey]:
+        """Count tasks that start; returns the queues of others of their trial, which can start, too."""
         if turn.slots is not None:
             turn.slots = max(0, turn.slots - self._need(members, turn.needs_slot))
+        freed: list[QueueKey] = []
         if ready_queue[0]:
-            turn.group_capacity[ready_queue[0]] -= 1
-            self._running[ready_queue[0]].add(members[0])
+            name, running = self._counted_as(self.tasks[members[0]]), self._running[ready_queue[0]]
+            if name not in running:
+                turn.group_capacity[ready_queue[0]] -= 1
+                running.add(name)
+                others = [self.tasks[each] for each in self.trials.tasks_of(name) if each in self._queued]
+                for task in others if len(self.trials.tasks_of(name)) > 1 else ():
+                    if task.id not in members:
+                        freed.append(("", task.executor, task.resources))
+                        heapq.heappush(self._ready.setdefault(freed[-1], []), (task.index, task.id))
         for name in members if turn.allowances else ():
             executor = self.tasks[name].executor
             if executor in turn.allowances:
                 turn.allowances[executor] = max(0, turn.allowances[executor] - 1)
         turn.taken += members
         self._queued.difference_update(members)
+        return freed
 
     def _group_capacity(self) -> dict[str, int]:
         """Return how many members may start now, by group with `max_parallel` that has ready members."""
@@ -602,7 +663,7 @@ class Schedule:
         for (name, *_), queue in self._ready.items():
             if name and queue and name not in capacity:
                 # Members started in an earlier turn are live, or finished, or wait for a retry.
-                running = {task for task in self._running.get(name, ()) if self.history.tasks[task].is_live}
+                running = set(filter(self._is_running, self._running.get(name, ())))
                 self._running[name] = running
                 capacity[name] = max(0, (self.groups[name].max_parallel or 0) - len(running))
         return capacity

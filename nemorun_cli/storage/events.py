@@ -238,6 +238,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "values": _are_numbers,
     "pruned_at": forms.is_float,
     "pruned_value": forms.is_float,
+    "pruned_task": _is_text,
     "rung": _is_positive,
     "rung_value": _is_rung_value,
     "step": forms.is_float,
@@ -321,6 +322,7 @@ STORED: Final[Mapping[str, Form]] = {
     "values": Form(_are_numbers, "a list of finite numbers"),
     "pruned_at": Form(forms.is_float, "a finite number"),
     "pruned_value": Form(forms.is_float, "a finite number"),
+    "pruned_task": ID,
     "rung": ATTEMPT,
     "rung_value": Form(_is_rung_value, "a number"),
     "step": Form(forms.is_float, "a finite number"),
@@ -492,7 +494,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     RETURNED: _of_attempt(),
     STARTED: _of_attempt(optional="job_id evidence"),
     UNKNOWN: _of_attempt(optional="evidence"),
-    STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value"),
+    STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value pruned_task"),
     FINGERPRINTED: EventKind(
         required=frozenset({"task", "attempt", "fingerprint", "parts"}),
         optional=frozenset({"message"}),
@@ -517,7 +519,9 @@ KINDS: Final[Mapping[str, EventKind]] = {
         details=_task_details,
     ),
     SKIPPED: EventKind(
-        required=frozenset({"task", "reason"}), optional=frozenset({"message"}), details=_task_details
+        required=frozenset({"task", "reason"}),
+        optional=frozenset({"message", "pruned_at", "pruned_value", "pruned_task"}),
+        details=_task_details,
     ),
     EXTERNAL_ENDED: EventKind(
         required=frozenset({"external", "status"}),

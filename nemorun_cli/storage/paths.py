@@ -9,6 +9,7 @@ import re
 import stat
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -28,7 +29,7 @@ LEDGER: Final = "ledger.jsonl"
 OWN_NAMES: Final = (
     "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
     "mark", "labelled", "plugins", "wake", "shim", "partial.py", "activate", "scripts", "code", "slurm",
-    "tasks/**/attempt-*", "tasks/*/attempt-*",
+    "remote-hosts", "tasks/**/attempt-*", "tasks/*/attempt-*",
 )  # fmt: skip
 REVISIONS: Final = "revisions"
 LABELLED: Final = "labelled"
@@ -173,6 +174,11 @@ class AttemptFiles:
     def records(self) -> Path:
         """The tracking records that the task opened, listed by the SDK."""
         return self.directory / "records"
+
+
+@lru_cache(maxsize=256)  # a supervisor needs those of an attempt some times in a row
+def _attempt_files(experiment: Path, task_id: str, number: int) -> AttemptFiles:
+    return AttemptFiles(Path(f"{experiment}/tasks/{task_id}/attempt-{number}"), experiment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +332,7 @@ class ExperimentFiles:
 
     def attempt(self, task_id: str, number: int) -> AttemptFiles:
         """The files of one attempt at a task, counted from 1."""
-        return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"), self.directory)
+        return _attempt_files(self.directory, task_id, number)
 
     @classmethod
     def of_attempt(cls, attempt: AttemptFiles, task_id: str) -> Self:
@@ -640,6 +646,11 @@ class Home:
     def environments_lock(self) -> Path:
         """Locked shared while an experiment that refers to one is created."""
         return self.environments / "lock"
+
+    @property
+    def remote_folders(self) -> Path:
+        """A note for each folder of this home on a remote host."""
+        return self.directory / "remote-folders"
 
     @property
     def step_cache(self) -> Path:

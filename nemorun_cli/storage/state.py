@@ -10,7 +10,7 @@ from nemorun_cli.errors import StateError
 from nemorun_cli.model import labels, wording
 from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.clock import seconds_between
-from nemorun_cli.model.search import Outcome, trial_number
+from nemorun_cli.model.search import Outcome
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.model.stored_tasks import StoredTasks
 from nemorun_cli.storage.active_time import ActiveTime
@@ -99,9 +99,7 @@ class TaskState:
     parts: Mapping[str, str] = field(default_factory=dict)  # of the fingerprint
     cached_from: Mapping[str, Any] | None = None  # the attempt whose result this is; see `events.origin_text`
     was_kept: bool | None = None  # whether its result was kept for later runs; None if that was not decided
-    is_shared: bool = field(
-        default=False, compare=False
-    )  # by tasks to which the same has happened: it is replaced, never changed
+    is_shared: bool = field(default=False, compare=False)  # by several tasks: it is replaced, never changed
     runs_again: bool = False  # it had succeeded, and a resume runs it again: no earlier result is used
     cache_note: str | None = None  # why an earlier result was not used, or why this one was not kept
 
@@ -122,8 +120,8 @@ class TaskState:
 
     @property
     def is_needless(self) -> bool:
-        """Whether it did not start because the leader of its group had succeeded, which counts as success."""
-        return self.status is TaskStatus.SKIPPED and self.reason == Reason.UNTIL
+        """Whether it did not start as its group ended, or its trial was pruned, which counts as success."""
+        return self.status is TaskStatus.SKIPPED and self.reason in (Reason.UNTIL, Reason.PRUNED)
 
     @property
     def is_live(self) -> bool:
@@ -391,8 +389,16 @@ def _stop_requested(history: ExperimentState, state: TaskState, event: Event) ->
             reason=event["reason"],
         )
         history.stopping.add(event["task"])
-        if event["reason"] == Reason.PRUNED and (study := history.studies.get(_group_of(event))):
-            study.prune(trial_number(event["task"]), event)
+        _note_prune(history, event)
+
+
+def _note_prune(history: ExperimentState, event: Event) -> None:
+    study = history.studies.get(_group_of(event))
+    if event["reason"] != Reason.PRUNED or study is None:
+        return
+    task = event.get("pruned_task", event["task"])
+    if task in history.tasks:
+        study.prune(event, task=task, attempt=history.tasks[task].attempt)
 
 
 def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -443,7 +449,7 @@ def _trial_ended(history: ExperimentState, state: TaskState, event: Event) -> No
 
 
 def _group_of(event: Event) -> str:
-    group: str = event["task"].rpartition("/")[0]
+    group: str = event["task"].partition("/")[0]
     return group
 
 
@@ -463,6 +469,7 @@ def _skipped(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.ended = event["time"]
         state.reason = event["reason"]
         state.message = event.get("message")
+        _note_prune(history, event)
 
 
 def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -608,12 +615,12 @@ def _resumed(history: ExperimentState, event: Event) -> None:
 
 def _reopen_trials(history: ExperimentState, names: Iterable[str]) -> None:
     """Forget the results of trials that run again."""
-    numbers: dict[str, list[int]] = {}
+    tasks: dict[str, list[str]] = {}
     for name in names if history.studies else ():
-        group = name.rpartition("/")[0]
+        group = name.partition("/")[0]
         if group in history.studies:
-            numbers.setdefault(group, []).append(trial_number(name))
-    for group, reopened in numbers.items():
+            tasks.setdefault(group, []).append(name)
+    for group, reopened in tasks.items():
         history.studies[group].reopen(reopened)
 
 

@@ -26,6 +26,7 @@ from nemorun_cli.model.forms import (
     matching,
     record,
 )
+from nemorun_cli.model.spec import SAME_IN_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ _PYTHON: Final = record(
 
 def _are_fields(value: Any) -> bool:
     """Whether it has fields of a task, which depend on the values of a trial."""
-    return OBJECT.fits(value) and "variants" not in value and next(flaws(value, TASK), None) is None
+    return OBJECT.fits(value) and SAME_IN_FORMS.isdisjoint(value) and next(flaws(value, TASK), None) is None
 
 
 TASK: Final[Mapping[str, Form]] = {

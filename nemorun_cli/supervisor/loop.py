@@ -767,7 +767,7 @@ class SupervisorLoop:
 
     def _choose(self) -> list[Job]:
         """The attempts that start now, already recorded as submitted."""
-        admitted = self._admission.take()
+        admitted = self._admission.take(self._chosen)
         for name, message in admitted.impossible.items():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []
@@ -839,9 +839,8 @@ class SupervisorLoop:
                 self._statuses.append((job, reported))
 
     def _gathers(self, executor: str) -> bool:
-        """Whether trials wait to be submitted together; not if they count before that."""
-        is_counted = self.spec.run.max_parallel is not None
-        return self._dispatcher.capabilities(executor).submits_arrays and not is_counted
+        """Whether trials wait to be submitted together."""
+        return self._dispatcher.capabilities(executor).submits_arrays
 
     def _cancel_live(self) -> None:
         if not (self.history.cancels or self.history.stopping):

@@ -247,7 +247,7 @@ class Tracker:
         own = (self._root, f"{self._prefix}/{task}")
         records = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - called for each task
         register = self._files.attempt(task, attempt).records
-        if register.exists():
+        if os.access(register, os.F_OK):
             from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
             with self._logging_errors(f"the records of {task}"):

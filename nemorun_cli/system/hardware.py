@@ -26,14 +26,14 @@ _NAMES: Final = ("GPU-", "MIG-")  # prefixes of ids that are not numbers
 
 OPTIONS: Final[Mapping[str, Any]] = {
     "cpus": {
-        "description": "Number of CPUs that tasks with `resources` share. Default: all that `exp` can use.",
+        "description": "Number of CPUs that tasks with `resources` share. Default: all.",
         "title": "a number of CPUs",
         "type": "number",
         "minimum": 0,
         "examples": [8],
     },
     "memory": {
-        "description": "Memory that tasks with `resources` share. Default: the memory of this machine.",
+        "description": "Memory that tasks with `resources` share. Default: all.",
         "title": "a size: 512M, 4G, 1.5T",
         "type": "string",
         "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?[KMGTkmgt](i?[Bb])?(?![\s\S])",

@@ -15,6 +15,10 @@ from engines.far import SHARED as FAR  # noqa: E402
 from engines.far import Far, far, far_session  # noqa: E402, F401 - fixtures
 from engines.slurm_cluster import SHARED as CLUSTER  # noqa: E402
 from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F401 - fixtures
+from engines.ssh_hosts import left as left_on_hosts  # noqa: E402
+from engines.ssh_hosts import options as ssh_options  # noqa: E402
+from engines.ssh_hosts import shown as shown_on_hosts  # noqa: E402
+from engines.ssh_hosts import ssh_hosts, ssh_hosts_session  # noqa: E402, F401 - fixtures
 
 from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
 from nemorun_cli.contract.fixtures import workspace  # noqa: E402, F401 - a fixture
@@ -64,6 +68,17 @@ SUBJECTS = [
         cannot={
             "test_a_task_knows_its_place": "its places are those of the far side",
             "test_files_belong_to_who_calls": "its files belong to the user of the far side",
+        },
+    ),
+    Subject(
+        name="ssh",
+        options=ssh_options({"host": "box1", "slots": 8}, {"host": "box2", "slots": 8}),
+        needs="ssh_hosts",
+        left=left_on_hosts,
+        shown=shown_on_hosts,
+        cannot={
+            "test_a_task_knows_its_place": "its places are those of the host",
+            "test_files_belong_to_who_calls": "$EXP_SHARED is that of the host",
         },
     ),
 ]

@@ -72,6 +72,12 @@ class RemoteExperiment:
         assert self._paths is not None  # noqa: S101 - set by `paths_for`, which is called first
         return self._paths.remote(path)
 
+    @property
+    def remote_home(self) -> Path:
+        """The remote folder of all experiments of this home."""
+        assert self._paths is not None  # noqa: S101 - as above
+        return self._paths.home
+
     def start(
         self,
         jobs: Sequence[Job],
@@ -107,8 +113,11 @@ class RemoteExperiment:
 
         return Upload(self.connection, pushes, text, name=name, on_uploaded=on_uploaded)
 
-    def refresh(self, jobs: Iterable[Job]) -> bool:
-        """Fetch new files, at growing intervals while nothing changes; returns whether anything changed."""
+    def refresh(self, jobs: Iterable[Job], *, before: Callable[[], None] = lambda: None) -> bool:
+        """Fetch new files, at growing intervals while nothing changes; returns whether anything changed.
+
+        `before` is called before a round trip is requested, which then also carries its requests.
+        """
         jobs = list(jobs)
         if jobs:
             paths = self.paths_for(jobs[0].experiment_files)
@@ -119,6 +128,7 @@ class RemoteExperiment:
             self._last_problem, self._has_news = self.connection.problem, True
         now = time.monotonic()
         if now >= self._next and self.connection.is_idle:
+            before()
             self.connection.request_refresh()
             self._next = self._pauses.due()
         has_news, self._has_news = self._has_news, False
@@ -135,6 +145,11 @@ class RemoteExperiment:
     def due(self) -> float:
         """The monotonic time of the next refresh."""
         return self._next
+
+    def hurry(self) -> None:
+        """Refresh soon, because something is about to change."""
+        self._pauses.reset()
+        self._next = min(self._next, time.monotonic() + SHORTEST)
 
     @property
     def problem(self) -> str | None:

@@ -56,6 +56,11 @@ class Upload:
             argv, ssh_client.environment(), stdin=stdin, timeout=TRANSFER_TIMEOUT
         )
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether the command may have reached the host; without it, nothing was started."""
+        return self._command is not None
+
     def answer(self) -> CommandResult | None:
         """The answer of the command, or why it was not run."""
         while self._command is None:
@@ -140,6 +145,7 @@ def text(
     texts = [
         own_folder(paths.home, key=paths.key),
         f"mkdir -p {paths.remote(paths.files.shared)} {paths.records}",
+        paths.marking,
     ]
     texts += [_copy_code(paths, package) for package in packages]
     texts += [protocol.put(str(paths.remote(path)), secret) for path, secret in private.items()]

@@ -23,11 +23,12 @@ from nemorun_cli.executors import (
     answer_each,
     job_error,
 )
+from nemorun_cli.executors.remote_hosts import task_environment
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
 from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
-from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
+from nemorun_cli.executors.slurm.dependency import SIGNALLED, UPSTREAM, Batch, arguments, batches
 from nemorun_cli.executors.slurm.foreign_jobs import ForeignJobs
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING, member_text
 from nemorun_cli.executors.slurm.job_states import URGENT, JobStates
@@ -45,7 +46,7 @@ from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
 from nemorun_cli.executors.slurm.scancel import JobStop, grouped
 from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, QueueRow, ending_of, is_news, waiting_message
 from nemorun_cli.model import attempt_end
-from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
+from nemorun_cli.model.attempt_end import SIGNAL_BASE, AttemptEnd, failed_launch, lost, signal_number
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
@@ -163,7 +164,9 @@ class SlurmExecutor:
         plan = self._access.plan(plan)
         if isinstance(plan.env_inherit, tuple):
             plan = plan.without_inherited(environment.names(plan.env_inherit))
-            plan = replace(plan, secrets=(*plan.secrets, *self._named_secrets(plan)))
+            plan = replace(
+                plan, secrets=(*plan.secrets, *task_environment.named_secrets(plan, self._secrets))
+            )
         requested = request(self._options, plan)
         line = argv(self._options, plan, earlier=earlier)
         return replace(plan, argv=line, details={**plan.details, **requested.to_json()})
@@ -185,7 +188,12 @@ class SlurmExecutor:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
         assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-        environment.require_fit(_inherited(job.plan) | job.plan.env | self._values(job.plan), job.plan.argv)
+        environment.require_fit(
+            task_environment.inherited(job.plan)
+            | job.plan.env
+            | task_environment.secret_values(job.plan, self._secrets),
+            job.plan.argv,
+        )
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
         self._unanswered.add(job.key)
@@ -349,7 +357,7 @@ class SlurmExecutor:
                 )
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
-            env = _inherited(plan)
+            env = task_environment.inherited(plan)
             attempt = self._access.cluster_path(job.files.directory)
             line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
@@ -378,19 +386,11 @@ class SlurmExecutor:
         }
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
-        return {job.files.directory: self._values(job.plan) for job in jobs if job.plan and job.plan.secrets}
-
-    def _named_secrets(self, plan: Plan) -> list[str]:
-        """The variables with other tasks' secrets that the task inherits by name: no script may hold them."""
-        return [
-            name
-            for name, value in environment.withheld(plan.env_inherit).items()
-            if name not in plan.env and name not in plan.secrets and self._secrets.get(name, value) == value
-        ]
-
-    def _values(self, plan: Plan) -> Secrets:
-        named = environment.withheld(plan.env_inherit)
-        return {name: self._secrets[name] if name in self._secrets else named[name] for name in plan.secrets}
+        return {
+            job.files.directory: task_environment.secret_values(job.plan, self._secrets)
+            for job in jobs
+            if job.plan and job.plan.secrets
+        }
 
     def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
         return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
@@ -748,7 +748,9 @@ class SlurmExecutor:
         if redundant := self._jobs.redundant_ids(tracked.job):
             self._scancel(tracked.job, *redundant)
         self._jobs.keep_output(tracked.job)
-        ending = self._with_memory(tracked, ending)
+        ending = replace(
+            self._with_memory(tracked, ending), was_signalled=self._was_signalled(tracked, ending)
+        )
         if shortfall := self._access.shortfall(tracked.job):
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
             ending = replace(ending, message=message)
@@ -761,6 +763,25 @@ class SlurmExecutor:
             ending=ending,
             evidence=None,
         )
+
+    def _was_signalled(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> bool | None:
+        """Whether its job received a signal before an attempt had ended; None if its files do not show that.
+
+        The job writes both files on one node, so their times can be compared. Steps receive signals from
+        Slurm, and KILL leaves no file.
+        """
+        submitted = self._jobs.submissions(tracked.job)
+        by_kill = ending.exit_code == SIGNAL_BASE + signal_number("KILL")
+        if by_kill or not submitted or any(submission.by_steps for submission in submitted):
+            return None
+        files = tracked.job.files
+        try:
+            ended = files.exit.lstat().st_mtime_ns
+            return (files.directory / SIGNALLED).lstat().st_mtime_ns <= ended
+        except FileNotFoundError:
+            return False if files.exit.exists() else None
+        except OSError:
+            return None
 
     def _with_memory(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptEnd:
         """The end of an attempt, which Slurm may have killed for its memory without a state of its own."""
@@ -815,17 +836,6 @@ class SlurmExecutor:
 def _is_claimed(tracked: _TrackedAttempt) -> bool:
     """Whether its job has begun."""
     return attempts.claimed_pid(tracked.job.files) is not None
-
-
-def _inherited(plan: Plan) -> dict[str, str]:
-    """The variables that a plan names; those that Slurm sets are the job's own, not an enclosing job's."""
-    if not isinstance(plan.env_inherit, tuple):
-        return {}
-    named = environment.inherited(plan.env_inherit)
-    secret = environment.withheld(plan.env_inherit)
-    return {
-        name: value for name, value in named.items() if not name.startswith("SLURM_") and name not in secret
-    }
 
 
 def _host_of(options: Mapping[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "properties": {
         **HOST_OPTIONS,
         "pre_command": {
-            "title": "shell code that makes Slurm's commands available, such as module load slurm",
+            "title": "shell code that runs first, such as module load slurm",
             "type": "string",
             "pattern": r"^[^\x00]+(?![\s\S])",
         },

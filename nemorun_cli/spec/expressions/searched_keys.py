@@ -90,8 +90,6 @@ READERS: Final[Mapping[tuple[str, ...], Reader]] = {
 }
 """How the value of each such key becomes that of the field of a task."""
 
-NAMES: Final = tuple(sorted({keys[0] for keys in READERS}))
-
 
 def field_keys(keys: tuple[str | int, ...]) -> tuple[str, ...] | None:
     """The keys in a task's fields for those below a task of a spec; None if no trial's values fit there."""

@@ -11,6 +11,7 @@ from nemorun_cli.spec.schema.subschemas import PREFIX, changed, free_name, neede
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_BESIDE: Final = ("description", "examples")
 _SHORTEST: Final = 100  # characters of a schema that gets a definition because it is repeated
 
 
@@ -52,6 +53,8 @@ class _Definitions:
         if isinstance(schema, dict):
             self._counts[_text(schema)] += 1
             if self._counts[_text(schema)] == 1:
+                if (bare := _bare(schema)) != schema:  # what differs only in its description
+                    self._counts[_text(bare)] += 1
                 self._count_inner(schema)
         return schema
 
@@ -72,7 +75,11 @@ class _Definitions:
         text = _text(schema)
         if text not in self._names:
             if self._counts[text] == 1 or len(text) < _SHORTEST:
-                return self._inside(schema, owner)
+                bare = _bare(schema)
+                if bare == schema or self._counts[_text(bare)] == 1 or len(_text(bare)) < _SHORTEST:
+                    return self._inside(schema, owner)
+                own = {key: item for key, item in schema.items() if key not in bare}
+                return {**own, **self._replaced(bare, owner)}
             name = self._names[text] = free_name(f"repeated-{owner}", {*self._definitions, *self._bodies})
             self._bodies[name] = {}  # the name is taken
             self._bodies[name] = self._inside(schema, owner)
@@ -84,6 +91,11 @@ def _without_condition(schema: Mapping[str, Any], change: Callable[[Any], Any]) 
     body = {key: item for key, item in schema.items() if key != "if"}
     result = changed(body, change)
     return {key: schema[key] if key == "if" else result[key] for key in schema}
+
+
+def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema without what a reference to it may have beside it."""
+    return {key: item for key, item in schema.items() if key not in _BESIDE}
 
 
 def _text(schema: Any) -> str:
