@@ -24,6 +24,10 @@ GcKindValue: TypeAlias = Literal[
     "network",
     "delivered",
     "result",
+    "remote_experiment",
+    "remote_environment",
+    "remote_code",
+    "remote_folder",
 ]
 GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None
@@ -580,6 +584,7 @@ class EventsDocument(TypedDict):
     values: NotRequired[list[float]]
     pruned_at: NotRequired[float]
     pruned_value: NotRequired[float]
+    pruned_task: NotRequired[str]
     rung: NotRequired[int]
     rung_value: NotRequired[float | str]
     step: NotRequired[float]
@@ -740,6 +745,7 @@ class PlannedSearchFields(TypedDict):
     """A search: what it looks for, where and how."""
 
     id: str
+    tasks: list[str]
     trials: int
     max_parallel: int | None
     timeout: float | None
@@ -1590,6 +1596,7 @@ class SearchCountsFields(TypedDict):
 class FoundTrialFields(TypedDict):
     """A complete trial."""
 
+    id: str
     task: str
     number: int
     params: dict[str, Any]
@@ -1629,8 +1636,10 @@ class StudieParamFields(TypedDict):
 class PastTrialFields(TypedDict):
     """One trial."""
 
+    id: str
     number: int
     task: str
+    tasks: list[str]
     status: TaskStatusValue
     reason: ReasonWordValue | None
     params: dict[str, Any]
@@ -1755,8 +1764,9 @@ class ExternalFields(TypedDict):
 
 
 class TrialOfTaskFields(TypedDict):
-    """Of a trial of a search: its params and its result; null for all other tasks."""
+    """Of a task of a trial: the params and the result of the trial; null for all other tasks."""
 
+    id: str
     number: int
     params: dict[str, Any] | None
     outcome: OutcomeOfTrialValue

@@ -234,6 +234,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.page)
         if needed & ALONE:
             item.add_marker(pytest.mark.alone)
+        if "ended" in needed:  # one worker runs the tasks of all of them
+            item.add_marker(pytest.mark.xdist_group(f"tasks of rules on {subject}"))
         # The longest first, so that no worker ends late.
         ranks[item] = ("docker_engine" not in needed, "e2e" not in item.path.parts)
     items.sort(key=ranks.__getitem__)

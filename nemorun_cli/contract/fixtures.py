@@ -223,31 +223,44 @@ def workspace(
     subject: Subject, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Workspace]:
     """A workspace for the subject; a test that leaves something behind fails."""
-    if subject.needs:
-        request.getfixturevalue(subject.needs)
-    rule = request.function.__name__
-    if reason := subject.cannot.get(rule):
-        pytest.skip(f"{CANNOT}{reason}")
+    prepare(subject, request)
     home = Home(tmp_path / "home")
     monkeypatch.setenv(HOME_VARIABLE, str(home.directory))
-    with _folder(subject, tmp_path) as folder:
+    with working_folder(subject, tmp_path) as folder, files_for(subject):
         made = Workspace(home, folder, subject)
         yield made
         eventually(lambda: not made.left() and not made.processes())
 
 
+def prepare(subject: Subject, request: pytest.FixtureRequest) -> None:
+    """Start what the subject needs; skip a rule that its engine makes impossible."""
+    if subject.needs:
+        request.getfixturevalue(subject.needs)
+    if reason := subject.cannot.get(request.function.__name__):
+        pytest.skip(f"{CANNOT}{reason}")
+
+
 @contextlib.contextmanager
-def _folder(subject: Subject, own: Path) -> Iterator[Path]:
+def working_folder(subject: Subject, own: Path) -> Iterator[Path]:
     """A working folder that the subject's tasks can write to."""
     if subject.work is None:
         folder = own / "work"
         folder.mkdir()
         yield folder
         return
-    before = os.umask(0)  # what the rules make is for tasks of another user
+    with tempfile.TemporaryDirectory(dir=subject.work) as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def files_for(subject: Subject) -> Iterator[None]:
+    """What rules make meanwhile can be changed by the subject's tasks, which may be another user's."""
+    if subject.work is None:
+        yield
+        return
+    before = os.umask(0)
     try:
-        with tempfile.TemporaryDirectory(dir=subject.work) as name:
-            Path(name).chmod(0o777)
-            yield Path(name)
+        yield
     finally:
         os.umask(before)

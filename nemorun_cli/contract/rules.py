@@ -23,6 +23,7 @@ from nemorun_cli.contract.fixtures import (
     statuses,
     until,
 )
+from nemorun_cli.contract.shared_run import RulePlace, ended_tasks, ends_alone, shared_runs  # noqa: F401 - fixtures
 from nemorun_cli.errors import SpecError
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.experiment.records.series import read
@@ -33,6 +34,8 @@ from nemorun_cli.storage.failed_line import FailedLine
 
 if TYPE_CHECKING:
     from nemorun_cli.contract.fixtures import Workspace
+    from nemorun_cli.contract.shared_run import EndedTasks
+    from nemorun_cli.views.snapshot import Snapshot
 
 NASTY: Final = [
     "two words",
@@ -71,52 +74,77 @@ with open("port") as file, socket.create_connection((host, int(file.read())), 30
 """
 SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a real one
 
+KINDS: Final = ("command", "inline")
+AT_ONCE: Final = {"max_parallel": 4}
+
+
+def both(script: str, **own: Any) -> dict[str, Any]:
+    """A task that is a command, and one that is an inline text."""
+    return {"command": {"command": ["sh", "-c", script], **own}, "inline": {"inline": script, **own}}
+
+
+def job_ids(snapshot: Snapshot) -> list[str]:
+    """The job ids of both; empty unless both have one."""
+    ids = [snapshot.history.tasks[kind].job_id for kind in KINDS]
+    return [each for each in ids if each] if all(ids) else []
+
+
+def are_up(workspace: Workspace) -> bool:
+    """Whether both have begun: each creates a file."""
+    return all((workspace.folder / f"up-{kind}").exists() for kind in KINDS)
+
+
 # -- how a task ends --------------------------------------------------------------------------------
 
 
-def test_exit_codes_are_reported(workspace: Workspace) -> None:
+CODES: Final = [0, 1, 42, 126, 255]
+
+
+@ends_alone(lambda _: {f"exits-{code}": {"inline": f"exit {code}", "entrypoint": "sh"} for code in CODES})
+def test_exit_codes_are_reported(ended: EndedTasks) -> None:
     """The exit code of a task is known, and any but 0 is a failure."""
-    codes = [0, 1, 42, 126, 255]
-    history = workspace.run(
-        {f"exits-{code}": f"exit {code}" for code in codes}, defaults={"entrypoint": "sh"}
-    ).history
-    assert {name: state.exit_code for name, state in history.tasks.items()} == {
-        f"exits-{code}": code for code in codes
+    assert {name: state.exit_code for name, state in ended.states.items()} == {
+        f"exits-{code}": code for code in CODES
     }
-    assert history.tasks["exits-0"].status is TaskStatus.SUCCEEDED
-    assert {state.status for name, state in history.tasks.items() if name != "exits-0"} == {TaskStatus.FAILED}
+    assert ended.states["exits-0"].status is TaskStatus.SUCCEEDED
+    assert {state.status for name, state in ended.states.items() if name != "exits-0"} == {TaskStatus.FAILED}
 
 
-def test_a_failed_command_ends_an_inline_text(workspace: Workspace) -> None:
-    """An inline text ends at its first failed command, with that code, and the line is known."""
-    tasks = {
+@ends_alone(
+    lambda _: {
         "strict": "echo begun\n(exit 7) | cat\necho wrong",
         "plain": {"inline": "false\necho continued", "entrypoint": "bash"},
     }
-    run = workspace.start(tasks)
-    states = run.wait(timeout=60).history.tasks
-    assert {name: state.exit_code for name, state in states.items()} == {"strict": 7, "plain": 0}
-    assert (log(run, "strict"), log(run, "plain")) == (b"begun\n", b"continued\n")
-    assert failed_line.read(run.files.attempt("strict", 1), 7) == FailedLine(2, None, "(exit 7) | cat")
+)
+def test_a_failed_command_ends_an_inline_text(ended: EndedTasks) -> None:
+    """An inline text ends at its first failed command, with that code, and the line is known."""
+    assert {name: state.exit_code for name, state in ended.states.items()} == {"strict": 7, "plain": 0}
+    assert (ended.log("strict"), ended.log("plain")) == (b"begun\n", b"continued\n")
+    assert failed_line.read(ended.files("strict"), 7) == FailedLine(2, None, "(exit 7) | cat")
 
 
-@pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
-def test_a_death_by_signal_is_reported(workspace: Workspace, signal: str, code: int) -> None:
+SIGNALS: Final = {"KILL": 137, "TERM": 143, "SEGV": 139}
+
+
+@pytest.mark.parametrize(("signal", "code"), SIGNALS.items())
+@ends_alone(lambda _: {name: f"kill -{name} $$" for name in SIGNALS})
+def test_a_death_by_signal_is_reported(ended: EndedTasks, signal: str, code: int) -> None:
     """A task that a signal ends has 128 and its number as exit code, and the reason `signal`."""
-    state = workspace.one(f"kill -{signal} $$")
+    state = ended.states[signal]
     assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.SIGNAL, code)
 
 
-def test_a_program_that_does_not_exist_is_reported(workspace: Workspace) -> None:
-    """A command, and an entrypoint, that cannot be found is a failed launch that names it."""
-    tasks = {
+@ends_alone(
+    lambda _: {
         "command": {"command": ["no-such-program", "x"]},
         "script": {"inline": "true", "entrypoint": "no-such-shell"},
     }
-    found = workspace.run(tasks).history.tasks
-    assert {state.reason for state in found.values()} == {Reason.LAUNCH}
-    assert "no-such-program" in str(found["command"].message)
-    assert "no-such-shell" in str(found["script"].message)
+)
+def test_a_program_that_does_not_exist_is_reported(ended: EndedTasks) -> None:
+    """A command, and an entrypoint, that cannot be found is a failed launch that names it."""
+    assert {state.reason for state in ended.states.values()} == {Reason.LAUNCH}
+    assert "no-such-program" in str(ended.states["command"].message)
+    assert "no-such-shell" in str(ended.states["script"].message)
 
 
 def test_what_a_task_leaves_behind_is_ended(workspace: Workspace) -> None:
@@ -186,15 +214,19 @@ def test_a_task_runs_on_what_was_shipped(workspace: Workspace, kind: str) -> Non
     assert not (workspace.folder / "src" / "left").exists()
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_launcher_leads(workspace: Workspace, kind: str) -> None:
-    """A launcher precedes the command, whatever the task is."""
+def led(_: RulePlace) -> dict[str, Any]:
+    """Tasks behind a launcher that sets a variable."""
     say = 'printf "%s %s" "$LED" "$1"'
-    body = {"command": ["sh", "-c", say, "sh"]} if kind == "command" else {"inline": say}
-    task = {**body, "args": ["a 'b'"], "launcher": {"wrap": ["env", "LED=by two words"]}}
-    run = workspace.start({"one": task})
-    assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
-    assert log(run, "one") == b"by two words a 'b'"
+    own = {"args": ["a 'b'"], "launcher": {"wrap": ["env", "LED=by two words"]}}
+    return {"command": {"command": ["sh", "-c", say, "sh"], **own}, "inline": {"inline": say, **own}}
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+@ends_alone(led)
+def test_a_launcher_leads(ended: EndedTasks, kind: str) -> None:
+    """A launcher precedes the command, whatever the task is."""
+    assert ended.statuses()[kind] == "SUCCEEDED"
+    assert ended.log(kind) == b"by two words a 'b'"
 
 
 def test_a_python_environment_comes_first(workspace: Workspace) -> None:
@@ -235,56 +267,91 @@ def test_a_python_environment_comes_first(workspace: Workspace) -> None:
     assert "removed" in (log(run, "without").decode() if state.started else state.message or "")
 
 
-def test_a_workdir_that_is_missing_is_reported(workspace: Workspace) -> None:
-    """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
-    (workspace.folder / "short-lived").mkdir()
-    tasks = {
+def in_a_short_lived_folder(place: RulePlace) -> dict[str, Any]:
+    """A task whose workdir another one has removed."""
+    folder = place.folder / "short-lived"
+    folder.mkdir()
+    return {
         "before": "rmdir short-lived",
-        "one": {"inline": NOTE, "workdir": "short-lived", "dependencies": ["before"]},
+        "one": {"inline": f"{NOTE}; echo wrong >>../ran", "workdir": str(folder), "dependencies": ["before"]},
     }
-    state = workspace.run(tasks).history.tasks["one"]
-    assert (state.reason, workspace.lines()) == (Reason.LAUNCH, [])
+
+
+@ends_alone(in_a_short_lived_folder)
+def test_a_workdir_that_is_missing_is_reported(ended: EndedTasks) -> None:
+    """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
+    state = ended.states["one"]
+    assert (state.reason, ended.lines()) == (Reason.LAUNCH, [])
     assert "workdir" in str(state.message)
 
 
-def test_nothing_is_to_be_read(workspace: Workspace) -> None:
+@ends_alone(lambda _: {"script": "cat; read line || echo $?", "command": {"command": ["cat"]}})
+def test_nothing_is_to_be_read(ended: EndedTasks) -> None:
     """Standard input is empty: a task that reads it does not wait."""
-    tasks = {"script": "cat; read line || echo $?", "command": {"command": ["cat"]}}
-    run = workspace.start(tasks)
-    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
-    assert log(run, "script") == b"1\n"
+    assert set(ended.statuses().values()) == {"SUCCEEDED"}
+    assert ended.log("script") == b"1\n"
 
 
 # -- what a task receives ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["command", "script", "inline"])
-def test_arguments_arrive_as_they_are(workspace: Workspace, kind: str) -> None:
-    """Arguments arrive byte for byte: spaces, quotes, `$`, backticks, newlines, non-ASCII, empty ones."""
-    (workspace.folder / "print.sh").write_text(PRINT)
+def with_nasty_arguments(place: RulePlace) -> dict[str, Any]:
+    """Tasks that write down their arguments, each in a folder of its own."""
+    (place.folder / "print.sh").write_text(PRINT)
     tasks: dict[str, Any] = {
         "command": {"command": ["sh", "print.sh", *NASTY]},
-        "script": {"script": "print.sh", "entrypoint": "sh", "args": NASTY},
+        "script": {"script": str(place.folder / "print.sh"), "entrypoint": "sh", "args": NASTY},
         "inline": {"inline": PRINT, "entrypoint": "sh", "args": NASTY},
     }
-    workspace.one(tasks[kind])
-    assert (workspace.folder / "seen").read_bytes().split(b"\0")[:-1] == [text.encode() for text in NASTY]
+    for kind, task in tasks.items():
+        folder = place.folder / kind
+        folder.mkdir()
+        (folder / "print.sh").write_text(PRINT)
+        task["workdir"] = str(folder)
+    return tasks
+
+
+@pytest.mark.parametrize("kind", ["command", "script", "inline"])
+@ends_alone(with_nasty_arguments)
+def test_arguments_arrive_as_they_are(ended: EndedTasks, kind: str) -> None:
+    """Arguments arrive byte for byte: spaces, quotes, `$`, backticks, newlines, non-ASCII, empty ones."""
+    seen = (ended.folder / kind / "seen").read_bytes()
+    assert seen.split(b"\0")[:-1] == [text.encode() for text in NASTY]
+
+
+VARIABLES: Final = {
+    **{f"NASTY_{index}": value for index, value in enumerate(NASTY)},
+    **dict.fromkeys(
+        ["A", "attempt", "code", "timeout", "signal", "mask", "grace", "workdir", "watchdog", "line"], "mine"
+    ),
+}
+
+
+def with_nasty_variables(_: RulePlace) -> dict[str, Any]:
+    """Tasks that write down their variables."""
+    program = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
+    return {
+        "command": {
+            "command": ["python3", "-c", program, "seen-command"],
+            "env": {**VARIABLES, "PYTHONUNBUFFERED": "0"},
+            "timeout": "1m",
+        },
+        "inline": {
+            "inline": program,
+            "entrypoint": "python3",
+            "args": ["seen-inline"],
+            "env": VARIABLES,
+            "timeout": "1m",
+        },
+    }
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_the_environment_arrives_as_it_is(workspace: Workspace, kind: str) -> None:
+@ends_alone(with_nasty_variables)
+def test_the_environment_arrives_as_it_is(ended: EndedTasks, kind: str) -> None:
     """Variables arrive byte for byte, whatever they are called."""
-    names = ["A", "attempt", "code", "timeout", "signal", "mask", "grace", "workdir", "watchdog", "line"]
-    env = {f"NASTY_{index}": value for index, value in enumerate(NASTY)} | dict.fromkeys(names, "mine")
-    env |= {"PYTHONUNBUFFERED": "0"} if kind == "command" else {}
-    program = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
-    tasks: dict[str, Any] = {
-        "command": {"command": ["python3", "-c", program], "env": env, "timeout": "1m"},
-        "inline": {"inline": program, "entrypoint": "python3", "env": env, "timeout": "1m"},
-    }
-    workspace.one(tasks[kind])
-    seen = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
-    assert {name: seen.get(name) for name in env} == env
+    seen = json.loads((ended.folder / f"seen-{kind}").read_text(encoding="utf-8"))
+    assert {name: seen.get(name) for name in VARIABLES} == VARIABLES
     assert seen["PYTHONUNBUFFERED"] == ("0" if kind == "command" else "1")
 
 
@@ -309,16 +376,13 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
     assert {name: seen.get(name) for name in wanted} == wanted
 
 
-def test_files_belong_to_who_calls(workspace: Workspace) -> None:
+@ends_alone(lambda _: {"script": "touch here $EXP_SHARED/there", "command": {"command": ["touch", "plain"]}})
+def test_files_belong_to_who_calls(ended: EndedTasks) -> None:
     """What a task writes belongs to the user who started the experiment."""
-    run = workspace.start(
-        {"script": "touch here $EXP_SHARED/there", "command": {"command": ["touch", "plain"]}}
-    )
-    run.wait(timeout=60)
     files = [
-        *(workspace.folder / name for name in ("here", "plain")),
-        run.files.shared / "there",
-        run.files.attempt("script", 1).log,
+        *(ended.folder / name for name in ("here", "plain")),
+        ended.run.files.shared / "there",
+        ended.files("script").log,
     ]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in files} == {(os.geteuid(), os.getegid())}
 
@@ -326,13 +390,16 @@ def test_files_belong_to_who_calls(workspace: Workspace) -> None:
 # -- what a task reports -------------------------------------------------------------------------------
 
 
-def test_logs_are_complete_and_in_order(workspace: Workspace) -> None:
+LINES: Final = (
+    "i=0; while [ $i -lt 2000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done; printf 'no end'"
+)
+
+
+@ends_alone(lambda _: {"one": {"inline": LINES, "entrypoint": "sh"}})
+def test_logs_are_complete_and_in_order(ended: EndedTasks) -> None:
     """Every byte of standard output and error is in the log, in the order in which it was written."""
-    script = "i=0; while [ $i -lt 2000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done; printf 'no end'"
-    run = workspace.start({"one": {"inline": script, "entrypoint": "sh"}})
-    run.wait(timeout=60)
     wanted = "".join(f"out {index}\nerr {index}\n" for index in range(2000)) + "no end"
-    assert log(run, "one").decode() == wanted
+    assert ended.log("one").decode() == wanted
 
 
 def test_standard_error_can_be_apart(workspace: Workspace) -> None:
@@ -358,40 +425,45 @@ def test_standard_error_can_be_apart(workspace: Workspace) -> None:
         assert "error: link is down" in workspace.command("why", run.id, name)
 
 
-def test_the_log_of_a_command_is_complete(workspace: Workspace) -> None:
+BYTES: Final = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)"
+
+
+@ends_alone(lambda _: {"one": {"command": ["python3", "-c", BYTES]}})
+def test_the_log_of_a_command_is_complete(ended: EndedTasks) -> None:
     """The output of a bare command is kept to the last byte, also where it is much and no text."""
-    program = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)"
-    run = workspace.start({"one": {"command": ["python3", "-c", program]}})
-    run.wait(timeout=60)
-    found, wanted = log(run, "one"), bytes(range(256)) * 10_000
+    found, wanted = ended.log("one"), bytes(range(256)) * 10_000
     assert len(found) == len(wanted)
     assert hashlib.sha256(found).digest() == hashlib.sha256(wanted).digest()
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_logs_come_while_a_task_runs(workspace: Workspace, kind: str) -> None:
+def test_logs_come_while_a_task_runs(workspace: Workspace) -> None:
     """What a task writes can be read before it ends, by `exp logs` too."""
-    script = f"echo begun; {until('go')}"
-    run = workspace.start({"one": {"command": ["sh", "-c", script]} if kind == "command" else script})
-    path = run.files.attempt("one", 1).log
-    eventually(lambda: path.exists() and path.read_bytes() == b"begun\n")
-    assert workspace.command("logs", run.id, "one") == "begun\n"
+    run = workspace.start(both(f"echo begun; {until('go')}"), run=AT_ONCE)
+    paths = [run.files.attempt(kind, 1).log for kind in KINDS]
+    eventually(lambda: all(path.exists() and path.read_bytes() == b"begun\n" for path in paths))
+    for kind in KINDS:
+        assert workspace.command("logs", run.id, kind) == "begun\n"
     workspace.touch("go")
     run.wait(timeout=60)
 
 
-def test_outputs_are_passed_on(workspace: Workspace) -> None:
-    """What a task writes to `$EXP_OUTPUT` is there for the tasks after it."""
-    tasks = {
+def with_outputs(place: RulePlace) -> dict[str, Any]:
+    """A task with outputs, and one that uses them."""
+    outputs = f"tasks['{place.name('first')}'].outputs"
+    return {
         "first": 'printf "text=a b\\nrows:=3\\n" >>"$EXP_OUTPUT"',
         "then": {
-            "command": ["echo", "${{ tasks.first.outputs.text }}", "${{ tasks.first.outputs.rows }}"],
+            "command": ["echo", f"${{{{ {outputs}.text }}}}", f"${{{{ {outputs}.rows }}}}"],
             "dependencies": ["first"],
         },
     }
-    run = workspace.start(tasks)
-    assert run.wait(timeout=60).history.tasks["first"].outputs == {"text": "a b", "rows": 3}
-    assert log(run, "then") == b"a b 3\n"
+
+
+@ends_alone(with_outputs)
+def test_outputs_are_passed_on(ended: EndedTasks) -> None:
+    """What a task writes to `$EXP_OUTPUT` is there for the tasks after it."""
+    assert ended.states["first"].outputs == {"text": "a b", "rows": 3}
+    assert ended.log("then") == b"a b 3\n"
 
 
 def test_the_best_member_is_passed_on(workspace: Workspace) -> None:
@@ -450,30 +522,32 @@ def test_an_earlier_result_is_taken(workspace: Workspace) -> None:
         ] * 2
 
 
-def test_files_are_handed_on(workspace: Workspace) -> None:
-    """What a task writes to `$EXP_SHARED` is there for the tasks after it on the same executor."""
-    tasks = {
+@ends_alone(
+    lambda _: {
         "first": 'mkdir "$EXP_SHARED/data" && echo handed >"$EXP_SHARED/data/on"',
         "then": {"command": ["sh", "-c", 'cat "$EXP_SHARED/data/on"'], "dependencies": ["first"]},
     }
-    run = workspace.start(tasks)
-    assert set(statuses(run.wait(timeout=120)).values()) == {"SUCCEEDED"}
-    assert log(run, "then") == b"handed\n"
+)
+def test_files_are_handed_on(ended: EndedTasks) -> None:
+    """What a task writes to `$EXP_SHARED` is there for the tasks after it on the same executor."""
+    assert set(ended.statuses().values()) == {"SUCCEEDED"}
+    assert ended.log("then") == b"handed\n"
 
 
-def test_a_container_is_a_boundary(workspace: Workspace) -> None:
-    """In a container `$EXP_DIR` is read-only but for folders of its task; `exp why` names `$EXP_SHARED`."""
-    tasks = {
+@ends_alone(
+    lambda _: {
         "out": 'echo wrong >"$EXP_DIR/elsewhere"',
         "in": 'for place in "$EXP_TASK_DIR" "$EXP_SHARED"; do echo well >"$place/well"; done',
     }
-    run = workspace.start(tasks)
-    found = statuses(run.wait(timeout=120))
+)
+def test_a_container_is_a_boundary(ended: EndedTasks) -> None:
+    """In a container `$EXP_DIR` is read-only but for folders of its task; `exp why` names `$EXP_SHARED`."""
+    found, run = ended.statuses(), ended.run
     assert found["in"] == "SUCCEEDED"
-    explanation = workspace.command("why", run.id, "out")
-    if executors.capabilities(EXECUTOR, workspace.subject.options).is_container:
+    explanation = ended.workspace.command("why", run.id, ended.place.name("out"))
+    if executors.capabilities(EXECUTOR, ended.workspace.subject.options).is_container:
         assert (found["out"], (run.directory / "elsewhere").exists()) == ("FAILED", False)
-        assert b"Read-only file system" in log(run, "out")
+        assert b"Read-only file system" in ended.log("out")
         assert "what other tasks use belongs in $EXP_SHARED" in " ".join(explanation.split())
     else:
         assert (found["out"], "read-only" in explanation) == ("SUCCEEDED", False)
@@ -482,21 +556,23 @@ def test_a_container_is_a_boundary(workspace: Workspace) -> None:
 # -- what follows -----------------------------------------------------------------------------------
 
 
-def test_the_children_of_a_failure_are_skipped(workspace: Workspace) -> None:
-    """What depends on a failed task never runs, and independent tasks continue."""
-    tasks = {
+@ends_alone(
+    lambda _: {
         "fails": "exit 1",
         "child": {"inline": NOTE, "dependencies": ["fails"]},
         "grandchild": {"inline": NOTE, "dependencies": ["child"]},
         "free": "true",
     }
-    assert statuses(workspace.run(tasks)) == {
+)
+def test_the_children_of_a_failure_are_skipped(ended: EndedTasks) -> None:
+    """What depends on a failed task never runs, and independent tasks continue."""
+    assert ended.statuses() == {
         "fails": "FAILED",
         "child": "SKIPPED",
         "grandchild": "SKIPPED",
         "free": "SUCCEEDED",
     }
-    assert workspace.lines() == []
+    assert ended.lines() == []
 
 
 def test_what_cannot_be_started_fails_alone(workspace: Workspace) -> None:
@@ -623,14 +699,14 @@ def test_a_group_ends_with_its_leader(workspace: Workspace) -> None:
     assert (states["good/server"].exit_code, workspace.lines()) == (3, ["stopped", "after 1"])
 
 
-def test_a_retry_is_a_new_attempt(workspace: Workspace) -> None:
+@ends_alone(
+    lambda _: {"one": {"inline": 'echo try $EXP_ATTEMPT; test "$EXP_ATTEMPT" = 3', "retry": {"limit": 5}}}
+)
+def test_a_retry_is_a_new_attempt(ended: EndedTasks) -> None:
     """A task that failed is tried again as often as allowed, each attempt with its own log and number."""
-    run = workspace.start(
-        {"one": {"inline": 'echo try $EXP_ATTEMPT; test "$EXP_ATTEMPT" = 3', "retry": {"limit": 5}}}
-    )
-    state = run.wait(timeout=120).history.tasks["one"]
+    state = ended.states["one"]
     assert (state.status, state.attempt) == (TaskStatus.SUCCEEDED, 3)
-    assert [log(run, "one", attempt) for attempt in (1, 2, 3)] == [b"try 1\n", b"try 2\n", b"try 3\n"]
+    assert [ended.log("one", attempt) for attempt in (1, 2, 3)] == [b"try 1\n", b"try 2\n", b"try 3\n"]
 
 
 def test_many_run_each_once(workspace: Workspace) -> None:
@@ -643,43 +719,38 @@ def test_many_run_each_once(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_timeout_ends_a_task(workspace: Workspace, kind: str) -> None:
+@ends_alone(
+    lambda _: both(f'trap "echo stopped >>$EXP_TASK.ran; exit 7" TERM; {until("never")}', timeout="1s")
+)
+def test_a_timeout_ends_a_task(ended: EndedTasks, kind: str) -> None:
     """A task that runs longer than its timeout gets its stop signal and counts as `timeout`."""
-    script = f'trap "echo stopped >>ran; exit 7" TERM; {until("never")}'
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    state = workspace.one({**task, "timeout": "1s"})
-    assert (state.status, state.reason, workspace.lines()) == (TaskStatus.FAILED, Reason.TIMEOUT, ["stopped"])
+    state, lines = ended.states[kind], ended.lines(f"{ended.place.name(kind)}.ran")
+    assert (state.status, state.reason, lines) == (TaskStatus.FAILED, Reason.TIMEOUT, ["stopped"])
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_timeout_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
+@ends_alone(lambda _: both(f'trap "" TERM; {until("never")}', timeout="1s", stop_grace="1s"))
+def test_a_timeout_ends_a_deaf_task(ended: EndedTasks, kind: str) -> None:
     """A task that ignores the signal of its timeout is killed after its grace."""
-    script = f'trap "" TERM; {until("never")}'
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    state = workspace.one({**task, "timeout": "1s", "stop_grace": "1s"})
+    state = ended.states[kind]
     assert (state.reason, "killed" in str(state.message)) == (Reason.TIMEOUT, True)
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_cancel_sends_the_stop_signal(workspace: Workspace, kind: str) -> None:
+def test_cancel_sends_the_stop_signal(workspace: Workspace) -> None:
     """A cancelled task gets its own `stop_signal`, has its grace to end, and counts as CANCELLED."""
-    script = f'trap "echo stopped >>ran; exit 0" USR1; touch up; {until("never")}'
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = workspace.start({"one": {**task, "stop_signal": "USR1"}})
-    eventually((workspace.folder / "up").exists)
-    state = run.cancel().history.tasks["one"]
-    assert (state.status, state.reason, workspace.lines()) == (
-        TaskStatus.CANCELLED,
-        Reason.CANCELLED,
-        ["stopped"],
-    )
+    script = f'trap "echo stopped $EXP_TASK >>ran; exit 0" USR1; touch up-$EXP_TASK; {until("never")}'
+    run = workspace.start(both(script, stop_signal="USR1"), run=AT_ONCE)
+    eventually(lambda: are_up(workspace))
+    ends = {(state.status, state.reason) for state in run.cancel().history.tasks.values()}
+    assert ends == {(TaskStatus.CANCELLED, Reason.CANCELLED)}
+    assert sorted(workspace.lines()) == ["stopped command", "stopped inline"]
 
 
-def test_a_metric_stops_a_task(workspace: Workspace) -> None:
-    """A task whose `stop` is met gets its stop signal, and is SUCCEEDED (`target`) or FAILED (`diverged`)."""
+def stopped_by_a_metric(_: RulePlace) -> dict[str, Any]:
+    """Tasks that print a metric by which they have to stop."""
     prints = 'trap "echo stopped $EXP_TASK >>ran; exit 3" USR1; echo loss='
     task = {"stop_signal": "USR1", "metrics": {"train": r"loss=(?P<loss>\S+)"}}
-    tasks = {
+    return {
         "target": {
             **task,
             "inline": f"{prints}3; echo loss=2; echo loss=1; {until('never')}",
@@ -688,14 +759,19 @@ def test_a_metric_stops_a_task(workspace: Workspace) -> None:
         "diverged": {**task, "inline": f"{prints}nan; {until('never')}", "stop": [{"nan": "train/loss"}]},
         "after": {"inline": NOTE, "dependencies": ["target"]},
     }
-    states = workspace.run(tasks, run={"max_parallel": 2}).history.tasks
+
+
+@ends_alone(stopped_by_a_metric)
+def test_a_metric_stops_a_task(ended: EndedTasks) -> None:
+    """A task whose `stop` is met gets its stop signal, and is SUCCEEDED (`target`) or FAILED (`diverged`)."""
+    states = ended.states
     assert {name: (str(state.status), state.reason, state.exit_code) for name, state in states.items()} == {
         "target": ("SUCCEEDED", "target", 3),
         "diverged": ("FAILED", "diverged", 3),
         "after": ("SUCCEEDED", None, 0),
     }
     assert states["target"].message == "train/loss is 1, below 2"
-    assert sorted(workspace.lines()) == ["after 1", "stopped diverged", "stopped target"]
+    assert sorted(ended.lines()) == ["after 1", "stopped diverged", "stopped target"]
 
 
 def test_a_search_prunes_a_trial(workspace: Workspace) -> None:
@@ -729,14 +805,48 @@ def test_a_search_prunes_a_trial(workspace: Workspace) -> None:
     assert workspace.lines() == ["stopped", "1 2", "train/trial-0002 1"]
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_cancel_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
+def test_a_search_of_a_group_prunes_a_whole_trial(workspace: Workspace) -> None:
+    """The tasks of a trial share its values and its end: once one is pruned, no other one starts."""
+    pytest.importorskip("optuna", reason="searches need the extra [search]")
+    train = {
+        "name": "train",
+        "inline": f'echo "loss=$1"; [ "$1" = 1 ] || {until("never")}; echo "model=of-$1" >>"$EXP_OUTPUT"',
+        "args": ["${{ search.x }}"],
+        "metrics": {"train": r"loss=(?P<loss>\S+)"},
+    }
+    evaluate = {
+        "name": "evaluate",
+        "dependencies": ["train"],
+        "inline": 'echo "$1 $X" >>ran',
+        "args": ["${{ tasks['tune/train'].outputs.model }}"],
+        "env": {"X": "${{ search.x }}"},
+    }
+    search = {
+        "params": {"x": [1, 9]},
+        "metric": "loss",
+        "goal": "minimize",
+        "trials": 2,
+        "sampler": "random",
+        "start_with": [{"x": 9}, {"x": 1}],
+        "pruner": {"type": "threshold", "upper": 5},
+        "max_parallel": 1,
+    }
+    states = workspace.run({"tune": {"group": [train, evaluate], "search": search}}).history.tasks
+    assert {name: (str(state.status), state.reason) for name, state in states.items()} == {
+        "tune/trial-0001/train": ("SUCCEEDED", "pruned"),
+        "tune/trial-0001/evaluate": ("SKIPPED", "pruned"),
+        "tune/trial-0002/train": ("SUCCEEDED", None),
+        "tune/trial-0002/evaluate": ("SUCCEEDED", None),
+    }
+    assert workspace.lines() == ["of-1 1"]
+
+
+def test_cancel_ends_a_deaf_task(workspace: Workspace) -> None:
     """A task that ignores the signal is killed after its grace; when cancel returns it has terminated."""
-    script = f'trap "" TERM INT HUP; touch up; {until("never")}'
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = workspace.start({"one": {**task, "stop_grace": "1s"}})
-    eventually((workspace.folder / "up").exists)
-    assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    script = f'trap "" TERM INT HUP; touch up-$EXP_TASK; {until("never")}'
+    run = workspace.start(both(script, stop_grace="1s"), run=AT_ONCE)
+    eventually(lambda: are_up(workspace))
+    assert statuses(run.cancel()) == dict.fromkeys(KINDS, "CANCELLED")
     eventually(lambda: run.status(observe=False).supervisor == "ended")
     assert workspace.left() == []
 
@@ -802,36 +912,36 @@ def test_a_task_whose_folder_is_removed_ends(workspace: Workspace) -> None:
 # -- without a supervisor ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_task_outlives_its_supervisor(workspace: Workspace, kind: str) -> None:
+def test_a_task_outlives_its_supervisor(workspace: Workspace) -> None:
     """After kill -9 of the supervisor the task continues, its log too, and its true exit code is known."""
-    script = f"echo begun; echo up >up; {until('go')}; {NOTE}; echo done; exit 5"
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = workspace.start({"one": task})
-    eventually((workspace.folder / "up").exists)
+    script = f"echo begun; touch up-$EXP_TASK; {until('go')}; {NOTE}; echo done; exit 5"
+    run = workspace.start(both(script), run=AT_ONCE)
+    eventually(lambda: are_up(workspace))
     kill_supervisor(run)
-    assert statuses(run.status()) == {"one": "RUNNING"}
+    assert statuses(run.status()) == dict.fromkeys(KINDS, "RUNNING")
     workspace.touch("go")
-    state = run.wait(timeout=60).history.tasks["one"]
-    assert (state.status, state.exit_code, workspace.lines()) == (TaskStatus.FAILED, 5, ["one 1"])
-    assert log(run, "one") == b"begun\ndone\n"
+    states = run.wait(timeout=60).history.tasks
+    assert {(state.status, state.exit_code) for state in states.values()} == {(TaskStatus.FAILED, 5)}
+    assert sorted(workspace.lines()) == ["command 1", "inline 1"]
+    assert [log(run, kind) for kind in KINDS] == [b"begun\ndone\n"] * 2
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_resume_adopts_what_runs(workspace: Workspace, kind: str) -> None:
+def test_resume_adopts_what_runs(workspace: Workspace) -> None:
     """A resume adopts the running task, starts no second one, and continues with its dependents."""
-    script = f"touch up; {until('go')}; {NOTE}"
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = workspace.start({"one": task, "two": {"inline": NOTE, "dependencies": ["one"]}})
-    eventually((workspace.folder / "up").exists)
-    before = eventually(lambda: run.status().history.tasks["one"].job_id)
+    tasks = both(f"touch up-$EXP_TASK; {until('go')}; {NOTE}")
+    after = {f"after-{kind}": {"inline": NOTE, "dependencies": [kind]} for kind in KINDS}
+    run = workspace.start({**tasks, **after}, run=AT_ONCE)
+    eventually(lambda: are_up(workspace))
+    before = eventually(lambda: job_ids(run.status()))
     kill_supervisor(run)
     run.resume()
     workspace.touch("go")
     snapshot = run.wait(timeout=60)
-    assert statuses(snapshot) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
-    assert workspace.lines() == ["one 1", "two 1"]
-    assert snapshot.history.tasks["one"].job_id == before
+    assert statuses(snapshot) == dict.fromkeys([*KINDS, *after], "SUCCEEDED")
+    lines = workspace.lines()
+    assert sorted(lines) == [f"{name} 1" for name in sorted([*KINDS, *after])]
+    assert all(lines.index(f"{kind} 1") < lines.index(f"after-{kind} 1") for kind in KINDS)
+    assert job_ids(snapshot) == before
 
 
 def test_what_a_task_uses_is_recorded(workspace: Workspace) -> None:
@@ -948,19 +1058,16 @@ def test_cancel_without_a_supervisor(workspace: Workspace) -> None:
 # -- what is shown and what is not -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
-def test_secrets_are_nowhere_to_be_found(
-    workspace: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_secrets_are_nowhere_to_be_found(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task gets its secret byte for byte; no file, no command line and no engine shows it."""
-    script = f'printf %s "$TOKEN" | sha256sum | cut -d" " -f1 >seen; touch up; {until("go")}'
-    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    script = (
+        f'printf %s "$TOKEN" | sha256sum | cut -d" " -f1 >seen-$EXP_TASK; touch up-$EXP_TASK; {until("go")}'
+    )
+    secrets = {"TOKEN": {"env": "A_SECRET"}}
     with monkeypatch.context() as patch:
         patch.setenv("A_SECRET", SECRET)
-        run = workspace.start(
-            {"one": {**task, "secrets": {"TOKEN": {"env": "A_SECRET"}}, "env_inherit": "none"}}
-        )
-    eventually((workspace.folder / "up").exists)
+        run = workspace.start(both(script, secrets=secrets, env_inherit="none"), run=AT_ONCE)
+    eventually(lambda: are_up(workspace))
     parts = {SECRET.encode(), *SECRET.encode().split(b"\n")} - {b"three", b"lines"}
     files = [path for path in workspace.home.directory.rglob("*") if path.is_file() and not path.is_symlink()]
     lines = [" ".join(process.info["cmdline"] or ()).encode() for process in workspace.processes()]
@@ -969,19 +1076,21 @@ def test_secrets_are_nowhere_to_be_found(
         assert not any(part in text for part in parts)
     workspace.touch("go")
     run.wait(timeout=60)
-    assert workspace.lines("seen") == [hashlib.sha256(SECRET.encode()).hexdigest()]
+    for kind in KINDS:
+        assert workspace.lines(f"seen-{kind}") == [hashlib.sha256(SECRET.encode()).hexdigest()]
 
 
-def test_a_task_runs_with_what_it_asks_for(workspace: Workspace) -> None:
+WANTED: Final = {"cpus": 1, "memory": "64M"}
+
+
+@ends_alone(lambda _: {name: {"inline": "true", "resources": WANTED} for name in ("one", "two")})
+def test_a_task_runs_with_what_it_asks_for(ended: EndedTasks) -> None:
     """Tasks that ask for CPUs and memory run, and are shown with the requested and the used amounts."""
-    wanted = {"cpus": 1, "memory": "64M"}
-    tasks = {name: {"inline": "true", "resources": wanted} for name in ("one", "two")}
-    run = workspace.start(tasks)
-    run.wait(timeout=60)
-    ended = run.status().to_json()["tasks"]
-    assert [task["status"] for task in ended] == ["SUCCEEDED", "SUCCEEDED"]
-    assert all(task.get("resources") == {"cpus": 1, "memory": 64 << 20} for task in ended)
-    assert all(usage is None or usage["cpu"] >= 0 for task in ended for usage in [task.get("usage")])
+    names = {ended.place.name(name) for name in ("one", "two")}
+    shown = [task for task in ended.run.status().to_json()["tasks"] if task["id"] in names]
+    assert [task["status"] for task in shown] == ["SUCCEEDED", "SUCCEEDED"]
+    assert all(task.get("resources") == {"cpus": 1, "memory": 64 << 20} for task in shown)
+    assert all(usage is None or usage["cpu"] >= 0 for task in shown for usage in [task.get("usage")])
 
 
 def test_what_can_never_be_had_is_refused(workspace: Workspace) -> None:
@@ -991,13 +1100,17 @@ def test_what_can_never_be_had_is_refused(workspace: Workspace) -> None:
     assert not Path(workspace.home.experiments).exists()
 
 
-def test_a_task_is_retried_by_what_it_wrote(workspace: Workspace) -> None:
-    """A failure is tried again if its output has what `retry.on` looks for, and not otherwise."""
+def retried_by_their_logs(_: RulePlace) -> dict[str, Any]:
+    """Tasks that fail, of which the log of one matches."""
     script = f'{NOTE}; echo "error: link is $1" >&2; exit 3'
     retry = {"limit": 1, "on": [{"log": "link is d[a-z]+n$"}]}
-    tasks = {word: {"inline": script, "args": [word], "retry": retry} for word in ("down", "up")}
-    workspace.start(tasks).wait(timeout=60)
-    assert sorted(workspace.lines()) == ["down 1", "down 2", "up 1"]
+    return {word: {"inline": script, "args": [word], "retry": retry} for word in ("down", "up")}
+
+
+@ends_alone(retried_by_their_logs)
+def test_a_task_is_retried_by_what_it_wrote(ended: EndedTasks) -> None:
+    """A failure is tried again if its output has what `retry.on` looks for, and not otherwise."""
+    assert sorted(ended.lines()) == ["down 1", "down 2", "up 1"]
 
 
 def test_the_status_tells_where_a_task_runs(workspace: Workspace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,10 @@ def refuse(old: Spec, new: Spec, history: ExperimentState) -> None:
         if name not in before:
             message = f"{name} had a search, which an earlier revision removed"
             raise UsageError(message, hint="give the task another name, or start another experiment: exp run")
+        if _is_of_group(old, name) != _is_of_group(new, name):
+            message = f"the search {name} has suggested values for {_counted(count)}, so its trials cannot"
+            message += " become groups of tasks" if _is_of_group(new, name) else " become single tasks"
+            raise UsageError(message, hint=_ADVICE)
         fields = list(_changed(before[name], rule))
         if fields:
             message = f"the search {name} has suggested values for {_counted(count)}, so its"
@@ -60,13 +65,18 @@ def continued(old: Spec, new: Spec, history: ExperimentState) -> dict[str, str]:
         if before is None or not (extended := _extended(before, group)):
             continue
         for name in group.members:
-            if name in history.tasks and history.tasks[name].is_needless:
+            state = history.tasks.get(name)
+            if state is not None and state.is_needless and state.reason == Reason.UNTIL:
                 found[name] = f"the search continues: {extended}"
     return found
 
 
 def _searches(spec: Spec) -> dict[str, SearchRule]:
     return {group.id: group.search for group in spec.groups if group.search is not None}
+
+
+def _is_of_group(spec: Spec, name: str) -> bool:
+    return any(group.has_trials_of_several for group in spec.groups if group.id == name)
 
 
 def _changed(before: SearchRule, after: SearchRule) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from nemorun_cli.model.best import Goal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_SAMPLER: Final = "tpe"
 SAMPLERS: Final = ("tpe", "random", "qmc", "cmaes", "grid", "nsgaii")
@@ -124,9 +124,27 @@ def trial_id(group: str, number: int) -> str:
 
 
 def trial_number(task: str) -> int:
-    """The number of a trial, from its id; 0 for other tasks."""
-    digits = task.rpartition("-")[2]
+    """The number of a trial, from its id or that of one of its tasks; 0 for other tasks."""
+    digits = task.partition("/")[2].partition("/")[0].removeprefix("trial-")
     return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+def id_of_trial(task: str) -> str:
+    """The id of the trial of a task: `tune/trial-0007` of `tune/trial-0007/evaluate`."""
+    return "/".join(task.split("/", 2)[:2])
+
+
+def pruned_with(task: str) -> str:
+    """What the reason begins with why another task of a trial does not run on, as this one was pruned."""
+    return f"{task.rpartition('/')[2]} of its trial was pruned: "
+
+
+def tasks_of_trials(members: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The tasks of each trial, by the id of the trial, in the order of the members of its search."""
+    tasks: dict[str, list[str]] = {}
+    for member in members:
+        tasks.setdefault(id_of_trial(member), []).append(member)
+    return {trial: tuple(names) for trial, names in tasks.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from nemorun_cli.storage.paths import ExperimentFiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.model.spec import Identity
+    from nemorun_cli.model.spec import Group, Identity
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.state import ChosenBest
 
@@ -51,14 +51,21 @@ class BestValues(Mapping[str, Mapping[str, Any]]):
         if chosen.winner is None:
             from nemorun_cli.spec.expressions.syntax import TemplateError  # noqa: PLC0415 - an expression is being evaluated
 
-            raise TemplateError(why_none(group_id, chosen))
+            raise TemplateError(why_none(group, chosen))
+        best = group.unit_of(chosen.winner)
         return {
-            "id": chosen.winner,
+            "id": best,
             "params": self._params(chosen.winner),
-            "outputs": self._schedule.history.tasks[chosen.winner].outputs,
+            "outputs": self._outputs(chosen.winner),
             "value": chosen.value,
-            "dir": str(self._files.task(chosen.winner)),
+            "dir": str(self._files.task(best)),
         }
+
+    def _outputs(self, winner: str) -> Mapping[str, Any]:
+        """The outputs of the best member, or of all tasks of the best trial: first that with the value."""
+        names = [name for name in self._schedule.trials.tasks_of(winner) if name != winner]
+        outputs = [self._schedule.history.tasks[name].outputs for name in (*names, winner)]
+        return {key: value for each in outputs for key, value in each.items()}
 
     def _params(self, member: str) -> Mapping[str, Any]:
         task = self._schedule.tasks[member]
@@ -76,11 +83,11 @@ class BestValues(Mapping[str, Mapping[str, Any]]):
         return sum(1 for _ in self)
 
 
-def why_none(group_id: str, chosen: ChosenBest) -> str:
+def why_none(group: Group, chosen: ChosenBest) -> str:
     """Why a group has no best member, with the reasons of the first members."""
-    text = f"no member of {group_id} can be the best by {chosen.rule.metric}"
+    text = f"no member of {group.id} can be the best by {chosen.rule.metric}"
     if chosen.message:
         return f"{text}: {chosen.message}"
-    reasons = [f"{each['task']} {each['message']}" for each in chosen.excluded]
+    reasons = [f"{group.unit_of(each['task'])} {each['message']}" for each in chosen.excluded]
     more = [f"and {len(reasons) - MOST_NAMED} more"] if len(reasons) > MOST_NAMED else []
     return f"{text}: {'; '.join([*reasons[:MOST_NAMED], *more])}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
+from nemorun_cli.model.search import pruned_with
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import trial_fields, trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
@@ -64,9 +65,10 @@ class Decisions:
         """Make all decisions that the current state calls for."""
         self.has_begun = True
         self._began = steady()
-        for task in self.schedule.tasks.values():
-            if self.schedule.retry_is_due(task.id):
-                self._retry(task)
+        failed = [name for name, state in self.history.tasks.items() if state.status is TaskStatus.FAILED]
+        for name in failed:
+            if self.schedule.retry_is_due(name):
+                self._retry(self.schedule.tasks[name])
         self._apply(self.schedule.begin())
         for group in self.spec.groups:
             if group.has_leader:
@@ -131,12 +133,12 @@ class Decisions:
             params=dict(suggestion.params),
             written=dict(suggestion.written),
         )
-        self.schedule.take_suggestion(task.id)
-        readiness = self.schedule.readiness(task.id)
-        if readiness is not None and not readiness.may_run:  # the values decide its `dependency_type`
-            self._apply([readiness])
-        else:
-            self.schedule.add_ready(task.id)
+        for name in self.schedule.take_suggestion(task.id):
+            readiness = self.schedule.readiness(name)
+            if readiness is not None and not readiness.may_run:  # the values decide its `dependency_type`
+                self._apply([readiness])
+            else:
+                self.schedule.add_ready(name)
         self.are_pending = True
 
     def reach_rung(self, task: Task, rung: Rung) -> None:
@@ -178,13 +180,29 @@ class Decisions:
         )
 
     def prune(self, task: Task, decision: StopDecision) -> None:
-        """Record that a trial is to be stopped, unless it is not alive any more, or is being stopped."""
+        """Record that a trial is to be stopped, as far as it has not ended and is not being stopped.
+
+        Args:
+            task: the task of the trial by whose metric it was decided.
+            decision: the decision.
+        """
         state = self.history.tasks[task.id]
         if state.is_live and state.stop_request is None:
             self.note_stop(task.id, state.attempt, decision)
+        elif state.is_unjudged_success:
+            self._prune_others(task.id, decision)
 
-    def note_stop(self, task_id: str, attempt: int, decision: StopDecision) -> None:
-        """Record that an attempt is stopped by a metric; the next turn stops it."""
+    def note_stop(
+        self, task_id: str, attempt: int, decision: StopDecision, *, pruned_task: str | None = None
+    ) -> None:
+        """Record that an attempt is stopped by a metric; the next turn stops it.
+
+        Args:
+            task_id: its task.
+            attempt: its number.
+            decision: why it is stopped.
+            pruned_task: another task of its trial that was pruned; without it the others are stopped, too.
+        """
         is_finite = decision.value is not None and math.isfinite(decision.value)
         self.journal.note(
             events.STOP_REQUESTED,
@@ -195,17 +213,60 @@ class Decisions:
             message=decision.message,
             pruned_at=decision.at if decision.reason is Reason.PRUNED else None,
             pruned_value=decision.value if decision.reason is Reason.PRUNED and is_finite else None,
+            pruned_task=pruned_task,
         )
+        self.are_pending = True
+        if decision.reason is Reason.PRUNED and pruned_task is None:
+            self._prune_others(task_id, decision)
+
+    def _prune_others(self, task_id: str, decision: StopDecision) -> None:
+        """Stop the other tasks of a trial that is pruned, and skip those that have not started."""
+        others = [name for name in self.schedule.trials.tasks_of(task_id) if name != task_id]
+        states = self.history.tasks
+        others = [name for name in others if not states[name].is_over or self.schedule.retry_is_due(name)]
+        if not others or any(
+            states[name].status is TaskStatus.FAILED for name in self.schedule.trials.tasks_of(task_id)
+        ):
+            return  # a trial with a task that has failed is no pruned one
+        decision = replace(decision, message=pruned_with(task_id) + decision.message)
+        skipped = [name for name in others if states[name].status is TaskStatus.PENDING]
+        for name in others:
+            state = states[name]
+            if state.is_live and state.stop_request is None:
+                self.note_stop(name, state.attempt, decision, pruned_task=task_id)
+            elif name in skipped and state.cancel is None:
+                is_finite = decision.value is not None and math.isfinite(decision.value)
+                self.journal.note(
+                    events.SKIPPED,
+                    task=name,
+                    reason=Reason.PRUNED,
+                    message=decision.message,
+                    pruned_at=decision.at,
+                    pruned_value=decision.value if is_finite else None,
+                    pruned_task=task_id,
+                )
+        for name in skipped:
+            if states[name].is_over:
+                self._follow(name)
         self.are_pending = True
 
     def end_search(self, group: Group, reason: Reason, message: str) -> None:
         """Skip the trials of a search that have no suggestion."""
-        for name in group.members:
-            is_pending = self.history.tasks[name].status is TaskStatus.PENDING
-            if is_pending and self.schedule.trials.needs_suggestion(self.schedule.tasks[name]):
-                self._skip(name, reason, message)
-                self._follow(name)
-                self.are_pending = True
+        names = [
+            name
+            for name in group.members
+            if self.history.tasks[name].status is TaskStatus.PENDING
+            and self.schedule.trials.needs_suggestion(self.schedule.tasks[name])
+        ]
+        self._skip_all(names, reason, message)
+
+    def _skip_all(self, names: Sequence[str], reason: Reason, message: str) -> None:
+        """Skip tasks for one reason, also those that depend on others of them."""
+        for name in names:
+            self._skip(name, reason, message)
+        for name in names:
+            self._follow(name)
+            self.are_pending = True
 
     def _end_with_leader(self, group: Group, end: GroupEnd | None) -> None:
         """Skip the members of a group that have not started, and stop the others, if the group ends now."""
@@ -291,7 +352,7 @@ class Decisions:
     def skip_unstarted(
         self, task_id: str, state: TaskState, ending: AttemptEnd, cancel: Cancel | None
     ) -> bool:
-        """Record a member that was stopped unstarted as its group ended; return whether it was.
+        """Record a member that was stopped unstarted as its group or trial ended; return whether it was.
 
         Args:
             task_id: the member.
@@ -299,10 +360,11 @@ class Decisions:
             ending: the result that its executor reported.
             cancel: the cancel that counts for it.
         """
-        if cancel is None or cancel.reason not in GROUP_REASONS or state.started or ending.started:
+        if cancel is None or state.started or ending.started:
             return False
+        has_ended = cancel.reason in GROUP_REASONS and self.schedule.group_with_leader(task_id) is not None
         is_unstarted = ending.status is TaskStatus.CANCELLED or ending.reason is Reason.LAUNCH
-        if not is_unstarted or self.schedule.group_with_leader(task_id) is None:
+        if not is_unstarted or not (has_ended or cancel.reason == Reason.PRUNED):
             return False
         self._skip(task_id, Reason(cancel.reason), cancel.message)
         return True
@@ -329,11 +391,11 @@ class Decisions:
         if self._cancels_seen == self.history.cancels:
             return
         self._cancels_seen = self.history.cancels
-        for task in self.spec.tasks:
-            state = self.history.tasks[task.id]
+        for name in self.spec.ids:
+            state = self.history.tasks[name]
             if state.status is TaskStatus.PENDING and (cancel := state.cancel):
-                self.cancel_unstarted(task.id, state, cancel)
-                self._follow(task.id)
+                self.cancel_unstarted(name, state, cancel)
+                self._follow(name)
 
     def cancel_unstarted(self, task_id: str, state: TaskState, cancel: Cancel) -> None:
         """Record the end of a task that was cancelled before it started."""
@@ -365,11 +427,14 @@ class Decisions:
             self.cancel_waiting()
         if self.schedule.limit_is_hit() and not self.schedule.tasks_are_over:
             message = f"{self.schedule.failures} tasks failed, which is run.max_failures"
-            for task in self.spec.tasks:
-                if self.history.tasks[task.id].status is TaskStatus.PENDING and task.handler is None:
-                    self._skip(task.id, Reason.LIMIT, message)
-                    self.schedule.over(task.id)
-                    self._end_group_of(task.id)
+            for name in self.spec.ids:
+                if (
+                    self.history.tasks[name].status is TaskStatus.PENDING
+                    and name not in self.history.handlers
+                ):
+                    self._skip(name, Reason.LIMIT, message)
+                    self.schedule.over(name)
+                    self._end_group_of(name)
 
         for group in self.schedule.take_exhausted_groups():
             self._stop_sweep(group)
@@ -377,10 +442,16 @@ class Decisions:
     def _stop_sweep(self, group: Group) -> None:
         """Skip the members that have not started, because the group reached its max_failures."""
         message = f"{group.max_failures} members of {group.id} failed, which is its max_failures"
-        for name in group.members:
-            if self.history.tasks[name].status is TaskStatus.PENDING:
-                self._skip(name, Reason.LIMIT, message)
-                self._follow(name)
+        if group.search is not None:
+            message = f"{group.max_failures} trials of {group.id} failed, which is its max_failures"
+        states, tasks_of = self.history.tasks, self.schedule.trials.tasks_of
+        names = [
+            name
+            for name in group.members
+            if states[name].status is TaskStatus.PENDING
+            and all(states[each].status is TaskStatus.PENDING for each in tasks_of(name))
+        ]
+        self._skip_all(names, Reason.LIMIT, message)
 
     def deadline(self) -> float | None:
         """When the timeout of the experiment expires, by `clock.steady`; None if there is no timeout.

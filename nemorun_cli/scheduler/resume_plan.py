@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model.search import trial_number
+from nemorun_cli.model.search import id_of_trial, trial_number
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
 
@@ -95,9 +95,16 @@ def _requested(schedule: Schedule, below: Iterable[str]) -> set[str]:
             for member in group.members
             if states[member].reason == Reason.UNTIL or _leads(group, member, states[member])
         }
+        more |= {member for name in names for member in _pruned_with(schedule, name)}
         if more <= names:
             return names
         names = schedule.below(names | more)
+
+
+def _pruned_with(schedule: Schedule, name: str) -> list[str]:
+    """The tasks of the trial of a task that were pruned: none of them runs again without the others."""
+    states, tasks = schedule.history.tasks, schedule.trials.tasks_of(name)
+    return [task for task in tasks if len(tasks) > 1 and states[task].reason == Reason.PRUNED]
 
 
 def _leads(group: Group, member: str, state: TaskState) -> bool:
@@ -129,8 +136,11 @@ def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, De
             state = schedule.history.tasks[name]
             if name in requested:
                 continue
-            if state.status is not TaskStatus.SUCCEEDED and trial_number(name) in results:
+            has_failed = state.is_over and state.status is not TaskStatus.SUCCEEDED
+            if has_failed and trial_number(name) in results:
                 text = f"it is {state.status}, and that is its result; --from {name} runs it again"
+                if id_of_trial(name) != name:
+                    text = f"it is {state.status}, and its trial has a result; --from {name} runs it again"
             elif state.is_needless:
                 text = state.message or f"the search {group.id} had ended"
             else:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nemorun_cli.model import handlers
 from nemorun_cli.model.clock import steady, unix
+from nemorun_cli.model.search import id_of_trial
 from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
 from nemorun_cli.scheduler.trial_fields import filled_where_possible, spec_with_values
 from nemorun_cli.scheduler.trials import TrialQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from nemorun_cli.model.capacity import Capacity
     from nemorun_cli.model.resources import Resources
@@ -75,19 +76,21 @@ class Schedule:
 
     spec: Spec
     history: ExperimentState
-    tasks: dict[str, Task] = field(init=False)
+    tasks: MutableMapping[str, Task] = field(init=False)
     groups: dict[str, Group] = field(init=False)
     trials: TrialQueue = field(init=False)
     failures: int = 0
     _children: defaultdict[str, list[str]] = field(init=False)
     _awaiting: defaultdict[str, list[str]] = field(init=False)  # tasks by the key of what is outside
     _waiting: dict[str, int] = field(init=False)
+    _kin: dict[str, Task] = field(init=False)  # see `Spec.kin`
     _unfinished: int = field(init=False)  # tasks, handlers excluded, that may still run
     _counted: set[str] = field(default_factory=set)
     _ready: dict[QueueKey, list[tuple[int, str]]] = field(default_factory=dict)
     _queued: set[str] = field(default_factory=set)  # tasks in a ready queue that were not started yet
-    _running: dict[str, set[str]] = field(default_factory=dict)  # by group with max_parallel
-    _failed: Counter[str] = field(default_factory=Counter)  # by group
+    _running: dict[str, set[str]] = field(default_factory=dict)  # members, or trials, by such a group
+    _failed: Counter[str] = field(default_factory=Counter)  # members, or trials, by group
+    _failed_trials: set[str] = field(default_factory=set)
     _exhausted: list[str] = field(default_factory=list)  # groups that reached max_failures, not yet returned
     _delayed: list[tuple[float, int, str]] = field(default_factory=list)
     _group_ends: dict[str, GroupEnd] = field(default_factory=dict)  # by group, once it ended with its leader
@@ -102,41 +105,42 @@ class Schedule:
     _after_keeping: list[str] = field(default_factory=list)  # ready tasks that wait for that
 
     def __post_init__(self) -> None:
-        self.tasks = {task.id: task for task in spec_with_values(self.spec, self.history).tasks}
+        spec = spec_with_values(self.spec, self.history)
+        self.tasks, self._kin = spec.by_id(), dict(zip(spec.ids, spec.kin, strict=True))
         self.groups = {group.id: group for group in self.spec.groups}
         self.trials = TrialQueue(self.spec, self.history)
         self._children, self._awaiting = defaultdict(list), defaultdict(list)
         self._waiting = {}
         self._unfinished = len(self.spec.tasks) - len(self.history.handlers)
-        for task in self.spec.tasks:
-            self._waiting[task.id] = len(task.dependencies) + len(task.external)
+        for name, task in self._kin.items():
+            self._waiting[name] = len(task.dependencies) + len(task.external)
             for parent in task.dependencies:
-                self._children[parent].append(task.id)
+                self._children[parent].append(name)
             for key in task.external:
-                self._awaiting[key].append(task.id)
+                self._awaiting[key].append(name)
 
     def begin(self) -> list[Readiness]:
         """Load the current state; return the decisions about pending tasks that follow from it."""
         decided = []
         retried = []
-        for task in self.spec.tasks:
-            state = self.history.tasks[task.id]
-            if state.is_over and not self.retry_is_due(task.id):
-                decided += self.over(task.id)
+        for name, task in self._kin.items():
+            state = self.history.tasks[name]
+            if state.is_over and not self.retry_is_due(name):
+                decided += self.over(name)
             elif state.status is TaskStatus.PENDING and state.not_before:
-                retried.append(task)
+                retried.append(name)
             elif state.status is TaskStatus.PENDING and not (task.dependencies or task.external):
                 if task.handler is None:
-                    decided.append(Readiness(task.id, may_run=True))
-            elif state.is_live and (group := self._queue_key(task)[0]):
-                self._running.setdefault(group, set()).add(task.id)
+                    decided.append(Readiness(name, may_run=True))
+            elif state.is_live and (group := self._limited_group(task)):
+                self._running.setdefault(group, set()).add(self._counted_as(self.tasks[name]))
         for key in self.history.external:
             decided += self.external_over(key)
         decided += self.concluded()
-        for task in retried:  # a resume may have reset what it depends on; then it is decided again
-            readiness = self.readiness(task.id)
+        for name in retried:  # a resume may have reset what it depends on; then it is decided again
+            readiness = self.readiness(name)
             if readiness is not None and readiness.may_run:
-                self.add_ready(task.id)
+                self.add_ready(name)
         # Tasks that were decided before a crash, or wait for a retry, are not decided again.
         delayed = {name for _, _, name in self._delayed}
         states = self.history.tasks
@@ -152,15 +156,15 @@ class Schedule:
         if task_id in self._counted:
             return []
         self._counted.add(task_id)
-        state, task = self.history.tasks[task_id], self.tasks[task_id]
+        state, task = self.history.tasks[task_id], self._kin[task_id]
         if task.handler is None:
             self._unfinished -= 1
             if state.status is TaskStatus.FAILED and not task.allow_failure:
-                self._count_failure(self.groups.get(task.group or ""))
+                self._count_failure(task, self.groups.get(task.group or ""))
         decided = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
-            if readiness := self._readiness(self.tasks[child], [task_id], waits=bool(self._waiting[child])):
+            if readiness := self._readiness(child, [task_id], waits=bool(self._waiting[child])):
                 decided.append(readiness)
         return decided
 
@@ -172,7 +176,7 @@ class Schedule:
         decided = []
         for child in self._awaiting[key]:
             self._waiting[child] -= 1
-            if readiness := self._readiness(self.tasks[child], [], waits=bool(self._waiting[child])):
+            if readiness := self._readiness(child, [], waits=bool(self._waiting[child])):
                 decided.append(readiness)
         return decided
 
@@ -196,27 +200,33 @@ class Schedule:
 
     def concluded(self) -> list[Readiness]:
         """Return the decisions about handlers, once the outcome is known."""
-        decided = (self._handler_readiness(task, task.handler) for task in self.spec.tasks if task.handler)
+        decided = (
+            self._handler_readiness(name, task.handler) for name, task in self._kin.items() if task.handler
+        )
         return [readiness for readiness in decided if readiness]
 
     def readiness(self, task_id: str) -> Readiness | None:
         """Return the readiness of a task; None while its finished parents do not decide it."""
-        task, states = self.tasks[task_id], self.history.tasks
+        task, states = self._kin[task_id], self.history.tasks
         finished = [
             name for name in task.dependencies if states[name].is_over and not self.retry_is_due(name)
         ]
         is_decided = len(finished) == len(task.dependencies) and self._has_external(task)
-        return self._readiness(task, finished, waits=not is_decided)
+        return self._readiness(task_id, finished, waits=not is_decided)
 
     def _has_external(self, task: Task) -> bool:
         """Whether all that a task waits for outside of the experiment has ended."""
         return not task.external or self.history.external.keys() >= set(task.external)
 
-    def _count_failure(self, group: Group | None) -> None:
+    def _count_failure(self, task: Task, group: Group | None) -> None:
         """Count a failure; those of a search do for the experiment once it has reached its max_failures."""
         if group is None or group.max_failures is None:
             self.failures += 1
             return
+        if group.search is not None:
+            if (trial := id_of_trial(task.id)) in self._failed_trials:
+                return
+            self._failed_trials.add(trial)
         self._failed[group.id] += 1
         if self._failed[group.id] == group.max_failures:
             self._exhausted.append(group.id)
@@ -239,39 +249,49 @@ class Schedule:
         exhausted, self._exhausted = self._exhausted, []
         return [self.groups[name] for name in exhausted]
 
-    def _readiness(self, child: Task, finished: Iterable[str], *, waits: bool) -> Readiness | None:
-        state = self.history.tasks[child.id]
+    def _readiness(self, name: str, finished: Iterable[str], *, waits: bool) -> Readiness | None:
+        state, child = self.history.tasks[name], self._kin[name]
         if state.status is not TaskStatus.PENDING and not state.is_queued_early:
             return None
         if child.handler is not None:
-            return self._handler_readiness(child, child.handler)
-        if child.variants is not None and self.trials.needs_suggestion(child):
-            return self._readiness_of_forms(child, list(finished), waits=waits)
-        return self._readiness_by_type(child, finished, waits=waits)
+            return self._handler_readiness(name, child.handler)
+        if child.variants is not None and self.trials.needs_suggestion(self.tasks[name]):
+            return self._readiness_of_forms(name, child, list(finished), waits=waits)
+        return self._readiness_by_type(name, child, finished, waits=waits)
 
-    def _readiness_of_forms(self, trial: Task, finished: list[str], *, waits: bool) -> Readiness | None:
+    def _readiness_of_forms(
+        self, name: str, trial: Task, finished: list[str], *, waits: bool
+    ) -> Readiness | None:
         """Whether a trial without a suggestion may run with some values, or with none."""
         forms = {form.dependency_type: form for form in trial.possible}
-        found = [self._readiness_by_type(form, finished, waits=waits) for form in forms.values()]
+        found = [self._readiness_by_type(name, form, finished, waits=waits) for form in forms.values()]
         undecided = None if None in found else found[0]
         return next((each for each in found if each is not None and each.may_run), undecided)
 
-    def _readiness_by_type(self, child: Task, finished: Iterable[str], *, waits: bool) -> Readiness | None:
-        if child.dependency_type == "afterok" and (bad := self._first_bad(child, finished)):
-            return Readiness(child.id, may_run=False, message=bad)
+    def _readiness_by_type(
+        self, name: str, child: Task, finished: Iterable[str], *, waits: bool
+    ) -> Readiness | None:
+        if child.dependency_type == "afterok" and (bad := self._first_bad(name, child, finished)):
+            return Readiness(name, may_run=False, message=bad)
         if waits:
             return None
         if child.dependency_type == "afternotok" and not self._has_failure(child):
-            return Readiness(child.id, may_run=False, message="none of its dependencies failed")
-        return Readiness(child.id, may_run=True)
+            return Readiness(name, may_run=False, message="none of its dependencies failed")
+        return Readiness(name, may_run=True)
 
-    def _first_bad(self, child: Task, finished: Iterable[str]) -> str | None:
+    def _first_bad(self, name: str, child: Task, finished: Iterable[str]) -> str | None:
         """What has not succeeded of what a task depends on, and how it ended."""
-        for name in finished:
-            parent = self.history.tasks[name]
-            if not self.is_ok(name):
-                return f"{name} is {parent.status}"
+        for parent in finished:
+            if not self.is_ok(parent) or self._breaks_trial(parent, name):
+                return f"{parent} is {self.history.tasks[parent].status}"
         return self._bad_external(child) if child.external else None
+
+    def _breaks_trial(self, name: str, child: str) -> bool:
+        """Whether a task has failed on which another one of its trial depends, however many may fail."""
+        is_failed = self.history.tasks[name].status is TaskStatus.FAILED
+        if not is_failed or self.tasks[name].allow_failure:
+            return False
+        return self.trials.search_of(self._kin[child]) is not None and id_of_trial(name) == id_of_trial(child)
 
     def _has_failure(self, child: Task) -> bool:
         """Whether something that a task depends on failed; also if it depends on nothing."""
@@ -287,19 +307,19 @@ class Schedule:
                 return f"{external.text} is {end.status}" + (f": {end.message}" if end.message else "")
         return None
 
-    def _handler_readiness(self, task: Task, section: Handler) -> Readiness | None:
+    def _handler_readiness(self, name: str, section: Handler) -> Readiness | None:
         outcome = self.history.outcome
-        if outcome is None or self.history.tasks[task.id].status is not TaskStatus.PENDING:
+        if outcome is None or self.history.tasks[name].status is not TaskStatus.PENDING:
             return None
         if mismatch := handlers.mismatch(section, outcome):
-            return Readiness(task.id, may_run=False, message=mismatch, reason=Reason.OUTCOME)
-        return None if self._waiting[task.id] else Readiness(task.id, may_run=True)
+            return Readiness(name, may_run=False, message=mismatch, reason=Reason.OUTCOME)
+        return None if self._waiting[name] else Readiness(name, may_run=True)
 
     def is_ok(self, task_id: str) -> bool:
         """Whether the result of a task lets the tasks run that depend on it with `afterok`."""
         state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED:
-            return self.tasks[task_id].allow_failure or self._is_tolerated(self.tasks[task_id])
+            return self._kin[task_id].allow_failure or self._is_tolerated(self._kin[task_id])
         has_succeeded = state.status is TaskStatus.SUCCEEDED or state.is_needless
         return has_succeeded or self._is_excused(task_id, state)
 
@@ -312,7 +332,7 @@ class Schedule:
 
     def group_with_leader(self, task_id: str) -> Group | None:
         """The group of a task if a member's end can end it."""
-        group = self.groups.get(self.tasks[task_id].group or "")
+        group = self.groups.get(self._kin[task_id].group or "")
         return group if group is not None and group.has_leader else None
 
     def group_end(self, group: Group, latest: str | None = None) -> GroupEnd | None:
@@ -382,7 +402,7 @@ class Schedule:
             task_id in self._environments
             or self.trials.needs_suggestion(self.tasks[task_id])
             or task_id in self._reusable
-            or not self._reusable.isdisjoint(self.tasks[task_id].dependencies)
+            or not self._reusable.isdisjoint(self._kin[task_id].dependencies)
         )
 
     def held(self, environment: str) -> list[str]:
@@ -428,6 +448,10 @@ class Schedule:
         names, self._to_look = self._to_look, []
         return [name for name in names if self._is_pending(name)]
 
+    def is_looking(self, group: str) -> bool:
+        """Whether a result that was kept is being looked for, for a member of a group that is ready."""
+        return any(self.tasks[name].group == group and self._is_pending(name) for name in self._looking)
+
     def pass_look(self, task_id: str) -> None:
         """Let a task start: no result that was kept is its own."""
         self._unlooked.discard(task_id)
@@ -448,7 +472,7 @@ class Schedule:
                 self._add_to_queue(name)
 
     def _add_to_queue(self, task_id: str) -> None:
-        if self._keeping and not self._keeping.isdisjoint(self.tasks[task_id].dependencies):
+        if self._keeping and not self._keeping.isdisjoint(self._kin[task_id].dependencies):
             self._after_keeping.append(task_id)
             return
         if (environment := self._environments.get(task_id)) is not None:
@@ -468,16 +492,25 @@ class Schedule:
         heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task.id))
         self._queued.add(task.id)
 
-    def take_suggestion(self, task_id: str) -> None:
-        """Fill in the fields of a trial that its values decide."""
-        task = self.tasks[task_id] = filled_where_possible(self.tasks[task_id], self.spec, self.history)
-        if task.variants is not None and (environment := self._unready(task)) is not None:
-            self._environments[task_id] = environment
+    def take_suggestion(self, task_id: str) -> list[str]:
+        """Fill in the fields of a trial that its values decide; returns its tasks that waited for them.
+
+        Args:
+            task_id: the task for which it was suggested.
+        """
+        for name in self.trials.tasks_of(task_id):
+            task = filled_where_possible(self.tasks[name], self.spec, self.history)
+            self.tasks[name] = self._kin[name] = task
+            if task.variants is not None and (environment := self._unready(task)) is not None:
+                self._environments[name] = environment
+        names = dict.fromkeys((task_id, *self.trials.take_tasks(id_of_trial(task_id))))
+        return [name for name in names if self._is_pending(name)]
 
     def take_suggestions(self) -> None:
         """The same for all trials that have a suggestion, once the ledger was read."""
-        for task in spec_with_values(self.spec, self.history).tasks:
-            self.tasks[task.id] = task
+        spec = spec_with_values(self.spec, self.history)
+        for task in spec.tasks if spec is not self.spec else ():
+            self.tasks[task.id] = self._kin[task.id] = task
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""
@@ -489,8 +522,35 @@ class Schedule:
             self._push(self.tasks[name])
 
     def _queue_key(self, task: Task) -> QueueKey:
+        group = self._limited_group(task)
+        if group and self._is_of_running_trial(task):
+            group = ""  # its trial has a place among those that run
+        return group, task.executor, task.resources
+
+    def _limited_group(self, task: Task) -> str:
+        """The group of a task if it has a `max_parallel`; else an empty text."""
         group = self.groups.get(task.group or "")
-        return (group.id if group is not None and group.max_parallel else "", task.executor, task.resources)
+        return group.id if group is not None and group.max_parallel else ""
+
+    def _counted_as(self, task: Task) -> str:
+        """What counts toward the `max_parallel` of its group when a task runs: itself, or its trial."""
+        return task.id if self.trials.search_of(task) is None else id_of_trial(task.id)
+
+    def _is_of_running_trial(self, task: Task) -> bool:
+        name = self._counted_as(task)
+        return name in self._running.get(task.group or "", ()) and self._is_running(name)
+
+    def _is_running(self, name: str) -> bool:
+        """Whether a member, or a trial, of a group with max_parallel has a place among those that run.
+
+        A trial keeps its place between its tasks.
+        """
+        tasks = self.trials.tasks_of(name)
+        states = self.history.tasks
+        if any(states[task].is_live for task in tasks):
+            return True
+        ended = sum(self.is_final(task) for task in tasks) if len(tasks) > 1 else 0
+        return 0 < ended < len(tasks)
 
     @property
     def asks_for_resources(self) -> bool:
@@ -539,16 +599,17 @@ class Schedule:
         heads = [(queue[0], ready_queue) for ready_queue, queue in self._ready.items() if queue]
         heapq.heapify(heads)
         while heads:
-            entry, ready_queue = heapq.heappop(heads)
-            if turn.is_closed(ready_queue):
-                continue  # no task of this queue can start now
+            _, ready_queue = heapq.heappop(heads)
             queue = self._ready[ready_queue]
-            heapq.heappop(queue)
+            if not queue or turn.is_closed(ready_queue):
+                continue  # no task of this queue can start now
+            entry = heapq.heappop(queue)
             task_id = entry[1]
             if task_id not in self._queued or self.history.tasks[task_id].status is not TaskStatus.PENDING:
                 self._queued.discard(task_id)
             elif members := self._startable(task_id, turn):
-                self._start(members, ready_queue, turn)
+                for freed in self._start(members, ready_queue, turn):
+                    heapq.heappush(heads, (self._ready[freed][0], freed))
             else:
                 blocked.append((ready_queue, entry))
                 if task_id in turn.refused:
@@ -573,18 +634,28 @@ class Schedule:
         turn.refused.add(members[0])
         return None
 
-    def _start(self, members: Sequence[str], ready_queue: QueueKey, turn: _Turn) -> None:
+    def _start(self, members: Sequence[str], ready_queue: QueueKey, turn: _Turn) -> list[QueueKey]:
+        """Count tasks that start; returns the queues of others of their trial, which can start, too."""
         if turn.slots is not None:
             turn.slots = max(0, turn.slots - self._need(members, turn.needs_slot))
+        freed: list[QueueKey] = []
         if ready_queue[0]:
-            turn.group_capacity[ready_queue[0]] -= 1
-            self._running[ready_queue[0]].add(members[0])
+            name, running = self._counted_as(self.tasks[members[0]]), self._running[ready_queue[0]]
+            if name not in running:
+                turn.group_capacity[ready_queue[0]] -= 1
+                running.add(name)
+                others = [self.tasks[each] for each in self.trials.tasks_of(name) if each in self._queued]
+                for task in others if len(self.trials.tasks_of(name)) > 1 else ():
+                    if task.id not in members:
+                        freed.append(("", task.executor, task.resources))
+                        heapq.heappush(self._ready.setdefault(freed[-1], []), (task.index, task.id))
         for name in members if turn.allowances else ():
             executor = self.tasks[name].executor
             if executor in turn.allowances:
                 turn.allowances[executor] = max(0, turn.allowances[executor] - 1)
         turn.taken += members
         self._queued.difference_update(members)
+        return freed
 
     def _group_capacity(self) -> dict[str, int]:
         """Return how many members may start now, by group with `max_parallel` that has ready members."""
@@ -592,7 +663,7 @@ class Schedule:
         for (name, *_), queue in self._ready.items():
             if name and queue and name not in capacity:
                 # Members started in an earlier turn are live, or finished, or wait for a retry.
-                running = {task for task in self._running.get(name, ()) if self.history.tasks[task].is_live}
+                running = set(filter(self._is_running, self._running.get(name, ())))
                 self._running[name] = running
                 capacity[name] = max(0, (self.groups[name].max_parallel or 0) - len(running))
         return capacity
@@ -631,12 +702,12 @@ class Schedule:
 
     def retry_is_due(self, task_id: str) -> bool:
         """Whether a failed task has to be retried."""
-        state, retry = self.history.tasks[task_id], self.tasks[task_id].retry
+        state, retry = self.history.tasks[task_id], self._kin[task_id].retry
         if state.status is not TaskStatus.FAILED or state.tries >= retry.limit:
             return False
-        if self.limit_is_hit() and self.tasks[task_id].handler is None:
+        if self.limit_is_hit() and self._kin[task_id].handler is None:
             return False
-        group = self.groups.get(self.tasks[task_id].group or "")
+        group = self.groups.get(self._kin[task_id].group or "")
         if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
             return False
         is_cancelled = state.cancel is not None and state.cancel.reason != Reason.UNTIL
@@ -658,7 +729,7 @@ class Schedule:
             return ExperimentStatus.CANCELLED
         if self.history.limit or self.limit_is_hit():
             return ExperimentStatus.FAILED
-        for name, task in self.tasks.items():
+        for name, task in self._kin.items():
             status = self.history.tasks[name].status
             is_bad = status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and task.handler is None
             if status is TaskStatus.FAILED and self._is_tolerated(task):

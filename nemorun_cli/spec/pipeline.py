@@ -486,7 +486,7 @@ def _unknown_outputs(tasks: Any, expansion: Expansion | None) -> dict[str, Any]:
             by_id[name] = {**unknown, "best": None}
         group, sweep = task.get("group", []), expansion.sweeps.get(name) if expansion else None
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
-            ids = dependencies.member_ids(name, task, sweep)
+            ids = (*dependencies.member_ids(name, task, sweep), *dependencies.member_ids(name, task))
             by_id = dict.fromkeys(ids, unknown) | by_id
     return by_id
 

@@ -7,6 +7,7 @@ rebuilding, the timeline, the listing and the published schema take the rest fro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import forms, labels
@@ -237,6 +238,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "values": _are_numbers,
     "pruned_at": forms.is_float,
     "pruned_value": forms.is_float,
+    "pruned_task": _is_text,
     "rung": _is_positive,
     "rung_value": _is_rung_value,
     "step": forms.is_float,
@@ -320,6 +322,7 @@ STORED: Final[Mapping[str, Form]] = {
     "values": Form(_are_numbers, "a list of finite numbers"),
     "pruned_at": Form(forms.is_float, "a finite number"),
     "pruned_value": Form(forms.is_float, "a finite number"),
+    "pruned_task": ID,
     "rung": ATTEMPT,
     "rung_value": Form(_is_rung_value, "a number"),
     "step": Form(forms.is_float, "a finite number"),
@@ -491,7 +494,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     RETURNED: _of_attempt(),
     STARTED: _of_attempt(optional="job_id evidence"),
     UNKNOWN: _of_attempt(optional="evidence"),
-    STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value"),
+    STOP_REQUESTED: _of_attempt(required="reason", optional="metric pruned_at pruned_value pruned_task"),
     FINGERPRINTED: EventKind(
         required=frozenset({"task", "attempt", "fingerprint", "parts"}),
         optional=frozenset({"message"}),
@@ -516,7 +519,9 @@ KINDS: Final[Mapping[str, EventKind]] = {
         details=_task_details,
     ),
     SKIPPED: EventKind(
-        required=frozenset({"task", "reason"}), optional=frozenset({"message"}), details=_task_details
+        required=frozenset({"task", "reason"}),
+        optional=frozenset({"message", "pruned_at", "pruned_value", "pruned_task"}),
+        details=_task_details,
     ),
     EXTERNAL_ENDED: EventKind(
         required=frozenset({"external", "status"}),
@@ -626,13 +631,23 @@ def flaw(entry: Event) -> str | None:
 
 def _is_as_usual(entry: Event, kind: EventKind) -> bool:
     """Whether an event has no flaw, found quickly: a ledger may have a hundred thousand."""
-    if "time" not in entry or not kind.required <= entry.keys():
+    checks = _checks(kind.required, tuple(entry))
+    if checks is None:
         return False
-    for field, value in entry.items():
-        form = STORED.get(field)
-        if form is not None and type(value) not in form.types and not form.fits(value):
+    for field, types, fits in checks:
+        if type(value := entry[field]) not in types and not fits(value):
             return False
     return not kind.statuses or entry["status"] in kind.statuses
+
+
+@lru_cache(maxsize=256)  # as many layouts as the kinds of events have, and some of other versions
+def _checks(
+    required: frozenset[str], keys: tuple[str, ...]
+) -> tuple[tuple[str, frozenset[type], Callable[[Any], bool]], ...] | None:
+    """How the fields of an event with these keys are checked; None if it lacks one that it needs."""
+    if "time" not in keys or not required.issubset(keys):
+        return None
+    return tuple((key, STORED[key].types, STORED[key].fits) for key in keys if key in STORED)
 
 
 def is_valid(entry: Event | None) -> bool:

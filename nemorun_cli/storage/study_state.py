@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, trial_number
+from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, pruned_with, trial_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -21,6 +21,7 @@ class PruneRequest:
     at: float | None = None
     value: float | None = None
     attempt: int = 1
+    task: str | None = None  # of the trial, by whose metric it was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ class StudyState:
         results: the same; without those of trials that run again.
         order: both kinds together: a suggestion is a function of what is before it here.
         began: the time of the first suggestion.
+        deciders: the task of the event of each result, by number: the one of its trial that has the value.
         prunes: why trials were to be stopped, by number: of their attempts that run or have ended.
+        sources: the task whose metric is judged, by the number of its trial, as far as it was.
         rungs: the rungs that trials have reached, by number: of the last attempt that reached one.
         judged: how far trials that ran were judged when the last result was recorded, by number.
     """
@@ -50,7 +53,9 @@ class StudyState:
     results: dict[int, TrialResult] = field(default_factory=dict)
     order: list[Suggestion | TrialResult] = field(default_factory=list)
     began: str | None = None
+    deciders: dict[int, str] = field(default_factory=dict)
     prunes: dict[int, PruneRequest] = field(default_factory=dict)
+    sources: dict[int, str] = field(default_factory=dict)
     rungs: dict[int, list[Rung]] = field(default_factory=dict)
     judged: dict[int, JudgedSteps] = field(default_factory=dict)
 
@@ -82,6 +87,7 @@ class StudyState:
             last_step=event.get("last_step"),
         )
         self.results[number] = result
+        self.deciders[number] = event["task"]
         self.order.append(result)
         self.judged.pop(number, None)
         if result.outcome is Outcome.FAILED or self._rung_attempt(number) != result.attempt:
@@ -96,6 +102,7 @@ class StudyState:
         """Take how far the trials were judged that ran when a result was recorded."""
         for task, step in event.get("judged", {}).items():
             if task in attempts:
+                self.sources[trial_number(task)] = task
                 self.judged[trial_number(task)] = JudgedSteps(attempts[task], step, event.get("pruner"))
 
     def reach(self, event: Event) -> None:
@@ -108,27 +115,46 @@ class StudyState:
             value=float(event["rung_value"]),
             pruner=event.get("pruner"),
         )
+        self.sources[rung.number] = event["task"]
         reached = self.rungs.get(rung.number, [])
         if not reached or (reached[-1].attempt, reached[-1].pruner) != (rung.attempt, rung.pruner):
             self.rungs[rung.number] = [rung]
         elif rung.rung > reached[-1].rung:
             reached.append(rung)
 
-    def prune(self, number: int, event: Event) -> None:
-        """Take an event `stop_requested` with the reason `pruned`."""
-        self.prunes[number] = PruneRequest(
-            event.get("message"),
+    def prune(self, event: Event, *, task: str, attempt: int) -> None:
+        """Take a `stop_requested` or `skipped` with the reason `pruned`; the first of a trial counts.
+
+        Args:
+            event: the event.
+            task: the task of the trial by whose metric it was decided.
+            attempt: the attempt at it.
+        """
+        message = event.get("message")
+        request = PruneRequest(
+            None if message is None else message.removeprefix(pruned_with(task)),
             at=event.get("pruned_at"),
             value=event.get("pruned_value"),
-            attempt=event["attempt"],
+            attempt=attempt,
+            task=task,
         )
+        self.prunes.setdefault(trial_number(task), request)
 
-    def reopen(self, numbers: Collection[int]) -> None:
-        """Forget the results of trials that run again; they keep their suggestions."""
-        for number in numbers:
-            for known in (self.prunes, self.rungs, self.judged):
-                known.pop(number, None)
-        ended = {number for number in numbers if self.results.pop(number, None) is not None}
+    def reopen(self, tasks: Collection[str]) -> None:
+        """Forget the results of trials of which these tasks run again; they keep their suggestions.
+
+        What was judged stays if the metric is that of another task.
+        """
+        ended = set()
+        for task in tasks:
+            number = trial_number(task)
+            self.prunes.pop(number, None)
+            self.deciders.pop(number, None)
+            if self.sources.get(number, task) == task:
+                for known in (self.rungs, self.judged, self.sources):
+                    known.pop(number, None)
+            if self.results.pop(number, None) is not None:
+                ended.add(number)
         if ended:
             self.order = [
                 entry for entry in self.order if isinstance(entry, Suggestion) or entry.number not in ended

@@ -13,8 +13,10 @@ from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from nemorun_cli.executors import Job
     from nemorun_cli.model.capacity import Capacity, Machine
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.supervisor.dispatch import Dispatcher
@@ -48,17 +50,18 @@ class Admission:
             if machine := self._dispatcher.machine(name, with_gpus=with_gpus):
                 self._machines[name] = machine
 
-    def take(self) -> AdmittedTasks:
-        """The ready tasks that start now."""
+    def take(self, gathered: Iterable[Job] = ()) -> AdmittedTasks:
+        """The ready tasks that start now; `gathered` are attempts that no executor has yet."""
+        waiting = sum(self._limit.counts[self._schedule.tasks[job.task].executor] for job in gathered)
         if not (self._machines and self._schedule.asks_for_resources):
-            return AdmittedTasks(self._take_ready(None))
+            return AdmittedTasks(self._take_ready(None, waiting))
         with self._slots.turn(self._machines) as capacity:
-            ready = self._take_ready(capacity)
+            ready = self._take_ready(capacity, waiting)
         return AdmittedTasks([name for name in ready if name not in capacity.impossible], capacity.impossible)
 
-    def _take_ready(self, capacity: Capacity | None) -> list[str]:
+    def _take_ready(self, capacity: Capacity | None, waiting: int) -> list[str]:
         limit = self._limit
-        used = self._dispatcher.count(of=(name for name, counts in limit.counts.items() if counts))
+        used = waiting + self._dispatcher.count(of=(name for name, counts in limit.counts.items() if counts))
         return self._schedule.take_ready(
             steady(),
             max(0, limit.most - used),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import best, metric_keys
-from nemorun_cli.scheduler import trials
+from nemorun_cli.model.search import tasks_of_trials
 from nemorun_cli.supervisor.member_values import matching
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
@@ -65,9 +65,9 @@ class BestChoices:
                 self._choose(choice)
 
     def _read(self, choice: _Choice, until: float) -> None:
-        history = self._schedule.history
         for name in choice.group.members[len(choice.read) :]:
-            if not self._schedule.is_final(name) or trials.lacks_result(choice.group, name, history):
+            is_known = self._schedule.is_final(name)
+            if not is_known or self._schedule.trials.lacks_result(choice.group, name):
                 return
             if time.monotonic() > until:
                 self.due = time.monotonic()
@@ -76,7 +76,7 @@ class BestChoices:
 
     def _choose(self, choice: _Choice) -> None:
         crashpoints.point("group.best")
-        rule, members = choice.rule, choice.group.members
+        rule, members = choice.rule, list(choice.group.members)
         meant, aggregate = matching(rule, choice.read)
         if len(meant) > 1:
             named = ", ".join(sorted(map(metric_keys.plain, meant)))
@@ -84,10 +84,14 @@ class BestChoices:
             self._decisions.choose_best(choice.group, message=message)
             return
         metric = meant[0] if meant else None
-        candidates = [
-            self._values.candidate(name, rule, values, metric, aggregate)
-            for name, values in zip(members, choice.read, strict=True)
+        read = dict(zip(members, choice.read, strict=True))
+        is_searched = choice.group.search is not None
+        compared = tasks_of_trials(members).values() if is_searched else [(each,) for each in members]
+        found = [
+            self._values.candidate_of(names, rule, [read[each] for each in names], metric, aggregate)
+            for names in compared
         ]
+        members, candidates = [each for each, _ in found], [candidate for _, candidate in found]
         name = rule.output or (
             best.split_key(rule.metric)[0] if metric is None else metric_keys.plain(metric)
         )

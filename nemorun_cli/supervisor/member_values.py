@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.model import best, forms, metric_keys, problems
 from nemorun_cli.model.best import Candidate
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.scheduler import trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.model.best import BestRule
@@ -77,6 +79,10 @@ class MemberValues:
             self._report(f"{rule.metric} of {name}: {message}")
         return values
 
+    def attempt(self, name: str) -> int:
+        """The number of the latest attempt at a member."""
+        return self._schedule.history.tasks[name].attempt
+
     def records(self, name: str, state: TaskState) -> Iterator[tuple[str, str]]:
         """The records that a member may have written: its own, and those that its attempts registered."""
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - few groups are compared
@@ -127,6 +133,41 @@ class MemberValues:
             shown=shown,
             unreadable=unreadable,
         )
+
+    def candidate_of(
+        self,
+        names: Sequence[str],
+        rule: BestRule,
+        read: Sequence[Mapping[Field, MetricValues] | str],
+        metric: Field | None,
+        aggregate: str,
+    ) -> tuple[str, Candidate]:
+        """A trial with the value by which it is compared, and its task that has the value.
+
+        Args:
+            names: its tasks.
+            rule: by what it is compared.
+            read: what `read` returned for each of them.
+            metric: the metric that the rule means; None if it means none.
+            aggregate: which of its values is compared.
+        """
+        states = [self._schedule.history.tasks[name] for name in names]
+        candidates = [
+            self.candidate(name, rule, values, metric, aggregate)
+            for name, values in zip(names, read, strict=True)
+        ]
+        deciding = trials.deciding(states)
+        if not states[deciding].is_unjudged_success and states[deciding].reason != Reason.TARGET:
+            return names[deciding], candidates[deciding]
+        having = [number for number, each in enumerate(candidates) if each.last is not None]
+        if not having:
+            unreadable = [number for number, each in enumerate(candidates) if each.unreadable]
+            number = (unreadable or [deciding])[0]
+            return names[number], candidates[number]
+        if len(having) > 1:
+            several = tuple(names[number].rpartition("/")[2] for number in having)
+            return names[having[0]], replace(candidates[having[0]], several=several)
+        return names[having[0]], candidates[having[0]]
 
 
 def matching(rule: BestRule, read: Iterable[Mapping[Field, MetricValues] | str]) -> tuple[list[Field], str]:

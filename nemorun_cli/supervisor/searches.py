@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import best
 from nemorun_cli.model.clock import steady
-from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, trial_id, trial_number
+from nemorun_cli.model.search import (
+    Outcome,
+    Rung,
+    Suggestion,
+    TrialResult,
+    id_of_trial,
+    trial_id,
+    trial_number,
+)
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.stop_rules import WantedMetric
 from nemorun_cli.scheduler import trials
@@ -33,7 +41,7 @@ from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
     import select
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors import Job
@@ -61,17 +69,18 @@ class _Search:
     """One search.
 
     Attributes:
-        group: its trials.
+        group: its trials, or the tasks of all of them.
         rule: its rule.
         client: its process.
         answers: what the process has answered since the last look.
-        asked: the trial for which the process was asked; None if it has answered.
+        asked: the task for whose trial the process was asked; None if it has answered.
         asked_at: when it was asked for the last time (monotonic).
         ended: trials that have ended and may lack a result, in the order of their ends.
         seen: what the pruner sees of each trial, by its number: of the attempt with this number.
+        sources: the task whose values these are, by the number of the trial: the first with the metric.
         unsent: values of running trials that the process has not got.
         sent: the attempt and the step of the last value that it has, by number.
-        past: trials that ended before this process began, and whose values are not read yet.
+        past: trials of which tasks ended before this process began, whose values are not read yet.
         prunes: what the process has decided, by number.
         judging: trials whose last values were sent, until the process has judged them.
         judged: those that it has judged.
@@ -88,6 +97,7 @@ class _Search:
     asked_at: float = 0.0
     ended: deque[str] = field(default_factory=deque)
     seen: dict[int, tuple[int, Values]] = field(default_factory=dict)
+    sources: dict[int, str] = field(default_factory=dict)
     unsent: dict[int, tuple[int, Values]] = field(default_factory=dict)
     sent: dict[int, tuple[int, float]] = field(default_factory=dict)
     past: deque[str] = field(default_factory=deque)
@@ -159,32 +169,55 @@ class Searches:
                 if sampler_messages.needs_values(search.rule, result)
             )
             search.past.extend(trial_id(search.group.id, result.number) for result in needed)
+            search.sources |= self._sources(study)
+            search.past.extend(self._begun(search, study))
             if study.began is not None:
                 self._set_deadline(search)
+
+    def _sources(self, study: StudyState) -> dict[int, str]:
+        """The tasks whose values pruners have seen, by the numbers of their trials."""
+        sources = study.sources | {
+            number: task
+            for number, task in study.deciders.items()
+            if study.results[number].outcome is not Outcome.FAILED
+        }
+        return {number: task for number, task in sources.items() if task in self._history.tasks}
+
+    def _begun(self, search: _Search, study: StudyState) -> Iterator[str]:
+        """The trials without a result of which some tasks have ended, and others have not."""
+        for number in study.suggestions.keys() - study.results.keys() if search.watched else ():
+            trial = trial_id(search.group.id, number)
+            ends = [self._history.tasks[name].is_over for name in self._tasks_of(trial)]
+            if any(ends) and not all(ends):
+                yield trial
+
+    def _tasks_of(self, trial: str) -> tuple[str, ...]:
+        """The tasks of a trial; none if a changed spec has removed it."""
+        return tuple(name for name in self._schedule.trials.tasks_of(trial) if name in self._history.tasks)
 
     def _set_deadline(self, search: _Search) -> None:
         if search.rule.timeout is not None and search.deadline is None:
             search.deadline = steady() + search.rule.timeout
 
     def notice(self, event: Event) -> None:
-        """Take the end of a trial, whose result is recorded by the next look, or that it is retried."""
+        """Take the end of a task, whose trial may have a result for the next look, or that it is retried."""
         if event["event"] not in (events.ENDED, events.SKIPPED, events.RETRIED):
             return
         group = self._schedule.trials.search_of(self._schedule.tasks[event["task"]])
         if group is not None and event["event"] == events.RETRIED:
             self._searches[group.id].prunes.pop(trial_number(event["task"]), None)
         elif group is not None:
-            self._searches[group.id].ended.append(event["task"])
+            self._searches[group.id].ended.append(id_of_trial(event["task"]))
 
     def judge(self, task: Task, attempt: int) -> TrialJudge | None:
-        """The judge of an attempt at a trial; None if nothing can stop it."""
+        """The judge of an attempt at a task of a trial; None if nothing can stop it."""
         group = self._schedule.trials.search_of(task)
         search = None if group is None else self._searches[group.id]
         if search is None or not (task.stop or search.watched):
             return None
-        number, prune = trial_number(task.id), None
+        prune = None
         if search.watched is not None:
-            prune = PruneJudge(search.watched, lambda values: _take(search, number, attempt, values))
+            prune = PruneJudge(search.watched, lambda values: _take(search, task.id, attempt, values))
         return TrialJudge(StopJudge(task.stop), prune)
 
     # -- a turn -------------------------------------------------------------------------------------
@@ -246,7 +279,7 @@ class Searches:
         for job in jobs:
             task = self._schedule.tasks[job.task]
             group = self._schedule.trials.search_of(task)
-            if group is not None and self._searches[group.id].asked is not None and gathers(task.executor):
+            if group is not None and self._is_gathering(self._searches[group.id]) and gathers(task.executor):
                 later.setdefault(group.id, []).append(job)
             else:
                 now.append(job)
@@ -259,6 +292,12 @@ class Searches:
                 search.wave_by = None
                 now += later.pop(name)
         return now, [job for held in later.values() for job in held]
+
+    def _is_gathering(self, search: _Search) -> bool:
+        """Whether a further trial of a search may start within moments, as there is capacity for it."""
+        name, queue = search.group.id, self._schedule.trials
+        is_wanted = name in queue.wanted and not search.is_over  # after a result that is to be recorded
+        return search.asked is not None or is_wanted or self._schedule.is_looking(name)
 
     @property
     def due(self) -> float | None:
@@ -292,8 +331,8 @@ class Searches:
                 search.asked = None
                 self._end(search, Reason.UNTIL, content["message"])
             case {"problem": {"number": int() as number, "message": message}}:
+                self._fail(search, number, message)
                 search.asked = None
-                self._fail(search, trial_id(search.group.id, number), message)
             case {"rung": content}:
                 self._take_rung(search, content)
             case {"prune": content}:
@@ -303,8 +342,8 @@ class Searches:
 
     def _take_suggestion(self, search: _Search, content: Mapping[str, Any]) -> None:
         """Record a suggestion, unless its trial was cancelled meanwhile."""
-        task, search.asked = self._schedule.tasks[trial_id(search.group.id, content["number"])], None
-        if self._history.tasks[task.id].status is not TaskStatus.PENDING:
+        task, search.asked = self._pending_task(search, content["number"]), None
+        if task is None:
             return
         suggestion = Suggestion(
             number=content["number"], params=content["params"], written=content["written"]
@@ -315,18 +354,30 @@ class Searches:
         search.client.send(sampler_messages.of_event(suggestion))
         self._set_deadline(search)
 
-    def _fail(self, search: _Search, name: str, message: str) -> None:
-        if self._history.tasks[name].status is TaskStatus.PENDING:
+    def _pending_task(self, search: _Search, number: int) -> Task | None:
+        """The task of a trial for which it was asked, or another one that has not started."""
+        names = [search.asked or "", *self._tasks_of(trial_id(search.group.id, number))]
+        for name in names:
+            if trial_number(name) == number and self._history.tasks[name].status is TaskStatus.PENDING:
+                return self._schedule.tasks[name]
+        return None
+
+    def _fail(self, search: _Search, number: int, message: str) -> None:
+        if (task := self._pending_task(search, number)) is not None:
             text = f"no values can be suggested for it: {message}"
-            self._decisions.fail_unstarted(self._schedule.tasks[name], Reason.LAUNCH, text)
+            self._decisions.fail_unstarted(task, Reason.LAUNCH, text)
         if search.client.refusal is not None:
             self._end(search, Reason.DEPENDENCY, f"no values can be suggested for it: {message}")
 
     def _take_rung(self, search: _Search, content: Mapping[str, Any]) -> None:
         """Record that a trial has reached a rung, once."""
         rung = Rung(**{**content, "pruner": search.rule.pruner_text})
-        study, task = self._study(search.group), self._schedule.tasks[trial_id(search.group.id, rung.number)]
-        if rung.attempt != self._history.tasks[task.id].attempt or rung.number in study.results:
+        study, task = self._study(search.group), self._source(search, rung.number)
+        if (
+            task is None
+            or rung.attempt != self._history.tasks[task.id].attempt
+            or rung.number in study.results
+        ):
             return  # it failed meanwhile
         known = study.rungs.get(rung.number, [])
         same = [each for each in known if (each.attempt, each.pruner) == (rung.attempt, rung.pruner)]
@@ -335,19 +386,24 @@ class Searches:
 
     def _take_prune(self, search: _Search, content: Mapping[str, Any]) -> None:
         number, value = content["number"], content["value"]
-        task = self._schedule.tasks[trial_id(search.group.id, number)]
-        if content["attempt"] != self._history.tasks[task.id].attempt:
+        task = self._source(search, number)
+        if task is None or content["attempt"] != self._history.tasks[task.id].attempt:
             return  # it failed meanwhile, and was retried
-        request = PruneRequest(content["message"], at=content["position"], value=_finite(value))
+        at = content["position"]
+        request = PruneRequest(content["message"], at=at, value=_finite(value), task=task.id)
         search.prunes[number] = request
         decision = StopDecision(
             reason=Reason.PRUNED,
             message=content["message"],
             metric=search.rule.metrics[0],
-            at=content["position"],
+            at=at,
             value=value,
         )
         self._decisions.prune(task, decision)
+
+    def _source(self, search: _Search, number: int) -> Task | None:
+        """The task of a trial whose values the process has."""
+        return self._schedule.tasks.get(search.sources.get(number, ""))
 
     # -- values and results -------------------------------------------------------------------------
 
@@ -367,9 +423,10 @@ class Searches:
     def _read_past(self, search: _Search, until: float) -> None:
         """Read again the values of trials that ended before this process began."""
         while search.past and time.monotonic() <= until:
-            name = search.past[0]
-            attempt = self._history.tasks[name].attempt if name in self._history.tasks else 1
-            search.seen[trial_number(name)] = attempt, self._seen_values(search, name, attempt)[0]
+            for name in self._tasks_of(search.past[0]):
+                attempt = self._history.tasks[name].attempt
+                if self._history.tasks[name].is_over:
+                    _take(search, name, attempt, self._seen_values(search, name, attempt)[0], is_new=False)
             search.past.popleft()
 
     def _seen_values(self, search: _Search, name: str, attempt: int) -> tuple[Values, StopDecision | None]:
@@ -388,12 +445,14 @@ class Searches:
     def _record_results(self, search: _Search, until: float) -> None:
         """Record the results of trials in the order of their ends, as far as they are known."""
         while search.ended and time.monotonic() <= until:
-            name = search.ended[0]
-            is_due = trials.lacks_result(search.group, name, self._history)
-            if is_due and self._schedule.is_final(name):
-                result = self._result(search, name)
-                if result is None:
+            trial = search.ended[0]
+            tasks = self._tasks_of(trial)
+            is_due = tasks and self._schedule.trials.lacks_result(search.group, trial)
+            if is_due and all(map(self._schedule.is_final, tasks)):
+                found = self._result(search, trial, tasks)
+                if found is None:
                     return
+                name, result = found
                 crashpoints.point("search.result")
                 search.sent.pop(result.number, None)
                 judged = self._judged_steps(search)
@@ -408,35 +467,40 @@ class Searches:
         """Up to which steps the values of trials without a result are judged, if other results can matter."""
         if search.rule.pruner not in sampler_messages.COMPARING:
             return {}
-        names = {trial_id(search.group.id, number): sent for number, sent in search.sent.items()}
+        names = {search.sources[number]: sent for number, sent in search.sent.items()}
         return {
             name: step
             for name, (attempt, step) in names.items()
             if attempt == self._history.tasks[name].attempt
         }
 
-    def _result(self, search: _Search, name: str) -> TrialResult | None:
-        """The result of a trial that has ended, with what its pruner has to know of it later."""
-        result = self._bare_result(search, name)
-        if result is None or search.watched is None:
-            return result
+    def _result(self, search: _Search, trial: str, tasks: Sequence[str]) -> tuple[str, TrialResult] | None:
+        """The result of a trial that has ended, for its pruner too, and its task that decides it."""
+        found = self._bare_result(search, trial, tasks)
+        if found is None or search.watched is None:
+            return found
+        name, result = found
         attempt = self._history.tasks[name].attempt
         seen_attempt, values = search.seen.get(result.number, (attempt, []))
         steps = [step for step, _ in values] if seen_attempt == attempt else []
         last = max(steps, default=None) if result.outcome is Outcome.COMPLETE else None
-        return replace(result, attempt=attempt, pruner=search.rule.pruner_text, last_step=last)
+        return name, replace(result, attempt=attempt, pruner=search.rule.pruner_text, last_step=last)
 
-    def _bare_result(self, search: _Search, name: str) -> TrialResult | None:
-        """The result of a trial that has ended; None while the process has not judged it."""
-        state, number = self._history.tasks[name], trial_number(name)
+    def _bare_result(
+        self, search: _Search, trial: str, tasks: Sequence[str]
+    ) -> tuple[str, TrialResult] | None:
+        """The result of a trial that has ended, and its task that decides it; None until it is judged."""
+        states, number = [self._history.tasks[name] for name in tasks], trial_number(trial)
+        name, state = tasks[trials.deciding(states)], states[trials.deciding(states)]
         if state.status is not TaskStatus.SUCCEEDED:
-            message = f"is {state.status}" + (f": {state.why()}" if state.why() else "")
-            return TrialResult(number=number, outcome=Outcome.FAILED, message=message)
-        verdict = self._verdict(search, name)
+            subject = "is" if name == trial else f"failed: {name.rpartition('/')[2]} is"
+            message = f"{subject} {state.status}" + (f": {state.why()}" if state.why() else "")
+            return name, TrialResult(number=number, outcome=Outcome.FAILED, message=message)
+        verdict = self._verdict(search, number, tasks)
         if not verdict.is_known:
             return None
         if (prune := verdict.prune) is not None:
-            return TrialResult(
+            return prune.task or name, TrialResult(
                 number=number,
                 outcome=Outcome.PRUNED,
                 pruned_at=prune.at,
@@ -444,50 +508,64 @@ class Searches:
                 message=prune.message,
             )
         try:
-            values = self._reader.final(search.rule, name, state.attempt)
+            name, values = self._reader.final(search.rule, tasks)
         except UnusableValueError as error:
-            return TrialResult(number=number, outcome=Outcome.FAILED, message=str(error))
-        return TrialResult(number=number, outcome=Outcome.COMPLETE, values=values)
+            return name, TrialResult(number=number, outcome=Outcome.FAILED, message=str(error))
+        return name, TrialResult(number=number, outcome=Outcome.COMPLETE, values=values)
 
-    def _verdict(self, search: _Search, name: str) -> _Verdict:
+    def _verdict(self, search: _Search, number: int, tasks: Sequence[str]) -> _Verdict:
         """Whether a trial that succeeded counts as pruned, also if it ended before it could be stopped.
 
         It may have ended while there was no supervisor, which must not change later suggestions.
         """
-        state, number = self._history.tasks[name], trial_number(name)
         if (request := self._study(search.group).prunes.get(number)) is not None:
             return _Verdict(is_known=True, prune=request)
-        rules = any(rule.finds_divergence for rule in self._schedule.tasks[name].stop)
-        if not state.is_unjudged_success or not (search.watched or rules):
-            return _Verdict(is_known=True)
         if number in search.judging:
             is_known = number in search.judged
             return _Verdict(is_known=is_known, prune=search.prunes.get(number) if is_known else None)
-        if search.past:
+        unjudged = [
+            name
+            for name in tasks
+            if self._history.tasks[name].is_unjudged_success
+            and (search.watched or any(rule.finds_divergence for rule in self._schedule.tasks[name].stop))
+        ]
+        if unjudged and search.past:
             return _Verdict(is_known=False)
-        values, decision = self._seen_values(search, name, state.attempt)
-        if decision is not None:
-            prune = PruneRequest(decision.message, at=decision.at, value=_finite(decision.value))
-            return _Verdict(is_known=True, prune=prune)
-        self._let_judge(search, number, state.attempt, values)
-        return _Verdict(is_known=not values)
+        judged: list[tuple[str, Values]] = []
+        for name in unjudged:
+            values, decision = self._seen_values(search, name, self._history.tasks[name].attempt)
+            if decision is not None:
+                at, value = decision.at, _finite(decision.value)
+                prune = PruneRequest(decision.message, at=at, value=value, task=name)
+                return _Verdict(is_known=True, prune=prune)
+            judged += [(name, values)] if values else []
+        if judged:
+            self._let_judge(search, *judged[0])
+        return _Verdict(is_known=not judged)
 
-    def _let_judge(self, search: _Search, number: int, attempt: int, values: Values) -> None:
-        """Send all values of a trial that has ended, if there are any, for a last decision."""
-        if values:
-            search.seen[number] = attempt, values
-            search.unsent.pop(number, None)
-            search.judging.add(number)
-            self._send(search, number, attempt, values, is_last=True)
+    def _let_judge(self, search: _Search, name: str, values: Values) -> None:
+        """Send all values of a task that has ended, for a last decision about its trial."""
+        number, attempt = trial_number(name), self._history.tasks[name].attempt
+        search.sources[number] = name
+        search.seen[number] = attempt, values
+        search.unsent.pop(number, None)
+        search.judging.add(number)
+        self._send(search, number, attempt, values, is_last=True)
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _take(search: _Search, number: int, attempt: int, values: Values) -> None:
-    """Keep the values of a running trial, to be sent by the next look."""
-    for kept in (search.seen, search.unsent):
+def _take(search: _Search, name: str, attempt: int, values: Values, *, is_new: bool = True) -> None:
+    """Keep the values of a task of a trial; new ones are sent by the next look.
+
+    If several tasks of a trial have the metric, the pruner sees that of the first one.
+    """
+    number = trial_number(name)
+    if not values or search.sources.setdefault(number, name) != name:
+        return
+    for kept in (search.seen, search.unsent) if is_new else (search.seen,):
         if number not in kept or kept[number][0] != attempt:
             kept[number] = attempt, []
         kept[number][1].extend(values)

@@ -46,42 +46,54 @@ class TrialReader:
     ) -> None:
         self._experiment, self._records, self._members = experiment, records, members
 
-    def final(self, rule: SearchRule, name: str, attempt: int) -> tuple[float, ...]:
+    def final(self, rule: SearchRule, names: Sequence[str]) -> tuple[str, tuple[float, ...]]:
         """The values of a trial that has ended, one for each goal, as `best` reads them.
+
+        Args:
+            rule: its search.
+            names: its tasks, whose states are known.
+
+        Returns:
+            The task that has the first of the values, and the values.
 
         Raises:
             UnusableValueError: it has none for a goal, or one that is no finite number.
             OSError: this machine lacks something to read them now.
         """
         goals = zip(rule.metrics, rule.goals, strict=True)
-        return tuple(self._value(BestRule(metric=key, goal=goal), name, attempt) for key, goal in goals)
+        found = [self._value(BestRule(metric=key, goal=goal), names) for key, goal in goals]
+        return found[0][0], tuple(value for _, value in found)
 
-    def _value(self, rule: BestRule, name: str, attempt: int) -> float:
-        read = self._members.read(rule, name)
-        meant, aggregate = matching(rule, [read])
+    def _value(self, rule: BestRule, names: Sequence[str]) -> tuple[str, float]:
+        read = [self._members.read(rule, name) for name in names]
+        meant, aggregate = matching(rule, read)
         if len(meant) > 1:
             named = ", ".join(sorted(map(metric_keys.plain, meant)))
             raise UnusableValueError(f"{rule.metric!r} matches several metrics: {named}")
         metric = meant[0] if meant else None
-        candidate = self._members.candidate(name, rule, read, metric, aggregate)
+        name, candidate = self._members.candidate_of(names, rule, read, metric, aggregate)
         key = best.split_key(rule.metric)[0]
         shown = rule.output or (key if metric is None else metric_keys.plain(metric))
         choice = best.choose([candidate], rule.goal, metric=shown)
         if choice.excluded or candidate.value is None:
             problem = choice.excluded[0].message
             has_none = rule.output is None and metric is None and candidate.unreadable is None
-            raise UnusableValueError(problem + (self._instead(key, name, attempt) if has_none else ""))
-        return float(candidate.value)
+            has_none &= not candidate.several
+            raise UnusableValueError(problem + (self._instead(key, names) if has_none else ""))
+        return name, float(candidate.value)
 
-    def _instead(self, key: str, name: str, attempt: int) -> str:
+    def _instead(self, key: str, tasks: Sequence[str]) -> str:
         """Which metrics a trial has tracked instead of one."""
-        follower = self._follower([WantedMetric(key)], name, attempt)
-        try:
-            self._read(follower, name, attempt)
-        except ExpError:  # the record cannot be read, which is not what is reported here
-            return ""
-        fields = [field for field in follower.fields if field[1] not in OVER]
-        names = list(metric_keys.titles(fields).values())
+        fields = []
+        for name in tasks:
+            attempt = self._members.attempt(name)
+            follower = self._follower([WantedMetric(key)], name, attempt)
+            try:
+                self._read(follower, name, attempt)
+            except ExpError:  # the record cannot be read, which is not what is reported here
+                continue
+            fields += [field for field in follower.fields if field[1] not in OVER]
+        names = list(metric_keys.titles(list(dict.fromkeys(fields))).values())
         if not names:
             return ": it tracked no metric"
         last = {name.rpartition("/")[2]: name for name in names}  # what a key without its series resembles

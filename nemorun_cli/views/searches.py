@@ -6,11 +6,12 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.best import Goal
-from nemorun_cli.model.search import Outcome, trial_number
+from nemorun_cli.model.search import Outcome, id_of_trial, tasks_of_trials, trial_number
 from nemorun_cli.model.status import LIVE, TaskStatus
+from nemorun_cli.scheduler import trials as trial_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,20 +37,59 @@ PHASES: Final = (*(outcome.value for outcome in Outcome), RUNNING, "pending", "c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One trial: what was suggested for it, the state of its task, and its result once it has one."""
+    """One trial: what was suggested for it, the states of its tasks, and its result once it has one.
+
+    Attributes:
+        number: from 1.
+        id: its id: that of its task, or what the ids of its tasks begin with.
+        states: of its tasks, by their ids, in the order of their group.
+        suggestion: what was suggested for it.
+        result: its result.
+        task: its task that has its value, or because of which it has none.
+    """
 
     number: int
-    task: str
-    state: TaskState
+    id: str
+    states: Mapping[str, TaskState]
     suggestion: Suggestion | None = None
     result: TrialResult | None = None
+    task: str
+
+    @classmethod
+    def of(cls, name: str, tasks: Sequence[str], history: ExperimentState) -> Self:
+        """A trial by its id and its tasks."""
+        number, study = trial_number(name), history.studies.get(name.partition("/")[0])
+        states = {task: history.tasks[task] for task in tasks}
+        decider = study.deciders.get(number) if study else None
+        if decider not in states:
+            decider = tasks[trial_rules.deciding(list(states.values()))]
+        return cls(
+            number=number,
+            id=name,
+            states=states,
+            suggestion=study.suggestions.get(number) if study else None,
+            result=study.results.get(number) if study else None,
+            task=decider,
+        )
+
+    @property
+    def state(self) -> TaskState:
+        """That of the task that decides what the trial is."""
+        return self.states[self.task]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of its tasks have ended."""
+        return all(state.is_over for state in self.states.values())
 
     @property
     def phase(self) -> str:
         """One of PHASES: its outcome, or what it does without one."""
-        if self.state.status in LIVE:
+        states = self.states.values()
+        has_begun = any(state.is_over for state in states) and not self.is_over
+        if has_begun or any(state.status in LIVE for state in states):
             return RUNNING
-        if self.result is not None and self.state.is_over:
+        if self.result is not None and self.is_over:
             return self.result.outcome.value
         return _PHASES[self.state.status]
 
@@ -70,6 +110,7 @@ class Trial:
         """The field `trial` of its task."""
         result = self.result
         return {
+            "id": self.id,
             "number": self.number,
             "params": dict(self.params) if self.suggestion is not None else None,
             "outcome": None if result is None else result.outcome,
@@ -98,16 +139,8 @@ class StudyView:
         if group.search is None:
             return None
         study = history.studies.get(group.id)
-        trials = tuple(
-            Trial(
-                number=number,
-                task=name,
-                state=history.tasks[name],
-                suggestion=study.suggestions.get(number) if study else None,
-                result=study.results.get(number) if study else None,
-            )
-            for number, name in ((trial_number(name), name) for name in group.members)
-        )
+        tasks = tasks_of_trials(group.members)
+        trials = tuple(Trial.of(name, names, history) for name, names in tasks.items())
         return cls(group, group.search, trials, study.order if study is not None else ())
 
     @cached_property
@@ -152,7 +185,7 @@ class StudyView:
     @property
     def is_over(self) -> bool:
         """Whether no trial runs or will run."""
-        return all(trial.state.is_over for trial in self.trials)
+        return all(trial.is_over for trial in self.trials)
 
     def rank(self, trial: Trial) -> tuple[int, int] | None:
         """The place of a complete trial by the one goal, from 1, and how many are complete; else None."""
@@ -175,7 +208,7 @@ class StudyView:
             f"{metric} {value:.6g}"
             for metric, value in zip(self.rule.metrics, trial.values or (), strict=False)
         )
-        return f"{trial.task}, {values} ({params_text(trial.params)})" if values else trial.task
+        return f"{trial.id}, {values} ({params_text(trial.params)})" if values else trial.id
 
     def to_json(self) -> dict[str, Any]:
         """The fields of an entry of `searches` that need no clock."""
@@ -210,24 +243,35 @@ def to_json(study: StudyView, progress: Progress) -> dict[str, Any]:
 
 
 def study_of(spec: Spec, history: ExperimentState, task: Task) -> StudyView | None:
-    """The search that a task is a trial of; None for all other tasks."""
+    """The search that a task is of; None for all other tasks."""
     group = _search_of(spec, task)
     return StudyView.of(group, history) if group is not None else None
 
 
 def trial_of(spec: Spec, history: ExperimentState, task: Task) -> Trial | None:
-    """The trial that a task is; None for all other tasks."""
-    group = _search_of(spec, task)
-    if group is None:
+    """The trial that a task belongs to; None for all other tasks."""
+    if _search_of(spec, task) is None:
         return None
-    number, study = trial_number(task.id), history.studies.get(group.id)
-    return Trial(
-        number=number,
-        task=task.id,
-        state=history.tasks[task.id],
-        suggestion=study.suggestions.get(number) if study else None,
-        result=study.results.get(number) if study else None,
-    )
+    name = id_of_trial(task.id)
+    return Trial.of(name, list(_tasks_of(spec, task, name)), history)
+
+
+def trial_name(spec: Spec, name: str) -> str:
+    """The id of the trial of a task; that of the task if it belongs to none."""
+    group = name.partition("/")[0]
+    is_of_search = any(each.search is not None and each.id == group for each in spec.groups)
+    return id_of_trial(name) if is_of_search else name
+
+
+def _tasks_of(spec: Spec, task: Task, trial: str) -> Iterator[str]:
+    """The tasks of a trial, which follow each other in the spec."""
+    first = task.index
+    while first > 0 and id_of_trial(spec.tasks[first - 1].id) == trial:
+        first -= 1
+    for each in spec.tasks[first:]:
+        if id_of_trial(each.id) != trial:
+            return
+        yield each.id
 
 
 def _search_of(spec: Spec, task: Task) -> Group | None:
@@ -255,7 +299,7 @@ def lines(studies: Sequence[StudyView]) -> Iterator[str]:
 def result_text(study: StudyView, trial: Trial) -> str:
     """The values of a trial, the one at which it was pruned, or why it has none; empty before its end."""
     result = trial.result
-    if result is None or not trial.state.is_over:
+    if result is None or not trial.is_over:
         return ""
     if result.values is not None:
         pairs = zip(study.rule.metrics, result.values, strict=False)
@@ -283,6 +327,7 @@ def params_text(params: Mapping[str, Any], most: int = MOST_PARAMS) -> str:
 
 def _found(trial: Trial) -> dict[str, Any]:
     return {
+        "id": trial.id,
         "task": trial.task,
         "number": trial.number,
         "params": dict(trial.params),

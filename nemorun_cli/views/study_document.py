@@ -57,13 +57,15 @@ def _is_own(snapshot: Snapshot) -> bool:
 
 
 def _past(snapshot: Snapshot, trial: Trial) -> dict[str, Any]:
-    state = trial.state
+    state, states = trial.state, list(trial.states.values())
+    durations = [seconds for each in states if (seconds := snapshot.active_duration(each)) is not None]
     return {
         **trial.to_json(),
         "task": trial.task,
+        "tasks": list(trial.states),
         "status": state.status,
         "reason": state.reason,
-        "started": state.started,
-        "ended": state.ended,
-        "duration": snapshot.active_duration(state),
+        "started": min((each.started for each in states if each.started), default=None),
+        "ended": max((each.ended for each in states if each.ended), default=None) if trial.is_over else None,
+        "duration": sum(durations) if durations else None,
     }

@@ -31,7 +31,8 @@ class Progress:
     """The statuses of a sweep's members, and how long the rest will take.
 
     Attributes:
-        pruned: how many of the members that succeeded were pruned.
+        pruned: how many of the members were pruned.
+        unstarted: how many of these had not started.
         cached: how many of them took the results of an earlier success.
         seconds_left: an estimate; None if nothing is known yet.
         basis: what it is based on; None without an estimate.
@@ -40,6 +41,7 @@ class Progress:
     group: Group
     counts: Mapping[TaskStatus, int]
     pruned: int = 0
+    unstarted: int = 0
     cached: int = 0
     seconds_left: float | None
     basis: str | None = None
@@ -47,7 +49,8 @@ class Progress:
     @property
     def line(self) -> str:
         """`37/100 done · 12 pruned · 3 failed · ~2h10 left`; `done` counts neither pruned nor failed ones."""
-        parts = [_counted(self.group, self.counts, pruned=self.pruned, cached=self.cached)]
+        stopped = self.pruned, self.unstarted
+        parts = [_counted(self.group, self.counts, pruned=stopped, cached=self.cached)]
         left = self.seconds_left or 0.0
         if round(left):  # 0 if the running members already take longer than the others did
             parts.append(f"~{left_text(left)} left")
@@ -81,8 +84,13 @@ def of(spec: Spec) -> list[Group]:
 
 
 def pruned(states: Iterable[TaskState]) -> int:
-    """How many members were pruned."""
-    return _succeeded_by(states, Reason.PRUNED)
+    """How many members were pruned, also those that therefore did not start."""
+    return _succeeded_by(states, Reason.PRUNED) + unstarted(states)
+
+
+def unstarted(states: Iterable[TaskState]) -> int:
+    """How many members did not start as another task of their trial was pruned."""
+    return sum(state.reason == Reason.PRUNED and state.status is TaskStatus.SKIPPED for state in states)
 
 
 def cached(states: Iterable[TaskState]) -> int:
@@ -97,13 +105,16 @@ def _succeeded_by(states: Iterable[TaskState], reason: Reason) -> int:
 def standing(states: Sequence[TaskState], group: Group) -> str:
     """The number of members that are done, and of those that are not: `1/2 done · 1 failed`."""
     counts = Counter(state.status for state in states)
-    return _counted(group, counts, pruned=pruned(states), cached=cached(states))
+    return _counted(group, counts, pruned=(pruned(states), unstarted(states)), cached=cached(states))
 
 
-def _counted(group: Group, counts: Mapping[TaskStatus, int], *, pruned: int, cached: int) -> str:
-    others = [f"{pruned} pruned"] if pruned else []
-    others += [f"{counts[status]} {status.lower()}" for status in _LISTED if counts.get(status)]
-    done = counts.get(TaskStatus.SUCCEEDED, 0) - pruned
+def _counted(group: Group, counts: Mapping[TaskStatus, int], *, pruned: tuple[int, int], cached: int) -> str:
+    """The members by their ends; `pruned` is how many were pruned, and how many of these had not started."""
+    stopped, skipped = pruned
+    others = [f"{stopped} pruned"] if stopped else []
+    shown = Counter(counts) - Counter({TaskStatus.SKIPPED: skipped})
+    others += [f"{shown[status]} {status.lower()}" for status in _LISTED if shown[status]]
+    done = counts.get(TaskStatus.SUCCEEDED, 0) - (stopped - skipped)
     taken = f", {cached} of them cached" if cached else ""
     return " · ".join([f"{done}/{len(group.members)} done{taken}", *others])
 
@@ -115,7 +126,7 @@ def members_json(states: Sequence[TaskState], group: Group) -> dict[str, Any]:
     return {
         "id": group.id,
         "members": len(states),
-        "done": succeeded - stopped,
+        "done": succeeded - (stopped - unstarted(states)),
         "pruned": stopped,
         "cached": cached(states),
     }
@@ -135,29 +146,33 @@ def progress(
     supervisor starts the remaining members, so without one it is None.
     """
     counts = Counter(state.status for state in states)
-    stopped, taken = pruned(states), cached(states)
+    stopped, skipped, taken = pruned(states), unstarted(states), cached(states)
     estimate = _estimate(states, counts, now) if is_supervised else None
     if estimate is None:
-        return Progress(group=group, counts=counts, pruned=stopped, cached=taken, seconds_left=None)
+        return Progress(
+            group=group, counts=counts, pruned=stopped, unstarted=skipped, cached=taken, seconds_left=None
+        )
     left, durations = estimate
-    basis = _basis(durations, stopped, sum(counts[status] for status in LIVE))
+    word = "task" if group.has_trials_of_several else "trial"
+    basis = _basis(durations, stopped - skipped, sum(counts[status] for status in LIVE), word=word)
     if (longest := max(0.0, starts_until - now) + sum(durations) / len(durations)) < left:
         left, basis = longest, f"{basis}; none starts after its timeout"
     return Progress(
         group=group,
         counts=counts,
         pruned=stopped,
+        unstarted=skipped,
         cached=taken,
         seconds_left=left,
         basis=basis,
     )
 
 
-def _basis(durations: Sequence[float], pruned: int, live: int) -> str:
+def _basis(durations: Sequence[float], pruned: int, live: int, *, word: str) -> str:
     """What an estimate is based on: `12 trials took 34s on average, 3 of them pruned; 4 run at once`."""
     mean = seconds_text(sum(durations) / len(durations))
-    word = "trial" if len(durations) == 1 else "trials"
-    took = f"{len(durations)} {word} took {mean}{' on average' if len(durations) > 1 else ''}"
+    plural, average = ("", "") if len(durations) == 1 else ("s", " on average")
+    took = f"{len(durations)} {word}{plural} took {mean}{average}"
     stopped = f", {pruned} of them pruned" if pruned else ""
     return f"{took}{stopped}; {live} run{'s' if live == 1 else ''} at once"
 

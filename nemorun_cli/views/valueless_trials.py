@@ -5,36 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.control_characters import escaped
-from nemorun_cli.model.search import Outcome, trial_number
+from nemorun_cli.model.search import Outcome, tasks_of_trials, trial_number
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage.study_state import StudyState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
 
 LOST: Final = "its suggestion is lost, so later ones cannot use its result"
+_FAULTS: Final = frozenset((TaskStatus.FAILED, TaskStatus.CANCELLED))
 
 
 def messages(snapshot: Snapshot, names: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
-    """Such trials, or those of the named ones, each with the reason."""
+    """Such trials, or those of which tasks are named, each with the reason."""
+    wanted = None if names is None else set(names)
     for group in snapshot.spec.groups:
         study = snapshot.history.studies.get(group.id, StudyState())
-        for name in group.members if group.search is not None else ():
-            message = _message(snapshot.history.tasks[name], study, trial_number(name))
-            if message is not None and (names is None or name in names):
-                yield name, message
+        trials = tasks_of_trials(group.members) if group.search is not None else {}
+        for trial, tasks in trials.items():
+            states = [snapshot.history.tasks[name] for name in tasks]
+            message = _message(states, study, trial_number(trial))
+            if message is not None and (wanted is None or not wanted.isdisjoint((trial, *tasks))):
+                yield trial, message
 
 
-def _message(state: TaskState, study: StudyState, number: int) -> str | None:
+def _message(states: Sequence[TaskState], study: StudyState, number: int) -> str | None:
     """Why a trial has no value though it could have one; None if it has one, or is not expected to."""
-    if state.submitted and number not in study.suggestions:
+    if any(state.submitted for state in states) and number not in study.suggestions:
         return LOST
-    result = study.results.get(number)
-    if result is None or result.outcome is not Outcome.FAILED or state.status is not TaskStatus.SUCCEEDED:
+    result, statuses = study.results.get(number), {state.status for state in states}
+    has_succeeded = TaskStatus.SUCCEEDED in statuses and statuses.isdisjoint(_FAULTS)
+    if result is None or result.outcome is not Outcome.FAILED or not has_succeeded:
         return None
     return result.message or "it has no value"
 

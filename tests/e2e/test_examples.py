@@ -29,6 +29,7 @@ SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.j
 GIVEN = "the true token"  # what secrets.yaml is given
 PROGRAMS = Path(sys.executable).parent
 LONGEST = 600.0  # seconds of a search with sixty trials
+TRIALS = [f"tune/trial-{number:04d}" for number in range(1, 7)]
 BETTER = 0.95  # of the loss of random search, at most; measured: 0.85
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 
@@ -478,3 +479,17 @@ def test_torchrun_starts_the_processes(exp: Exp) -> None:
     assert sorted(log(exp, "train").splitlines()) == [f"process {n} of 3, profile off" for n in range(3)]
     assert log(exp, "timed") == "process 0 of 1, profile on\n"
     assert "SLURM_JOB_NODELIST" in exp("run", spec, "--dry-run").stdout
+
+
+if IS_LONG:
+
+    def test_search_group_hands_on_the_model_of_its_best_trial(exp: Exp) -> None:
+        """Each trial fits a model and measures that one; the best one is tested without another training."""
+        exp("run", SPECS / "search_group.yaml", "-p", "trials=6", "-d", env=PATH)
+        exp("wait", "--timeout", str(LONGEST))
+        assert set(statuses(exp).values()) == {"SUCCEEDED"}
+        measured = {name: outputs(exp, f"{name}/measure")["accuracy"] for name in TRIALS}
+        best = max(measured, key=measured.__getitem__)
+        assert log(exp, "test").startswith(f"{best} reads ")
+        assert outputs(exp, "test")["tested"] > 0.8
+        assert Path(outputs(exp, f"{best}/fit")["model"]).is_file()

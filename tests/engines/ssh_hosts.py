@@ -139,7 +139,8 @@ def _configure(hosts: SshHosts) -> None:
         (folder / f"sshd_config-{name}").write_text(
             f"ListenAddress {address}\nPort 22\nHostKey {folder}/host\nPidFile none\nStrictModes no\n"
             f"UsePAM no\nAuthorizedKeysFile {folder}/authorized_keys\nPrintMotd no\n"
-            "PermitRootLogin prohibit-password\n",
+            # Not the login files of root, which may take longer than most commands.
+            f"PermitRootLogin prohibit-password\nSetEnv HOME={folder}\n",
             encoding="ascii",
         )
     (folder / "known_hosts").write_text(known, encoding="ascii")

@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import amount
 from support.schedules import C, Drive, F, K, S, schedule, task
 
 from nemorun_cli.model.best import Goal
-from nemorun_cli.model.search import ParamKind, SearchParam, SearchRule, trial_id, trial_number
+from nemorun_cli.model.search import (
+    ParamKind,
+    SearchParam,
+    SearchRule,
+    id_of_trial,
+    tasks_of_trials,
+    trial_id,
+    trial_number,
+)
 from nemorun_cli.model.spec import Group, Task
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.scheduler import resume_plan, trials
@@ -172,3 +181,157 @@ def test_a_resume_keeps_the_results_of_trials() -> None:
     assert decided[1].reason == "it is FAILED, and that is its result; --from t/trial-0002 runs it again"
     named = resume_plan.decide(drive.schedule, below=["t/trial-0002", "t/trial-0004"])
     assert [each.action for each in named] == ["keep", "run", "run", "run"]
+
+
+TASKS = ("a", "b", "c")  # of a trial: c waits for a
+
+
+def grouped(count: int, *, slots: int = 8, **keys: Any) -> Drive:
+    """A schedule with the search `t` of a group, at its start."""
+    named = [(trial_id("t", number), name) for number in range(1, count + 1) for name in TASKS]
+    members = [
+        task(f"{trial}/{name}", index, group="t", dependencies=(f"{trial}/a",) if name == "c" else ())
+        for index, (trial, name) in enumerate(named)
+    ]
+    group = Group(id="t", members=tuple(each.id for each in members), search=rule(count), **keys)
+    drive = Drive(schedule(*members, groups=(group,)), slots)
+    drive.begin()
+    return drive
+
+
+def release(drive: Drive, name: str) -> None:
+    """Let the tasks of a trial start that waited for its suggestion."""
+    for each in drive.schedule.take_suggestion(name):
+        drive.schedule.add_ready(each)
+
+
+def suggest_next(drive: Drive) -> str:
+    """Let the suggestion come that is wanted now; returns its trial."""
+    name = wanted(drive)
+    assert name is not None
+    drive.note(events.SUGGESTED, name, number=trial_number(name), params={"x": 0.5})
+    release(drive, name)
+    return id_of_trial(name)
+
+
+def test_the_tasks_of_a_trial_share_a_suggestion_and_a_place() -> None:
+    """One suggestion starts all that can; max_parallel counts trials, which keep their place to their end."""
+    drive = grouped(3, max_parallel=1)
+    first = suggest_next(drive)
+    assert wanted(drive) is None
+    assert drive.running == {f"{first}/a", f"{first}/b"}
+    drive.end(f"{first}/a", S)
+    drive.end(f"{first}/b", S)
+    assert drive.schedule.readiness(f"{first}/c") is not None
+    assert wanted(drive) is None, "its last task goes before the next trial"
+    assert drive.running == {f"{first}/c"}
+    drive.end(f"{first}/c", S)
+    assert suggest_next(drive) == "t/trial-0002"
+
+
+def test_a_trial_that_waits_for_its_retry_keeps_its_place() -> None:
+    """A search that runs one trial at a time does not begin another one between the tasks of a trial."""
+    drive = grouped(2, max_parallel=1)
+    first = suggest_next(drive)
+    wanted(drive)
+    drive.end(f"{first}/b", S)
+    assert wanted(drive) is None
+    drive.end(f"{first}/a", F)
+    assert drive.status(f"{first}/c") is K
+    assert suggest_next(drive) == "t/trial-0002"
+
+
+def test_a_failed_task_stops_its_trial_however_many_may_fail() -> None:
+    """A search that tolerates failed trials does not run what depends on a failed task of one."""
+    drive = grouped(2, max_failures=2)
+    trial = suggest_next(drive)
+    wanted(drive)
+    drive.end(f"{trial}/a", F)
+    assert drive.status(f"{trial}/c") is K
+    assert drive.schedule.is_ok(f"{trial}/a"), "for what depends on the search"
+    drive.end(f"{trial}/b", F)
+    assert drive.schedule.take_exhausted_groups() == [], "one trial has failed"
+
+
+@settings(max_examples=amount(15, long=200))
+@given(st.data())
+def test_no_more_trials_run_than_their_limit(data: st.DataObject) -> None:
+    """Whatever ends first, at most max_parallel trials have begun and not ended, and all of them run."""
+    limit, slots = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 5))
+    drive = grouped(5, slots=slots, max_parallel=limit)
+    names = list(drive.schedule.tasks)
+    for _ in range(200):
+        drive.slots = slots - len(drive.running)
+        name = wanted(drive)
+        if name is not None:
+            drive.note(events.SUGGESTED, name, number=trial_number(name), params={"x": 0.5})
+            release(drive, name)
+            continue
+        states = drive.schedule.history.tasks
+        open_trials = {
+            trial
+            for trial, tasks in tasks_of_trials(names).items()
+            if any(states[each].submitted for each in tasks)
+            and not all(states[each].is_over for each in tasks)
+        }
+        assert len(open_trials) <= limit
+        if not drive.running:
+            break
+        drive.end(data.draw(st.sampled_from(sorted(drive.running))), data.draw(st.sampled_from([S, S, F])))
+    assert all(drive.schedule.history.tasks[name].is_over for name in names)
+
+
+@pytest.mark.parametrize(
+    ("ends", "has_result", "decides"),
+    [
+        ([(S, None), (S, None), (S, None)], True, 0),
+        ([(S, None), (F, "exit"), (K, "dependency")], True, 1),
+        ([(F, "lost"), (S, None), (K, "dependency")], False, 0),
+        ([(F, "exit"), (C, "cancelled"), (K, "dependency")], True, 0),
+        ([(S, None), (C, "cancelled"), (S, None)], False, 1),
+        ([(S, "pruned"), (C, "cancelled"), (K, "pruned")], True, 1),
+        ([(K, "when"), (S, None), (K, "dependency")], True, 1),
+        ([(K, "when"), (K, "when"), (K, "dependency")], True, 0),
+        ([(S, None), (TaskStatus.RUNNING, None), (S, None)], False, 1),
+    ],
+)
+def test_the_ends_of_its_tasks_are_that_of_a_trial(
+    ends: list[tuple[TaskStatus, str | None]], *, has_result: bool, decides: int
+) -> None:
+    """One that failed by itself or was pruned decides; one that was interrupted leaves it open."""
+    states = [TaskState(status=status, reason=reason) for status, reason in ends]
+    assert trials.has_result(*states) is has_result
+    assert trials.deciding(states) == decides
+
+
+def test_a_resume_continues_a_trial_with_what_is_left() -> None:
+    """Of an interrupted trial only the tasks run that have not succeeded; one with a result is kept whole."""
+    drive = grouped(3, max_parallel=1)
+    for number, ends in ((1, {"a": S, "b": S, "c": C}), (2, {"a": F, "b": S})):
+        trial = suggest_next(drive)
+        assert trial_number(trial) == number
+        for name, end in ends.items():
+            wanted(drive)
+            drive.end(f"{trial}/{name}", end)
+    drive.note(events.TRIAL_ENDED, "t/trial-0002/a", number=2, outcome="failed")
+    decided = {each.task: each for each in resume_plan.decide(drive.schedule)}
+    assert [decided[f"t/trial-0001/{name}"].action for name in TASKS] == ["keep", "keep", "run"]
+    assert [decided[f"t/trial-0002/{name}"].action for name in TASKS] == ["keep", "keep", "keep"]
+    assert decided["t/trial-0002/c"].reason == (
+        "it is SKIPPED, and its trial has a result; --from t/trial-0002/c runs it again"
+    )
+
+
+def test_a_pruned_trial_runs_again_as_a_whole() -> None:
+    """Whichever of its tasks is named: another one that was pruned would prune it again."""
+    drive = grouped(1)
+    trial = suggest_next(drive)
+    wanted(drive)
+    drive.note(events.STOP_REQUESTED, f"{trial}/a", reason="pruned", pruned_at=3, pruned_value=9)
+    drive.note(events.SKIPPED, f"{trial}/c", reason="pruned", pruned_at=3, pruned_value=9)
+    drive.note(events.ENDED, f"{trial}/a", status=S, reason="pruned")
+    drive.end(f"{trial}/b", S)
+    assert drive.schedule.is_ok(f"{trial}/c")
+    assert drive.schedule.history.studies["t"].prunes[1].at == 3
+    named = {each.task: each for each in resume_plan.decide(drive.schedule, below=[f"{trial}/c"])}
+    assert [named[f"{trial}/{name}"].action for name in TASKS] == ["run", "keep", "run"]

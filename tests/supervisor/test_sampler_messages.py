@@ -81,7 +81,8 @@ class Driver:
                 self.state.reach(self._event(**reached, rung_value=reached["value"]))
             else:
                 at, given = answer["prune"]["position"], answer["prune"]["value"]
-                self.state.prune(number, self._event(number, pruned_at=at, pruned_value=given))
+                event = self._event(number, pruned_at=at, pruned_value=given)
+                self.state.prune(event, task=event["task"], attempt=event["attempt"])
                 is_pruned = True
         self._replace()
         return is_pruned

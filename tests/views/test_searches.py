@@ -61,6 +61,7 @@ def test_documents_have_the_state_of_a_search(made: Exp) -> None:
     assert status["groups"] == [{"id": "train", "members": 8, "done": 3, "pruned": 1, "cached": 0}]
     (search,) = status["searches"]
     assert search["best"] == {
+        "id": "train/trial-0003",
         "task": "train/trial-0003",
         "number": 3,
         "params": TRIALS[2].params,

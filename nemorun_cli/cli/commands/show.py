@@ -118,7 +118,7 @@ def _search(study: StudyView) -> None:
         TRIALS,
         [
             [
-                trial.task,
+                trial.id,
                 trial.phase,
                 searches.result_text(study, trial),
                 searches.params_text(trial.params, most=len(trial.params)),

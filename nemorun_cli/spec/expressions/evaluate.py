@@ -392,10 +392,10 @@ class _Tasks(Mapping[str, Any]):
         return {member[len(name) + 1 :]: self._outputs.get(member, {}) for member in members}
 
     def __contains__(self, name: object) -> bool:
-        return name in self._outputs or name in self._groups
+        return name in self._outputs or name in self._groups or name in self._twins
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**dict.fromkeys(self._outputs), **dict.fromkeys(self._groups)})
+        return iter(dict.fromkeys((*self._outputs, *self._groups, *self._twins)))
 
     def __len__(self) -> int:
         return len(set(self))

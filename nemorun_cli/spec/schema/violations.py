@@ -122,8 +122,8 @@ _OF_HANDLERS: Final = {
     "search": "write it in a task: a handler runs once",
 }
 _OF_GROUPS: Final = {  # keys that members of a group do not have
-    **dict.fromkeys(("dependencies", "matrix"), "write {} next to group: it applies to all members"),
-    "search": "write it in a task of its own: a trial is one task",
+    "matrix": "write {} next to group: it applies to all members",
+    "search": "write it next to group: each trial has all members of the group",
 }
 
 

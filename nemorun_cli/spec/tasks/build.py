@@ -26,10 +26,10 @@ from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_uses
+from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_entries
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
-from nemorun_cli.spec.tasks.plugin_uses import PluginEntries
+from nemorun_cli.spec.tasks.plugin_entries import PluginEntries
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.system.user import expanded
@@ -74,6 +74,7 @@ _SHARED_FIELDS = (
     "python",
     "launcher",
 )
+_MERGED_KEYS = frozenset(("resources", "retry"))  # of which a member overrides single keys
 _VARIED = ("args", "env", "when")  # keys of a sweep that decide about nothing but the field of their name
 _BODIES = ("inline", "command")
 _NO_TWINS: Matching = {}  # one object for all members
@@ -161,7 +162,8 @@ class TaskBuilder:
         varying: Collection[str] | None = None  # keys; None if each member is built from all of its keys
         count_before, matched = self._count_findings(), graph.matching.get(name, {})
         for member in self._members(name, entry, graph.members[name]):
-            matching = matched.get(member.id, {})
+            is_ordered = member.id in graph.siblings
+            matching = graph.matching_of(member.id) if is_ordered else matched.get(member.id, {})
             needs = graph.needs_of(member.id)
             if first is not None and varying is not None:
                 own = {"index": index, "dependencies": needs, "twins": matching or _NO_TWINS}
@@ -269,34 +271,45 @@ class TaskBuilder:
             yield from members_of(name, filled, ids[offset : offset + size], combination.values)
 
     def _trials(self, name: str, entry: Mapping[str, Any], graph: MemberGraph, index: int) -> Iterator[Task]:
-        """Yield the trials of a search, which differ in their ids alone."""
-        ids = graph.members[name]
-        forms: list[tuple[Mapping[str, Any], Task]] = []
-        uses: list[PluginEntries] = []
+        """Yield the tasks of the trials of a search; trials differ in their ids alone."""
+        ids, size = graph.members[name], len(entry.get("group", (None,)))
+        forms: list[list[tuple[Mapping[str, Any], Task]]] = [[] for _ in range(size)]  # by task of a trial
+        uses: list[list[PluginEntries]] = [[] for _ in range(size)]
         plugins, self.plugins, before = self.plugins, [], self._count_findings()
         for point, variant in self._expansion.points(name, entry):
-            (member,) = members_of(name, point, ids[:1], {})
-            task = self._task(member, graph.needs_of(member.id), index)
-            if variant is not None and task is not None:
-                forms.append((variant, task))
-                uses += [replace(use, tasks=ids, values=variant) for use in self.plugins]
-            self.plugins.clear()
-            is_one = not forms or not forms[0][0]
+            for number, member in enumerate(members_of(name, point, ids[:size], {})):
+                needs, matching = graph.needs_of(member.id), graph.matching_of(member.id)
+                task = self._task(member, needs, index + number, matching)
+                if variant is not None and task is not None:
+                    forms[number].append((variant, task))
+                    uses[number] += [
+                        replace(use, tasks=ids[number::size], values=variant) for use in self.plugins
+                    ]
+                self.plugins.clear()
+            is_one = not forms[0] or not forms[0][0][0]
             if self._count_findings() - before > (0 if is_one else _MOST_FINDINGS):
                 break  # further points would repeat them
-        self.plugins = [*plugins, *plugin_uses.of_variants(uses, len(forms))]
-        if not forms:
+        for of_task, known in zip(uses, forms, strict=True):
+            plugins += plugin_entries.of_variants(of_task, len(known))
+        self.plugins = plugins
+        if not all(forms):
             return
-        searched = dict(_searched_texts(entry))
-        first = with_forms([(values, replace(task, searched=searched)) for values, task in forms])
-        yield first
-        late = self.late.get(first.id)
-        for number, trial in enumerate(ids[1:], 1):
-            if late is not None:
+        searched = [dict(_searched_texts(keys)) for keys in _sections_of(entry)]
+        models = [_with_searched(known, texts) for known, texts in zip(forms, searched, strict=True)]
+        for number, trial in enumerate(ids):
+            model = models[number % size]
+            if (late := self.late.get(model.id)) is not None:
                 self.late[trial] = late
-            if first.id in self._cache_places:
-                self._cache_places[trial] = self._cache_places[first.id]
-            yield replace(first, id=trial, index=first.index + number)
+            if model.id in self._cache_places:
+                self._cache_places[trial] = self._cache_places[model.id]
+            is_ordered = trial in graph.order
+            yield replace(
+                model,
+                id=trial,
+                index=index + number,
+                dependencies=graph.needs_of(trial) if is_ordered else model.dependencies,
+                twins=graph.matching_of(trial) if is_ordered else model.twins,
+            )
 
     def _count_findings(self) -> int:
         parts = (
@@ -819,6 +832,19 @@ class TaskBuilder:
             self._report(late[0].place, message, "compute them in one task, and use its outputs")
 
 
+def _sections_of(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The keys of each task of a trial: those of its group, and its own, which take precedence."""
+    shared = {key: value for key, value in entry.items() if key not in ("group", "description")}
+    for member in entry.get("group", ()):
+        merged = {**shared, **member}
+        for key in _MERGED_KEYS & shared.keys() & member.keys():
+            if isinstance(shared[key], dict) and isinstance(member[key], dict):
+                merged[key] = {**shared[key], **member[key]}
+        yield merged
+    if "group" not in entry:
+        yield entry
+
+
 def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The texts over values of a trial in fields that are no texts, by the JSON pointers of these."""
     pending: list[tuple[tuple[str | int, ...], Any]] = [((key,), value) for key, value in entry.items()]
@@ -829,6 +855,13 @@ def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(value, (dict, list)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             pending += [((*keys, key), item) for key, item in items]
+
+
+def _with_searched(forms: Sequence[tuple[Mapping[str, Any], Task]], searched: dict[str, str]) -> Task:
+    """The task of a trial with its texts over values, and its forms if any of these decides them."""
+    if all(map(searched_keys.is_read_later, searched)):
+        return replace(forms[0][1], searched=searched)
+    return with_forms([(values, replace(task, searched=searched)) for values, task in forms])
 
 
 def _escaped(key: str | int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -47,17 +47,25 @@ class MemberGraph:
         needs: the ids of the members that all members of a name depend on.
         owners: the name that each member belongs to.
         matching: for names with `same: matrix`, the matching members that each of their members depends on.
+        order: the ids of the members of its own group, or combination of one, that a member depends on.
+        siblings: by member with such dependencies, the ids of all that finish before it, by `GROUP/NAME`.
     """
 
     members: dict[str, tuple[str, ...]]
     needs: dict[str, tuple[str, ...]]
     owners: dict[str, str]
     matching: dict[str, dict[str, Matching]] = field(default_factory=dict)
+    order: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    siblings: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def matching_of(self, member: str) -> Matching:
+        """The members whose outputs a member uses by the names of their sweeps, or of its own group."""
+        return {**self.matching.get(self.owners[member], {}).get(member, {}), **self.siblings.get(member, {})}
 
     def needs_of(self, member: str) -> tuple[str, ...]:
         """Return the dependencies of a member; members without matching members share one tuple."""
         name = self.owners[member]
-        shared = self.needs[name]
+        shared = (*self.needs[name], *self.order[member]) if member in self.order else self.needs[name]
         matching = self.matching.get(name, {}).get(member)
         if not matching:
             return shared
@@ -91,9 +99,11 @@ def graph(
         if "group" in task
         for finding in _check_member_names(name, task)
     ]
+    order, siblings, errors = _member_order(tasks, members)
+    findings += errors
     if sequential:
         chain, errors = _chain(tasks, members, owners)
-        return chain, [*findings, *errors]
+        return replace(chain, order=order, siblings=siblings), [*findings, *errors]
     needs: dict[str, tuple[str, ...]] = {}
     edges: dict[str, list[str]] = {}
     matching: dict[str, dict[str, Matching]] = {}
@@ -118,7 +128,31 @@ def graph(
             edges[name] += resolved.sweeps
             findings += resolved.findings
     findings += _cycles(edges)
-    return MemberGraph(members, needs, owners, matching), findings
+    return MemberGraph(members, needs, owners, matching, order, siblings), findings
+
+
+def _member_order(
+    tasks: Mapping[str, Any], members: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, str]], list[Finding]]:
+    """The fields `order` and `siblings` of the graph, and the errors."""
+    order: dict[str, tuple[str, ...]] = {}
+    siblings: dict[str, dict[str, str]] = {}
+    findings: list[Finding] = []
+    for name, task in tasks.items():
+        if not any("dependencies" in member for member in task.get("group", ())):
+            continue
+        from nemorun_cli.spec.tasks import member_order  # noqa: PLC0415 - few groups have an order
+
+        needs, found = member_order.needs_of_members(name, task)
+        findings += found
+        above, size = member_order.above(needs), len(needs)
+        names = [f"{name}/{member.get('name', index)}" for index, member in enumerate(task["group"])]
+        for index, member in enumerate(members[name]):
+            number, first = index % size, index - index % size
+            if needs[number]:
+                order[member] = tuple(members[name][first + each] for each in needs[number])
+                siblings[member] = {names[each]: members[name][first + each] for each in above[number]}
+    return order, siblings, findings
 
 
 def _check_member_names(name: str, task: Mapping[str, Any]) -> Iterator[Finding]:

@@ -100,7 +100,8 @@ class Expansion:
         seed = search_section.seed_of(self._experiment, name)
         rule, findings = search_section.rule_of(section, place, seed=seed)
         self.findings += findings
-        self._members += section["trials"]
+        group = task.get("group")
+        self._members += section["trials"] * (len(group) if isinstance(group, list) and group else 1)
         if self._is_beyond() or rule is None:
             self.unconfirmed.add(name)
             return

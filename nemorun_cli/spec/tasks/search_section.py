@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 _CONFLICTS: Final = {  # keys of a task that a search excludes, each with a hint
     "matrix": "write the axes as choices, or search in a task of its own",
-    "group": "a trial is one task: write the keys of the member next to search",
-    "together": "trials start as their values are suggested",
+    "together": "the tasks of a trial start as their dependencies and the capacity allow",
     "until": "stop the search by trials or timeout",
     "fail_fast": "write max_failures: 1 in the search",
 }

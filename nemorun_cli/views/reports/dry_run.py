@@ -18,6 +18,7 @@ from nemorun_cli.model import code_package, python_environment
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.search import id_of_trial
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.packagers.environments import store
 from nemorun_cli.scheduler.early_queue import Rules
@@ -246,12 +247,11 @@ def lines(plans: PlanDocument) -> list[str]:
         place = f"{state} in {folder}" if folder else "would be made there unless it exists"
         text += [f"{environment['text']}: {place}", ""]
     trials = {entry["id"]: entry["trials"] for entry in searches}
-    shown_groups: set[str] = set()
+    first: dict[str, str] = {}  # by search, its first trial, which stands for all
     for number, task in enumerate(plans["tasks"], start=1):
         group = task["group"] or ""
-        if group in trials and group in shown_groups:
+        if group in trials and first.setdefault(group, id_of_trial(task["id"])) != id_of_trial(task["id"]):
             continue  # trials differ in their values alone
-        shown_groups.add(group)
         text += [*_task_lines(number, task, trials), ""]
     return text[:-1]
 
@@ -345,7 +345,11 @@ def _with_trials_as_one(ids: Sequence[str], trials: Mapping[str, int]) -> Sequen
     if not trials:
         return ids
     counts = Counter(task.partition("/")[0] for task in ids)
-    names = {name: f"{name} ({count} trials)" for name, count in trials.items() if counts[name] == count}
+    names = {
+        name: f"{name} ({count} trials)"
+        for name, count in trials.items()
+        if counts[name] and counts[name] % count == 0
+    }
     return list(dict.fromkeys(names.get(task.partition("/")[0], task) for task in ids))
 
 

@@ -34,11 +34,11 @@ def of_trial(snapshot: Snapshot, task: Task) -> Iterator[Cause]:
         origin = "given by start_with" if is_whole else f"from start_with, the others {origin}"
     text = f"its params: {searches.params_text(trial.params, most=len(trial.params))} ({origin})"
     yield Cause(kind="params", message=text)
-    if trial.state.is_over and trial.result is not None:
-        yield from _of_result(study, trial)
+    if trial.is_over and trial.result is not None:
+        yield from _of_result(study, trial, whose="its" if trial.id == task.id else "its trial's")
 
 
-def _of_result(study: StudyView, trial: Trial) -> Iterator[Cause]:
+def _of_result(study: StudyView, trial: Trial, *, whose: str) -> Iterator[Cause]:
     result = trial.result
     assert result is not None  # noqa: S101 - see of_trial
     if result.outcome is Outcome.PRUNED:
@@ -49,11 +49,14 @@ def _of_result(study: StudyView, trial: Trial) -> Iterator[Cause]:
         if result.message and trial.state.message != result.message:
             yield Cause(kind="pruned", message=f"why: {result.message}", time=trial.state.ended)
     elif result.outcome is Outcome.COMPLETE:
+        text = f"{whose} result: {searches.result_text(study, trial)}{_place(study, trial)}"
         yield Cause(
-            kind="value", message=f"its result: {searches.result_text(study, trial)}{_place(study, trial)}"
+            kind="value",
+            message=text,
         )
     elif result.message and result.message != trial.state.message:
-        yield Cause(kind="value", message=f"it has no result: {result.message}")
+        subject = "it" if whose == "its" else "its trial"
+        yield Cause(kind="value", message=f"{subject} has no result: {result.message}")
 
 
 def _place(study: StudyView, trial: Trial) -> str:
@@ -94,11 +97,11 @@ def of_study(
     ]
     reasons: dict[str, list[str]] = {}
     for trial in without:
-        reasons.setdefault(_message(trial), []).append(trial.task)
+        reasons.setdefault(_message(trial), []).append(trial.id)
     lines += [f"without a result: {group_bests.excluded(reason, tasks)}" for reason, tasks in reasons.items()]
     waiting = next((trial for trial in study.trials if trial.state.status is TaskStatus.PENDING), None)
     if waiting is not None:
-        task = next(task for task in snapshot.spec.tasks if task.id == waiting.task)
+        task = snapshot.spec.named(waiting.task)
         count = study.counts["pending"]
         subject = f"{count} trial{'s have' if count > 1 else ' has'} not started; the next, {waiting.task}"
         lines += [
@@ -116,15 +119,15 @@ def _listed(word: str, texts: Sequence[str]) -> list[str]:
 
 
 def _running(trial: Trial) -> str:
-    return f"{trial.task} ({searches.params_text(trial.params)})"
+    return f"{trial.id} ({searches.params_text(trial.params)})"
 
 
 def _pruned(study: StudyView, trial: Trial) -> str:
     result = trial.result
     if result is None or result.pruned_value is None:
-        return trial.task
+        return trial.id
     at = "" if result.pruned_at is None else f" at {result.pruned_at:g}"
-    return f"{trial.task} ({study.metric} {result.pruned_value:.4g}{at})"
+    return f"{trial.id} ({study.metric} {result.pruned_value:.4g}{at})"
 
 
 def _message(trial: Trial) -> str:

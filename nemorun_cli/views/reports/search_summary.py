@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.problems import shown
-from nemorun_cli.model.search import ParamKind
+from nemorun_cli.model.search import ParamKind, tasks_of_trials
 from nemorun_cli.model.units import duration_text
 
 if TYPE_CHECKING:
@@ -22,10 +22,20 @@ INDENT: Final = 3  # columns before a param
 def entries(groups: Iterable[Group]) -> list[dict[str, Any]]:
     """The searches among groups, as entries of `searches` in JSON documents."""
     return [
-        {"id": group.id, **to_json(group.search, max_parallel=group.max_parallel)}
+        {
+            "id": group.id,
+            **to_json(group.search, max_parallel=group.max_parallel),
+            "tasks": _names_of_tasks(group),
+        }
         for group in groups
         if group.search is not None
     ]
+
+
+def _names_of_tasks(group: Group) -> list[str]:
+    """The names of the tasks of a trial; none where a trial is one task."""
+    first = next(iter(tasks_of_trials(group.members).values()), ())
+    return [name.rpartition("/")[2] for name in first] if group.has_trials_of_several else []
 
 
 def to_json(rule: SearchRule, *, max_parallel: int | None) -> dict[str, Any]:
@@ -52,7 +62,8 @@ def lines(searches: Iterable[Mapping[str, Any]]) -> list[str]:
     for entry in searches:
         goals = ", ".join(f"{goal['goal']} {goal['metric']}" for goal in entry["goals"])
         count = entry["trials"]
-        parts = [f"{entry['id']}: {count} trial{'' if count == 1 else 's'}"]
+        of_tasks = f" of {', '.join(entry['tasks'])}" if entry["tasks"] else ""
+        parts = [f"{entry['id']}: {count} trial{'' if count == 1 else 's'}{of_tasks}"]
         parts += [f"at most {entry['max_parallel']} at once"] if entry["max_parallel"] else []
         parts += [f"started within {duration_text(entry['timeout'])}"] if entry["timeout"] else []
         parts += [f"sampler {entry['sampler']}"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.search import tasks_of_trials
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.views.reports import search_summary
 
@@ -40,8 +41,8 @@ class Node:
 
     In a folded graph a node also represents `more` others. `until` is the short name of the member with which
     a group ends, or UNTIL_ANY; None if it ends with its last one. `best_by` is the metric of its best member.
-    `searched` is the number of params of a search. `reusable` members have `cache`, and `cached` ones got an
-    earlier result.
+    `searched` is the number of params of a search, `trials` that of its trials. `reusable` members have
+    `cache`, and `cached` ones got an earlier result.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Node:
     until: str | None = None
     best_by: str | None = None
     searched: int = 0
+    trials: int = 0
     reusable: int = 0
     cached: int = 0
     more: int = 0
@@ -70,7 +72,7 @@ class Node:
         until = f" until {self.until}" if self.until else ""
         best = f" best by {self.best_by}" if self.best_by else ""
         trials = f" trials over {_counted_params(self.searched)}" if self.searched else ""
-        size = f"{TIMES}{len(self.members)}{trials}"
+        size = f"{TIMES}{self.trials or len(self.members)}{trials}"
         return f"{self.id} {size}{until}{best}{self.reuse}" if self.is_group else f"{self.id}{self.reuse}"
 
     @property
@@ -152,6 +154,8 @@ def of(
     for task in spec.tasks:
         for parent in task.dependencies:
             source, target = node_of[parent], node_of[task.id]
+            if source == target:
+                continue  # members of one group
             edge_type = task.handler or task.dependency_type
             edges[source, target] = Edge(source=source, target=target, type=edge_type)
         for key in task.external:
@@ -218,6 +222,7 @@ def _node(
         until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
         best_by=group.best.metric if group is not None and group.best is not None else None,
         searched=len(group.search.params) if group is not None and group.search is not None else 0,
+        trials=0 if group is None or group.search is None else len(tasks_of_trials(group.members)),
         reusable=sum(task.cache is not None for task in tasks),
         cached=sum(states[task.id].reason == Reason.CACHED for task in tasks) if states is not None else 0,
     )

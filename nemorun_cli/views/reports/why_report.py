@@ -106,8 +106,8 @@ def notable(snapshot: Snapshot) -> list[str]:
 
 
 def sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
-    """The sweep that contains all the named tasks, if there are several."""
-    if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
+    """The sweep that contains all the named tasks, if there are several; none for those of one trial."""
+    if len({searches.trial_name(snapshot.spec, name) for name in names}) < 2:  # noqa: PLR2004 - a single member, or trial, is explained in full
         return None
     ids = {name.partition("/")[0] for name in names}
     return next((group for group in sweeps.of(snapshot.spec) if ids == {group.id}), None)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 BUSYBOX = {"type": "docker", "image": "exp-test/busybox"}
 SINGLE = {"type": "docker", "image": "exp-test/single"}
+BOXES = {"box": BUSYBOX, "python": {"type": "docker", "image": "exp-test/python"}}
 
 
 def box(options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -77,6 +78,26 @@ def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
     with contextlib.closing(engine.client) as client:
         found: dict[str, Any] = client.api.inspect_container(job_id)
         return found
+
+
+# -- searches -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("engine")
+def test_trials_run_in_the_image_that_their_values_decide(workspace: ExpWorkspace) -> None:
+    """A value of a trial is its executor: a container of one image or another, or a local process."""
+    study = {"params": {"where": ["box", "python", "local"]}, "trials": 3, "sampler": "grid"}
+    train = {
+        "command": ["sh", "-c", 'echo "s:=1" >> "$EXP_OUTPUT"; echo "$WHO"'],
+        "executor": "${{ search.where }}",
+        "search": {**study, "metric": "outputs.s", "goal": "minimize"},
+    }
+    boxes = {name: {**options, "env": {"WHO": name}} for name, options in BOXES.items()}
+    run = workspace.start({"train": train}, executors=boxes)
+    history = run.wait(timeout=PATIENCE).history
+    for number, suggestion in history.studies["train"].suggestions.items():
+        where = suggestion.params["where"]
+        assert log(run, f"train/trial-{number:04d}") == ("\n" if where == "local" else f"{where}\n")
 
 
 # -- what others do to containers, and who runs in them ----------------------------------------------

@@ -116,6 +116,35 @@ def test_trials_that_can_start_together_are_one_array(workspace: ExpWorkspace) -
 
 
 @pytest.mark.usefixtures("slurm")
+def test_a_wave_of_trials_goes_on_after_a_cached_one(workspace: ExpWorkspace) -> None:
+    """Trials are one array, too, where the run has a limit, and one whose result was kept is among them."""
+
+    def study(*values: int, trials: int) -> dict[str, Any]:
+        return {
+            "inline": 'echo "n:=$1" >>"$EXP_OUTPUT"',
+            "args": ["${{ search.x }}"],
+            "cache": True,
+            "search": {
+                "params": {"x": {"type": "int", "low": 0, "high": 99}},
+                "start_with": [{"x": value} for value in values],
+                "metric": "outputs.n",
+                "goal": "minimize",
+                "trials": trials,
+                "sampler": "random",
+            },
+        }
+
+    workspace.run({"train": study(1, trials=1)}, **header())
+    history = workspace.run(
+        {"train": study(0, 1, 2, 3, 4, 5, trials=6)}, run={"max_parallel": 4}, **header()
+    ).history
+    assert history.tasks["train/trial-0002"].reason == "cached"
+    arrays = Counter((state.job_id or "").partition("_")[0] for state in history.tasks.values())
+    assert arrays.pop("") == 1
+    assert sorted(arrays.values()) == [1, 4]
+
+
+@pytest.mark.usefixtures("slurm")
 def test_a_trial_requests_what_its_values_decide(workspace: ExpWorkspace) -> None:
     """The request of a trial is that of its suggestion, which its job gets."""
     study = {
@@ -131,6 +160,32 @@ def test_a_trial_requests_what_its_values_decide(workspace: ExpWorkspace) -> Non
     history = run.wait(timeout=LONG).history
     for name, state in history.tasks.items():
         assert log(run, name).split() == [str(state.outputs["n"])]
+
+
+@pytest.mark.usefixtures("slurm")
+def test_trials_run_on_the_executor_that_their_values_decide(workspace: ExpWorkspace) -> None:
+    """Trials of one search are jobs of several executors, with arrays of their own, and local processes."""
+    study = {
+        "params": {"where": ["cluster", "two", "local"], "n": [1, 2]},
+        "metric": "outputs.n",
+        "goal": "minimize",
+        "trials": 6,
+        "sampler": "grid",
+    }
+    for n in (1, 2):
+        told = f"{n} ${{SLURM_JOB_ID:+job}} ${{SLURM_CPUS_PER_TASK:-none}}"
+        text = f'echo "n:={n}" >> "$EXP_OUTPUT"; echo "{told}"'
+        (workspace.folder / f"run-{n}.sh").write_text(text)
+    task = {"script": "run-${{ search.n }}.sh", "executor": "${{ search.where }}", "search": study}
+    run = workspace.start({"train": task}, **header(two={**QUICK, "cpus_per_task": 2}))
+    history = run.wait(timeout=LONG).history
+    places = {"cluster": ["job", "none"], "two": ["job", "2"], "local": ["none"]}
+    arrays: dict[str, set[str]] = {}
+    for number, suggestion in history.studies["train"].suggestions.items():
+        name, values = f"train/trial-{number:04d}", suggestion.params
+        assert log(run, name).split() == [str(values["n"]), *places[values["where"]]]
+        arrays.setdefault(values["where"], set()).add((history.tasks[name].job_id or "").partition("_")[0])
+    assert arrays["cluster"].isdisjoint(arrays["two"])
 
 
 @pytest.mark.usefixtures("slurm")

@@ -123,8 +123,8 @@ def test_every_example_is_valid() -> None:
         (task(stop_signal="TREM"), "tasks.a.stop_signal", "must be the name of a signal"),
         (task(secrets={"A": "x"}), "tasks.a.secrets.A", "must be exactly one of {env: NAME}"),
         (
-            {"tasks": {"g": {"group": [{"inline": "x", "dependencies": []}]}}},
-            "tasks.g.group.0.dependencies",
+            {"tasks": {"g": {"group": [{"inline": "x", "until": "all"}]}}},
+            "tasks.g.group.0.until",
             "unknown",
         ),
         ({"params": {"x": {"type": "float"}}, **task()}, "params.x.type", "must be one of string, number"),

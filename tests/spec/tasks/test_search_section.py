@@ -299,6 +299,103 @@ def test_a_key_of_the_task_that_a_search_excludes_is_a_problem_there(
     assert message in found[0][1]
 
 
+def test_a_trial_of_a_group_has_all_its_tasks(tmp_path: Path) -> None:
+    """Each trial has the tasks of the group, with the order that they have there, and the same values."""
+    members = [
+        {"name": "train", "command": ["train", "${{ search.lr }}"], "resources": {"memory": "1G"}},
+        {
+            "name": "evaluate",
+            "dependencies": ["train"],
+            "command": ["evaluate", "${{ tasks['tune/train'].outputs.model }}"],
+            "resources": {"cpus": "${{ search.layers }}"},
+        },
+    ]
+    space = {"lr": LR, "layers": {"type": "int", "low": 1, "high": 2}}
+    group = {"group": members, "resources": {"gpus": 1}, "search": {**SEARCH, "params": space, "trials": 2}}
+    prepare = {"command": ["true"]}
+    spec = resolved(
+        tmp_path, {"prepare": {"command": ["true"]}, "tune": {**group, "dependencies": ["prepare"]}}
+    )
+    first, second = "tune/trial-0001", "tune/trial-0002"
+    assert [task.id for task in spec.tasks[1:]] == [
+        f"{trial}/{name}" for trial in (first, second) for name in ("train", "evaluate")
+    ]
+    assert [task.index for task in spec.tasks] == [0, 1, 2, 3, 4]
+    assert [task.dependencies for task in spec.tasks[1:]] == [
+        ("prepare",),
+        ("prepare", f"{first}/train"),
+        ("prepare",),
+        ("prepare", f"{second}/train"),
+    ]
+    assert [task.twins for task in spec.tasks[3:]] == [{}, {"tune/train": f"{second}/train"}]
+    assert [dict(task.searched) for task in spec.tasks[1:3]] == [
+        {},
+        {"/resources/cpus": "${{ search.layers }}"},
+    ]
+    assert {task.resources.gpus for task in spec.tasks[1:]} == {1}
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    only = resolved(tmp_path, {"prepare": prepare, "tune": group}, "tune/trial-0002/*")
+    assert [task.id for task in only.tasks] == [f"{second}/train", f"{second}/evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "message", "hint"),
+    [
+        ({"dependencies": ["b"]}, "dependencies.0", "names no other member of the group: 'b'", "a"),
+        ({"dependencies": ["own"]}, "dependencies.0", "own cannot depend on itself", None),
+        ({"dependencies": ["a", "a"]}, "dependencies", "", None),
+        ({"dependencies": "a"}, "dependencies", "must be a list of texts", None),
+        ({"command": ["${{ tasks['tune/a'].outputs.x }}"]}, "command.0", "does not depend on", "add"),
+        ({"command": ["${{ tasks['tune/b'].outputs.x }}"]}, "command.0", "no task is called 'tune/b'", ""),
+        (
+            {"command": ["${{ search.momentum }}"]},
+            "command.0",
+            "has no value in trials in which its",
+            "write",
+        ),
+        ({"matrix": {"x": [1]}}, "matrix", "", None),
+    ],
+)
+@pytest.mark.parametrize("is_searched", [True, False])
+def test_a_wrong_order_of_members_is_a_problem_at_its_place(
+    tmp_path: Path, keys: dict[str, Any], place: str, message: str, hint: str | None, *, is_searched: bool
+) -> None:
+    """A member depends on other members of its group, and uses the outputs of those alone."""
+    members = [{"name": "a", "command": ["true"]}, {"name": "own", "command": ["true"], **keys}]
+    if not is_searched and ("search" in str(keys) or "tasks" in str(keys)):
+        return  # members of a group without trials have these ids
+    search = {"search": SEARCH} if is_searched else {}
+    found = problems(tmp_path, {"tune": {"group": members, **search}})
+    assert [where for where, *_ in found] == [f"tasks.tune.group.1.{place}"], found
+    assert message in found[0][1]
+    assert hint is None or hint in (found[0][2] or "")
+
+
+def test_members_that_wait_for_each_other_are_a_problem(tmp_path: Path) -> None:
+    """A cycle is named once; members that start together, or with a leader, have no order."""
+    one = {"name": "a", "command": ["true"], "dependencies": ["b"]}
+    other = {"name": "b", "command": ["true"], "dependencies": ["a"]}
+    ((where, text, _),) = problems(tmp_path, {"t": {"group": [one, other]}})
+    assert (where, text) == ("tasks.t.group.0.dependencies", "is a cycle: a -> b -> a")
+    plain = {"name": "b", "command": ["true"]}
+    for key, value in (("together", True), ("until", "b"), ("until", "any")):
+        ((where, text, _),) = problems(tmp_path, {"t": {"group": [one, plain], key: value}})
+        assert where == "tasks.t.group.0.dependencies"
+        assert f"cannot be combined with {key}" in text
+    assert resolved(tmp_path, {"t": {"group": [one, plain], "until": "all"}}).tasks[0].dependencies == (
+        "t/b",
+    )
+
+
+def test_a_combination_of_a_matrix_has_the_order_of_its_group(tmp_path: Path) -> None:
+    """Each combination has its own order, and members use the outputs of their own combination."""
+    one = {"name": "a", "command": ["true"]}
+    other = {"name": "b", "command": ["${{ tasks['t/a'].outputs.x }}"], "dependencies": ["a"]}
+    spec = resolved(tmp_path, {"t": {"group": [one, other], "matrix": {"x": [1, 2]}}})
+    assert [task.dependencies for task in spec.tasks] == [(), ("t/x=1/a",), (), ("t/x=2/a",)]
+    assert spec.tasks[3].twins == {"t/a": "t/x=2/a"}
+
+
 FIXED: Final = {"executor": {"type": "local"}, "one": {"type": "local", "env": {"A": "1"}}}
 
 
@@ -392,14 +489,15 @@ def test_plugins_are_those_of_some_trials(tmp_path: Path) -> None:
     assert [use.is_for({"v": "a", "lr": 0.1}) for use in spec.plugins] == [True, False]
 
 
-def test_a_search_of_a_group_is_refused(tmp_path: Path) -> None:
-    """A trial is one task; a member, and a handler, have no search of their own either."""
+def test_a_search_belongs_to_a_task_or_a_whole_group(tmp_path: Path) -> None:
+    """A member, and a handler, have none of their own; trials have no leader and do not start at once."""
     member = {"command": ["true"], "search": {**SEARCH, "params": {"lr": LR}}}
-    tasks = {"train": {"group": [{"command": ["true"]}], "search": SEARCH}}
-    assert [where for where, *_ in problems(tmp_path, tasks)] == ["tasks.train.group"]
+    for key, value in (("together", True), ("until", "0"), ("fail_fast", True)):
+        group = {"group": [{"command": ["true"]}], "search": SEARCH, key: value}
+        assert [where for where, *_ in problems(tmp_path, {"t": group})] == [f"tasks.t.{key}"]
     ((where, _, hint),) = problems(tmp_path, {"train": {"group": [member]}})
     assert where == "tasks.train.group.0.search"
-    assert hint == "write it in a task of its own: a trial is one task"
+    assert hint == "write it next to group: each trial has all members of the group"
     ((where, _, hint),) = problems(tmp_path, {"a": {"command": ["true"]}}, on_exit={"b": member})
     assert where == "on_exit.b.search"
     assert hint is not None

@@ -319,6 +319,36 @@ pruned_at?: number
  */
 pruned_value?: number
 /**
+ * The task of the same trial that was pruned, because of which this one does not run on.
+ */
+pruned_task?: string
+/**
+ * The rung of its pruner that a trial has reached, from 1.
+ */
+rung?: number
+/**
+ * The value by which the rung compares trials; inf or -inf as text.
+ */
+rung_value?: (number | string)
+/**
+ * The step, epoch or number of the row at which it reached the rung.
+ */
+step?: number
+/**
+ * The pruner that judged the trial, with its options.
+ */
+pruner?: string
+/**
+ * The step of the last value that the pruner saw of a complete trial.
+ */
+last_step?: number
+/**
+ * Up to which step the values of other trials, which had no result yet, were judged, by their ids.
+ */
+judged?: {
+[k: string]: number
+}
+/**
  * What the result of an attempt depends on: for each part its hash, or its text if that is short.
  */
 parts?: {

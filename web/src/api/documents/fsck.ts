@@ -43,7 +43,7 @@ findings: {
 /**
  * What is wrong.
  */
-kind: ("damaged_line" | "no_beginning" | "illegal_move" | "unknown_attempt" | "different_end" | "torn_tail" | "missing_attempt")
+kind: ("damaged_line" | "no_beginning" | "illegal_move" | "unknown_attempt" | "different_end" | "lost_suggestion" | "torn_tail" | "missing_attempt")
 /**
  * The same as text for users.
  */

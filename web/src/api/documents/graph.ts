@@ -73,6 +73,14 @@ counts: Counts
  * Its description in the spec.
  */
 description: (string | null)
+/**
+ * How many of its tasks have `cache`.
+ */
+reusable?: number
+/**
+ * How many of its tasks got the result of an earlier run.
+ */
+cached?: number
 }[]
 /**
  * The dependencies.
@@ -146,6 +154,10 @@ export interface PlannedSearch {
  * The id of its group.
  */
 id: string
+/**
+ * The names of the tasks of each trial, in a search of a group; else empty.
+ */
+tasks: string[]
 /**
  * How many trials are started at most.
  */

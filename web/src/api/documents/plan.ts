@@ -79,6 +79,19 @@ params: {
  */
 searches?: PlannedSearch[]
 /**
+ * By what the best member of a group or a search is chosen.
+ * 
+ * Items: One choice.
+ */
+best?: {
+/**
+ * The group, or the task with a matrix or a search.
+ */
+group: string
+metric: MetricOfBest
+goal: GoalOfBest
+}[]
+/**
  * The plugins that the spec uses; their changes are included in the tasks.
  */
 plugins?: UsedPlugin[]
@@ -276,6 +289,31 @@ also: unknown[]
  */
 env: string[]
 } | null)
+/**
+ * Whether it would get an earlier result, as far as that can be known before the experiment; null without `cache`.
+ */
+reuse?: ({
+/**
+ * `reuse`: it would get an earlier result; `run`: it would run; `later`: that depends on what happens before it starts.
+ */
+decision: ("reuse" | "run" | "later")
+/**
+ * The reason, as a sentence.
+ */
+message: string
+/**
+ * The attempt whose result it would get; null if it would get none.
+ */
+from: (Origin | null)
+/**
+ * The newest earlier success of a task that would run; null if none is known.
+ */
+compared_with: (Origin | null)
+/**
+ * The parts of its fingerprint that differ from those of that success.
+ */
+changed: ChangedPart[]
+} | null)
 handler?: Handler
 /**
  * The texts of fields that depend on the values of a trial, by JSON pointer; until the trial has its values, these fields have those of a point of the space.
@@ -316,6 +354,10 @@ export interface PlannedSearch {
  * The id of its group.
  */
 id: string
+/**
+ * The names of the tasks of each trial, in a search of a group; else empty.
+ */
+tasks: string[]
 /**
  * How many trials are started at most.
  */
@@ -548,4 +590,35 @@ memory?: number
  * A number of GPUs.
  */
 gpus?: number
+}
+/**
+ * An attempt of an experiment of the same home.
+ */
+export interface Origin {
+/**
+ * The id of the experiment, which may have been removed since.
+ */
+experiment: string
+task: TaskId
+/**
+ * The number of the attempt.
+ */
+attempt: number
+}
+/**
+ * A part of a fingerprint: its digest, or its text if that is short.
+ */
+export interface ChangedPart {
+/**
+ * Its name.
+ */
+part: string
+/**
+ * Of the success; null if it is new.
+ */
+before: (string | null)
+/**
+ * Of this task; null if it was removed.
+ */
+after: (string | null)
 }

@@ -21,6 +21,10 @@ export type MetricOfBest = string
  */
 export type GoalOfBest = ("minimize" | "maximize")
 /**
+ * Its id: that of its task, or in a search of a group what the ids of its tasks begin with.
+ */
+export type IdOfTrial = string
+/**
  * Its number in the search, from 1.
  */
 export type NumberOfTrial = number
@@ -64,10 +68,6 @@ export type MessageOfTrial = (string | null)
  * A time in UTC, with milliseconds.
  */
 export type Time = string
-/**
- * Seconds from start to end, or until now.
- */
-export type Duration = (number | null)
 /**
  * The tasks with a search, with all of their trials.
  */
@@ -252,8 +252,9 @@ estimate: (string | null)
  * A complete trial.
  */
 export interface FoundTrial {
+id: IdOfTrial
 /**
- * Its id.
+ * The id of its task that has the first value.
  */
 task: string
 number: NumberOfTrial
@@ -270,8 +271,16 @@ export interface ParamsOfTrial {
  * One trial.
  */
 export interface PastTrial {
+id: IdOfTrial
 number: NumberOfTrial
-task: TaskId
+/**
+ * The id of its task that has the first value, or because of which it has none; `status` and `reason` are those of this task.
+ */
+task: string
+/**
+ * The ids of its tasks.
+ */
+tasks: TaskId[]
 status: TaskStatus
 reason: Reason
 params: ParamsOfTrial
@@ -284,12 +293,15 @@ pruned_at: PrunedAt
 pruned_value: PrunedValue
 message: MessageOfTrial
 /**
- * When its latest attempt started.
+ * When the latest attempt at the first of its tasks started.
  */
 started: (Time | null)
 /**
- * When it ended.
+ * When the last of its tasks ended.
  */
 ended: (Time | null)
-duration: Duration
+/**
+ * Seconds, the sum of those of its tasks.
+ */
+duration: (number | null)
 }

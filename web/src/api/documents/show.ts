@@ -112,6 +112,10 @@ export type MetricOfBest = string
  */
 export type GoalOfBest = ("minimize" | "maximize")
 /**
+ * Its id: that of its task, or in a search of a group what the ids of its tasks begin with.
+ */
+export type IdOfTrial = string
+/**
  * Its number in the search, from 1.
  */
 export type NumberOfTrial = number
@@ -151,10 +155,6 @@ export type PrunedValue = (number | null)
  * Why it has no values; null if it has, or has not ended.
  */
 export type MessageOfTrial = (string | null)
-/**
- * Seconds from start to end, or until now.
- */
-export type Duration = (number | null)
 /**
  * The tasks with a search, with all of their trials.
  */
@@ -310,6 +310,10 @@ export type GroupOfTask = (string | null)
  */
 export type Message = (string | null)
 /**
+ * Seconds from start to end, or until now.
+ */
+export type Duration = (number | null)
+/**
  * Its duration without pauses of the experiment in which it did not run, such as after the loss of its host.
  */
 export type ActiveOfTask = (number | null)
@@ -322,9 +326,10 @@ export type DependencyIds = string[]
  */
 export type Handler = ("on_success" | "on_failure" | "on_exit" | null)
 /**
- * Of a trial of a search: its params and its result; null for all other tasks.
+ * Of a task of a trial: the params and the result of the trial; null for all other tasks.
  */
 export type TrialOfTask = ({
+id: IdOfTrial
 number: NumberOfTrial
 /**
  * The suggested values by the names of the params; null before the suggestion.
@@ -729,8 +734,9 @@ estimate: (string | null)
  * A complete trial.
  */
 export interface FoundTrial {
+id: IdOfTrial
 /**
- * Its id.
+ * The id of its task that has the first value.
  */
 task: string
 number: NumberOfTrial
@@ -747,8 +753,16 @@ export interface ParamsOfTrial {
  * One trial.
  */
 export interface PastTrial {
+id: IdOfTrial
 number: NumberOfTrial
-task: TaskId
+/**
+ * The id of its task that has the first value, or because of which it has none; `status` and `reason` are those of this task.
+ */
+task: string
+/**
+ * The ids of its tasks.
+ */
+tasks: TaskId[]
 status: TaskStatus
 reason: Reason
 params: ParamsOfTrial
@@ -761,14 +775,17 @@ pruned_at: PrunedAt
 pruned_value: PrunedValue
 message: MessageOfTrial
 /**
- * When its latest attempt started.
+ * When the latest attempt at the first of its tasks started.
  */
 started: (Time | null)
 /**
- * When it ended.
+ * When the last of its tasks ended.
  */
 ended: (Time | null)
-duration: Duration
+/**
+ * Seconds, the sum of those of its tasks.
+ */
+duration: (number | null)
 }
 /**
  * One task.

@@ -141,6 +141,10 @@ export type MetricOfBest = string
  */
 export type GoalOfBest = ("minimize" | "maximize")
 /**
+ * Its id: that of its task, or in a search of a group what the ids of its tasks begin with.
+ */
+export type IdOfTrial = string
+/**
  * Its number in the search, from 1.
  */
 export type NumberOfTrial = number
@@ -255,9 +259,10 @@ export type DependencyIds = string[]
  */
 export type Handler = ("on_success" | "on_failure" | "on_exit" | null)
 /**
- * Of a trial of a search: its params and its result; null for all other tasks.
+ * Of a task of a trial: the params and the result of the trial; null for all other tasks.
  */
 export type TrialOfTask = ({
+id: IdOfTrial
 number: NumberOfTrial
 /**
  * The suggested values by the names of the params; null before the suggestion.
@@ -518,8 +523,9 @@ estimate: (string | null)
  * A complete trial.
  */
 export interface FoundTrial {
+id: IdOfTrial
 /**
- * Its id.
+ * The id of its task that has the first value.
  */
 task: string
 number: NumberOfTrial

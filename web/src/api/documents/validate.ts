@@ -123,6 +123,10 @@ export interface PlannedSearch {
  */
 id: string
 /**
+ * The names of the tasks of each trial, in a search of a group; else empty.
+ */
+tasks: string[]
+/**
  * How many trials are started at most.
  */
 trials: number

@@ -42,6 +42,10 @@ export type MetricOfBest = string
  */
 export type GoalOfBest = ("minimize" | "maximize")
 /**
+ * Its id: that of its task, or in a search of a group what the ids of its tasks begin with.
+ */
+export type IdOfTrial = string
+/**
  * Its number in the search, from 1.
  */
 export type NumberOfTrial = number
@@ -156,9 +160,10 @@ export type DependencyIds = string[]
  */
 export type Handler = ("on_success" | "on_failure" | "on_exit" | null)
 /**
- * Of a trial of a search: its params and its result; null for all other tasks.
+ * Of a task of a trial: the params and the result of the trial; null for all other tasks.
  */
 export type TrialOfTask = ({
+id: IdOfTrial
 number: NumberOfTrial
 /**
  * The suggested values by the names of the params; null before the suggestion.
@@ -338,23 +343,8 @@ fingerprint: (string | null)
 compared_with: (Origin | null)
 /**
  * The parts of the fingerprint that differ from those of that success.
- * 
- * Items: A part: its digest, or its text if that is short.
  */
-changed: {
-/**
- * Its name.
- */
-part: string
-/**
- * Of the success; null if it is new.
- */
-before: (string | null)
-/**
- * Of this task; null if it was removed.
- */
-after: (string | null)
-}[]
+changed: ChangedPart[]
 /**
  * Whether its own result is kept for later experiments; null if that is not decided.
  */
@@ -456,8 +446,9 @@ estimate: (string | null)
  * A complete trial.
  */
 export interface FoundTrial {
+id: IdOfTrial
 /**
- * Its id.
+ * The id of its task that has the first value.
  */
 task: string
 number: NumberOfTrial
@@ -714,4 +705,21 @@ job_id: (string | null)
  * The resource usage: peak memory in bytes, CPU time in seconds, peak GPU memory in bytes; each only if it was measured. Null if not measured.
  */
 usage: (Usage | null)
+}
+/**
+ * A part of a fingerprint: its digest, or its text if that is short.
+ */
+export interface ChangedPart {
+/**
+ * Its name.
+ */
+part: string
+/**
+ * Of the success; null if it is new.
+ */
+before: (string | null)
+/**
+ * Of this task; null if it was removed.
+ */
+after: (string | null)
 }
