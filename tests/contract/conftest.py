@@ -18,6 +18,7 @@ from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F40
 from engines.ssh_hosts import left as left_on_hosts  # noqa: E402
 from engines.ssh_hosts import options as ssh_options  # noqa: E402
 from engines.ssh_hosts import shown as shown_on_hosts  # noqa: E402
+from support.extent import IS_LONG  # noqa: E402
 
 from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
 from nemorun_cli.contract.fixtures import workspace  # noqa: E402, F401 - a fixture
@@ -81,6 +82,36 @@ SUBJECTS = [
         },
     ),
 ]
+
+SHORT = {
+    "ssh": {
+        "test_exit_codes_are_reported",
+        "test_what_a_task_leaves_behind_is_ended",
+        "test_members_find_each_other",
+        "test_cancel_ends_a_deaf_task",
+        "test_resume_adopts_what_runs",
+        "test_secrets_are_nowhere_to_be_found",
+        "test_a_crash_at_any_point_runs_nothing_twice",
+    }
+}
+"""The rules that the short form of the tests tries on these subjects; the long form tries all."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave rules to the long form of the tests."""
+    if IS_LONG:
+        return
+    left_out = [item for item in items if _is_for_the_long_form(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_the_long_form(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    subject = call.params.get("subject") if call is not None else None
+    rules = SHORT.get(subject.name) if isinstance(subject, Subject) else None
+    return rules is not None and getattr(item, "originalname", item.name) not in rules
 
 
 @pytest.fixture(params=SUBJECTS, ids=str)
