@@ -242,7 +242,7 @@ class ExperimentState:
         """The state of an experiment before its first event."""
         handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
         tasks = {task.id: TaskState() for task in spec.tasks}
-        cached = {task.id: task for task in spec.tasks if task.cache is not None} if spec.run.cache else {}
+        cached = {task.id: task for task in spec.tasks if task.may_be_cached} if spec.run.cache else {}
         return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed), cached=cached)
 
     @property

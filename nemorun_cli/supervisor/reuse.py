@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Identity, Spec, Task
     from nemorun_cli.scheduler.decisions import Decisions
+    from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
@@ -44,9 +45,15 @@ class _Kept:
     attempt: int
 
 
-def reusable(spec: Spec) -> list[str]:
+def reusable(spec: Spec, schedule: Schedule) -> list[str]:
     """The tasks whose result may be an earlier one, or is kept for later ones."""
-    return [task.id for task in spec.tasks if task.cache is not None] if spec.run.cache else []
+    if not spec.run.cache:
+        return []
+    return [
+        task.id
+        for task in schedule.tasks.values()
+        if (task.may_be_cached if schedule.trials.needs_suggestion(task) else task.cache is not None)
+    ]
 
 
 class StepReuse:
@@ -90,7 +97,7 @@ class StepReuse:
 
     def begin(self) -> None:
         """Hold back the tasks that can still start, before the decisions begin."""
-        names = reusable(self._spec)
+        names = reusable(self._spec, self._schedule)
         states = self._history.tasks
         self._schedule.reuse(names)
         for name in names:
