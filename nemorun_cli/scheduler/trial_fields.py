@@ -49,7 +49,7 @@ def asks_for_gpus(task: Task) -> bool:
 
 def as_suggested(spec: Spec, history: ExperimentState) -> Spec:
     """The same, in which trials that have a suggestion are of no other form any more."""
-    if not any(task.variants is not None for task in spec.tasks):
+    if not any(task.variants is not None for task in spec.kin):
         return spec
     tasks = (
         (task, filled_where_possible(task, spec, history)) if task.variants is not None else (task, task)
@@ -61,6 +61,6 @@ def as_suggested(spec: Spec, history: ExperimentState) -> Spec:
 
 def spec_with_values(spec: Spec, history: ExperimentState) -> Spec:
     """The spec as its trials have run: with the fields that their values decided."""
-    if not any(task.searched for task in spec.tasks):
+    if not any(task.searched for task in spec.possible_tasks):
         return spec
     return replace(spec, tasks=tuple(filled_where_possible(task, spec, history) for task in spec.tasks))

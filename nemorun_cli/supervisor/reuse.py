@@ -50,10 +50,16 @@ def reusable(spec: Spec, schedule: Schedule) -> list[str]:
     if not spec.run.cache:
         return []
     return [
-        task.id
-        for task in schedule.tasks.values()
-        if (task.may_be_cached if schedule.trials.needs_suggestion(task) else task.cache is not None)
+        name
+        for name, task in zip(spec.ids, spec.kin, strict=True)
+        if (task.cache is not None if task.variants is None else _may_be_reused(name, schedule))
     ]
+
+
+def _may_be_reused(trial: str, schedule: Schedule) -> bool:
+    """Whether a trial has `cache` by its values, or may have it."""
+    task = schedule.tasks[trial]
+    return task.may_be_cached if schedule.trials.needs_suggestion(task) else task.cache is not None
 
 
 class StepReuse:
