@@ -28,7 +28,6 @@ class AttemptEnd:
         symptom: the pattern of `retry.on` that its log matches.
         job_id: what the engine calls it.
         evidence: what the end is known by.
-        was_signalled: whether a signal had reached it before, as far as an executor knows; it is in no event.
     """
 
     status: TaskStatus
@@ -42,7 +41,6 @@ class AttemptEnd:
     symptom: str | None = None
     job_id: str | None = None
     evidence: str | None = None
-    was_signalled: bool | None = None
 
     def to_event(self) -> dict[str, Any]:
         """The fields of the ledger's event `ended`, but for its time; unknown ones are left out.

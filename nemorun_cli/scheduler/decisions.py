@@ -65,9 +65,10 @@ class Decisions:
         """Make all decisions that the current state calls for."""
         self.has_begun = True
         self._began = steady()
-        for task in self.schedule.tasks.values():
-            if self.schedule.retry_is_due(task.id):
-                self._retry(task)
+        failed = [name for name, state in self.history.tasks.items() if state.status is TaskStatus.FAILED]
+        for name in failed:
+            if self.schedule.retry_is_due(name):
+                self._retry(self.schedule.tasks[name])
         self._apply(self.schedule.begin())
         for group in self.spec.groups:
             if group.has_leader:
@@ -390,11 +391,11 @@ class Decisions:
         if self._cancels_seen == self.history.cancels:
             return
         self._cancels_seen = self.history.cancels
-        for task in self.spec.tasks:
-            state = self.history.tasks[task.id]
+        for name in self.spec.ids:
+            state = self.history.tasks[name]
             if state.status is TaskStatus.PENDING and (cancel := state.cancel):
-                self.cancel_unstarted(task.id, state, cancel)
-                self._follow(task.id)
+                self.cancel_unstarted(name, state, cancel)
+                self._follow(name)
 
     def cancel_unstarted(self, task_id: str, state: TaskState, cancel: Cancel) -> None:
         """Record the end of a task that was cancelled before it started."""
@@ -426,11 +427,14 @@ class Decisions:
             self.cancel_waiting()
         if self.schedule.limit_is_hit() and not self.schedule.tasks_are_over:
             message = f"{self.schedule.failures} tasks failed, which is run.max_failures"
-            for task in self.spec.tasks:
-                if self.history.tasks[task.id].status is TaskStatus.PENDING and task.handler is None:
-                    self._skip(task.id, Reason.LIMIT, message)
-                    self.schedule.over(task.id)
-                    self._end_group_of(task.id)
+            for name in self.spec.ids:
+                if (
+                    self.history.tasks[name].status is TaskStatus.PENDING
+                    and name not in self.history.handlers
+                ):
+                    self._skip(name, Reason.LIMIT, message)
+                    self.schedule.over(name)
+                    self._end_group_of(name)
 
         for group in self.schedule.take_exhausted_groups():
             self._stop_sweep(group)

@@ -44,7 +44,8 @@ make_keys() {
 }
 
 configure() { # configure PORT
-    local user client
+    local user client variables=${SSHD_VARIABLE:-}
+    [ -n "${SSHD_USER:-}" ] || variables="HOME=$folder $variables" # not the login files of the caller
     user=${SSHD_USER:-$(id -un)} client=$(PATH=/usr/bin:/bin command -v ssh)
     echo "$address" >"$folder/address"
     # StrictModes would not have keys below a folder of temporary files.
@@ -61,7 +62,7 @@ StrictModes no
 UsePAM no
 PrintMotd no
 Subsystem sftp internal-sftp
-${SSHD_VARIABLE:+SetEnv $SSHD_VARIABLE}
+${variables:+SetEnv $variables}
 END
     cat >"$folder/ssh_config" <<END
 Host stranger

@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_the_signal_of_a_stop_is_a_request(folder: Path, received: list[int]) -> None:
-    """Without the note of a supervisor the program's own handler gets the signal, with it the request does."""
+    """Without the note of a supervisor the program's own handler gets the signal, with it the request."""
     request = StopRequest()
     request.listen()
     os.kill(os.getpid(), signal.SIGUSR1)

@@ -748,9 +748,8 @@ class SlurmExecutor:
         if redundant := self._jobs.redundant_ids(tracked.job):
             self._scancel(tracked.job, *redundant)
         self._jobs.keep_output(tracked.job)
-        ending = replace(
-            self._with_memory(tracked, ending), was_signalled=self._was_signalled(tracked, ending)
-        )
+        was_signalled = self._was_signalled(tracked, ending)
+        ending = self._with_memory(tracked, ending)
         if shortfall := self._access.shortfall(tracked.job):
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
             ending = replace(ending, message=message)
@@ -762,6 +761,7 @@ class SlurmExecutor:
             job_id=self._jobs.id_of(tracked.job),
             ending=ending,
             evidence=None,
+            was_signalled=was_signalled,
         )
 
     def _was_signalled(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> bool | None:

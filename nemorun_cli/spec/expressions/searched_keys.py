@@ -99,6 +99,11 @@ def field_keys(keys: tuple[str | int, ...]) -> tuple[str, ...] | None:
     return parts if _pattern(parts) in READERS else None
 
 
+def is_read_later(pointer: str) -> bool:
+    """Whether the field of a pointer is filled in with the suggestion, and decides no form of the trial."""
+    return _pattern(tuple(pointer[1:].split("/"))) in READERS
+
+
 def _pattern(keys: tuple[str, ...]) -> tuple[str, ...]:
     is_launcher = keys[:1] == ("launcher",)
     names = (ANY_NAME if is_launcher and number else key for number, key in enumerate(keys))

@@ -295,10 +295,7 @@ class TaskBuilder:
         if not all(forms):
             return
         searched = [dict(_searched_texts(keys)) for keys in _sections_of(entry)]
-        models = [
-            with_forms([(values, replace(task, searched=texts)) for values, task in known])
-            for known, texts in zip(forms, searched, strict=True)
-        ]
+        models = [_with_searched(known, texts) for known, texts in zip(forms, searched, strict=True)]
         for number, trial in enumerate(ids):
             model = models[number % size]
             if (late := self.late.get(model.id)) is not None:
@@ -858,6 +855,13 @@ def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(value, (dict, list)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             pending += [((*keys, key), item) for key, item in items]
+
+
+def _with_searched(forms: Sequence[tuple[Mapping[str, Any], Task]], searched: dict[str, str]) -> Task:
+    """The task of a trial with its texts over values, and its forms if any of these decides them."""
+    if all(map(searched_keys.is_read_later, searched)):
+        return replace(forms[0][1], searched=searched)
+    return with_forms([(values, replace(task, searched=searched)) for values, task in forms])
 
 
 def _escaped(key: str | int) -> str:
