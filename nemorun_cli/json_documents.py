@@ -24,6 +24,10 @@ GcKindValue: TypeAlias = Literal[
     "network",
     "delivered",
     "result",
+    "remote_experiment",
+    "remote_environment",
+    "remote_code",
+    "remote_folder",
 ]
 GoalOfBestValue: TypeAlias = Literal["minimize", "maximize"]
 HandlerValue: TypeAlias = Literal["on_success", "on_failure", "on_exit"] | None

@@ -25,6 +25,7 @@ from engines.slurm_cluster import (  # noqa: F401 - fixtures
     slurm_limits,
     slurm_session,
 )
+from engines.ssh_hosts import ssh_hosts, ssh_hosts_session  # noqa: F401 - fixtures
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from support import warm_supervisors

@@ -43,7 +43,7 @@ def experiments(incomplete: str) -> list[str]:
     except (ExpError, OSError):
         return []
     newest = sorted(ids, key=age_key, reverse=True)[:MOST]
-    return [*_offered([*names, "latest"], incomplete), *_offered(newest, incomplete)]
+    return [*offered([*names, "latest"], incomplete), *offered(newest, incomplete)]
 
 
 def removable(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -51,12 +51,13 @@ def removable(ctx: typer.Context, incomplete: str) -> list[str]:
     if "--restore" not in ctx.args and not ctx.params.get("restores"):
         return experiments(incomplete)
     try:
-        return _offered(sorted(Home.from_environment().removed_ids()), incomplete)
+        return offered(sorted(Home.from_environment().removed_ids()), incomplete)
     except (ExpError, OSError):
         return []
 
 
-def _offered(words: Iterable[str], incomplete: str) -> list[str]:
+def offered(words: Iterable[str], incomplete: str) -> list[str]:
+    """The words that begin with the text, without those that could do harm."""
     return [
         word
         for word in words
@@ -67,7 +68,7 @@ def _offered(words: Iterable[str], incomplete: str) -> list[str]:
 def names(incomplete: str) -> list[str]:
     """Names of experiments."""
     try:
-        return _offered(Home.from_environment().names(), incomplete)
+        return offered(Home.from_environment().names(), incomplete)
     except (ExpError, OSError):
         return []
 
@@ -89,22 +90,22 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
         ids = [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
-    return _offered([*groups, *_few(ids, incomplete, groups)], incomplete)
+    return offered([*groups, *_few(ids, incomplete, groups)], incomplete)
 
 
 def _few(ids: Sequence[str], incomplete: str, groups: Sequence[str]) -> list[str]:
     """The ids, but of many members of a group only how they continue: `train/trial-00`."""
-    offered: list[str] = []
+    continued: list[str] = []
     for group, members in itertools.groupby(ids, key=lambda name: name.partition("/")[0]):
         matching = [name for name in members if name.startswith(incomplete)]
         if len(matching) <= MOST_MEMBERS or group not in groups:
-            offered += matching
+            continued += matching
         elif len(incomplete) <= len(group):
-            offered.append(f"{group}/")
+            continued.append(f"{group}/")
         else:
             common = len(os.path.commonprefix(matching))  # noqa: RUF071 - a shell completes characters
-            offered += dict.fromkeys(name[: common + 1] for name in matching)
-    return offered
+            continued += dict.fromkeys(name[: common + 1] for name in matching)
+    return continued
 
 
 def _which(ctx: typer.Context) -> str | None:
@@ -138,7 +139,7 @@ def _files(incomplete: str, endings: tuple[str, ...]) -> list[str]:
                 paths.append(f"{lead}{entry.name}/")
             elif entry.name.endswith(endings):
                 paths.append(f"{lead}{entry.name}")
-    return sorted(_offered(paths, incomplete))
+    return sorted(offered(paths, incomplete))
 
 
 def if_running(incomplete: str) -> list[str]:
@@ -186,6 +187,6 @@ def servers(incomplete: str) -> list[str]:
     from nemorun_cli.replication import credentials  # noqa: PLC0415 - only for commands about servers
 
     try:
-        return _offered(credentials.known(), incomplete)
+        return offered(credentials.known(), incomplete)
     except (ExpError, OSError):
         return []

@@ -11,6 +11,7 @@ from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import wording
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.control_characters import escaped
+from nemorun_cli.model.spec import kin_of, task_named
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.views import searches, sweeps
 
@@ -73,7 +74,12 @@ class Frame:
     def of(cls, snapshot: Snapshot, *, rows: int) -> Frame:
         """The frame of a snapshot, with at most this many running tasks."""
         history = snapshot.history
-        live = [task for task in snapshot.tasks if history.tasks[task.id].is_live]
+        tasks = snapshot.tasks
+        live = [
+            kin if kin.id == name else task_named(tasks, name)
+            for name, kin in zip(snapshot.spec.ids, kin_of(tasks), strict=True)
+            if history.tasks[name].is_live
+        ]
         finished = sum(history.counts[status] for status in ENDS)
         return cls(
             running=tuple(

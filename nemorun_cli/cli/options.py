@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from nemorun_cli.cli import completion
+from nemorun_cli.cli import completion, sweep_completion
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model import units
 
@@ -118,6 +118,7 @@ Sweeps = Annotated[
         "--sweep",
         metavar="PARAM=V,V",
         help="Run the tasks that use a param once for each value; A..B are whole numbers. Repeatable.",
+        autocompletion=sweep_completion.values,
     ),
 ]
 RawTexts = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.cli import times
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import labels, wording
+from nemorun_cli.model.spec import kin_of, task_named
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.views import group_bests, searches, sweeps
 
@@ -120,8 +121,9 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
     chosen = None if wanted is None else set(wanted)
     groups = {group.id: group for group in snapshot.spec.groups}
     cells, group = [], None
-    for task in snapshot.tasks:
-        if chosen is not None and task.id not in chosen:
+    tasks = snapshot.tasks
+    for name, task in zip(snapshot.spec.ids, kin_of(tasks), strict=True):
+        if chosen is not None and name not in chosen:
             continue
         if task.group != group:
             group = task.group
@@ -129,7 +131,7 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
                 cells.append(_group_row(snapshot, groups[group]))
         if chosen is None and task.group is not None and groups[task.group].is_template:
             continue
-        cells.append(_task_row(snapshot, task))
+        cells.append(_task_row(snapshot, task if task.id == name else task_named(tasks, name)))
     return cells
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemorun_cli.cli import status_text, tables, terminal
+from nemorun_cli.model.spec import task_named
 from nemorun_cli.views import stop_progress, sweeps, unmatched_metrics, valueless_trials
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     elif quiet:
         terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
     elif names is not None and len(names) == 1:
-        task = next(task for task in snapshot.tasks if task.id == names[0])
+        task = task_named(snapshot.tasks, names[0])
         terminal.write_lines(status_text.task_details(snapshot, task), hang=status_text.LABELLED)
         _warn_of_metrics(snapshot, names)
     else:

@@ -131,7 +131,8 @@ class AttemptStatus:
     engine does not answer; never treated as finished) or `absent` (it was never started, and will not be).
     `since` is its start (Unix seconds), if that is known more precisely than from the time of this
     report; `evidence` is the source of the status. With `is_shortage`, an `absent` attempt was not started
-    because this machine lacks something now (`message`): it is submitted again after a pause.
+    because this machine lacks something now (`message`): it is submitted again after a pause. `was_signalled`
+    is whether a signal had reached an attempt that is `over` before its end; None if that is not known.
     """
 
     key: Key
@@ -142,6 +143,7 @@ class AttemptStatus:
     message: str | None = None
     evidence: str | None = None
     is_shortage: bool = False
+    was_signalled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,10 +36,11 @@ def cancel(
     grace: float | None,
     abandon: bool,
     others: bool,
+    earlier: Snapshot | None = None,
 ) -> Snapshot:
-    """See `Run.cancel`."""
+    """See `Run.cancel`; `earlier` is a snapshot of the experiment, which this continues."""
     files.require_original()
-    snapshot = observe.look(files, home=home.directory, others=others)
+    snapshot = observe.look(files, home=home.directory, others=others, earlier=earlier)
     names = snapshot.match_tasks(tasks) if tasks else None
     if signal is not None:
         try:
@@ -63,7 +64,7 @@ def cancel(
     ask = partial(request, files, names, signal=signal, grace=grace, abandon=abandon)
     ask()
     patience = (
-        SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
+        SLACK + max((task.stop_grace for task in snapshot.spec.possible_tasks), default=0.0)
         if grace is None
         else SLACK + grace
     )
@@ -90,13 +91,18 @@ def _wait(
 ) -> Snapshot:
     files, resumed = before.files, before.history.resumed
     deadline = limit = time.monotonic() + patience
+    snapshot, survivors, counts = before, names, None
     while True:
         now = time.monotonic()
-        snapshot = observe.look(files, home=home.directory, observe=False)
-        survivors = _survivors(snapshot, names)
+        snapshot = observe.look(files, home=home.directory, observe=False, earlier=snapshot)
+        is_resumed = snapshot.history.resumed != resumed  # what had ended may run again
+        if counts != snapshot.history.counts or is_resumed:
+            survivors = _survivors(snapshot, names if is_resumed else survivors)
+            counts = snapshot.history.counts.copy()
+        took = time.monotonic() - now
         if not survivors and (not is_whole or snapshot.is_over or _has_handlers_left(snapshot, names)):
             return snapshot
-        if snapshot.history.resumed != resumed:  # by somebody who did not know of the request
+        if is_resumed:  # by somebody who did not know of the request
             resumed, deadline = snapshot.history.resumed, now + patience
             ask()
         # A silent supervisor may only be busy, as with a slow engine; one that is stopped will do nothing.
@@ -106,7 +112,7 @@ def _wait(
             raise _not_over(snapshot, survivors, patience)
         if snapshot.supervisor != "alive":
             _cancel_without_supervisor(home, snapshot, names, deadline, others=others)
-        time.sleep(LOOK_EVERY)
+        time.sleep(max(LOOK_EVERY, took))  # a look at a hundred thousand tasks takes a while
 
 
 def _not_over(snapshot: Snapshot, survivors: Sequence[str], patience: float) -> NotOverError:

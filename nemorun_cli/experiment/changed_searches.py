@@ -43,6 +43,10 @@ def refuse(old: Spec, new: Spec, history: ExperimentState) -> None:
         if name not in before:
             message = f"{name} had a search, which an earlier revision removed"
             raise UsageError(message, hint="give the task another name, or start another experiment: exp run")
+        if _is_of_group(old, name) != _is_of_group(new, name):
+            message = f"the search {name} has suggested values for {_counted(count)}, so its trials cannot"
+            message += " become groups of tasks" if _is_of_group(new, name) else " become single tasks"
+            raise UsageError(message, hint=_ADVICE)
         fields = list(_changed(before[name], rule))
         if fields:
             message = f"the search {name} has suggested values for {_counted(count)}, so its"
@@ -69,6 +73,10 @@ def continued(old: Spec, new: Spec, history: ExperimentState) -> dict[str, str]:
 
 def _searches(spec: Spec) -> dict[str, SearchRule]:
     return {group.id: group.search for group in spec.groups if group.search is not None}
+
+
+def _is_of_group(spec: Spec, name: str) -> bool:
+    return any(group.has_trials_of_several for group in spec.groups if group.id == name)
 
 
 def _changed(before: SearchRule, after: SearchRule) -> Iterator[str]:

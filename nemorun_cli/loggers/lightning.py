@@ -11,6 +11,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.loggers.stop_request import StopRequest
 from nemorun_cli.loggers.trainer_record import TrainerRecord
 from nemorun_cli.tracking.process import exit_hooks
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NAMES: Final = ("lightning.pytorch", "pytorch_lightning")
 """The two packages that the library is published as; a program imports one of them."""
+
+
+ASK_EVERY: Final = 10  # batches between which several processes ask each other
 
 
 def _library() -> str:
@@ -42,6 +46,7 @@ def _library() -> str:
 _LIBRARY: Final = _library()
 _loggers: Any = importlib.import_module(f"{_LIBRARY}.loggers.logger")
 _rank: Any = importlib.import_module(f"{_LIBRARY}.utilities.rank_zero").rank_zero_only
+_Callback: Any = importlib.import_module(f"{_LIBRARY}.callbacks").Callback
 _Terminated: Any = importlib.import_module(f"{_LIBRARY}.utilities.exceptions").SIGTERMException
 
 
@@ -55,6 +60,8 @@ class ExpLogger(_loggers.Logger):  # type: ignore[misc] # the library need not b
     Metrics of `fit` keep their names, in the unnamed series, with `step` and `epoch`. Those of `validate`,
     `test` and `predict` are in the series of that name, and so are those that validation logs for each batch,
     whose `step` counts its batches. Only rank 0 writes.
+
+    When the task is stopped by its `stop`, `fit` ends after a batch, as with `trainer.should_stop`.
 
     Args:
         experiment: the record, or its prefix. A record that is open stays open.
@@ -112,6 +119,8 @@ class ExpLogger(_loggers.Logger):  # type: ignore[misc] # the library need not b
         self._module = weakref.ref(model)
         trainer = self._trainer()
         is_used = trainer is not None and trainer.state.status == "running"  # programs may call this, too
+        if is_used and trainer.state.fn.value == "fit":
+            _end_when_stopped(trainer)
         if is_used and not self._record.is_running and not _rank.rank:
             self._record.begin()
             _yield_sigterm()
@@ -142,6 +151,42 @@ class ExpLogger(_loggers.Logger):  # type: ignore[misc] # the library need not b
         if function.value != "fit":
             return str(function.value)
         return "validate" if trainer.evaluating and "epoch" not in metrics else None
+
+
+class _StopCallback(_Callback):  # type: ignore[misc] # the library need not be installed
+    """Ends a training when its task is stopped; all its processes after the same batch."""
+
+    def __init__(self) -> None:
+        self._request = StopRequest()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Handle the stop signal in place of Lightning, whose handlers are set now."""
+        del trainer, pl_module
+        self._request.listen()
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End the training if that is requested."""
+        del pl_module, outputs, batch
+        if trainer.world_size == 1:
+            is_requested = self._request.is_made
+        elif batch_idx % ASK_EVERY:
+            return
+        else:
+            is_requested = trainer.strategy.reduce_boolean_decision(self._request.is_made, all=False)
+        if is_requested:
+            trainer.should_stop = True
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Handle signals as before."""
+        del trainer, pl_module, stage
+        self._request.close()
+
+
+def _end_when_stopped(trainer: Any) -> None:
+    if not any(isinstance(each, _StopCallback) for each in trainer.callbacks):
+        trainer.callbacks.append(_StopCallback())
 
 
 def _yield_sigterm() -> None:

@@ -60,7 +60,8 @@ class BestRule:
 class Candidate:
     """One run: its status, the reason for it, the last value of the metric, and the value to compare.
 
-    `shown` is the last value as text, if it is no number; `unreadable` is why its values cannot be read.
+    `shown` is the last value as text, if it is no number; `unreadable` is why its values cannot be read;
+    `several` names the tasks of a trial that have the metric, if there is more than one.
     """
 
     status: str
@@ -69,6 +70,7 @@ class Candidate:
     value: float | None
     shown: str | None = None
     unreadable: str | None = None
+    several: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +127,20 @@ def _problem(candidate: Candidate, metric: str) -> tuple[Exclusion, str] | None:
         return Exclusion.STATUS, f"is {candidate.status}"
     if candidate.reason == Exclusion.PRUNED:
         return Exclusion.PRUNED, "was pruned"
-    if candidate.last is None or candidate.value is None:
-        detail = f" that can be read: {candidate.unreadable}" if candidate.unreadable else ""
-        return Exclusion.MISSING, f"has no {metric}{detail}"
+    if candidate.last is None or candidate.value is None or candidate.several:
+        return Exclusion.MISSING, _missing(candidate, metric)
     if not is_finite(candidate.last):
         return Exclusion.NOT_FINITE, f"ended with {metric} {candidate.shown or candidate.last}"
     if not is_finite(candidate.value):
         return Exclusion.NOT_FINITE, f"has the value {candidate.value}"
     return None
+
+
+def _missing(candidate: Candidate, metric: str) -> str:
+    if candidate.several:
+        return f"has {metric} of several tasks ({', '.join(candidate.several)}): log it in one of them"
+    detail = f" that can be read: {candidate.unreadable}" if candidate.unreadable else ""
+    return f"has no {metric}{detail}"
 
 
 def is_finite(value: float) -> bool:

@@ -25,10 +25,16 @@ SHOWN: Final = 60  # characters of a value in a message
 
 # The stamps that `exp` writes, of days that each month has: `datetime` is not needed for them.
 _STAMP: Final = re.compile(
-    r"(?:19[7-9]\d|2\d{3})-(?:0[1-9]|1[0-2])-(?:[01][1-9]|10|2[0-8])T(?:[01]\d|2[0-3])(?::[0-5]\d){2}\.\d{3}Z",
+    r"(?:19[7-9]\d|2\d{3})"
+    r"-(?:(?:0[1-9]|1[0-2])-(?:[01][1-9]|10|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30))"
+    r"T(?:[01]\d|2[0-3])(?::[0-5]\d){2}\.\d{3}Z",
     re.ASCII,
 )
 _is_stamp: Final = _STAMP.fullmatch
+
+# Paths such as ids of tasks are: short parts of signs that are safe, none of which begins with a period.
+_PLAIN_PART: Final = r"[\w~+=,-][\w.~+=,-]{0,199}"
+_is_plain_path: Final = re.compile(f"{_PLAIN_PART}(?:/{_PLAIN_PART})*", re.ASCII).fullmatch
 
 
 class Form(NamedTuple):
@@ -69,14 +75,25 @@ def shown(value: Any) -> str:
 
 def list_of(item: Form, title: str) -> Form:
     """Lists whose items have a form."""
-    fits = item.fits
-    return Form(lambda value: isinstance(value, list) and all(map(fits, value)), title)
+    fits, types = item.fits, item.types
+    return Form(
+        lambda value: (
+            isinstance(value, list) and (types.issuperset(map(type, value)) or all(map(fits, value)))
+        ),
+        title,
+    )
 
 
 def mapping_of(item: Form, title: str) -> Form:
     """Objects whose values have a form."""
-    fits = item.fits
-    return Form(lambda value: isinstance(value, dict) and all(map(fits, value.values())), title)
+    fits, types = item.fits, item.types
+    return Form(
+        lambda value: (
+            isinstance(value, dict)
+            and (types.issuperset(map(type, value.values())) or all(map(fits, value.values())))
+        ),
+        title,
+    )
 
 
 def record(fields: Mapping[str, Form], title: str, *, required: tuple[str, ...] = ()) -> Form:
@@ -141,7 +158,7 @@ def is_path_part(value: Any) -> bool:
 
 def is_inside(value: Any) -> bool:
     """Whether a text is a relative path that stays inside of the folder it is joined to."""
-    return type(value) is str and _are_path_parts(value)
+    return type(value) is str and (_is_plain_path(value) is not None or _are_path_parts(value))
 
 
 @lru_cache(maxsize=1 << 15)  # several events are about the same task
@@ -160,9 +177,14 @@ def is_path(value: Any) -> bool:
     return True
 
 
+_SCALARS: Final = frozenset((str, int, float, bool, type(None)))
+
+
 def is_shallow(value: Any) -> bool:
     """Whether a value is nested at most DEEPEST levels deep."""
     if not value or not isinstance(value, (dict, list)):
+        return True
+    if _SCALARS.issuperset(map(type, value.values() if isinstance(value, dict) else value)):
         return True
     level = [value]
     for _ in range(DEEPEST):
@@ -185,6 +207,7 @@ def _of_type(kind: type, title: str) -> Form:
     return Form(lambda value: type(value) is kind, title, frozenset({kind}))
 
 
+ANY: Final = Form(lambda _: True, "a value")
 NOTHING: Final = _of_type(type(None), "null")
 TEXT: Final = _of_type(str, "a text")
 FLAG: Final = _of_type(bool, "true or false")

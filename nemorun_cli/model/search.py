@@ -134,6 +134,11 @@ def id_of_trial(task: str) -> str:
     return "/".join(task.split("/", 2)[:2])
 
 
+def pruned_with(task: str) -> str:
+    """What the reason begins with why another task of a trial does not run on, as this one was pruned."""
+    return f"{task.rpartition('/')[2]} of its trial was pruned: "
+
+
 def tasks_of_trials(members: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The tasks of each trial, by the id of the trial, in the order of the members of its search."""
     tasks: dict[str, list[str]] = {}

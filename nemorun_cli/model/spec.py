@@ -16,10 +16,11 @@ from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.search import SearchRule, id_of_trial
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.model.stop_rules import StopRule
+from nemorun_cli.model.stored_tasks import StoredTasks
 from nemorun_cli.model.trial_variants import TrialVariant, TrialVariants, is_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
 RESOLVED_FORMAT = "exp.resolved/1"
 
@@ -36,6 +37,14 @@ PYTHON = ("python3",)
 # When a group ends, if no member is named; ids of members contain a slash.
 UNTIL_ALL = "all"
 UNTIL_ANY = "any"
+
+# The fields of a task that are the same in each form that a trial can take.
+SAME_IN_FORMS = frozenset(
+    (
+        *("id", "index", "group", "dependencies", "external", "twins"),
+        *("handler", "matrix", "searched", "variants"),
+    )
+)
 
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
@@ -126,7 +135,7 @@ class Task:
             yield self
             return
         for variant in self.variants.entries:
-            yield self.changed(variant.fields)
+            yield self.changed({**variant.fields, "variants": None})
 
 
 def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
@@ -142,9 +151,7 @@ def possible_forms(tasks: Iterable[Task]) -> Iterator[Task]:
 
 def with_forms(forms: Sequence[tuple[Mapping[str, Any], Task]]) -> Task:
     """The task of a trial that can take these forms, each with the values of the params that decide it."""
-    first = forms[0][1].changed({"variants": None})
-    if len(forms) == 1:
-        return first
+    first = forms[0][1]
     names = [name for name in _OF_FORMS if len({repr(getattr(task, name)) for _, task in forms}) > 1]
     entries = tuple(
         TrialVariant(values=values, fields={name: getattr(task, name) for name in names})
@@ -245,6 +252,10 @@ class Group:
         """Whether each trial of its search is a group of tasks."""
         return self.search is not None and id_of_trial(self.members[0]) != self.members[0]
 
+    def unit_of(self, member: str) -> str:
+        """What counts as one member when members are compared: a member, or the trial of a task."""
+        return member if self.search is None else id_of_trial(member)
+
     @property
     def members_meet(self) -> bool:
         """Whether the members find each other: those of a sweep or a search do not."""
@@ -325,7 +336,7 @@ class Spec:
 
     name: str
     folder: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[Task, ...] | StoredTasks[Task]
     groups: tuple[Group, ...] = ()
     executors: dict[str, dict[str, Any]] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
@@ -348,8 +359,11 @@ class Spec:
 
     @property
     def possible_tasks(self) -> Iterator[Task]:
-        """The tasks in each form that they can take; the forms of the trials of a search are given once."""
-        return possible_forms(self.tasks)
+        """The tasks in each form that they can take; the forms of the trials of a search are given once.
+
+        So are those of members of large sweeps that differ in `stored_tasks.OWN_FIELDS` alone.
+        """
+        return possible_forms(self.tasks.distinct if isinstance(self.tasks, StoredTasks) else self.tasks)
 
     @property
     def sampling(self) -> float | None:
@@ -360,6 +374,29 @@ class Spec:
     def server(self) -> str | None:
         """The address of the server that gets a copy of what is recorded; None if nothing is sent."""
         return self.tracking.get("dash_url")
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of the tasks."""
+        return _ids_of(self.tasks)
+
+    @property
+    def kin(self) -> Iterable[Task]:
+        """For each task itself or, of a large sweep, one that differs in `stored_tasks.OWN_FIELDS` alone.
+
+        Unlike the members themselves, these are in memory.
+        """
+        return kin_of(self.tasks)
+
+    def named(self, task_id: str) -> Task:
+        """The task of an id that is one of `ids`."""
+        return task_named(self.tasks, task_id)
+
+    def by_id(self) -> MutableMapping[str, Task]:
+        """The tasks by their ids."""
+        if isinstance(self.tasks, StoredTasks):
+            return self.tasks.by_id()
+        return {task.id: task for task in self.tasks}
 
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None if it runs in the original folder."""
@@ -405,9 +442,13 @@ class Spec:
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
         values.setdefault("strict_inline", False)
-        shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
-        values["tasks"] = tuple(_tasks(document["tasks"], shared))
-        values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
+        make, entries = task_maker(document.get("shared", {})), document["tasks"]
+        is_plain = isinstance(entries, list)  # else `TaskEntries`
+        tasks = values["tasks"] = tuple(map(make, entries)) if is_plain else entries.tasks(make)
+        members: dict[str | None, list[str]] = {}
+        for name, kin in zip(_ids_of(tasks), kin_of(tasks), strict=True):
+            members.setdefault(kin.group, []).append(name)
+        values["groups"] = tuple(_group(entry, members) for entry in document["groups"])
         run = _known(RunOptions, document["run"])
         values["run"] = RunOptions(**{**run, "refresh": tuple(run.get("refresh", ()))})
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
@@ -431,7 +472,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
-_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in ("id", "index", "variants"))
+_OF_FORMS = tuple(name for name in _TASK_DEFAULTS if name not in SAME_IN_FORMS)
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "external", "artifacts", "late", "prefix")
 _REQUIRED = frozenset(key for key, value in _TASK_DEFAULTS.items() if value is MISSING)
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
@@ -439,7 +480,9 @@ _NESTED = ("retry", "resources", "cache")  # fields whose values are dataclasses
 _LISTED = ("stop",)  # fields whose values are tuples of dataclasses
 
 
-def _variants(document: dict[str, Any]) -> TrialVariants:
+def _variants(document: dict[str, Any]) -> TrialVariants | None:
+    if not document["entries"]:
+        return None
     return TrialVariants(
         params=tuple(document["params"]),
         entries=tuple(
@@ -457,6 +500,23 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 _CONVERTED = frozenset((*_TASK_TUPLES, *_READERS, "body", "env_inherit", "retry", "metrics", "twins"))
 _MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
+
+
+def _ids_of(tasks: Sequence[Task]) -> Sequence[str]:
+    return tasks.ids if isinstance(tasks, StoredTasks) else [task.id for task in tasks]
+
+
+def kin_of(tasks: Sequence[Task]) -> Iterable[Task]:
+    """See `Spec.kin`."""
+    return tasks.kin if isinstance(tasks, StoredTasks) else tasks
+
+
+def task_named(tasks: Sequence[Task], task_id: str) -> Task:
+    """The task of an id that one of them has."""
+    if isinstance(tasks, StoredTasks):
+        found: Task = tasks.named(task_id)
+        return found
+    return next(task for task in tasks if task.id == task_id)
 
 
 def _values(task: Task) -> dict[str, Any]:
@@ -570,25 +630,31 @@ def _converted(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _tasks(entries: list[dict[str, Any]], shared: dict[str, dict[str, Any]]) -> Iterator[Task]:
-    """The tasks of a document; those of one sweep share the objects of what they have in common."""
+def task_maker(shared: Mapping[str, dict[str, Any]]) -> Callable[[dict[str, Any]], Task]:
+    """A function that makes tasks from their entries; those of one sweep share what they have in common.
+
+    It raises TypeError or LookupError for an entry that lacks a field.
+    """
+    commons = {name: _read(entry) for name, entry in shared.items()}
+    needed = {name: _REQUIRED - common.keys() for name, common in commons.items()}
     bases: dict[str, Task] = {}
-    needed = {name: _REQUIRED - common.keys() for name, common in shared.items()}
-    for entry in entries:
+
+    def make(entry: dict[str, Any]) -> Task:
         own = _read(entry)
         name = own["id"].partition("/")[0]
-        common = shared.get(name)
+        common = commons.get(name)
         if common is None:
-            yield Task(**own)
-            continue
+            return Task(**own)
         for key in _MERGED:
             if key in own and isinstance(common.get(key), dict):
                 own[key] = {**common[key], **own[key]}
-        if name not in bases or not needed[name] <= own.keys():  # a missing field is a TypeError
-            yield Task(**{**common, **own})
-            bases[name] = Task(**{**common, **{key: own[key] for key in needed[name]}})
-        else:
-            yield bases[name].changed(own)
+        if name in bases and needed[name] <= own.keys():
+            return bases[name].changed(own)
+        task = Task(**{**common, **own})
+        bases[name] = Task(**{**common, **{key: own[key] for key in needed[name]}})
+        return task
+
+    return make
 
 
 def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
@@ -603,10 +669,11 @@ def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
     return entry
 
 
-def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
+def _group(entry: dict[str, Any], members: Mapping[str | None, Sequence[str]]) -> Group:
+    """A group from its entry, which may lack the ids of its members: then all that name it are."""
     values = _known(Group, entry)
     if "members" not in values:
-        values["members"] = [task.id for task in tasks if task.group == values["id"]]
+        values["members"] = members.get(values["id"], ())
     for key in ("members", "axes"):
         values[key] = tuple(values.get(key, ()))
     if values.get("best") is not None:

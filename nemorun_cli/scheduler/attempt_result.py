@@ -46,6 +46,7 @@ def cancel_of(
     sent: Cancel | None,
     files: AttemptFiles,
     has_local_clock: bool = False,
+    was_signalled: bool | None = None,
 ) -> Cancel | None:
     """The cancel that counts for the result of an attempt; None if the attempt ended by itself.
 
@@ -59,13 +60,14 @@ def cancel_of(
         sent: the cancel that the executor carried out.
         files: the files of the attempt.
         has_local_clock: whether its times are by the clock of this machine.
+        was_signalled: whether a signal had reached it before its end, if its executor knows that.
     """
     stop = schedule.history.tasks[task_id].stop
-    if stop is not None:
+    if stop is not None and was_signalled is not False:
         task = schedule.tasks[task_id]
         if _ended_by_stop(task, stop, ending, sent=sent, files=files, has_local_clock=has_local_clock):
             return stop
-        sent = None if sent is stop else sent
+    sent = None if sent is stop else sent
     requested = schedule.history.tasks[task_id].cancel
     cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     group = schedule.group_with_leader(task_id)
@@ -92,6 +94,7 @@ def _ended_by_stop(
 ) -> bool:
     """Whether an attempt ended because of its `stop`, and not by itself before the signal.
 
+    Where the executor does not know whether the signal reached it, the clocks of two machines decide.
     If a supervisor was killed while it passed the signal on, only an exit code that a signal causes is
     evidence: a failure never counts as success.
     """

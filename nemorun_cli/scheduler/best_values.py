@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.search import id_of_trial
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.model.spec import Identity
+    from nemorun_cli.model.spec import Group, Identity
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.state import ChosenBest
 
@@ -52,8 +51,8 @@ class BestValues(Mapping[str, Mapping[str, Any]]):
         if chosen.winner is None:
             from nemorun_cli.spec.expressions.syntax import TemplateError  # noqa: PLC0415 - an expression is being evaluated
 
-            raise TemplateError(why_none(group_id, chosen))
-        best = id_of_trial(chosen.winner) if group.search is not None else chosen.winner
+            raise TemplateError(why_none(group, chosen))
+        best = group.unit_of(chosen.winner)
         return {
             "id": best,
             "params": self._params(chosen.winner),
@@ -84,11 +83,11 @@ class BestValues(Mapping[str, Mapping[str, Any]]):
         return sum(1 for _ in self)
 
 
-def why_none(group_id: str, chosen: ChosenBest) -> str:
+def why_none(group: Group, chosen: ChosenBest) -> str:
     """Why a group has no best member, with the reasons of the first members."""
-    text = f"no member of {group_id} can be the best by {chosen.rule.metric}"
+    text = f"no member of {group.id} can be the best by {chosen.rule.metric}"
     if chosen.message:
         return f"{text}: {chosen.message}"
-    reasons = [f"{each['task']} {each['message']}" for each in chosen.excluded]
+    reasons = [f"{group.unit_of(each['task'])} {each['message']}" for each in chosen.excluded]
     more = [f"and {len(reasons) - MOST_NAMED} more"] if len(reasons) > MOST_NAMED else []
     return f"{text}: {'; '.join([*reasons[:MOST_NAMED], *more])}"

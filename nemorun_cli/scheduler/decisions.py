@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
+from nemorun_cli.model.search import pruned_with
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import trial_fields, trials
 from nemorun_cli.scheduler.best_values import BestValues, UnchosenError
@@ -64,9 +65,10 @@ class Decisions:
         """Make all decisions that the current state calls for."""
         self.has_begun = True
         self._began = steady()
-        for task in self.schedule.tasks.values():
-            if self.schedule.retry_is_due(task.id):
-                self._retry(task)
+        failed = [name for name, state in self.history.tasks.items() if state.status is TaskStatus.FAILED]
+        for name in failed:
+            if self.schedule.retry_is_due(name):
+                self._retry(self.schedule.tasks[name])
         self._apply(self.schedule.begin())
         for group in self.spec.groups:
             if group.has_leader:
@@ -226,8 +228,7 @@ class Decisions:
             states[name].status is TaskStatus.FAILED for name in self.schedule.trials.tasks_of(task_id)
         ):
             return  # a trial with a task that has failed is no pruned one
-        name = task_id.rpartition("/")[2]
-        decision = replace(decision, message=f"{name} of its trial was pruned: {decision.message}")
+        decision = replace(decision, message=pruned_with(task_id) + decision.message)
         skipped = [name for name in others if states[name].status is TaskStatus.PENDING]
         for name in others:
             state = states[name]
@@ -351,7 +352,7 @@ class Decisions:
     def skip_unstarted(
         self, task_id: str, state: TaskState, ending: AttemptEnd, cancel: Cancel | None
     ) -> bool:
-        """Record a member that was stopped unstarted as its group ended; return whether it was.
+        """Record a member that was stopped unstarted as its group or trial ended; return whether it was.
 
         Args:
             task_id: the member.
@@ -359,10 +360,11 @@ class Decisions:
             ending: the result that its executor reported.
             cancel: the cancel that counts for it.
         """
-        if cancel is None or cancel.reason not in GROUP_REASONS or state.started or ending.started:
+        if cancel is None or state.started or ending.started:
             return False
+        has_ended = cancel.reason in GROUP_REASONS and self.schedule.group_with_leader(task_id) is not None
         is_unstarted = ending.status is TaskStatus.CANCELLED or ending.reason is Reason.LAUNCH
-        if not is_unstarted or self.schedule.group_with_leader(task_id) is None:
+        if not is_unstarted or not (has_ended or cancel.reason == Reason.PRUNED):
             return False
         self._skip(task_id, Reason(cancel.reason), cancel.message)
         return True
@@ -389,11 +391,11 @@ class Decisions:
         if self._cancels_seen == self.history.cancels:
             return
         self._cancels_seen = self.history.cancels
-        for task in self.spec.tasks:
-            state = self.history.tasks[task.id]
+        for name in self.spec.ids:
+            state = self.history.tasks[name]
             if state.status is TaskStatus.PENDING and (cancel := state.cancel):
-                self.cancel_unstarted(task.id, state, cancel)
-                self._follow(task.id)
+                self.cancel_unstarted(name, state, cancel)
+                self._follow(name)
 
     def cancel_unstarted(self, task_id: str, state: TaskState, cancel: Cancel) -> None:
         """Record the end of a task that was cancelled before it started."""
@@ -425,11 +427,14 @@ class Decisions:
             self.cancel_waiting()
         if self.schedule.limit_is_hit() and not self.schedule.tasks_are_over:
             message = f"{self.schedule.failures} tasks failed, which is run.max_failures"
-            for task in self.spec.tasks:
-                if self.history.tasks[task.id].status is TaskStatus.PENDING and task.handler is None:
-                    self._skip(task.id, Reason.LIMIT, message)
-                    self.schedule.over(task.id)
-                    self._end_group_of(task.id)
+            for name in self.spec.ids:
+                if (
+                    self.history.tasks[name].status is TaskStatus.PENDING
+                    and name not in self.history.handlers
+                ):
+                    self._skip(name, Reason.LIMIT, message)
+                    self.schedule.over(name)
+                    self._end_group_of(name)
 
         for group in self.schedule.take_exhausted_groups():
             self._stop_sweep(group)

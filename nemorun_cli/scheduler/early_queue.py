@@ -40,7 +40,7 @@ class Rules:
     """
 
     def __init__(self, spec: Spec, queues: Queues) -> None:
-        self.tasks = {task.id: task for task in spec.tasks}
+        self.tasks = spec.by_id()
         self._queues = queues
         self._groups = {group.id: group for group in spec.groups}
         self._has_limits = spec.run.max_parallel is not None or spec.run.max_failures is not None

@@ -20,7 +20,7 @@ RETRY: Final = 1.0  # seconds until the process is started again if the machine 
 
 def are_needed(spec: Spec) -> bool:
     """Whether a late expression of the spec could take long, by its syntax."""
-    if not any(task.late or task.when is not None for task in spec.tasks):
+    if not any(task.late or task.when is not None for task in spec.possible_tasks):
         return False
     from nemorun_cli.spec.expressions import evaluate  # noqa: PLC0415 - few specs have late expressions
 

@@ -136,7 +136,8 @@ def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, De
             state = schedule.history.tasks[name]
             if name in requested:
                 continue
-            if state.status is not TaskStatus.SUCCEEDED and trial_number(name) in results:
+            has_failed = state.is_over and state.status is not TaskStatus.SUCCEEDED
+            if has_failed and trial_number(name) in results:
                 text = f"it is {state.status}, and that is its result; --from {name} runs it again"
                 if id_of_trial(name) != name:
                     text = f"it is {state.status}, and its trial has a result; --from {name} runs it again"

@@ -16,7 +16,7 @@ from nemorun_cli.scheduler.trial_fields import filled_where_possible, spec_with_
 from nemorun_cli.scheduler.trials import TrialQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from nemorun_cli.model.capacity import Capacity
     from nemorun_cli.model.resources import Resources
@@ -76,13 +76,14 @@ class Schedule:
 
     spec: Spec
     history: ExperimentState
-    tasks: dict[str, Task] = field(init=False)
+    tasks: MutableMapping[str, Task] = field(init=False)
     groups: dict[str, Group] = field(init=False)
     trials: TrialQueue = field(init=False)
     failures: int = 0
     _children: defaultdict[str, list[str]] = field(init=False)
     _awaiting: defaultdict[str, list[str]] = field(init=False)  # tasks by the key of what is outside
     _waiting: dict[str, int] = field(init=False)
+    _kin: dict[str, Task] = field(init=False)  # see `Spec.kin`
     _unfinished: int = field(init=False)  # tasks, handlers excluded, that may still run
     _counted: set[str] = field(default_factory=set)
     _ready: dict[QueueKey, list[tuple[int, str]]] = field(default_factory=dict)
@@ -104,41 +105,42 @@ class Schedule:
     _after_keeping: list[str] = field(default_factory=list)  # ready tasks that wait for that
 
     def __post_init__(self) -> None:
-        self.tasks = {task.id: task for task in spec_with_values(self.spec, self.history).tasks}
+        spec = spec_with_values(self.spec, self.history)
+        self.tasks, self._kin = spec.by_id(), dict(zip(spec.ids, spec.kin, strict=True))
         self.groups = {group.id: group for group in self.spec.groups}
         self.trials = TrialQueue(self.spec, self.history)
         self._children, self._awaiting = defaultdict(list), defaultdict(list)
         self._waiting = {}
         self._unfinished = len(self.spec.tasks) - len(self.history.handlers)
-        for task in self.spec.tasks:
-            self._waiting[task.id] = len(task.dependencies) + len(task.external)
+        for name, task in self._kin.items():
+            self._waiting[name] = len(task.dependencies) + len(task.external)
             for parent in task.dependencies:
-                self._children[parent].append(task.id)
+                self._children[parent].append(name)
             for key in task.external:
-                self._awaiting[key].append(task.id)
+                self._awaiting[key].append(name)
 
     def begin(self) -> list[Readiness]:
         """Load the current state; return the decisions about pending tasks that follow from it."""
         decided = []
         retried = []
-        for task in self.spec.tasks:
-            state = self.history.tasks[task.id]
-            if state.is_over and not self.retry_is_due(task.id):
-                decided += self.over(task.id)
+        for name, task in self._kin.items():
+            state = self.history.tasks[name]
+            if state.is_over and not self.retry_is_due(name):
+                decided += self.over(name)
             elif state.status is TaskStatus.PENDING and state.not_before:
-                retried.append(task)
+                retried.append(name)
             elif state.status is TaskStatus.PENDING and not (task.dependencies or task.external):
                 if task.handler is None:
-                    decided.append(Readiness(task.id, may_run=True))
+                    decided.append(Readiness(name, may_run=True))
             elif state.is_live and (group := self._limited_group(task)):
-                self._running.setdefault(group, set()).add(self._counted_as(task))
+                self._running.setdefault(group, set()).add(self._counted_as(self.tasks[name]))
         for key in self.history.external:
             decided += self.external_over(key)
         decided += self.concluded()
-        for task in retried:  # a resume may have reset what it depends on; then it is decided again
-            readiness = self.readiness(task.id)
+        for name in retried:  # a resume may have reset what it depends on; then it is decided again
+            readiness = self.readiness(name)
             if readiness is not None and readiness.may_run:
-                self.add_ready(task.id)
+                self.add_ready(name)
         # Tasks that were decided before a crash, or wait for a retry, are not decided again.
         delayed = {name for _, _, name in self._delayed}
         states = self.history.tasks
@@ -154,7 +156,7 @@ class Schedule:
         if task_id in self._counted:
             return []
         self._counted.add(task_id)
-        state, task = self.history.tasks[task_id], self.tasks[task_id]
+        state, task = self.history.tasks[task_id], self._kin[task_id]
         if task.handler is None:
             self._unfinished -= 1
             if state.status is TaskStatus.FAILED and not task.allow_failure:
@@ -162,7 +164,7 @@ class Schedule:
         decided = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
-            if readiness := self._readiness(self.tasks[child], [task_id], waits=bool(self._waiting[child])):
+            if readiness := self._readiness(child, [task_id], waits=bool(self._waiting[child])):
                 decided.append(readiness)
         return decided
 
@@ -174,7 +176,7 @@ class Schedule:
         decided = []
         for child in self._awaiting[key]:
             self._waiting[child] -= 1
-            if readiness := self._readiness(self.tasks[child], [], waits=bool(self._waiting[child])):
+            if readiness := self._readiness(child, [], waits=bool(self._waiting[child])):
                 decided.append(readiness)
         return decided
 
@@ -198,17 +200,19 @@ class Schedule:
 
     def concluded(self) -> list[Readiness]:
         """Return the decisions about handlers, once the outcome is known."""
-        decided = (self._handler_readiness(task, task.handler) for task in self.spec.tasks if task.handler)
+        decided = (
+            self._handler_readiness(name, task.handler) for name, task in self._kin.items() if task.handler
+        )
         return [readiness for readiness in decided if readiness]
 
     def readiness(self, task_id: str) -> Readiness | None:
         """Return the readiness of a task; None while its finished parents do not decide it."""
-        task, states = self.tasks[task_id], self.history.tasks
+        task, states = self._kin[task_id], self.history.tasks
         finished = [
             name for name in task.dependencies if states[name].is_over and not self.retry_is_due(name)
         ]
         is_decided = len(finished) == len(task.dependencies) and self._has_external(task)
-        return self._readiness(task, finished, waits=not is_decided)
+        return self._readiness(task_id, finished, waits=not is_decided)
 
     def _has_external(self, task: Task) -> bool:
         """Whether all that a task waits for outside of the experiment has ended."""
@@ -245,39 +249,49 @@ class Schedule:
         exhausted, self._exhausted = self._exhausted, []
         return [self.groups[name] for name in exhausted]
 
-    def _readiness(self, child: Task, finished: Iterable[str], *, waits: bool) -> Readiness | None:
-        state = self.history.tasks[child.id]
+    def _readiness(self, name: str, finished: Iterable[str], *, waits: bool) -> Readiness | None:
+        state, child = self.history.tasks[name], self._kin[name]
         if state.status is not TaskStatus.PENDING and not state.is_queued_early:
             return None
         if child.handler is not None:
-            return self._handler_readiness(child, child.handler)
-        if child.variants is not None and self.trials.needs_suggestion(child):
-            return self._readiness_of_forms(child, list(finished), waits=waits)
-        return self._readiness_by_type(child, finished, waits=waits)
+            return self._handler_readiness(name, child.handler)
+        if child.variants is not None and self.trials.needs_suggestion(self.tasks[name]):
+            return self._readiness_of_forms(name, child, list(finished), waits=waits)
+        return self._readiness_by_type(name, child, finished, waits=waits)
 
-    def _readiness_of_forms(self, trial: Task, finished: list[str], *, waits: bool) -> Readiness | None:
+    def _readiness_of_forms(
+        self, name: str, trial: Task, finished: list[str], *, waits: bool
+    ) -> Readiness | None:
         """Whether a trial without a suggestion may run with some values, or with none."""
         forms = {form.dependency_type: form for form in trial.possible}
-        found = [self._readiness_by_type(form, finished, waits=waits) for form in forms.values()]
+        found = [self._readiness_by_type(name, form, finished, waits=waits) for form in forms.values()]
         undecided = None if None in found else found[0]
         return next((each for each in found if each is not None and each.may_run), undecided)
 
-    def _readiness_by_type(self, child: Task, finished: Iterable[str], *, waits: bool) -> Readiness | None:
-        if child.dependency_type == "afterok" and (bad := self._first_bad(child, finished)):
-            return Readiness(child.id, may_run=False, message=bad)
+    def _readiness_by_type(
+        self, name: str, child: Task, finished: Iterable[str], *, waits: bool
+    ) -> Readiness | None:
+        if child.dependency_type == "afterok" and (bad := self._first_bad(name, child, finished)):
+            return Readiness(name, may_run=False, message=bad)
         if waits:
             return None
         if child.dependency_type == "afternotok" and not self._has_failure(child):
-            return Readiness(child.id, may_run=False, message="none of its dependencies failed")
-        return Readiness(child.id, may_run=True)
+            return Readiness(name, may_run=False, message="none of its dependencies failed")
+        return Readiness(name, may_run=True)
 
-    def _first_bad(self, child: Task, finished: Iterable[str]) -> str | None:
+    def _first_bad(self, name: str, child: Task, finished: Iterable[str]) -> str | None:
         """What has not succeeded of what a task depends on, and how it ended."""
-        for name in finished:
-            parent = self.history.tasks[name]
-            if not self.is_ok(name):
-                return f"{name} is {parent.status}"
+        for parent in finished:
+            if not self.is_ok(parent) or self._breaks_trial(parent, name):
+                return f"{parent} is {self.history.tasks[parent].status}"
         return self._bad_external(child) if child.external else None
+
+    def _breaks_trial(self, name: str, child: str) -> bool:
+        """Whether a task has failed on which another one of its trial depends, however many may fail."""
+        is_failed = self.history.tasks[name].status is TaskStatus.FAILED
+        if not is_failed or self.tasks[name].allow_failure:
+            return False
+        return self.trials.search_of(self._kin[child]) is not None and id_of_trial(name) == id_of_trial(child)
 
     def _has_failure(self, child: Task) -> bool:
         """Whether something that a task depends on failed; also if it depends on nothing."""
@@ -293,19 +307,19 @@ class Schedule:
                 return f"{external.text} is {end.status}" + (f": {end.message}" if end.message else "")
         return None
 
-    def _handler_readiness(self, task: Task, section: Handler) -> Readiness | None:
+    def _handler_readiness(self, name: str, section: Handler) -> Readiness | None:
         outcome = self.history.outcome
-        if outcome is None or self.history.tasks[task.id].status is not TaskStatus.PENDING:
+        if outcome is None or self.history.tasks[name].status is not TaskStatus.PENDING:
             return None
         if mismatch := handlers.mismatch(section, outcome):
-            return Readiness(task.id, may_run=False, message=mismatch, reason=Reason.OUTCOME)
-        return None if self._waiting[task.id] else Readiness(task.id, may_run=True)
+            return Readiness(name, may_run=False, message=mismatch, reason=Reason.OUTCOME)
+        return None if self._waiting[name] else Readiness(name, may_run=True)
 
     def is_ok(self, task_id: str) -> bool:
         """Whether the result of a task lets the tasks run that depend on it with `afterok`."""
         state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED:
-            return self.tasks[task_id].allow_failure or self._is_tolerated(self.tasks[task_id])
+            return self._kin[task_id].allow_failure or self._is_tolerated(self._kin[task_id])
         has_succeeded = state.status is TaskStatus.SUCCEEDED or state.is_needless
         return has_succeeded or self._is_excused(task_id, state)
 
@@ -318,7 +332,7 @@ class Schedule:
 
     def group_with_leader(self, task_id: str) -> Group | None:
         """The group of a task if a member's end can end it."""
-        group = self.groups.get(self.tasks[task_id].group or "")
+        group = self.groups.get(self._kin[task_id].group or "")
         return group if group is not None and group.has_leader else None
 
     def group_end(self, group: Group, latest: str | None = None) -> GroupEnd | None:
@@ -388,7 +402,7 @@ class Schedule:
             task_id in self._environments
             or self.trials.needs_suggestion(self.tasks[task_id])
             or task_id in self._reusable
-            or not self._reusable.isdisjoint(self.tasks[task_id].dependencies)
+            or not self._reusable.isdisjoint(self._kin[task_id].dependencies)
         )
 
     def held(self, environment: str) -> list[str]:
@@ -458,7 +472,7 @@ class Schedule:
                 self._add_to_queue(name)
 
     def _add_to_queue(self, task_id: str) -> None:
-        if self._keeping and not self._keeping.isdisjoint(self.tasks[task_id].dependencies):
+        if self._keeping and not self._keeping.isdisjoint(self._kin[task_id].dependencies):
             self._after_keeping.append(task_id)
             return
         if (environment := self._environments.get(task_id)) is not None:
@@ -485,7 +499,8 @@ class Schedule:
             task_id: the task for which it was suggested.
         """
         for name in self.trials.tasks_of(task_id):
-            task = self.tasks[name] = filled_where_possible(self.tasks[name], self.spec, self.history)
+            task = filled_where_possible(self.tasks[name], self.spec, self.history)
+            self.tasks[name] = self._kin[name] = task
             if task.variants is not None and (environment := self._unready(task)) is not None:
                 self._environments[name] = environment
         names = dict.fromkeys((task_id, *self.trials.take_tasks(id_of_trial(task_id))))
@@ -493,8 +508,9 @@ class Schedule:
 
     def take_suggestions(self) -> None:
         """The same for all trials that have a suggestion, once the ledger was read."""
-        for task in spec_with_values(self.spec, self.history).tasks:
-            self.tasks[task.id] = task
+        spec = spec_with_values(self.spec, self.history)
+        for task in spec.tasks if spec is not self.spec else ():
+            self.tasks[task.id] = self._kin[task.id] = task
 
     def _offer_trials(self) -> None:
         """Let the next trial of each search wait for capacity, if none does."""
@@ -686,12 +702,12 @@ class Schedule:
 
     def retry_is_due(self, task_id: str) -> bool:
         """Whether a failed task has to be retried."""
-        state, retry = self.history.tasks[task_id], self.tasks[task_id].retry
+        state, retry = self.history.tasks[task_id], self._kin[task_id].retry
         if state.status is not TaskStatus.FAILED or state.tries >= retry.limit:
             return False
-        if self.limit_is_hit() and self.tasks[task_id].handler is None:
+        if self.limit_is_hit() and self._kin[task_id].handler is None:
             return False
-        group = self.groups.get(self.tasks[task_id].group or "")
+        group = self.groups.get(self._kin[task_id].group or "")
         if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
             return False
         is_cancelled = state.cancel is not None and state.cancel.reason != Reason.UNTIL
@@ -713,7 +729,7 @@ class Schedule:
             return ExperimentStatus.CANCELLED
         if self.history.limit or self.limit_is_hit():
             return ExperimentStatus.FAILED
-        for name, task in self.tasks.items():
+        for name, task in self._kin.items():
             status = self.history.tasks[name].status
             is_bad = status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and task.handler is None
             if status is TaskStatus.FAILED and self._is_tolerated(task):

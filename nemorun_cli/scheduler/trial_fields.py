@@ -61,6 +61,6 @@ def as_suggested(spec: Spec, history: ExperimentState) -> Spec:
 
 def spec_with_values(spec: Spec, history: ExperimentState) -> Spec:
     """The spec as its trials have run: with the fields that their values decided."""
-    if not any(task.searched for task in spec.tasks):
+    if not any(task.searched for task in spec.possible_tasks):
         return spec
     return replace(spec, tasks=tuple(filled_where_possible(task, spec, history) for task in spec.tasks))

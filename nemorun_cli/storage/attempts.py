@@ -282,7 +282,8 @@ def _ending(
         usage = read_usage(files.usage, inside=files.root)
     else:
         claimed = _modified(CLAIM, folder=folder)
-        usage = read_usage(USAGE, folder=folder)
+        has_usage = os.access(USAGE, os.F_OK, dir_fd=folder)  # few attempts have one
+        usage = read_usage(USAGE, folder=folder) if has_usage else None
     ending = _interpreted(record, started=claimed, ended=ended)
     return ending if usage is None else replace(ending, usage=usage)
 

@@ -7,6 +7,7 @@ rebuilding, the timeline, the listing and the published schema take the rest fro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import forms, labels
@@ -630,13 +631,23 @@ def flaw(entry: Event) -> str | None:
 
 def _is_as_usual(entry: Event, kind: EventKind) -> bool:
     """Whether an event has no flaw, found quickly: a ledger may have a hundred thousand."""
-    if "time" not in entry or not kind.required <= entry.keys():
+    checks = _checks(kind.required, tuple(entry))
+    if checks is None:
         return False
-    for field, value in entry.items():
-        form = STORED.get(field)
-        if form is not None and type(value) not in form.types and not form.fits(value):
+    for field, types, fits in checks:
+        if type(value := entry[field]) not in types and not fits(value):
             return False
     return not kind.statuses or entry["status"] in kind.statuses
+
+
+@lru_cache(maxsize=256)  # as many layouts as the kinds of events have, and some of other versions
+def _checks(
+    required: frozenset[str], keys: tuple[str, ...]
+) -> tuple[tuple[str, frozenset[type], Callable[[Any], bool]], ...] | None:
+    """How the fields of an event with these keys are checked; None if it lacks one that it needs."""
+    if "time" not in keys or not required.issubset(keys):
+        return None
+    return tuple((key, STORED[key].types, STORED[key].fits) for key in keys if key in STORED)
 
 
 def is_valid(entry: Event | None) -> bool:

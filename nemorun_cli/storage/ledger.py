@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
 import zlib
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ CHECK_REST: Final = 100  # times the duration of a check of the whole file, unti
 # Created once, because every event is encoded or decoded by them.
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 _load = json.JSONDecoder().decode
+_load_first = json.JSONDecoder().raw_decode
+_as_mark = re.compile(rb'\{"mark":([1-9][0-9]{0,11}),"crc":(0|[1-9][0-9]{0,11})\}').fullmatch
 
 
 @dataclass(slots=True)
@@ -183,8 +186,16 @@ class LedgerReader:
 
 def parse(line: bytes) -> Event | None:
     """The JSON object in a line, or None if the line holds something else."""
+    if (mark := _as_mark(line)) is not None:  # every second line, where tasks end one by one
+        return {"mark": int(mark[1]), "crc": int(mark[2])}
     try:
-        entry = _load(line.decode())
+        text = line.decode()
+        if text.startswith("{"):
+            first: Event
+            first, end = _load_first(text)
+            if end == len(text):
+                return first
+        entry = _load(text)
     except (ValueError, RecursionError):  # a file of another program may be nested to any depth
         return None
     return entry if isinstance(entry, dict) else None

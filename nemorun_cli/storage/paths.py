@@ -9,6 +9,7 @@ import re
 import stat
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -175,6 +176,11 @@ class AttemptFiles:
         return self.directory / "records"
 
 
+@lru_cache(maxsize=256)  # a supervisor needs those of an attempt some times in a row
+def _attempt_files(experiment: Path, task_id: str, number: int) -> AttemptFiles:
+    return AttemptFiles(Path(f"{experiment}/tasks/{task_id}/attempt-{number}"), experiment)
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerFiles:
     """The files of one plugin that listens to events, all in `directory`."""
@@ -326,7 +332,7 @@ class ExperimentFiles:
 
     def attempt(self, task_id: str, number: int) -> AttemptFiles:
         """The files of one attempt at a task, counted from 1."""
-        return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"), self.directory)
+        return _attempt_files(self.directory, task_id, number)
 
     @classmethod
     def of_attempt(cls, attempt: AttemptFiles, task_id: str) -> Self:
@@ -640,6 +646,11 @@ class Home:
     def environments_lock(self) -> Path:
         """Locked shared while an experiment that refers to one is created."""
         return self.environments / "lock"
+
+    @property
+    def remote_folders(self) -> Path:
+        """A note for each folder of this home on a remote host."""
+        return self.directory / "remote-folders"
 
     @property
     def step_cache(self) -> Path:

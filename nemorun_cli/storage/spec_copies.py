@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, NotFoundError, UsageError
 from nemorun_cli.model.spec import Spec
-from nemorun_cli.storage import ledger, stored_spec
+from nemorun_cli.storage import ledger, stored_spec, task_entries
 from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.system.files import open_to_read
 
@@ -50,7 +50,7 @@ def read_copy(files: ExperimentFiles, *, revision: int | None = None) -> Spec:
     Raises:
         LedgerError: it is missing or unreadable.
     """
-    document = read_document(files, revision=revision)
+    document = _checked(files, revision, _with_present_paths(files, revision, is_streamed=True))
     try:
         return Spec.from_json(document)
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # a field that is missing
@@ -63,7 +63,10 @@ def read_document(files: ExperimentFiles, *, revision: int | None = None) -> dic
     Raises:
         LedgerError: it is missing or unreadable, or a field has a value that is not safe to use.
     """
-    document = _with_present_paths(files, revision)
+    return _checked(files, revision, _with_present_paths(files, revision))
+
+
+def _checked(files: ExperimentFiles, revision: int | None, document: dict[str, Any]) -> dict[str, Any]:
     if (problem := stored_spec.problem(document, files.directory)) is not None:
         raise _unreadable(_path(files, revision), problem)
     return document
@@ -83,10 +86,16 @@ def require_whole(files: ExperimentFiles) -> None:
         )
 
 
-def _with_present_paths(files: ExperimentFiles, revision: int | None) -> dict[str, Any]:
+def _with_present_paths(
+    files: ExperimentFiles, revision: int | None, *, is_streamed: bool = False
+) -> dict[str, Any]:
+    """One copy with the paths of now; if it is large and `is_streamed`, its tasks can be `TaskEntries`."""
     path = _path(files, revision)
     try:
-        document = json.loads(files.read(path))
+        data = files.read(path)
+        document = task_entries.document_of(data) if is_streamed else None
+        if document is None or document.get(DIRECTORY) != str(files.directory):
+            document = json.loads(data)
     except OSError as error:
         hint = None if isinstance(error, PermissionError) else "restore it from a backup"
         raise LedgerError(f"cannot read {path}: {error.strerror}", hint=hint) from error

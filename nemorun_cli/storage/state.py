@@ -12,6 +12,7 @@ from nemorun_cli.model.best import BestRule, Goal
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.search import Outcome
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.stored_tasks import StoredTasks
 from nemorun_cli.storage.active_time import ActiveTime
 from nemorun_cli.storage.events import (
     BEST_CHOSEN,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.events import Event
 
 
+_NONE: Final[list[dict[str, Any]]] = []  # one for the ends of all attempts that have none; never changed
 _MAY_WAIT: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.UNKNOWN})
 
 
@@ -97,6 +99,7 @@ class TaskState:
     parts: Mapping[str, str] = field(default_factory=dict)  # of the fingerprint
     cached_from: Mapping[str, Any] | None = None  # the attempt whose result this is; see `events.origin_text`
     was_kept: bool | None = None  # whether its result was kept for later runs; None if that was not decided
+    is_shared: bool = field(default=False, compare=False)  # by several tasks: it is replaced, never changed
     runs_again: bool = False  # it had succeeded, and a resume runs it again: no earlier result is used
     cache_note: str | None = None  # why an earlier result was not used, or why this one was not kept
 
@@ -240,10 +243,17 @@ class ExperimentState:
     @classmethod
     def of(cls, spec: Spec, *, strict: bool = False) -> Self:
         """The state of an experiment before its first event."""
-        handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
-        tasks = {task.id: TaskState() for task in spec.tasks}
-        cached = {task.id: task for task in spec.tasks if task.cache is not None} if spec.run.cache else {}
-        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed), cached=cached)
+        handlers = (task.id for task in spec.possible_tasks if task.handler is not None)
+        if isinstance(spec.tasks, StoredTasks):
+            tasks = dict.fromkeys(spec.ids, TaskState(is_shared=True))
+        else:
+            tasks = {name: TaskState() for name in spec.ids}
+        cached: dict[str, Task] = {}
+        if spec.run.cache and any(task.cache is not None for task in spec.possible_tasks):
+            cached = {task.id: task for task in spec.tasks if task.cache is not None}
+        return cls(
+            tasks, strict=strict, handlers=frozenset(handlers), removed=frozenset(spec.removed), cached=cached
+        )
 
     @property
     def status(self) -> ExperimentStatus | None:
@@ -270,6 +280,8 @@ class ExperimentState:
         if handler := _TASK_EVENTS.get(kind):
             state = self.tasks.get(event["task"])
             if state is not None:
+                if state.is_shared:
+                    state = self.own(event["task"])
                 handler(self, state, event)
                 self.active_time.note(event, state.started)
             elif event["task"] not in self.removed:
@@ -277,6 +289,13 @@ class ExperimentState:
         elif step := _EXPERIMENT_EVENTS.get(kind):
             step(self, event)
             self.active_time.note(event)
+
+    def own(self, task_id: str) -> TaskState:
+        """The state of a task, which no other task shares, so that it can be changed."""
+        state = self.tasks[task_id]
+        if state.is_shared:  # nothing has happened to it but a cancel
+            state = self.tasks[task_id] = TaskState(cancel=state.cancel)
+        return state
 
     def active_seconds(
         self, now: float, *, is_supervised: bool, clock_step: float | None = None
@@ -397,7 +416,7 @@ def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
         state.evidence = event.get("evidence")
         state.cached_from = event.get("cached_from")
         history.stopping.discard(event["task"])
-        history.unjudged[event["task"]] = event.get("unjudged", [])
+        history.unjudged[event["task"]] = event.get("unjudged", _NONE)
         _note_unmatched(history, event)
 
 
@@ -436,8 +455,8 @@ def _group_of(event: Event) -> str:
 
 def _note_unmatched(history: ExperimentState, event: Event) -> None:
     """Note the metric patterns of a task that no attempt matched so far, and those that were given up."""
-    latest, before = event.get("unmatched", []), history.unmatched.get(event["task"])
-    if before is not None:
+    latest, before = event.get("unmatched", _NONE), history.unmatched.get(event["task"])
+    if before is not None and latest:
         known = {(each["series"], each["pattern"]) for each in before}
         latest = [
             each for each in latest if each["reason"] == "slow" or (each["series"], each["pattern"]) in known
@@ -545,10 +564,17 @@ def _cancel_requested(history: ExperimentState, event: Event) -> None:
     history.cancels += 1
     if cancel.reason == "limit":
         history.limit = cancel.message
+    shared: dict[int, TaskState] = {}  # by the id of the state that tasks have shared so far
     for name in names:
         state = history.tasks.get(name)
-        if state is not None and not state.is_over:
+        if state is None or state.is_over:
+            continue
+        if not state.is_shared:
             state.cancel = cancel
+            continue
+        if id(state) not in shared:
+            shared[id(state)] = TaskState(cancel=cancel, is_shared=True)
+        history.tasks[name] = shared[id(state)]
 
 
 def _resumed(history: ExperimentState, event: Event) -> None:
@@ -567,15 +593,16 @@ def _resumed(history: ExperimentState, event: Event) -> None:
     _reopen_trials(history, event["tasks"])
     if not history.handlers.issuperset(event["tasks"]):
         history.outcome = None  # tasks run again, so the experiment will get a new result
-    for state in history.tasks.values():
-        state.cancel = None
+    for name in [name for name, state in history.tasks.items() if state.cancel is not None]:
+        history.own(name).cancel = None
     for name, attempt in event["tasks"].items():
         if name in history.removed:
             continue
-        resumed, known = {**event, "task": name}, history.tasks.get(name)
-        if known is None:
+        resumed = {**event, "task": name}
+        if name not in history.tasks:
             history._reject(resumed, "no such task")  # noqa: SLF001 - a step of the same fold
         else:
+            known = history.own(name)
             had_succeeded = known.status is TaskStatus.SUCCEEDED
             if not history.move(known, TaskStatus.PENDING, resumed):
                 continue

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import forms, python_environment, remote_host
-from nemorun_cli.model.best import Goal
+from nemorun_cli.model import forms, remote_host
 from nemorun_cli.model.forms import (
     AMOUNT,
     ATTEMPT,
@@ -24,123 +23,17 @@ from nemorun_cli.model.forms import (
     Form,
     flaws,
     list_of,
-    mapping_of,
     matching,
     record,
 )
 from nemorun_cli.model.search import PRUNERS, SAMPLERS, ParamKind
 from nemorun_cli.model.spec import UNTIL_ALL, UNTIL_ANY, is_secret
+from nemorun_cli.storage.task_entries import TaskEntries
+from nemorun_cli.storage.task_forms import ENVIRONMENT_ID, GOALS, KEYS, OPTIONAL_TEXT, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-_OPTIONAL_TEXT: Final = TEXT | None
-_GOALS: Final = tuple(Goal)
-_KEYS: Final = list_of(TEXT | forms.INTEGER, "a list of texts and integers")
-
-_ENVIRONMENT_ID: Final = matching(python_environment.ID_PATTERN, "the id of a Python environment")
-_PYTHON: Final = record(
-    {
-        "venv": PATH,
-        "conda": PATH,
-        "name": TEXT,
-        "uv": TEXT | TEXTS,
-        "version": TEXT,
-        "environment": _ENVIRONMENT_ID,
-    },
-    "an object about a Python environment",
-)
-
-
-def _are_fields(value: Any) -> bool:
-    """Whether it has fields of a task, which depend on the values of a trial."""
-    return OBJECT.fits(value) and "variants" not in value and next(flaws(value, TASK), None) is None
-
-
-TASK: Final[Mapping[str, Form]] = {
-    "id": ID,
-    "index": COUNT,
-    "kind": TEXT,
-    "body": TEXT | TEXTS,
-    "executor": TEXT,
-    "workdir": PATH,
-    "group": _OPTIONAL_TEXT,
-    "args": LIST | OBJECT,
-    "entrypoint": TEXTS,
-    "env": NAMED_TEXTS,
-    "secrets": TEXTS,
-    "env_inherit": TEXT | TEXTS,
-    "dependencies": IDS,
-    "external": TEXTS,
-    "dependency_type": TEXT,
-    "when": _OPTIONAL_TEXT | FLAG,
-    "resources": record(
-        {"cpus": AMOUNT | None, "memory": COUNT | None, "gpus": COUNT | None}, "an object of resources"
-    ),
-    "retry": record(
-        {
-            "limit": COUNT,
-            "delay": AMOUNT,
-            "backoff": AMOUNT,
-            "max_delay": AMOUNT | None,
-            "on": _KEYS,
-            "log": TEXTS,
-        },
-        "an object about retries",
-    ),
-    "timeout": AMOUNT | None,
-    "stop_signal": TEXT,
-    "stop_grace": AMOUNT,
-    "allow_failure": FLAG,
-    "tail_logs": FLAG | None,
-    "stderr_to_stdout": FLAG,
-    "artifacts": TEXTS,
-    "metrics": mapping_of(TEXTS, "an object of patterns"),
-    "stop": list_of(
-        record(
-            {
-                "metric": TEXT,
-                "above": forms.NUMBER | None,
-                "below": forms.NUMBER | None,
-                "patience": ATTEMPT | None,
-                "min_delta": AMOUNT,
-                "goal": Form(lambda value: value in set(Goal), "minimize or maximize") | None,
-            },
-            "a condition on a metric",
-            required=("metric",),
-        ),
-        "a list of conditions on metrics",
-    ),
-    "cache": record({"inputs": TEXTS, "outputs": TEXTS, "also": LIST, "env": TEXTS}, "an object about reuse")
-    | None,
-    "description": _OPTIONAL_TEXT,
-    "packager": OBJECT | None,
-    "python": _PYTHON | None,
-    "launcher": OBJECT,
-    "late": TEXTS,
-    "searched": NAMED_TEXTS,
-    "variants": record(
-        {
-            "params": TEXTS,
-            "entries": list_of(
-                record(
-                    {"values": OBJECT, "fields": Form(_are_fields, "fields of a task")},
-                    "a form of a trial",
-                    required=("values", "fields"),
-                ),
-                "a list of forms of a trial",
-            ),
-        },
-        "an object about the forms of trials",
-        required=("params", "entries"),
-    )
-    | None,
-    "matrix": OBJECT,
-    "twins": mapping_of(ID | IDS, "an object of tasks' ids"),
-    "handler": _OPTIONAL_TEXT,
-    "prefix": TEXTS,
-}
 
 _FLOAT: Final = Form(forms.is_float, "a number")  # the ends of a range can be large
 PARAM: Final[Mapping[str, Form]] = {
@@ -151,13 +44,13 @@ PARAM: Final[Mapping[str, Form]] = {
     "step": _FLOAT | None,
     "log": FLAG,
     "choices": LIST,
-    "when": _OPTIONAL_TEXT,
+    "when": OPTIONAL_TEXT,
 }
 
 SEARCH: Final[Mapping[str, Form]] = {
     "params": list_of(record(PARAM, "a param of a search", required=("name", "kind")), "a list of params"),
     "metrics": TEXTS,
-    "goals": list_of(Form(lambda value: value in _GOALS, "minimize or maximize"), "a list of goals"),
+    "goals": list_of(Form(lambda value: value in GOALS, "minimize or maximize"), "a list of goals"),
     "trials": COUNT,
     "timeout": AMOUNT | None,
     "sampler": Form(lambda value: value in SAMPLERS, "a sampler"),
@@ -173,14 +66,14 @@ GROUP: Final[Mapping[str, Form]] = {
     "fail_fast": FLAG,
     "together": FLAG,
     "until": ID,
-    "description": _OPTIONAL_TEXT,
+    "description": OPTIONAL_TEXT,
     "axes": TEXTS,
     "max_parallel": COUNT | None,
     "max_failures": COUNT | None,
     "search": record(SEARCH, "an object about a search", required=("params", "metrics", "goals", "trials"))
     | None,
     "best": record(
-        {"metric": TEXT, "goal": Form(lambda value: value in _GOALS, "minimize or maximize")},
+        {"metric": TEXT, "goal": Form(lambda value: value in GOALS, "minimize or maximize")},
         "an object with a metric and a goal",
         required=("metric", "goal"),
     )
@@ -216,7 +109,7 @@ PLUGIN: Final[Mapping[str, Form]] = {
     "uses": TEXT,
     "options": Form(_are_options, "an object of options"),
     "tasks": IDS | None,
-    "place": _KEYS,
+    "place": KEYS,
     "hears": FLAG,
     "values": list_of(OBJECT, "a list of objects") | None,
 }
@@ -236,7 +129,7 @@ PACKAGE: Final[Mapping[str, Form]] = {
 }
 
 ENVIRONMENT: Final[Mapping[str, Form]] = {
-    "id": _ENVIRONMENT_ID,
+    "id": ENVIRONMENT_ID,
     "text": TEXT,
     "requirements": TEXTS,
     "constraints": TEXTS,
@@ -262,7 +155,7 @@ EXTERNAL: Final[Mapping[str, Form]] = {
     "experiment": NAME | None,
     "task": ID | None,
     "slurm_job": matching(r"^[0-9]+(_[0-9]+)?(?![\s\S])", "the id of a job") | None,
-    "executor": _OPTIONAL_TEXT,
+    "executor": OPTIONAL_TEXT,
 }
 
 TUNNEL: Final[Mapping[str, Form]] = {
@@ -277,11 +170,11 @@ TUNNEL: Final[Mapping[str, Form]] = {
 
 SPEC: Final[Mapping[str, Form]] = {
     "name": NAME,
-    "title": _OPTIONAL_TEXT,
+    "title": OPTIONAL_TEXT,
     "folder": PATH,
     "params": OBJECT,
     "env": NAMED_TEXTS,
-    "description": _OPTIONAL_TEXT,
+    "description": OPTIONAL_TEXT,
     "tags": TEXTS,
     "bindrs": TEXTS,
     "prefix": Form(forms.is_inside, "the prefix of a record") | None,
@@ -316,8 +209,16 @@ def _problems(document: Mapping[str, Any], code: str) -> Iterator[str]:
     yield from _executors(document)
     yield from _entries(document, "groups", GROUP, required=("id",))
     yield from _objects(document, "shared", TASK)
-    yield from _entries(document, "tasks", TASK, required=("id",))
-    yield from _references(document)
+    entries = document["tasks"]
+    if isinstance(entries, list):
+        entries = TaskEntries.of(entries)
+    elif not isinstance(entries, TaskEntries):
+        yield f"tasks is {forms.shown(entries)}, not a list"
+        return
+    if entries.problem is not None:
+        yield entries.problem
+        return
+    yield from _references(document, entries)
 
 
 _DEFAULTS: Final = frozenset({"facts", "told", "left_out", "scripts"})  # a package may lack them
@@ -359,41 +260,46 @@ def _is_in(value: Any, folder: str) -> bool:
     return forms.is_path(value) and value.startswith(folder) and forms.is_inside(value[len(folder) :])
 
 
-def _references(document: Mapping[str, Any]) -> Iterator[str]:
+def _references(document: Mapping[str, Any], entries: TaskEntries) -> Iterator[str]:
     """The ids that are used twice, or that no entry defines."""
-    tasks, groups = document["tasks"], document["groups"]
-    ids = {task["id"] for task in tasks}
+    groups, ids = document["groups"], set(entries.ids)
     names = {group["id"] for group in groups}
     keys = {each["key"] for each in document.get("external", ())}
-    if len(ids) < len(tasks) or len(names) < len(groups):
+    if len(ids) < len(entries) or len(names) < len(groups):
         yield "two of its tasks, or of its groups, have the same id"
     for index, group in enumerate(groups):
         yield from _unknown(group.get("members", ()), ids, f"groups[{index}].members")
         leader = {group["until"]} - {UNTIL_ALL, UNTIL_ANY} if "until" in group else ()
         yield from _unknown(leader, ids, f"groups[{index}].until")
-    for index, task in enumerate(tasks):
-        if task.get("index", 0) >= len(tasks):
-            yield f"tasks[{index}].index is {task['index']}, but there are {len(tasks)} tasks"
-        yield from _unknown(task.get("dependencies", ()), ids, f"tasks[{index}].dependencies")
-        yield from _unknown(task.get("external", ()), keys, f"tasks[{index}].external")
-        yield from _unknown(filter(None, (task.get("group"),)), names, f"tasks[{index}].group")
+    if max(entries.indices, default=0) >= len(entries) > 0:
+        index, number = next(pair for pair in enumerate(entries.indices) if pair[1] >= len(entries))
+        yield f"tasks[{index}].index is {number}, but there are {len(entries)} tasks"
+    for index, task in entries.kept.items():
+        if "dependencies" in task:
+            yield from _unknown(task["dependencies"], ids, f"tasks[{index}].dependencies")
+        if "external" in task:
+            yield from _unknown(task["external"], keys, f"tasks[{index}].external")
+        if task.get("group"):
+            yield from _unknown((task["group"],), names, f"tasks[{index}].group")
     for name, common in document.get("shared", {}).items():
         yield from _unknown(common.get("dependencies", ()), ids, f"shared.{name}.dependencies")
         yield from _unknown(common.get("external", ()), keys, f"shared.{name}.external")
         yield from _unknown(filter(None, (common.get("group"),)), names, f"shared.{name}.group")
 
-    yield from _circles(tasks, document.get("shared", {}))
+    yield from _circles(entries, document.get("shared", {}))
 
 
-def _circles(tasks: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _circles(entries: TaskEntries, shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A task that waits for itself; all members of a sweep have one list, which is followed once."""
     ids_by_list: dict[int, list[str]] = {}
     lists: dict[int, Sequence[str]] = {}
-    for task in tasks:
-        common = shared.get(task["id"].partition("/")[0], {})
-        needed = task.get("dependencies", common.get("dependencies", ()))
+    commons = {name: common.get("dependencies", ()) for name, common in shared.items()}
+    for position, task_id in enumerate(entries.ids):
+        needed = commons.get(task_id.partition("/")[0], ())
+        if (task := entries.kept.get(position)) is not None:
+            needed = task.get("dependencies", needed)
         lists[id(needed)] = needed
-        ids_by_list.setdefault(id(needed), []).append(task["id"])
+        ids_by_list.setdefault(id(needed), []).append(task_id)
     waiting = {key: len(set(needed)) for key, needed in lists.items()}
     keys_by_id: dict[str, list[int]] = {}
     for key, needed in lists.items():
@@ -405,7 +311,7 @@ def _circles(tasks: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[st
             waiting[key] -= 1
             if not waiting[key]:
                 ready += ids_by_list[key]
-    if len(ready) < len(tasks):
+    if len(ready) < len(entries):
         stuck = next(ids_by_list[key][0] for key, count in waiting.items() if count)
         yield f"dependencies of {forms.shown(stuck)} depend on each other"
 

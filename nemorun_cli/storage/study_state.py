@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, trial_number
+from nemorun_cli.model.search import Outcome, Rung, Suggestion, TrialResult, pruned_with, trial_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -130,8 +130,9 @@ class StudyState:
             task: the task of the trial by whose metric it was decided.
             attempt: the attempt at it.
         """
+        message = event.get("message")
         request = PruneRequest(
-            event.get("message"),
+            None if message is None else message.removeprefix(pruned_with(task)),
             at=event.get("pruned_at"),
             value=event.get("pruned_value"),
             attempt=attempt,

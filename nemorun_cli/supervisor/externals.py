@@ -199,7 +199,7 @@ class OtherExperiment:
         state = self._history.tasks.get(task_id)
         if state is None or not state.is_live or state.job_id is None or state.cancel is not None:
             return None
-        task = next(task for task in self._spec.tasks if task.id == task_id)
+        task = self._spec.named(task_id)
         group = next((group for group in self._spec.groups if group.id == task.group), None)
         is_stopped = group is not None and (group.has_leader or group.search is not None)
         if task.retry.limit or is_stopped or task.stop:

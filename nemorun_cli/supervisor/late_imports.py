@@ -125,7 +125,7 @@ def needed(spec: Spec) -> Iterator[str]:
     if spec.server is not None:
         yield from SERVER
         yield "subprocess"  # which starts a sender
-    if any(task.late or task.searched or task.when is not None for task in spec.tasks):
+    if any(task.late or task.searched or task.when is not None for task in spec.possible_tasks):
         yield from EXPRESSIONS
     if any(task.cache is not None for task in spec.possible_tasks):
         yield "nemorun_cli.storage.step_cache.declared_files"

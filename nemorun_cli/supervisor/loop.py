@@ -170,10 +170,9 @@ class SupervisorLoop:
         """Read the ledger and adopt the live attempts."""
         self.journal.open()
         self.schedule.take_suggestions()
-        for task in self.schedule.tasks.values():
-            state = self.history.tasks[task.id]
+        for name, state in self.history.tasks.items():
             if state.is_live:
-                job = Job.of(task, state, self.files)
+                job = Job.of(self.schedule.tasks[name], state, self.files)
                 self._dispatcher.add(job)
                 if state.status is TaskStatus.RUNNING:
                     self._sample_gpus(job)
@@ -422,7 +421,8 @@ class SupervisorLoop:
 
     def _on_event(self, event: Event) -> None:
         """Pass an event that was just noted to those that follow what happens."""
-        self._tracker.on_event(event)
+        state = self.history.tasks.get(event.get("task", ""))
+        self._tracker.on_event(event, was_submitted=state is not None and state.submitted is not None)
         if self._metric_watch is not None and event["event"] == events.ENDED:
             unjudged = self._metric_watch.end((event["task"], event["attempt"]))
             event.update({"unjudged": unjudged} if unjudged else {})
@@ -703,6 +703,7 @@ class SupervisorLoop:
             sent=self._dispatcher.sent_cancel(job),
             files=job.files,
             has_local_clock=self._dispatcher.capabilities(task.executor).runs_here,
+            was_signalled=reported.was_signalled,
         )
         reported_end = ending
         ending = attempt_result.conclude(

@@ -165,9 +165,8 @@ class MemberValues:
             number = (unreadable or [deciding])[0]
             return names[number], candidates[number]
         if len(having) > 1:
-            found = ", ".join(names[number].rpartition("/")[2] for number in having)
-            text = f"several of its tasks have one: {found}"
-            return names[having[0]], replace(candidates[having[0]], last=None, unreadable=text)
+            several = tuple(names[number].rpartition("/")[2] for number in having)
+            return names[having[0]], replace(candidates[having[0]], several=several)
         return names[having[0]], candidates[having[0]]
 
 

@@ -46,7 +46,9 @@ class _Kept:
 
 def reusable(spec: Spec) -> list[str]:
     """The tasks whose result may be an earlier one, or is kept for later ones."""
-    return [task.id for task in spec.tasks if task.cache is not None] if spec.run.cache else []
+    if not spec.run.cache:
+        return []
+    return [name for name, task in zip(spec.ids, spec.kin, strict=True) if task.cache is not None]
 
 
 class StepReuse:

@@ -98,15 +98,16 @@ class Tracker:
 
     # -- inputs -------------------------------------------------------------------------------------
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Event, *, was_submitted: bool = True) -> None:
         """Close the records of a finished attempt or experiment; called before the event is written.
 
-        The end of an attempt gets the field `unmatched` if patterns of its metrics matched nothing.
+        The end of an attempt gets the field `unmatched` if patterns of its metrics matched nothing. One that
+        was not submitted has no records.
         """
         if not self.writes:
             return
         if event["event"] == events.ENDED:
-            self._close_attempt(event)
+            self._close_attempt(event, has_records=was_submitted)
         elif event["event"] == events.FINISHED:
             self._finish(event)
 
@@ -211,13 +212,15 @@ class Tracker:
         if self.shipper is not None:
             self.shipper.mark_record(place.root, place.prefix, opening)
 
-    def _close_attempt(self, event: Event) -> None:
+    def _close_attempt(self, event: Event, *, has_records: bool) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
         task, attempt = event["task"], event["attempt"]
         if self._tasks[task].metrics and "cached_from" not in event:
             with self._logging_errors(f"the output of {task}"):
                 if unmatched := self._read_rest(task, attempt):
                     event["unmatched"] = unmatched
+        if not has_records:
+            return
         self._read_samples(task, attempt, is_over=True)
         self._job_samples.pop((task, attempt), None)
         self._sample_files.pop((task, attempt), None)
@@ -244,7 +247,7 @@ class Tracker:
         own = (self._root, f"{self._prefix}/{task}")
         records = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - called for each task
         register = self._files.attempt(task, attempt).records
-        if register.exists():
+        if os.access(register, os.F_OK):
             from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
             with self._logging_errors(f"the records of {task}"):

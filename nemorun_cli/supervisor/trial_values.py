@@ -78,6 +78,7 @@ class TrialReader:
         if choice.excluded or candidate.value is None:
             problem = choice.excluded[0].message
             has_none = rule.output is None and metric is None and candidate.unreadable is None
+            has_none &= not candidate.several
             raise UnusableValueError(problem + (self._instead(key, names) if has_none else ""))
         return name, float(candidate.value)
 

@@ -63,7 +63,7 @@ def lines(history: ExperimentState, groups: Iterable[Group], *, with_excluded: b
         texts.append(described(group, best))
         reasons: dict[str, list[str]] = {}
         for each in best.excluded if with_excluded else ():
-            reasons.setdefault(each["message"], []).append(each["task"])
+            reasons.setdefault(each["message"], []).append(group.unit_of(each["task"]))
         texts += [f"cannot be the best: {excluded(reason, tasks)}" for reason, tasks in reasons.items()]
     return texts
 
@@ -80,8 +80,8 @@ def described(group: Group, best: ChosenBest) -> str:
     if best.winner is None:
         return f"{group.id} has no best member by {best.rule.metric}: {best.message or 'none qualifies'}"
     value = "" if best.value is None else f", {best.value:.6g}"
-    tied = f", as good: {named(best.tied)}" if best.tied else ""
-    return f"the best of {group.id} is {best.winner} ({rule}{value}{tied})"
+    tied = f", as good: {named([group.unit_of(name) for name in best.tied])}" if best.tied else ""
+    return f"the best of {group.id} is {group.unit_of(best.winner)} ({rule}{value}{tied})"
 
 
 def named(names: Sequence[str], most: int = 3) -> str:

@@ -33,7 +33,7 @@ def line_filter(pattern: re.Pattern[str] | None) -> Callable[[str], str]:
     if pattern.pattern and not _SPECIAL & set(pattern.pattern) and pattern.pattern.isprintable():
         return _by_literal(pattern.pattern)
     if _WITHIN_A_LINE.fullmatch(pattern.pattern):
-        return _by_block(re.compile(pattern.pattern, re.MULTILINE))
+        return _by_block(pattern.pattern)
     return _by_line(pattern)
 
 
@@ -54,13 +54,22 @@ def _by_literal(literal: str) -> Callable[[str], str]:
     return matching
 
 
-def _by_block(pattern: re.Pattern[str]) -> Callable[[str], str]:
+def _by_block(pattern: str) -> Callable[[str], str]:
+    search = re.compile(pattern, re.MULTILINE).search
+    to_line_end = re.compile(f"(?:{pattern}).*\n", re.MULTILINE)  # of each line at most one match
+    are_all = True  # whether all lines of the last text matched: then it is likely for the next one
+
     def matching(text: str) -> str:
-        found, match = [], pattern.search(text)
+        nonlocal are_all
+        lines = f"{text}\n"
+        if are_all and len(to_line_end.findall(lines)) == lines.count("\n"):
+            return lines
+        found, match = [], search(text)
         while match is not None:
             begin, end = _line_around(text, match.start())
             found.append(text[begin:end])
-            match = pattern.search(text, end + 1) if end < len(text) else None
+            match = search(text, end + 1) if end < len(text) else None
+        are_all = len(found) == lines.count("\n")
         return _joined(found)
 
     return matching

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model import masking
+from nemorun_cli.model.spec import task_named
 from nemorun_cli.system.file_end import last_lines
 from nemorun_cli.system.files import RefusedFileError
 from nemorun_cli.views.line_filter import line_filter
@@ -336,7 +337,7 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None, is_error: bool
         NotFoundError: the task, or this attempt, has not started; the message contains the reason.
     """
     state = snapshot.history.tasks[task]
-    if is_error and next(one for one in snapshot.tasks if one.id == task).stderr_to_stdout:
+    if is_error and task_named(snapshot.tasks, task).stderr_to_stdout:
         raise NotFoundError(
             f"the standard error of {task} is in its log", hint="stderr_to_stdout: false writes it to a file"
         )

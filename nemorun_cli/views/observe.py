@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, NotFoundError
+from nemorun_cli.model.spec import kin_of
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage import creation_mark, supervision
 from nemorun_cli.storage.ledger import read_settled
@@ -37,6 +38,7 @@ def look(
     uses_records: bool = False,
     others: bool = False,
     patience: float = LOOKERS_PATIENCE,
+    earlier: Snapshot | None = None,
 ) -> Snapshot:
     """The current state of an experiment.
 
@@ -48,6 +50,7 @@ def look(
             although nothing is observed.
         others: whether backends are also asked about an experiment that this home did not create.
         patience: seconds to wait while another process observes; after that, only the ledger is used.
+        earlier: a snapshot whose history is continued, so that only what is new in the ledger is read.
 
     Raises:
         LedgerError: its files cannot be read.
@@ -55,9 +58,13 @@ def look(
     """
     # Check the lock first: a supervisor releases it only after it has written the final event.
     named = locks.named_holder(files.supervisor_lock)
-    spec = read_spec(files)
-    history = ExperimentState.of(spec)
-    events, reader = read_settled(files.ledger)
+    if earlier is not None and earlier.reader is not None:
+        spec, history, reader = earlier.spec, earlier.history, earlier.reader
+        events = reader.read()
+    else:
+        spec = read_spec(files)
+        history = ExperimentState.of(spec)
+        events, reader = read_settled(files.ledger)
     history.apply_all(events)
     if history.revision > spec.revision:  # a resume changed it just now
         return look(
@@ -67,11 +74,13 @@ def look(
     is_replica = files.is_replica
     observe = observe and not is_replica
     stall = supervision.stall(files, holder) if state == "alive" else None
+    is_ledger_alone = True
     is_unrecorded = state == "gone" and uses_records and not observe and not is_replica
     if is_unrecorded or (stall is not None and observe):
         from nemorun_cli.views import exit_records  # noqa: PLC0415 - only if a supervisor does not respond
 
         exit_records.apply(history, files, spec)
+        is_ledger_alone = False
     live = sum(
         history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN)
     )
@@ -80,6 +89,7 @@ def look(
     if is_observed:
         if observed := _observe(files, spec, history, home, unasked):
             history, live = observed
+            is_ledger_alone = False
         elif patience > 0:  # another process observes, or a supervisor is starting
             time.sleep(LOOKERS_PAUSE)
             return look(files, home=home, others=others, patience=patience - LOOKERS_PAUSE)
@@ -98,6 +108,7 @@ def look(
         stall=stall,
         not_observed=creation_mark.NOT_OBSERVED if unasked else None,
         is_replica=is_replica,
+        reader=reader if is_ledger_alone else None,
     )
 
 
@@ -106,7 +117,8 @@ def unasked_executors(
 ) -> tuple[str, ...]:
     """The executors of live tasks whose backends are not asked, because this home did not create them."""
     named = creation_mark.backends(spec)
-    live = {task.executor for task in tasks_of(spec, history) if history.tasks[task.id].is_live}
+    kin = zip(spec.ids, kin_of(tasks_of(spec, history)), strict=True)
+    live = {task.executor for name, task in kin if history.tasks[name].is_live}
     if not live & named.keys() or creation_mark.is_own(Home(home), files, spec, history.supervisor):
         return ()
     return tuple(sorted(live & named.keys()))
@@ -130,7 +142,7 @@ def _problem(files: ExperimentFiles) -> str | None:
 def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> PendingRequest | None:
     """The request for local capacity that the experiment waits for, if any."""
     if not history.counts[TaskStatus.PENDING] or not any(
-        task.resources or task.searched for task in spec.tasks
+        task.resources or task.searched for task in spec.possible_tasks
     ):
         return None
     from nemorun_cli.views import resource_wait  # noqa: PLC0415 - few experiments wait for slots

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nemorun_cli.json_documents import StatusDocument, TaskFields
     from nemorun_cli.model.capacity import PendingRequest
     from nemorun_cli.model.spec import Group, Spec, Task
+    from nemorun_cli.model.stored_tasks import StoredTasks
+    from nemorun_cli.storage.ledger import LedgerReader
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import EnvironmentState, ExperimentState, TaskState
     from nemorun_cli.storage.supervision import Stall
@@ -46,7 +48,7 @@ STALLS: Final[dict[Stall, str]] = {
 }
 
 
-def tasks_of(spec: Spec, history: ExperimentState) -> tuple[Task, ...]:
+def tasks_of(spec: Spec, history: ExperimentState) -> tuple[Task, ...] | StoredTasks[Task]:
     """The tasks of a spec, in which trials have the fields that their values decided."""
     return trial_fields.spec_with_values(spec, history).tasks
 
@@ -66,6 +68,7 @@ class Snapshot:
         waiting: the task that waits for local capacity, and its request.
         not_observed: why the backends of live tasks were not asked; None if they were, or need not be.
         is_replica: whether it is a server's copy, whose state is that of the last report.
+        reader: what continues to read the ledger for `history`; None if that has more than the ledger.
     """
 
     files: ExperimentFiles
@@ -82,6 +85,7 @@ class Snapshot:
     stall: Stall | None = None
     not_observed: str | None = None
     is_replica: bool = False
+    reader: LedgerReader | None = None
 
     def __repr__(self) -> str:
         """The id and the status; the fields would fill many screens."""
@@ -135,7 +139,7 @@ class Snapshot:
         return ExperimentStatus.RUNNING
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
+    def tasks(self) -> tuple[Task, ...] | StoredTasks[Task]:
         """The tasks of the spec, in which trials have the fields that their values decided."""
         return tasks_of(self.spec, self.history)
 
@@ -240,8 +244,7 @@ class Snapshot:
         """The Python environment that is being made, and that a task waits for, if for nothing else."""
         if not self.history.environments or self.supervisor not in ("alive", "elsewhere"):
             return None
-        task = next(task for task in self.spec.tasks if task.id == task_id)
-        task = trial_fields.filled_where_possible(task, self.spec, self.history)
+        task = trial_fields.filled_where_possible(self.spec.named(task_id), self.spec, self.history)
         if task.python is None or self.history.tasks[task_id].status is not TaskStatus.PENDING:
             return None
         environment = self.history.environments.get(python_environment.key(task.python))
@@ -269,7 +272,7 @@ class Snapshot:
 
     def _awaited(self, task_id: str) -> str | None:
         """What a task waits for outside of the experiment, if for nothing else."""
-        task = next(task for task in self.spec.tasks if task.id == task_id)
+        task = self.spec.named(task_id)
         if not task.external or not all(self.history.tasks[name].is_over for name in task.dependencies):
             return None
         texts = {each.key: each.text for each in self.spec.external}
@@ -287,10 +290,10 @@ class Snapshot:
         chosen: set[str] = set()
         for text in wanted:
             chosen |= self._match(text)
-        return [task.id for task in self.spec.tasks if task.id in chosen]
+        return [name for name in self.spec.ids if name in chosen]
 
     def _match(self, text: str) -> set[str]:
-        ids = [task.id for task in self.spec.tasks]
+        ids = self.spec.ids
         if not text:
             raise NotFoundError("the name of a task is empty", hint="is a variable of the script unset?")
         if text in self.history.tasks:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
 import pytest
+import typer
 from support.terminals import Terminal
 
-from nemorun_cli.cli import completion, completion_words
+from nemorun_cli.cli import completion, completion_words, sweep_completion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,3 +132,60 @@ def test_each_shell_gets_what_it_replaces(exp: Exp) -> None:
     assert fish == ["--from=train/lr=2,opt=adam", "--from=train/lr=2,opt=sgd"]
     assert '"--from=train/lr=2,opt=adam"\n"--from=train/lr=2,opt=sgd"' in others(typed, "zsh")
     assert '(("train/lr=1,opt=adam"\n' in others("exp logs sweep train/lr=1", "zsh")
+
+
+SWEPT = """
+name: swept
+params:
+  lr: 0.1
+  opt: {choices: [adam, sgd, 'no word']}
+  n: {type: integer, default: 3}
+  deep: true
+tasks:
+  train: {command: 'true', matrix: {lr: [0.1, 0.25]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("", ["lr=", "opt=", "n=", "deep="]),
+        ("o", ["opt="]),
+        ("opt=", ["opt=adam", "opt=sgd"]),
+        ("opt=adam,", ["opt=adam,sgd"]),
+        ("opt=x", []),
+        ("lr=", ["lr=0.1", "lr=0.25"]),
+        ("lr=0.1,", ["lr=0.1,0.25"]),
+        ("n=", ["n=3"]),
+        ("deep=", ["deep=true"]),
+        ("none=", []),
+    ],
+)
+def test_a_sweep_is_completed_from_its_spec(exp: Exp, typed: str, wanted: list[str]) -> None:
+    """First the params, then the values that the spec names for one; each value once."""
+    path = str(exp.spec(SWEPT))
+    assert sweep_completion.values(typer.Context(click.Command("run"), info_name="run"), typed) == []
+    context = typer.Context(click.Command("run"))
+    context.args = [path, "--sweep"]
+    assert sweep_completion.values(context, typed) == wanted
+    context.args, context.params = [], {"spec": path}
+    assert sweep_completion.values(context, typed) == wanted
+
+
+def test_a_shell_completes_a_sweep(exp: Exp) -> None:
+    """What is no spec has no params, and no program is run."""
+    path = exp.spec(SWEPT)
+    (exp.folder / "program.py").write_text("open('ran', 'w')")
+    (exp.folder / "bad.yaml").write_text("[")
+
+    def complete(line: str) -> list[str]:
+        env = {"_EXP_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": line}
+        return exp(env=env).stdout.split()
+
+    assert "opt=sgd" in " ".join(complete(f"exp run {path} --sweep opt=s"))
+    assert "lr=" not in " ".join(complete("exp run program.py --sweep l"))
+    for spec in ("bad.yaml", "missing.yaml"):
+        context = typer.Context(click.Command("run"))
+        context.args = [spec]
+        assert sweep_completion.values(context, "l") == []
+    assert not (exp.folder / "ran").exists()

@@ -19,7 +19,6 @@ from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F40
 from engines.ssh_hosts import left as left_on_hosts  # noqa: E402
 from engines.ssh_hosts import options as ssh_options  # noqa: E402
 from engines.ssh_hosts import shown as shown_on_hosts  # noqa: E402
-from engines.ssh_hosts import ssh_hosts, ssh_hosts_session  # noqa: E402, F401 - fixtures
 from support import in_process  # noqa: E402 - after the registration
 
 from nemorun_cli.contract import Subject, Workspace  # noqa: E402 - after the registration

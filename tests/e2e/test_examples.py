@@ -11,6 +11,7 @@ from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from engines.ssh_hosts import JOBS
 from support import repositories, sampled_searches
 from support.extent import IS_LONG
 from support.patience import eventually
@@ -19,6 +20,7 @@ from nemorun_cli.model.search import SearchRule
 
 if TYPE_CHECKING:
     from engines.far import Far
+    from engines.ssh_hosts import SshHosts
     from support.workspace import Exp
 
 ROOT = Path(__file__).parents[2]
@@ -419,6 +421,16 @@ def test_slurm_tunnel_brings_code_there_and_outputs_back(exp: Exp, far: Far) -> 
     exp("run", SPECS / "slurm_tunnel.yaml", "-p", "host=login", "-p", f"job_dir={far.jobs}")
     assert log(exp, "report") == "files there: 1\n"
     assert f"in {far.jobs}/" in log(exp, "count")
+
+
+def test_ssh_runs_on_two_hosts(exp: Exp, ssh_hosts: SshHosts) -> None:
+    """Tasks behind ssh find what was shipped and each other, and a local one gets their outputs."""
+    names = ["-p", "first=box1", "-p", "second=box2"]
+    exp("run", SPECS / "ssh.yaml", *names, "-p", f"job_dir={JOBS}")
+    assert log(exp, "report") == "files there: 1\n"
+    assert "counting on box" in log(exp, "count/seed=2")
+    places = set(log(exp, "pair/a").removeprefix("pair/a at ").strip().split(", the other at "))
+    assert places <= {ssh_hosts.address("box1"), ssh_hosts.address("box2")}
 
 
 @pytest.mark.usefixtures("docker_engine", "slurm")

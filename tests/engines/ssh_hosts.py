@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shlex
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 NAMES: Final = ("box1", "box2")
 JOBS: Final = shared_folder("boxes")
 """Their `job_dir`: they share the file system of this machine."""
+# Login files of this machine's user may take long, and belong to no host.
+SERVE: Final = '[ ! -e "$3" ] || mount --bind "$1" "$3"; exec /usr/sbin/sshd -D -e -f "$2"'
 COMMAND_WAIT: Final = 60.0  # seconds
 
 
@@ -52,9 +55,10 @@ class SshHosts:
         """Start the sshd of a host, and wait until it lets a client in."""
         config = self.folder / f"sshd_config-{name}"
         machine = self.machines[name]
+        login_file = str(Path(pwd.getpwuid(os.geteuid()).pw_dir, ".bashrc"))
         with (self.folder / f"sshd-{name}.log").open("ab") as log:
             machine.start(
-                ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)],
+                ["sh", "-c", SERVE, "sh", str(self.folder / "empty"), str(config), login_file],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -123,6 +127,7 @@ def _key(path: Path) -> str:
 def _configure(hosts: SshHosts) -> None:
     folder = hosts.folder
     (folder / "bin").mkdir()
+    (folder / "empty").touch()
     (folder / "authorized_keys").write_text(_key(folder / "user") + "\n", encoding="ascii")
     host_key = _key(folder / "host")
     client = shutil.which("ssh", path="/usr/bin:/bin")

@@ -509,15 +509,13 @@ def near_its_limit(engine: str, end: str) -> Recipe:
     return Recipe(f"{engine}-near-its-limit-{end}", document, wanted, drive)
 
 
-def study(ending: str) -> Recipe:
-    """A search with a pruned trial, whose best is used; interrupted: its last trial was still running."""
+def study() -> Recipe:
+    """A search with a pruned trial, whose best is used; its last trial was still running."""
     points = [0.5, 0.25, 4.0, 0.75]
-    text = 'echo "loss $1"; echo "loss:=$1" >>"$EXP_OUTPUT"; test "$1" != 4.0 || sleep 300'
-    if ending == "interrupted":
-        text += f'; test "$1" != 0.75 || {{ {until("go")}; }}'
+    gate = f'test "$1" != 0.75 || {{ {until("go")}; }}'
     tasks = {
         "tune": {
-            "inline": text,
+            "inline": f'echo "loss $1"; test "$1" != 4.0 || sleep 300; {gate}',
             "args": ["${{ search.x }}"],
             "metrics": {"train": r"loss (?P<loss>\S+)"},
             "search": {
@@ -534,24 +532,18 @@ def study(ending: str) -> Recipe:
         },
         "report": {"command": ["echo", "${{ tasks.tune.best.params.x }}"], "dependencies": ["tune"]},
     }
-    is_over = ending == "finished"
     wanted = {f"tune/trial-{number:04}": "SUCCEEDED" for number in (1, 2, 3)}
-    wanted |= {"tune/trial-0004": "SUCCEEDED" if is_over else "RUNNING"}
-    wanted |= {"report": "SUCCEEDED" if is_over else "PENDING"}
+    wanted |= {"tune/trial-0004": "RUNNING", "report": "PENDING"}
 
     def drive(experiment: Experiment) -> None:
-        if is_over:
-            to_the_end(experiment)
-            return
         experiment.await_statuses(**{"tune/trial-0004": "RUNNING"})
         experiment.kill_supervisor()
 
-    return Recipe(f"study-{ending}", {**ENGINES["local"], "tasks": tasks}, wanted, drive)
+    return Recipe("study-interrupted", {**ENGINES["local"], "tasks": tasks}, wanted, drive)
 
 
-def reuse(ending: str) -> Recipe:
-    """Tasks got the results of an earlier experiment, and one ran; interrupted: it was still running."""
-    gate = "" if ending == "finished" else f"; {until('go')}"
+def reuse() -> Recipe:
+    """Tasks got the results of an earlier experiment, the result of one was kept, and one was running."""
     tasks = {
         "prepare": {"inline": 'echo prepared; echo "rows:=3" >>"$EXP_OUTPUT"', "cache": True},
         "train": {
@@ -562,26 +554,24 @@ def reuse(ending: str) -> Recipe:
             "best": {"metric": "outputs.loss", "goal": "minimize"},
             "cache": True,
         },
-        "report": {
-            "inline": f'echo "$1"{gate}',
+        "new": {
+            "inline": 'echo "$1"',
             "args": ["${{ tasks.train.best.params.seed }}"],
             "dependencies": ["train"],
             "cache": {"also": [1]},
         },
+        "report": {"inline": f"echo report; {until('go')}", "dependencies": ["new"], "cache": True},
     }
-    wanted = dict.fromkeys(("prepare", "train/seed=1", "train/seed=2"), "SUCCEEDED")
-    wanted["report"] = "SUCCEEDED" if ending == "finished" else "RUNNING"
+    wanted = dict.fromkeys(("prepare", "train/seed=1", "train/seed=2", "new"), "SUCCEEDED")
+    wanted["report"] = "RUNNING"
 
     def drive(experiment: Experiment) -> None:
-        if ending == "finished":
-            to_the_end(experiment)
-            return
         experiment.await_statuses(report="RUNNING")
         experiment.kill_supervisor()
 
     document = {**ENGINES["local"], "tasks": tasks}
-    before = {key: value for key, value in tasks.items() if key != "report"}
-    return Recipe(f"reuse-{ending}", document, wanted, drive, earlier={**document, "tasks": before})
+    before = {key: value for key, value in tasks.items() if key in {"prepare", "train"}}
+    return Recipe("reuse-interrupted", document, wanted, drive, earlier={**document, "tasks": before})
 
 
 def recipes() -> Iterator[Recipe]:
@@ -589,8 +579,7 @@ def recipes() -> Iterator[Recipe]:
     for engine in ENGINES:
         yield from (finished(engine), failed(engine), interrupted(engine))
     yield from (cancelled(), revised())
-    for ending in ("finished", "interrupted"):
-        yield from (study(ending), reuse(ending))
+    yield from (study(), reuse())
     yield from (handlers("finished"), handlers("failed"), handlers_interrupted())
     yield from (sweep("failed"), sweep("interrupted"))
     for engine in ("slurm", "tunnel"):

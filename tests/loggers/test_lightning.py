@@ -145,6 +145,24 @@ def test_lightning_handles_sigterm_as_without_the_logger() -> None:
     assert Experiment(PREFIX).status == "CANCELLED"
 
 
+def test_a_stop_ends_the_training_as_lightning_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal of a task that is stopped ends `fit` after the batch; another one acts as before."""
+    monkeypatch.setenv("EXP_OUTPUT", str(tmp_path / "outputs"))
+    with pytest.raises(SystemExit):
+        fit(ExpLogger(prefix=f"{PREFIX}/1"), action=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert Experiment(f"{PREFIX}/1").status == "CANCELLED"
+    (tmp_path / "stopped").touch()
+    handler = signal.getsignal(signal.SIGTERM)
+    ended = At(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    trainer = fit(ExpLogger(prefix=f"{PREFIX}/2"), callbacks=[ended])
+    assert (trainer.global_step in {3, 4}, trainer.state.finished) == (True, True)
+    assert signal.getsignal(signal.SIGTERM) == handler
+    last = ExpLogger(prefix=f"{PREFIX}/3")
+    fit(last)
+    last.experiment.run.complete()
+    assert Experiment(f"{PREFIX}/2").status == "COMPLETED"
+
+
 def test_a_record_that_the_program_opened_stays_open() -> None:
     """In `with experiment.run` the logger adds rows and does not end the record, whatever happens."""
     with Experiment(PREFIX).run as experiment:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from transformers import TrainerCallback
 
 from nemorun_cli import Experiment
 from nemorun_cli.loggers.transformers import ExpCallback
+from nemorun_cli.tracking.process import exit_hooks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +78,34 @@ def test_a_training_that_raised_has_failed_when_the_next_one_begins(tmp_path: Pa
         training.train()
     training.train()
     assert [opening.status for opening in callback.experiment.openings()] == ["FAILED", "RUNNING"]
+
+
+class StoppedAt(TrainerCallback):
+    """Sends the stop signal after the third step."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: D102 - of transformers
+        del args, control
+        if state.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_stop_ends_the_training_as_transformers_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal of a task that is stopped ends `train` after the step, and the program continues."""
+    monkeypatch.setenv("EXP_OUTPUT", str(tmp_path / "outputs"))
+    (tmp_path / "stopped").touch()
+    handler = signal.getsignal(signal.SIGTERM)
+    training = trainer(tmp_path, ExpCallback(prefix=f"{PREFIX}/1"), max_steps=8)
+    training.add_callback(StoppedAt())
+    training.train()
+    assert training.state.global_step in {3, 4}
+    last = ExpCallback(prefix=f"{PREFIX}/2")
+    trainer(tmp_path, last, max_steps=1).train()
+    last.experiment.run.complete()
+    first = Experiment(f"{PREFIX}/1")
+    assert (first.status, first.metrics().last("step")) == ("COMPLETED", training.state.global_step)
+    assert signal.getsignal(signal.SIGTERM) in (handler, exit_hooks._on_sigterm)
 
 
 def test_a_record_that_the_program_opened_stays_open(tmp_path: Path) -> None:

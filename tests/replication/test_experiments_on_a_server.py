@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.extent import IS_LONG
 from support.patience import eventually
 from support.senders import differences, end_senders, senders
 from support.served import Served, served
@@ -385,28 +386,28 @@ with Experiment().run as record:
     record.files("out").save("made.txt")
 """
 
+if IS_LONG:
 
-def test_what_was_reused_arrives_as_a_record_of_its_own(client: Client) -> None:
-    """Also of a run that no server knows: its rows and files, the final status, and whose result it is."""
-    (client.exp.folder / "made.txt").write_text("made")
-    task = _task("train", f"python3 - <<'END'\n{REUSED}END", cache=True)
-    client.exp("run", client.exp.spec(f"name: alone\ntasks:\n{task}"), "-q")
-    alone = client.latest
-    run = client.start(task)
-    assert run.wait(timeout=60).status == "COMPLETED"
-    state = run.status().history.tasks["train"]
-    assert state.cached_from == {"experiment": alone.id, "task": "train", "attempt": 1}
-    eventually(lambda: client.has_ledger(run) and client.has_all())
+    def test_what_was_reused_arrives_as_a_record_of_its_own(client: Client) -> None:
+        """Also of a run that no server knows: its rows, files, the final status, whose result it is."""
+        (client.exp.folder / "made.txt").write_text("made")
+        task = _task("train", f"python3 - <<'END'\n{REUSED}END", cache=True)
+        client.exp("run", client.exp.spec(f"name: alone\ntasks:\n{task}"), "-q")
+        alone = client.latest
+        run = client.start(task)
+        assert run.wait(timeout=60).status == "COMPLETED"
+        state = run.status().history.tasks["train"]
+        assert state.cached_from == {"experiment": alone.id, "task": "train", "attempt": 1}
+        eventually(lambda: client.has_ledger(run) and client.has_all())
 
-    local = Path(run.home.dash, run.status().history.created["prefix"])
-    assert not differences(local, client.records(run))
-    record = client.records(run) / "train" / ".record"
-    (opening,) = (path for path in (record / "openings").iterdir() if "verdict" not in path.name)
-    facts = json.loads(opening.read_text().splitlines()[0])
-    assert (facts["exp_id"], facts["cached_from"]) == (run.id, state.cached_from)
-    (verdict,) = (record / "openings").glob("*.verdict.json")
-    assert json.loads(verdict.read_text())["reason"] == "cached"
-    assert b"0.25" in b"".join(path.read_bytes() for path in (record / "metrics" / "train").iterdir())
-    assert [path.read_text() for path in record.rglob("*") if path.is_file() and "blobs" in path.parts] == [
-        "made"
-    ]
+        local = Path(run.home.dash, run.status().history.created["prefix"])
+        assert not differences(local, client.records(run))
+        record = client.records(run) / "train" / ".record"
+        (opening,) = (path for path in (record / "openings").iterdir() if "verdict" not in path.name)
+        facts = json.loads(opening.read_text().splitlines()[0])
+        assert (facts["exp_id"], facts["cached_from"]) == (run.id, state.cached_from)
+        (verdict,) = (record / "openings").glob("*.verdict.json")
+        assert json.loads(verdict.read_text())["reason"] == "cached"
+        assert b"0.25" in b"".join(path.read_bytes() for path in (record / "metrics" / "train").iterdir())
+        blobs = (path for path in (record / "blobs").rglob("*") if path.is_file())
+        assert [path.read_text() for path in blobs] == ["made"]

@@ -241,6 +241,18 @@ def test_a_trial_that_waits_for_its_retry_keeps_its_place() -> None:
     assert suggest_next(drive) == "t/trial-0002"
 
 
+def test_a_failed_task_stops_its_trial_however_many_may_fail() -> None:
+    """A search that tolerates failed trials does not run what depends on a failed task of one."""
+    drive = grouped(2, max_failures=2)
+    trial = suggest_next(drive)
+    wanted(drive)
+    drive.end(f"{trial}/a", F)
+    assert drive.status(f"{trial}/c") is K
+    assert drive.schedule.is_ok(f"{trial}/a"), "for what depends on the search"
+    drive.end(f"{trial}/b", F)
+    assert drive.schedule.take_exhausted_groups() == [], "one trial has failed"
+
+
 @settings(max_examples=amount(15, long=200))
 @given(st.data())
 def test_no_more_trials_run_than_their_limit(data: st.DataObject) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.attempts import claimed_pid, make_folders, read_ending
 from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
-from nemorun_cli.system.files import RefusedFileError, descriptor_to_append, write
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import RefusedFileError, descriptor_of_new, descriptor_to_append, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +100,42 @@ def test_folders_are_private_and_may_be_there(files: AttemptFiles) -> None:
     attempts.make_folders(files)
     for folder in (files.directory, files.directory.parent, files.directory.parent.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_descriptor_of_a_new_folder_is_for_its_files(tmp_path: Path) -> None:
+    """Only who makes the folder of an attempt gets a descriptor of it; an error names the whole path."""
+    new = ExperimentFiles(tmp_path / "x_1").attempt("g/a", 1)
+    folder = attempts.make_new_folder(new)
+    assert folder is not None
+    assert attempts.make_new_folder(new) is None
+    log = descriptor_of_new(attempts.LOG, os.O_WRONLY, folder=folder, path=new.directory)
+    assert os.path.samestat(os.fstat(log), new.log.stat())
+    with pytest.raises(FileExistsError, match=str(new.log)):
+        descriptor_of_new(attempts.LOG, os.O_WRONLY, folder=folder, path=new.directory)
+    os.close(log)
+    os.close(folder)
+
+
+def test_examined_attempt_is_held_or_has_an_end_whatever_leads_to_it(tmp_path: Path) -> None:
+    """The lock and the exit record are examined together; no record is read behind a link."""
+    found = ExperimentFiles(tmp_path / "x_1").attempt("a", 1)
+    assert attempts.examine(found) == (False, None)
+    make_folders(found)
+    lock = locks.take(found.lock)
+    assert lock is not None
+    assert attempts.examine(found) == (True, None)
+    found.claim.write_text("1\n")
+    found.exit.write_text('{"exit_code": 3}\n')
+    found.usage.write_text("memory 4096\n")
+    assert attempts.examine(found) == (True, read_ending(found))
+    os.close(lock)
+    is_held, ending = attempts.examine(found)
+    assert (is_held, ending) == (False, read_ending(found))
+    assert ending is not None
+    assert (ending.exit_code, ending.usage) == (3, Usage(memory=4096))
+    found.directory.rename(tmp_path / "elsewhere")
+    found.directory.symlink_to(tmp_path / "elsewhere")
+    assert attempts.examine(found) == (False, None)
 
 
 def test_files_are_written_whole_and_private(files: AttemptFiles) -> None:

@@ -76,6 +76,12 @@ SAMPLES: dict[str, Any] = {
     "values": [0.5],
     "pruned_at": 3,
     "pruned_value": 0.7,
+    "rung": 2,
+    "rung_value": "-inf",
+    "step": 4,
+    "pruner": "asha reduction_factor=2",
+    "last_step": 9,
+    "judged": {"train/trial-0004": 17},
     "parts": {"param:lr": "0.1"},
     "cached_from": {"experiment": "e_0", "task": "train", "attempt": 2},
 }

@@ -112,6 +112,20 @@ def test_many_files_and_many_parents_are_a_part_each_glob_and_group() -> None:
     assert parts(task, parents=parents)["parent:g"] != together["parent:g"]
 
 
+def test_the_number_of_a_trial_does_not_count() -> None:
+    """What a task of a trial got from another one of it is the same in a trial with another number."""
+    ended = ParentResult(status=TaskStatus.SUCCEEDED, fingerprint="f", outputs={"m": 1})
+    found = []
+    for number in (1, 2):
+        upstream = f"g/trial-000{number}/train"
+        task = replace(
+            TASK, id=f"g/trial-000{number}/t", dependencies=(upstream,), twins={"g/train": upstream}
+        )
+        found.append(parts(task, parents={upstream: ended}))
+    assert found[0] == found[1]
+    assert "parent:g/train" in found[0]
+
+
 @pytest.mark.parametrize("status", [TaskStatus.FAILED, TaskStatus.CANCELLED])
 def test_nothing_describes_a_parent_that_failed(status: TaskStatus) -> None:
     """Its files may be anything; one that was skipped left none."""

@@ -36,6 +36,7 @@ SPEC = Spec(
 )  # fmt: skip
 
 
+FORM = {"values": {"n": 1}, "fields": {"executor": "far"}}
 STUDY = {"params": [], "metrics": ["a"], "goals": ["minimize"], "trials": 1}
 
 
@@ -103,6 +104,13 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
         ("tasks.0.resources", {"memory": 10**30}),
         ("tasks.0.timeout", float("inf")),
         ("tasks.0.env", {"A": 1}),
+        ("tasks.0.variants", {"params": ["n"], "entries": [{**FORM, "fields": {"retry": 3}}]}),
+        ("tasks.0.variants", {"params": ["n"], "entries": [{**FORM, "fields": {"id": "../../x"}}]}),
+        ("tasks.0.variants", {"params": ["n"], "entries": [{**FORM, "fields": {"dependencies": ["no"]}}]}),
+        ("tasks.0.variants", {"params": ["n"], "entries": [{**FORM, "values": ["n"]}]}),
+        ("tasks.0.variants", {"params": [1], "entries": [FORM]}),
+        ("tasks.0.variants", [FORM]),
+        ("plugins.0.values", [3]),
         ("tasks.1.dependencies", ["missing"]),
         ("tasks.1.dependencies", [["a"]]),
         ("tasks.1.id", "a"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.extent import IS_LONG
 from support.patience import eventually
-from support.workspace import log, until
+from support.workspace import kill_supervisor, log, until
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment.run import find
@@ -14,7 +18,6 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    import pytest
     from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
@@ -111,6 +114,36 @@ def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.Monke
     assert [line for line in workspace.lines() if "train" in line] == trained
     assert log(run, "use").split()[:3] == [best, *log(whole, "use").split()[1:3]]
     assert run.status().history.ignored == []
+
+
+if IS_LONG:
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_killed_at_random(workspace: ExpWorkspace, seed: int) -> None:
+        """Killed ten times at any moment, a study is that of one that was not killed."""
+        tune = tuned(
+            CURVE.replace("done", "sleep 0.05\ndone"),
+            "sleep 0.05",
+            params={"x": X, "y": {"type": "int", "low": 1, "high": 9}},
+            trials=16,
+            sampler="tpe",
+            pruner={"type": "asha", "reduction_factor": 2},
+        )
+        whole = workspace.start({"tune": tune})
+        assert whole.wait(timeout=120).status is ExperimentStatus.COMPLETED
+        assert "pruned" in {reason for _, reason in ends(whole).values()}
+        chosen = random.Random(seed)  # noqa: S311 - the moments are the same each time
+        run = workspace.start({"tune": tune})
+        for _ in range(10):
+            time.sleep(chosen.uniform(0, 2))
+            with contextlib.suppress(ProcessLookupError):
+                kill_supervisor(run)
+            run.resume()
+        assert run.wait(timeout=120).status is ExperimentStatus.COMPLETED
+        assert study_of(run) == study_of(whole)
+        assert run.status().history.best == whole.status().history.best
+        trained = [line for line in workspace.lines() if "train" in line]
+        assert len(trained) == 2 * 16, "no task ran twice"
 
 
 WORDS = ["good", "bad", "fails", "later"]

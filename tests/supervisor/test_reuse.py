@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.extent import IS_LONG
+from support.extent import IS_LONG, amount
 from support.patience import eventually
 from support.workspace import events, kill_supervisor, log, status, until
 
@@ -207,6 +208,86 @@ def test_renewed(workspace: ExpWorkspace) -> None:
     wrong = workspace.exp("run", spec, "--refresh", "tt", code=2).stderr
     assert "run.refresh: no task is called 'tt'" in wrong
     assert "did you mean" in wrong
+
+
+class PipelineModel:
+    """What a pipeline of two tasks must do, step by step: which tasks run, and which have earlier results.
+
+    Args:
+        workspace: where it runs.
+    """
+
+    def __init__(self, workspace: ExpWorkspace) -> None:
+        self._workspace = workspace
+        self._raw, self._text = "a", ""
+        self._kept: set[tuple[str, ...]] = set()  # what results are kept of
+        self.run: Run | None = None
+
+    def change_input(self, random: Random) -> None:
+        """A file that the first task reads has this content now, or again."""
+        self._raw = random.choice("ab")
+
+    def change_text(self, random: Random) -> None:
+        """The second task is another one, or the former one again."""
+        self._text = random.choice(["", "; exit 0"])
+
+    def step(self, *, is_resumed: bool) -> None:
+        """Run it, or run its first task again; check what ran, and what its files and outputs are."""
+        space = self._workspace
+        (space.folder / "raw").write_text(f"{self._raw}\nrest\n")
+        (space.folder / "made").unlink(missing_ok=True)
+        tasks = pipeline()
+        tasks["make"]["inline"] = "head -n 1 raw >made; echo n=$(cat made) >>$EXP_OUTPUT"
+        tasks["use"]["inline"] = "cat made; echo ${{ tasks.make.outputs.n }}" + self._text
+        keys = {"make": ("make", self._raw), "use": ("use", self._raw, self._text)}
+        wanted = {name: (S, Reason.CACHED if key in self._kept else None) for name, key in keys.items()}
+        if is_resumed and self.run is not None:
+            self.run.resume(below=["make"])
+            wanted = dict.fromkeys(wanted, (S, None))
+        else:
+            self.run = space.start(tasks)
+        assert ended(self.run) == wanted
+        assert (space.folder / "made").read_text() == f"{self._raw}\n"
+        assert self.run.status().history.tasks["make"].outputs == {"n": self._raw}
+        self._kept |= set(keys.values())
+
+
+@pytest.mark.parametrize("seed", range(amount(1, long=8)))
+def test_any_changes_give_the_results_of_a_model(workspace: ExpWorkspace, seed: int) -> None:
+    """A task runs exactly if what it depends on was never so before; a resume that names it runs it."""
+    random, model = Random(seed), PipelineModel(workspace)  # noqa: S311 - the same changes each time
+    for number in range(amount(2, long=12)):
+        change = random.choice([model.change_input, model.change_text])
+        change(random)
+        model.step(is_resumed=number > 0 and random.random() < 0.2)
+
+
+def test_killed_while_one_of_two_runs(workspace: ExpWorkspace) -> None:
+    """The next supervisor keeps its result; the other is cancelled before that; a third has the result."""
+    task = {
+        "inline": f"echo $EXP_ID >>ran; echo loss=0.5; {until('go')}",
+        "metrics": {"train": r"loss=(?P<loss>\S+)"},
+        "cache": True,
+    }
+    killed, cancelled = (workspace.start({"t": task}, name=name) for name in ("a", "b"))
+    eventually(lambda: len(workspace.lines()) == 2)
+    with store_held(workspace):
+        kill_supervisor(killed)
+        killed.resume()
+        workspace.touch("go")
+        eventually(lambda: status(cancelled, "t") == "SUCCEEDED")
+        cancelled.cancel()
+        assert cancelled.wait(timeout=60).status is ExperimentStatus.CANCELLED
+    assert kept(cancelled) == {"t": "the experiment was cancelled before it was copied"}
+    assert ended(killed) == {"t": (S, None)}
+    assert kept(killed) == {"t": None}
+    third = workspace.start({"t": task}, name="c")
+    assert ended(third) == {"t": (S, Reason.CACHED)}
+    assert third.status().history.tasks["t"].cached_from["experiment"] == killed.id
+    tracked = record(workspace.home.dash, f"{third.status().to_json()['prefix']}/t")
+    assert tracked is not None
+    assert (str(tracked.status), tracked.reason) == ("COMPLETED", "cached")
+    assert [row["loss"] for row in tracked.data().metrics("train").read()] == [0.5]
 
 
 if IS_LONG:

@@ -37,6 +37,20 @@ def test_only_one_takes_it(lock: Path) -> None:
     os.close(second)
 
 
+def test_new_lock_file_is_locked_as_it_is_created(lock: Path) -> None:
+    """Who creates the file has the lock; a file that somebody else has created is left to `take`."""
+    folder = os.open(lock.parent, os.O_RDONLY)
+    first = locks.take_new(lock.name, folder=folder, path=lock.parent)
+    assert first is not None
+    assert locks.is_held(lock)
+    assert locks.is_held(lock.name, folder=folder)
+    assert locks.take_new(lock.name, folder=folder, path=lock.parent) is None
+    os.close(first)
+    assert not locks.is_held(lock.name, folder=folder)
+    assert locks.take_new(lock.name, folder=folder, path=lock.parent) is None
+    os.close(folder)
+
+
 def test_lock_falls_with_its_holder(lock: Path) -> None:
     """A process that is killed lets go, and nothing has to be cleaned up."""
     code = (

@@ -9,6 +9,7 @@ import typer
 from nemorun_cli.cli import completion, terminal
 from nemorun_cli.cli.options import ExperimentGiven, Json, Observe, Quiet, Tasks, duration
 from nemorun_cli.experiment import abandoned
+from nemorun_cli.experiment import cancel as cancelling
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 
@@ -57,9 +58,18 @@ def command(
     seconds = duration("--grace", grace) if grace is not None else None
     run = find(which)
     before = run.status(observe=False)
-    names = before.match_tasks(tasks) if tasks else [task.id for task in before.spec.tasks]
+    names = before.match_tasks(tasks) if tasks else before.spec.ids
     over = {name for name in names if before.history.tasks[name].is_over}
-    snapshot = run.cancel(tasks or (), signal=signal, grace=seconds, abandon=abandon, others=observe)
+    snapshot = cancelling.cancel(
+        run.files,
+        run.home,
+        tasks or (),
+        signal=signal,
+        grace=seconds,
+        abandon=abandon,
+        others=observe,
+        earlier=before,
+    )
     states = snapshot.history.tasks
     ended = [name for name in names if name not in over and states[name].is_over]
     if is_json:

@@ -43,6 +43,10 @@ def command(
             show_default=False,
         ),
     ] = DEFAULT,
+    remote: Annotated[
+        bool,
+        typer.Option("--remote", help="Also remove the folders of deleted experiments on remote hosts."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")
     ] = False,
@@ -58,6 +62,7 @@ def command(
       exp gc --older 30d --dry-run    print what would be removed
       exp gc --older 30d
       exp gc --trash 0s               empty the trash of `exp rm`
+      exp gc --remote --dry-run       also look on hosts that ssh leads to
     """
     home = Home.from_environment()
     home.require_original()
@@ -70,6 +75,8 @@ def command(
     done.take(collect.trashed(home, older=since_removal))
     done.take(collect.leftovers(home))
     done.take(collect.undelivered(home))
+    if remote:
+        done.take(collect.remote(home))
     size = sum(item.size for item in done.removed)
     if is_json:
         terminal.write_json(
@@ -96,7 +103,7 @@ def command(
 
 
 def _name(item: Removable) -> str:
-    return str(item.path) if item.executor or item.id is None else item.id
+    return str(item.path) if item.executor or item.remote or item.id is None else item.id
 
 
 @dataclass(slots=True)
@@ -112,7 +119,7 @@ class _Collection:
         """Remove the items, unless this is a dry run."""
         experiments = {item.id for item in self.removed if item.kind == "experiment"}
         for item in list(items):
-            if item.id in experiments:
+            if item.remote is None and item.id in experiments:
                 continue  # removed together with its experiment
             why = item.obstacle if self.is_dry else collect.remove(self.home, item)
             if why is None:

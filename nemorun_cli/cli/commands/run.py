@@ -184,7 +184,8 @@ def _run(
             terminal.warn(f"{run.id} is already running")
         if supervisor.is_assigned and not (quiet or is_json):
             _report_shipped(run)
-            server_lines.report(run.files, run.spec())
+            if document.plugins or document.data.keys() & {"tracking", "plugins"}:
+                server_lines.report(run.files, run.spec())
         if document.run.detach or not supervisor.is_assigned:
             return _report_started(run, document.warnings, is_json=is_json, quiet=quiet)
         if quiet:

@@ -143,8 +143,8 @@ class RemoteExperiment:
             self.connection.wait(lambda: self.connection.is_idle, remaining)
 
     def due(self) -> float:
-        """The monotonic time of the next refresh."""
-        return self._next
+        """The monotonic time of the next refresh; while a round trip is on its way, that wakes the caller."""
+        return self._next if self.connection.is_idle else time.monotonic() + LONGEST
 
     def hurry(self) -> None:
         """Refresh soon, because something is about to change."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.remote_hosts import remote_folders
 from nemorun_cli.model import forms, remote_host
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system.files import make_folder, write
@@ -80,9 +82,16 @@ class RemotePaths:
 
     def save(self) -> None:
         """Store the remote folder, before anything is uploaded."""
+        with contextlib.suppress(OSError):  # a full disk: `exp gc --remote` then does not know it
+            remote_folders.note(Home(self.files.home), self._tunnel, self.home)
         if not self._note.exists():
             make_folder(self._note.parent)
             write(self._note, json.dumps({"host": self._tunnel.host, "folder": str(self.folder)}))
+
+    @cached_property
+    def marking(self) -> str:
+        """The shell text that notes on the host which home made the experiment."""
+        return remote_folders.marking(self.home, self.files.id, remote_folders.mark_of(Home(self.files.home)))
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with remote paths, also where the spec's own texts contain the experiment's folder."""

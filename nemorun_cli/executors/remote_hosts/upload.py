@@ -145,6 +145,7 @@ def text(
     texts = [
         own_folder(paths.home, key=paths.key),
         f"mkdir -p {paths.remote(paths.files.shared)} {paths.records}",
+        paths.marking,
     ]
     texts += [_copy_code(paths, package) for package in packages]
     texts += [protocol.put(str(paths.remote(path)), secret) for path, secret in private.items()]

@@ -28,7 +28,7 @@ from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
 from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
-from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
+from nemorun_cli.executors.slurm.dependency import SIGNALLED, UPSTREAM, Batch, arguments, batches
 from nemorun_cli.executors.slurm.foreign_jobs import ForeignJobs
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING, member_text
 from nemorun_cli.executors.slurm.job_states import URGENT, JobStates
@@ -46,7 +46,7 @@ from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
 from nemorun_cli.executors.slurm.scancel import JobStop, grouped
 from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, QueueRow, ending_of, is_news, waiting_message
 from nemorun_cli.model import attempt_end
-from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
+from nemorun_cli.model.attempt_end import SIGNAL_BASE, AttemptEnd, failed_launch, lost, signal_number
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
@@ -748,6 +748,7 @@ class SlurmExecutor:
         if redundant := self._jobs.redundant_ids(tracked.job):
             self._scancel(tracked.job, *redundant)
         self._jobs.keep_output(tracked.job)
+        was_signalled = self._was_signalled(tracked, ending)
         ending = self._with_memory(tracked, ending)
         if shortfall := self._access.shortfall(tracked.job):
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
@@ -760,7 +761,27 @@ class SlurmExecutor:
             job_id=self._jobs.id_of(tracked.job),
             ending=ending,
             evidence=None,
+            was_signalled=was_signalled,
         )
+
+    def _was_signalled(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> bool | None:
+        """Whether its job received a signal before an attempt had ended; None if its files do not show that.
+
+        The job writes both files on one node, so their times can be compared. Steps receive signals from
+        Slurm, and KILL leaves no file.
+        """
+        submitted = self._jobs.submissions(tracked.job)
+        by_kill = ending.exit_code == SIGNAL_BASE + signal_number("KILL")
+        if by_kill or not submitted or any(submission.by_steps for submission in submitted):
+            return None
+        files = tracked.job.files
+        try:
+            ended = files.exit.lstat().st_mtime_ns
+            return (files.directory / SIGNALLED).lstat().st_mtime_ns <= ended
+        except FileNotFoundError:
+            return False if files.exit.exists() else None
+        except OSError:
+            return None
 
     def _with_memory(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptEnd:
         """The end of an attempt, which Slurm may have killed for its memory without a state of its own."""

@@ -1,1 +1,1 @@
-"""Machines behind ssh that have no scheduler: a task starts on a host with room, which locks there share."""
+"""Machines behind ssh that have no scheduler: a task starts on a host with free capacity."""

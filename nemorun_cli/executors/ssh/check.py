@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors import Diagnosis
 from nemorun_cli.executors.remote_hosts import reachability
-from nemorun_cli.executors.ssh.placement import Room
+from nemorun_cli.executors.ssh.placement import HostCapacity
 from nemorun_cli.model.resources import cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
 
@@ -45,7 +45,7 @@ def _of(host: HostOfExperiment) -> Iterator[Diagnosis]:
             return
     tools = host.connection.send(TRY.format(tools=TOOLS), name="sh")
     asked = time.time()
-    room = host.ask_room(with_gpus=True)
+    capacity = host.ask_capacity(with_gpus=True)
     answer = tools.wait(LIMIT)
     lacking = [line.removeprefix("lacks ") for line in answer.output.splitlines()] if answer else []
     if lacking:
@@ -53,8 +53,8 @@ def _of(host: HostOfExperiment) -> Iterator[Diagnosis]:
             f"{host.name} has no {', '.join(lacking)}", f"install on that host: {', '.join(lacking)}"
         )
         return
-    found = room.wait(LIMIT)
-    reported = Room.of(found.output) if found is not None else None
+    found = capacity.wait(LIMIT)
+    reported = HostCapacity.of(found.output) if found is not None else None
     if reported is None:
         reason = found.complaint if found is not None else f"no answer within {LIMIT:g} s"
         yield _failed(f"{host.name} does not report its capacity: {reason}", f"try: ssh {host.name} nproc")
@@ -70,21 +70,21 @@ def _of(host: HostOfExperiment) -> Iterator[Diagnosis]:
     yield Diagnosis(engine=ENGINE, is_ok=True, message=f"{host.name} has {capacity_text(reported)}")
 
 
-def capacity_text(room: Room) -> str:
+def capacity_text(capacity: HostCapacity) -> str:
     """`4 slots, 2 in use; 8 CPUs, 32G of memory and 2 GPUs, 1 free`."""
-    gpus = f" and {gpus_text(room.gpus)}, {room.free_gpus} free" if room.gpus else ", no GPU"
-    slots = f"{room.slots} slot{'s' * (room.slots != 1)}, {room.tasks} in use"
-    return f"{slots}; {cpus_text(room.cpus)}, {size_text(room.memory)} of memory{gpus}"
+    gpus = f" and {gpus_text(capacity.gpus)}, {capacity.free_gpus} free" if capacity.gpus else ", no GPU"
+    slots = f"{capacity.slots} slot{'s' * (capacity.slots != 1)}, {capacity.tasks} in use"
+    return f"{slots}; {cpus_text(capacity.cpus)}, {size_text(capacity.memory)} of memory{gpus}"
 
 
 def why_unsatisfiable(hosts: Sequence[HostOfExperiment], wanted: Resources) -> str | None:
     """Why no host can ever provide these resources; None if one can, or one does not answer."""
-    requests = [(host, host.ask_room(with_gpus=bool(wanted.gpus))) for host in hosts]
+    requests = [(host, host.ask_capacity(with_gpus=bool(wanted.gpus))) for host in hosts]
     reasons = []
     for host, request in requests:
         answer = request.wait(LIMIT)
-        room = Room.of(answer.output) if answer is not None else None
-        if room is None or (reason := room.why_never(wanted)) is None:
+        capacity = HostCapacity.of(answer.output) if answer is not None else None
+        if capacity is None or (reason := capacity.why_never(wanted)) is None:
             return None
         reasons.append(f"{host.name} has {reason}")
     return f"no host has {wanted}: {'; '.join(reasons)}"

@@ -1,8 +1,8 @@
-"""Runs tasks on hosts behind ssh that have no scheduler, each under the shim, on a host that has room.
+"""Runs tasks on hosts behind ssh that have no scheduler, each under the shim, on a host that has capacity.
 
 Whether an attempt runs is decided on its host, by the lock that its processes hold there; its exit record and
-what it writes are copied back. A task waits here until a host has room, and its host is noted before anything
-is sent there.
+what it writes are copied back. A task waits here until a host has capacity for it; its host is noted
+before anything is sent there.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line
 from nemorun_cli.executors.ssh import placement
 from nemorun_cli.executors.ssh.launch_text import LAUNCH, SECRETS, launch_text, secrets_text
+from nemorun_cli.executors.ssh.placement import PlacementRequest
 from nemorun_cli.executors.ssh.ssh_host import (
     TICKET,
     HostOfExperiment,
@@ -54,15 +55,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.executors.remote_hosts.connection import RemoteRequest
-    from nemorun_cli.executors.ssh.placement import Room
-    from nemorun_cli.executors.ssh.ssh_host import Look, Started
+    from nemorun_cli.executors.ssh.placement import HostCapacity
+    from nemorun_cli.executors.ssh.ssh_host import LookResult, StartResult
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
 TICKET_BYTES: Final = 8
 REPEAT_STOP: Final = 5.0  # seconds after the end of a grace period until a stop is sent again
-UNREADABLE_AFTER: Final = 3  # looks that report an end of which no readable record arrives
+UNREADABLE_AFTER: Final = 3  # looks that report a finished attempt of which no readable record arrives
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class _SshAttempt:
         is_sent: whether a start may have reached the host, so that only the host knows its state.
         asked_after: states that the host was asked for before this monotonic time do not count.
         earlier_host: the host of the attempt before it, where the files of its task are.
-        ends_seen: how often the host reported an end whose record did not arrive.
+        ends_seen: how often the host reported that it had finished, while no record arrived.
         waits_for: the kinds of capacity and the hosts with problems that were reported for it last.
     """
 
@@ -151,7 +152,7 @@ class SshExecutor:
         return replace(plan, details={**details, "hosts": [host.name for host in hosts]})
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
-        """Write what the attempts need; they wait until a host has room, which `poll` finds."""
+        """Write what the attempts need; they wait until a host has capacity, which `poll` finds."""
         return list(answer_each(jobs, self._submit))
 
     def _submit(self, job: Job) -> AttemptStatus | None:
@@ -223,7 +224,7 @@ class SshExecutor:
         for host in self._hosts.values():
             jobs = self._jobs_on(host)
             if jobs or waiting:
-                host.refresh(jobs, with_room=bool(waiting), with_gpus=with_gpus)
+                host.refresh(jobs, with_capacity=bool(waiting), with_gpus=with_gpus)
             else:
                 host.receive()
 
@@ -296,20 +297,20 @@ class SshExecutor:
     # -- placing --------------------------------------------------------------------------------------
 
     def _place(self) -> list[AttemptStatus]:
-        """Send tasks to hosts with room, in the order of their submission; co-scheduled members together."""
+        """Send tasks to hosts in the order of their submission, co-scheduled members together."""
         hosts = {host.name: host for host in self._hosts.values()}
-        rooms = {name: host.room for name, host in hosts.items() if host.can_take and host.room}
+        capacities = {name: host.capacity for name, host in hosts.items() if host.can_take and host.capacity}
         statuses: list[AttemptStatus] = []
         blocked: set[str] = set()  # for which an earlier task waits: later ones that request them wait, too
         placed: dict[str, list[_SshAttempt]] = {}
         for members in self._waiting():
             requests = [self._request(member, hosts) for member in members]
-            fit = placement.fit(requests, rooms, blocked=blocked)
+            fit = placement.fit(requests, capacities, blocked=blocked)
             if fit is None:
-                blocked |= placement.short_everywhere(requests, rooms)
-                statuses += [status for each in members for status in self._report_waiting(each, rooms)]
+                blocked |= placement.short_everywhere(requests, capacities)
+                statuses += [status for each in members for status in self._report_waiting(each, capacities)]
                 continue
-            rooms = fit.rooms
+            capacities = fit.capacities
             for member, name in zip(members, fit.hosts, strict=True):
                 member.host = hosts[name]
                 placed.setdefault(name, []).append(member)
@@ -317,11 +318,11 @@ class SshExecutor:
             self._send(hosts[name], batch)
         return statuses
 
-    def _request(self, tracked: _SshAttempt, hosts: Mapping[str, HostOfExperiment]) -> placement.Request:
+    def _request(self, tracked: _SshAttempt, hosts: Mapping[str, HostOfExperiment]) -> PlacementRequest:
         """What an attempt needs: after a retry the host of the attempt before it, unless that is away."""
         earlier = hosts.get(tracked.earlier_host or "")
         only = earlier.name if earlier is not None and earlier.problem is None else None
-        return placement.Request(wanted=_wanted(tracked), name=tracked.job.task, only=only)
+        return PlacementRequest(wanted=_wanted(tracked), name=tracked.job.task, only=only)
 
     def _waiting(self) -> list[list[_SshAttempt]]:
         """The attempts that wait for a host: each alone, or with the members of its co-scheduled group."""
@@ -331,15 +332,17 @@ class SshExecutor:
                 groups.setdefault(tracked.job.plan.company or tracked.job.key, []).append(tracked)
         return list(groups.values())
 
-    def _report_waiting(self, tracked: _SshAttempt, rooms: Mapping[str, Room]) -> list[AttemptStatus]:
+    def _report_waiting(
+        self, tracked: _SshAttempt, capacities: Mapping[str, HostCapacity]
+    ) -> list[AttemptStatus]:
         problems = {host.name: host.problem for host in self._hosts.values() if host.problem}
-        if not rooms and not problems:
+        if not capacities and not problems:
             return []  # nothing is known yet
-        kinds = {kind for room in rooms.values() for kind in room.shortages(_wanted(tracked))}
+        kinds = {kind for capacity in capacities.values() for kind in capacity.shortages(_wanted(tracked))}
         if tracked.waits_for == (frozenset(kinds), frozenset(problems)):
             return []
         tracked.waits_for = frozenset(kinds), frozenset(problems)
-        message = placement.waiting_message(rooms, problems, _wanted(tracked))
+        message = placement.waiting_message(capacities, problems, _wanted(tracked))
         return self._report_new(tracked, "queued", message=message)
 
     def _send(self, host: HostOfExperiment, batch: Sequence[_SshAttempt]) -> None:
@@ -372,7 +375,7 @@ class SshExecutor:
         hosts = {name: [_address(by_task[task].host)] for task, name in peers.items() if task in by_task}
         return [f"{name}={value}" for name, value in group_hosts.variables(hosts).items()]
 
-    def _started(self, tracked: _SshAttempt, started: Started) -> list[AttemptStatus]:
+    def _started(self, tracked: _SshAttempt, started: StartResult) -> list[AttemptStatus]:
         """What the answer to a start means for one attempt."""
         host = tracked.host
         assert host is not None  # noqa: S101 - it was sent to one
@@ -389,7 +392,7 @@ class SshExecutor:
             return []
         remove_place(tracked.job.files)
         tracked.is_sent = False
-        if started.word == "gone":
+        if started.word == "withdrawn":
             return [self._report_absent(tracked, None)]
         if started.word == "failed":
             host.block(started.text)
@@ -415,7 +418,9 @@ class SshExecutor:
             return []
         return self._status_seen(tracked, host, look)
 
-    def _status_seen(self, tracked: _SshAttempt, host: HostOfExperiment, look: Look) -> list[AttemptStatus]:
+    def _status_seen(
+        self, tracked: _SshAttempt, host: HostOfExperiment, look: LookResult
+    ) -> list[AttemptStatus]:
         """The status by what the host reported, without an exit record."""
         if look.state in ("held", "stray"):
             return self._status_alive(tracked, host, look)
@@ -430,7 +435,9 @@ class SshExecutor:
         message = f"{host.name} cannot examine it: is its disk full?"
         return self._report_new(tracked, "unknown", message=message)
 
-    def _status_alive(self, tracked: _SshAttempt, host: HostOfExperiment, look: Look) -> list[AttemptStatus]:
+    def _status_alive(
+        self, tracked: _SshAttempt, host: HostOfExperiment, look: LookResult
+    ) -> list[AttemptStatus]:
         """Something of the attempt runs; what a killed guard could not end is ended."""
         if look.state == "stray" and tracked.stop is None and not tracked.has_stray:
             tracked.has_stray = True
@@ -445,7 +452,7 @@ class SshExecutor:
         return self._report_new(tracked, "running", job_id=job_id, since=_claimed(tracked.job))
 
     def _status_unreadable(
-        self, tracked: _SshAttempt, host: HostOfExperiment, look: Look
+        self, tracked: _SshAttempt, host: HostOfExperiment, look: LookResult
     ) -> list[AttemptStatus]:
         """The host has an exit record that has not arrived yet, or cannot be read."""
         tracked.ends_seen += 1
@@ -455,7 +462,7 @@ class SshExecutor:
         host.experiment.hurry()
         return []
 
-    def _lost(self, tracked: _SshAttempt, host: HostOfExperiment, look: Look) -> AttemptEnd:
+    def _lost(self, tracked: _SshAttempt, host: HostOfExperiment, look: LookResult) -> AttemptEnd:
         """The end of an attempt that left neither a process nor an exit record."""
         boot = read_place(tracked.job.files).get("boot")
         if boot and look.boot and boot != look.boot:

@@ -2,10 +2,10 @@
 # Starts, examines and stops attempts at tasks on this host, whose capacity all experiments of this user share.
 # POSIX sh on Linux; needs awk, flock, grep, setsid and sleep, and nvidia-smi for tasks that request GPUs.
 #
-#   host room SLOTS LIMITS GPUS                 print the capacity of the host and its use
+#   host capacity SLOTS LIMITS GPUS             print the capacity of the host and its use
 #   host start SLOTS LIMITS ATTEMPT TICKET SIGNAL GRACE WANTED LABEL [VARIABLE ...]
-#                                               start an attempt if there is room, and print what became of it
-#   host look <ATTEMPTS                         print the state of each attempt, one a line
+#                                               start an attempt if the host has capacity, and print the result
+#   host look <ATTEMPTS                         print the state of each attempt, one per line
 #   host stop ATTEMPT SIGNAL GRACE              signal all its processes, and KILL them after GRACE
 #   host run | task | examine ...               parts of the above, in processes of their own
 #
@@ -114,11 +114,11 @@ END
     used_memory=$(printf '%s' "$used" | awk '{ sum += $2 } END { printf "%.0f", sum }')
 }
 
-print_room() {
+print_capacity() {
     read -r boot </proc/sys/kernel/random/boot_id
     # shellcheck disable=SC2086 # the addresses and ports of the connection
     set -- ${SSH_CONNECTION-}
-    echo "room $most $tasks $cpus $used_cpus $memory $used_memory ${gpus:--} ${free:--} $boot $(date +%s) ${3:--}"
+    echo "capacity $most $tasks $cpus $used_cpus $memory $used_memory ${gpus:--} ${free:--} $boot $(date +%s) ${3:--}"
     [ -z "$used" ] || printf '%s' "$used" | sed 's/^/use /'
 }
 
@@ -147,7 +147,7 @@ start() { # SLOTS LIMITS ATTEMPT TICKET SIGNAL GRACE WANTED LABEL [VARIABLE ...]
         return
     fi
     if [ ! -e "$attempt/$ticket" ]; then
-        echo gone
+        echo withdrawn
         return
     fi
     if ! lock_slots; then
@@ -200,10 +200,10 @@ is_locked='' # only who holds the lock of the slots removes files
 verb=$1
 shift
 case $verb in
-room)
+capacity)
     slots=$1/$(uname -n)
     measure "$2" "$3"
-    print_room
+    print_capacity
     ;;
 start) start "$@" ;;
 look)

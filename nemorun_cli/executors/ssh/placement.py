@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from nemorun_cli.model.resources import Resources
 
 NONE: Final = "-"
-FIELDS: Final = 12  # of the line `room` of `host.sh`
+FIELDS: Final = 12  # of the line `capacity` of `host.sh`
 WORDS: Final = {"slots": "a slot", "cpus": "CPUs", "memory": "memory", "gpus": "a GPU"}
 MOST_NAMED: Final = 3  # tasks that a message names for each host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class HostCapacity:
     """The capacity of a host for this user's experiments, and its use, as `host.sh` reported it.
 
     Attributes:
@@ -46,10 +46,10 @@ class Room:
 
     @classmethod
     def of(cls, text: str) -> Self | None:
-        """The room in the output of `host.sh room`; None if there is none."""
+        """The capacity in the output of `host.sh capacity`; None if it contains none."""
         lines = [line.split(" ") for line in text.splitlines()]
         for fields in lines:
-            if fields[0] == "room" and len(fields) == FIELDS:
+            if fields[0] == "capacity" and len(fields) == FIELDS:
                 users = tuple(" ".join(use[4:]) for use in lines if use[0] == "use")
                 try:
                     return cls._of_fields(fields[1:], users)
@@ -86,7 +86,7 @@ class Room:
         return [kind for kind, is_short in kinds.items() if is_short]
 
     def with_task(self, wanted: Resources, name: str) -> Self:
-        """The room when one more task runs."""
+        """The capacity when one more task runs."""
         return replace(
             self,
             tasks=self.tasks + 1,
@@ -112,23 +112,23 @@ def _count(ids: str) -> int:
     return 0 if ids in (NONE, "") else len(ids.split(","))
 
 
-def choose(rooms: Mapping[str, Room], wanted: Resources) -> str | None:
-    """The host with room that would be least busy then; None if none has room now.
+def choose(capacities: Mapping[str, HostCapacity], wanted: Resources) -> str | None:
+    """The host with capacity that would be least busy then; None if none has capacity now.
 
     Args:
-        rooms: by host, only those that can be used now.
+        capacities: by host, only those that can be used now.
         wanted: what the task requests.
     """
-    free = [name for name, room in rooms.items() if not room.shortages(wanted)]
-    return min(free, key=lambda name: _load(rooms[name]), default=None)
+    free = [name for name, capacity in capacities.items() if not capacity.shortages(wanted)]
+    return min(free, key=lambda name: _load(capacities[name]), default=None)
 
 
-def _load(room: Room) -> float:
-    return max(room.tasks / room.slots, room.used_cpus / max(room.cpus, SLACK))
+def _load(capacity: HostCapacity) -> float:
+    return max(capacity.tasks / capacity.slots, capacity.used_cpus / max(capacity.cpus, SLACK))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class PlacementRequest:
     """What one task needs; `only` is the host on which it has to start, if that is fixed."""
 
     wanted: Resources
@@ -137,22 +137,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """The hosts on which tasks start, in their order, and the rooms then."""
+class Placement:
+    """The hosts on which tasks start, in their order, and the capacities then."""
 
     hosts: list[str]
-    rooms: dict[str, Room]
+    capacities: dict[str, HostCapacity]
 
 
-def fit(requests: Sequence[Request], rooms: Mapping[str, Room], *, blocked: Collection[str]) -> Fit | None:
-    """Hosts with room for all of these tasks at once; None if there is not enough.
+def fit(
+    requests: Sequence[PlacementRequest], capacities: Mapping[str, HostCapacity], *, blocked: Collection[str]
+) -> Placement | None:
+    """Hosts with capacity for all of these tasks at once; None if there is not enough.
 
     Args:
         requests: of tasks that start together.
-        rooms: by host, only those that can be used now.
+        capacities: by host, only those that can be used now.
         blocked: the kinds of capacity that are kept for earlier tasks.
     """
-    left, hosts = dict(rooms), []
+    left, hosts = dict(capacities), []
     for request in requests:
         if blocked and kinds_of(request.wanted) & set(blocked):
             return None
@@ -162,7 +164,7 @@ def fit(requests: Sequence[Request], rooms: Mapping[str, Room], *, blocked: Coll
             return None
         left[name] = left[name].with_task(request.wanted, request.name)
         hosts.append(name)
-    return Fit(hosts, left)
+    return Placement(hosts, left)
 
 
 def kinds_of(wanted: Resources) -> set[str]:
@@ -171,33 +173,37 @@ def kinds_of(wanted: Resources) -> set[str]:
     return {"slots", *(kind for kind, amount in requested.items() if amount)}
 
 
-def short_everywhere(requests: Sequence[Request], rooms: Mapping[str, Room]) -> set[str]:
+def short_everywhere(
+    requests: Sequence[PlacementRequest], capacities: Mapping[str, HostCapacity]
+) -> set[str]:
     """The kinds of capacity for which tasks wait that could start on any host."""
     short: set[str] = set()
     for request in requests:
-        if request.only is None and rooms:
-            kinds = (set(room.shortages(request.wanted)) for room in rooms.values())
+        if request.only is None and capacities:
+            kinds = (set(capacity.shortages(request.wanted)) for capacity in capacities.values())
             short |= set.intersection(*kinds)
     return short
 
 
-def waiting_message(rooms: Mapping[str, Room], problems: Mapping[str, str], wanted: Resources) -> str:
+def waiting_message(
+    capacities: Mapping[str, HostCapacity], problems: Mapping[str, str], wanted: Resources
+) -> str:
     """What a task waits for, and what has it.
 
     Args:
-        rooms: by host, of those that can be used now.
+        capacities: by host, of those that can be used now.
         problems: why each other host cannot be used now.
         wanted: what the task requests.
     """
     kinds: dict[str, None] = {}
     texts = []
-    for name, room in rooms.items():
-        if (never := room.why_never(wanted)) is not None:
+    for name, capacity in capacities.items():
+        if (never := capacity.why_never(wanted)) is not None:
             texts.append(f"{name} has {never}")
             continue
-        short = room.shortages(wanted)
+        short = capacity.shortages(wanted)
         kinds.update(dict.fromkeys(short))
-        texts.append(f"{name} is full{_with(room.users)}" if short else f"{name} has room")
+        texts.append(f"{name} is full{_with(capacity.users)}" if short else f"{name} has capacity")
     texts += [f"{name}: {problem}" for name, problem in problems.items()]
     what = " and ".join(WORDS[kind] for kind in kinds) if kinds else "a host"
     return f"waits for {what}: {'; '.join(texts)}" if texts else f"waits for {what}"

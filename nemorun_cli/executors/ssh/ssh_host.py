@@ -1,4 +1,4 @@
-"""One host of an experiment: starts, examines and signals attempts there, and reads what room it has."""
+"""One host of an experiment: starts, examines and signals attempts there, and reads what capacity it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors.remote_hosts.connection import Connection
 from nemorun_cli.executors.remote_hosts.remote_experiment import RemoteExperiment
-from nemorun_cli.executors.ssh.placement import Room
+from nemorun_cli.executors.ssh.placement import HostCapacity
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import files
 
@@ -39,7 +39,7 @@ LIMIT: Final = 20.0  # seconds that a first answer may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class LookResult:
     """The state of an attempt on its host, when it was examined there.
 
     `state` is `held` (something of it runs), `stray` (only what it left behind runs), `ended`, `claimed` (it
@@ -52,7 +52,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Start:
+class StartBatch:
     """Attempts that are being sent to a host and started there, in this order."""
 
     upload: Upload
@@ -60,8 +60,8 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """What became of the start of one attempt: a word of `host.sh`, or `lost` if no answer arrived."""
+class StartResult:
+    """The result of starting one attempt: a word of `host.sh`, or `lost` if no answer arrived."""
 
     job: Job
     word: str
@@ -74,7 +74,7 @@ class _Requests:
 
     look: RemoteRequest | None = None
     looked_at: list[Path] = field(default_factory=list)
-    room: RemoteRequest | None = None
+    capacity: RemoteRequest | None = None
 
 
 class HostOfExperiment:
@@ -84,7 +84,7 @@ class HostOfExperiment:
         host: its options.
 
     Attributes:
-        room: what it reported last; None if that is not known.
+        capacity: what it reported last; None if that is not known.
         address: its address, as ssh reached it; None if that is not known.
         complaint: why it cannot take tasks now, if it answers.
     """
@@ -93,13 +93,13 @@ class HostOfExperiment:
         self.host = host
         self.connection = Connection(host.tunnel)
         self.experiment = RemoteExperiment(self.connection, note_of=lambda files: note_of(files, host))
-        self.room: Room | None = None
+        self.capacity: HostCapacity | None = None
         self.address: str | None = None
         self.complaint: str | None = None
         self._blocked_until = 0.0
-        self._looks: dict[Path, Look] = {}
+        self._looks: dict[Path, LookResult] = {}
         self._requests = _Requests()
-        self._start: Start | None = None
+        self._start: StartBatch | None = None
         self._is_installed = False
 
     @property
@@ -120,28 +120,28 @@ class HostOfExperiment:
     @property
     def can_take(self) -> bool:
         """Whether attempts can be sent to it now."""
-        return self._start is None and self.room is not None and self.problem is None
+        return self._start is None and self.capacity is not None and self.problem is None
 
-    def look(self, job: Job, *, since: float) -> Look | None:
+    def look(self, job: Job, *, since: float) -> LookResult | None:
         """The last state of an attempt that was asked for after this monotonic time."""
         look = self._looks.get(job.files.directory)
         return look if look is not None and look.asked > since else None
 
     # -- round trips ------------------------------------------------------------------------------
 
-    def refresh(self, jobs: Sequence[Job], *, with_room: bool, with_gpus: bool) -> bool:
+    def refresh(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> bool:
         """Fetch files and states at growing intervals; returns whether anything changed."""
-        before = self.room, dict(self._looks)
+        before = self.capacity, dict(self._looks)
 
         def ask() -> None:
-            self.ask(jobs, with_room=with_room, with_gpus=with_gpus)
+            self.ask(jobs, with_capacity=with_capacity, with_gpus=with_gpus)
 
         is_changed = self.experiment.refresh(jobs, before=ask)
         self.receive()
-        return is_changed or before != (self.room, self._looks)
+        return is_changed or before != (self.capacity, self._looks)
 
-    def ask(self, jobs: Sequence[Job], *, with_room: bool, with_gpus: bool) -> None:
-        """Ask for the states of attempts, and for the room, in the next round trip."""
+    def ask(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> None:
+        """Ask for the states of attempts, and for the capacity, in the next round trip."""
         if jobs and self._requests.look is None:
             self.experiment.paths_for(jobs[0].experiment_files)
             folders = [job.files.directory for job in jobs]
@@ -149,14 +149,14 @@ class HostOfExperiment:
             text = f'read -r exp_boot <{BOOT_ID}; echo "$exp_boot"; {self._program_text()}'
             text += f" && /bin/sh {self._program} look <<'exp-end'\n{listing}exp-end"
             self._requests.look, self._requests.looked_at = self.connection.send(text, name="look"), folders
-        if with_room and self._requests.room is None:
-            self._requests.room = self.ask_room(with_gpus=with_gpus)
+        if with_capacity and self._requests.capacity is None:
+            self._requests.capacity = self.ask_capacity(with_gpus=with_gpus)
 
-    def ask_room(self, *, with_gpus: bool) -> RemoteRequest:
-        """Ask for the room alone, which needs no file on the host."""
-        arguments = ["room", self.slots, self.host.limits, str(int(with_gpus))]
+    def ask_capacity(self, *, with_gpus: bool) -> RemoteRequest:
+        """Ask for the capacity alone, which needs no file on the host."""
+        arguments = ["capacity", self.slots, self.host.limits, str(int(with_gpus))]
         text = f"/bin/sh -s {shlex.join(arguments)} <<'exp-end'\n{PROGRAM}\nexp-end"
-        return self.connection.send(text, name="room")
+        return self.connection.send(text, name="capacity")
 
     def receive(self) -> None:
         """Take the answers that have arrived."""
@@ -166,22 +166,22 @@ class HostOfExperiment:
             if len(states) == len(requests.looked_at):
                 self._is_installed = True
                 self._looks = {
-                    folder: Look(state=state, asked=answer.asked, boot=boot)
+                    folder: LookResult(state=state, asked=answer.asked, boot=boot)
                     for folder, state in zip(requests.looked_at, states, strict=True)
                 }
             requests.look = None
-        if requests.room is not None and (answer := requests.room.answer()) is not None:
-            self.room = Room.of(answer.output)
-            self.address = self.room.address if self.room else self.address
-            if self.room is None and not answer.connection_failed:
+        if requests.capacity is not None and (answer := requests.capacity.answer()) is not None:
+            self.capacity = HostCapacity.of(answer.output)
+            self.address = self.capacity.address if self.capacity else self.address
+            if self.capacity is None and not answer.connection_failed:
                 self.block(answer.complaint or "it does not report its capacity")
-            requests.room = None
+            requests.capacity = None
 
     def wait_for_looks(self, jobs: Sequence[Job], *, since: float) -> None:
         """Wait until the states of these attempts are known, up to a time limit."""
         end = time.monotonic() + LIMIT
         while (remaining := end - time.monotonic()) > 0:
-            self.ask(jobs, with_room=False, with_gpus=False)
+            self.ask(jobs, with_capacity=False, with_gpus=False)
             request = self._requests.look
             self.connection.request_refresh()
             self.connection.wait(lambda: request is None or request.result is not None, remaining)  # noqa: B023 - awaited here
@@ -215,7 +215,7 @@ class HostOfExperiment:
         commands = [self._start_text(job, variables.get(job.files.directory, ())) for job in jobs]
         text = f"{{ {self._program_text()}; }} && {{ {'; '.join(commands)}; }}"
         upload = self.experiment.start(jobs, text, name="start", private=secrets)
-        self._start = Start(upload, list(jobs))
+        self._start = StartBatch(upload, list(jobs))
 
     def _start_text(self, job: Job, variables: Iterable[str]) -> str:
         plan = job.plan
@@ -234,22 +234,23 @@ class HostOfExperiment:
         ]
         return f"/bin/sh {self._program} start {shlex.join(arguments)}"
 
-    def started(self) -> list[Started]:
-        """What became of the attempts that were sent, once that is known."""
+    def started(self) -> list[StartResult]:
+        """The results of starting the attempts that were sent, once they are known."""
         if self._start is None or (answer := self._start.upload.answer()) is None:
             return []
         start, self._start = self._start, None
         lines = [line.partition(" ") for line in answer.output.splitlines()]
-        self.room = None
+        self.capacity = None
         self.experiment.hurry()
         if not start.upload.is_sent or (not answer.connection_failed and not lines):
             self.block(answer.complaint)
-            return [Started(job=job, word="unsent", text=answer.complaint) for job in start.jobs]
+            return [StartResult(job=job, word="unsent", text=answer.complaint) for job in start.jobs]
         self._is_installed = True
         known = [
-            Started(job=job, word=line[0], text=line[2]) for job, line in zip(start.jobs, lines, strict=False)
+            StartResult(job=job, word=line[0], text=line[2])
+            for job, line in zip(start.jobs, lines, strict=False)
         ]
-        return [*known, *(Started(job=job, word="lost") for job in start.jobs[len(known) :])]
+        return [*known, *(StartResult(job=job, word="lost") for job in start.jobs[len(known) :])]
 
     def stop(self, job: Job, *, signal: str, grace: float) -> RemoteRequest:
         """Signal all processes of an attempt, and KILL them after the grace period, which the host counts."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors
-from nemorun_cli.errors import LedgerError, NotFoundError
+from nemorun_cli.errors import EngineError, ExpError, LedgerError, NotFoundError, UsageError
+from nemorun_cli.executors.remote_hosts import remote_folders
 from nemorun_cli.experiment import externals, trash
 from nemorun_cli.experiment.maintenance import sending
 from nemorun_cli.model.clock import unix
@@ -29,6 +30,7 @@ from nemorun_cli.views.reports.doctor_report import SHARED, file_system
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from nemorun_cli.executors.remote_hosts.remote_folders import RemoteFolder, RemoteItem
     from nemorun_cli.storage.paths import Home
 
 GC_FORMAT: Final = "exp.gc/1"
@@ -50,6 +52,10 @@ RemovableKind = Literal[
     "container",
     "network",
     "delivered",
+    "remote_experiment",
+    "remote_environment",
+    "remote_code",
+    "remote_folder",
 ]
 
 
@@ -63,6 +69,7 @@ class Removable:
     id: str | None = None
     executor: str = ""  # of an object of an engine, whose name is the path
     obstacle: str | None = None  # why it stays
+    remote: tuple[RemoteFolder, RemoteItem] | None = None  # on another host
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `removed` in `exp.gc/1`."""
@@ -100,6 +107,48 @@ def undelivered(home: Home) -> Iterator[Removable]:
         path = Path(place.record)
         obstacle = f"not all of it has arrived on {url}; what is missing: exp sync --status"
         yield Removable(kind="delivered", path=path, size=trees.size(path), obstacle=obstacle)
+
+
+def remote(home: Home) -> Iterator[Removable]:
+    """What this home has on remote hosts for experiments that it has no more, nor in its trash."""
+    for folder in remote_folders.noted(home):
+        if isinstance(folder, EngineError):
+            yield Removable(kind="remote_folder", path=home.remote_folders, size=0, obstacle=folder.message)
+            continue
+        try:
+            yield from list(_unused_there(home, folder))
+        except (EngineError, LedgerError, UsageError, OSError) as error:
+            message = error.message if isinstance(error, ExpError) else str(error)
+            yield Removable(kind="remote_folder", path=Path(folder.text), size=0, obstacle=message)
+
+
+def _unused_there(home: Home, folder: RemoteFolder) -> Iterator[Removable]:
+    """The items of a remote folder that nothing in the home refers to."""
+    if (mark := remote_folders.mark_of(home)) is None:
+        return
+    content = remote_folders.content(folder, mark)
+    used = {remote_folders.EXPERIMENT: _known_ids(home)}  # later: uploads continue meanwhile
+    with contextlib.suppress(LedgerError, OSError):  # another step has warned about it
+        if not content.is_shared:
+            used[remote_folders.ENVIRONMENT] = _referenced_environments(home)
+            used[remote_folders.CODE] = _referenced_code(home)
+    for item in content.items:
+        is_experiment = item.kind == remote_folders.EXPERIMENT
+        if item.kind not in used or item.name in used[item.kind]:
+            continue
+        yield Removable(
+            kind=_REMOTE_KINDS[item.kind],
+            path=Path(f"{folder.text}/{item.path}"),
+            size=item.size,
+            id=item.name if is_experiment else None,
+            obstacle=_BUSY_THERE if item.is_busy else None,
+            remote=(folder, item),
+        )
+
+
+def _known_ids(home: Home) -> set[str]:
+    """The ids of all experiments, also of those in the trash and of those that cannot be read."""
+    return {name for each in home.names() for name in home.ids(each)} | home.removed_ids()
 
 
 def _is_over(home: Home, experiment: str) -> bool:
@@ -184,6 +233,8 @@ def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
     if item.obstacle:
         return item.obstacle
+    if item.remote is not None:
+        return _remove_remote(home, *item.remote)
     if item.executor:
         return executors.remove_leftover(item.executor, item.path.name)
     try:
@@ -196,18 +247,24 @@ def _unused_code(home: Home) -> Iterator[Removable]:
     """Code that was shipped for experiments that no longer exist; none if an experiment cannot be read."""
     if not home.code.is_dir():
         return
-    referenced: set[str] = set()
     try:
-        for name in home.names():
-            for experiment_id in home.ids(name):
-                if files := home.experiment(experiment_id):
-                    referenced.update(_shipped(files))
-        for removed in home.removed_experiments():
-            referenced.update(_shipped(removed))
+        referenced = _referenced_code(home)
     except (LedgerError, OSError):  # another step has warned about it
         return
     for path in content_store.unused(home, referenced):
         yield Removable(kind="code", path=path, size=trees.size(path))
+
+
+def _referenced_code(home: Home) -> set[str]:
+    """The names of the code that was shipped for experiments, also for those in the trash."""
+    referenced: set[str] = set()
+    for name in home.names():
+        for experiment_id in home.ids(name):
+            if files := home.experiment(experiment_id):
+                referenced.update(_shipped(files))
+    for removed in home.removed_experiments():
+        referenced.update(_shipped(removed))
+    return referenced
 
 
 def _unused_environments(home: Home) -> Iterator[Removable]:
@@ -348,6 +405,20 @@ def _remove_delivered(home: Home, folder: Path) -> str | None:
     return sending.remove_delivered(home, folder)
 
 
+def _remove_remote(home: Home, folder: RemoteFolder, item: RemoteItem) -> str | None:
+    mark = remote_folders.mark_of(home)
+    try:
+        with store.none_created(home):
+            if mark is None or item.name in _REMOTE_USES[item.kind](home):
+                return "it is used again"
+            remote_folders.remove(folder, item, mark)
+    except BlockingIOError:
+        return store.CREATING
+    except ExpError as error:
+        return error.message
+    return None
+
+
 def _remove_fault(home: Home, path: Path) -> str | None:
     del home
     path.unlink(missing_ok=True)
@@ -419,6 +490,17 @@ def _is_fifo(path: Path) -> bool:
         return False
 
 
+_BUSY_THERE: Final = "a task of it may still run there; if none does, remove the folder"
+_REMOTE_USES: Final[Mapping[str, Callable[[Home], set[str]]]] = {
+    remote_folders.EXPERIMENT: _known_ids,
+    remote_folders.ENVIRONMENT: _referenced_environments,
+    remote_folders.CODE: _referenced_code,
+}
+_REMOTE_KINDS: Final[Mapping[str, RemovableKind]] = {
+    remote_folders.EXPERIMENT: "remote_experiment",
+    remote_folders.ENVIRONMENT: "remote_environment",
+    remote_folders.CODE: "remote_code",
+}
 _REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
     "experiment": _remove_experiment,
     "collected": _remove_collected,

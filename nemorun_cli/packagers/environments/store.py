@@ -104,22 +104,35 @@ def discard(home: Home, environment: str, referred: Callable[[], Collection[str]
         environment: its id.
         referred: returns the ids that experiments refer to, now that none is being created.
     """
+    try:
+        with none_created(home):
+            if environment in referred():
+                return "an experiment refers to it"
+            lock = locks.take(lock_of(home, environment))
+            if lock is None:
+                return BUSY
+            try:
+                clear(home, environment)
+                log_of(home, environment).unlink(missing_ok=True)
+                lock_of(home, environment).unlink(missing_ok=True)
+            finally:
+                os.close(lock)
+    except BlockingIOError:
+        return CREATING
+    return None
+
+
+@contextlib.contextmanager
+def none_created(home: Home) -> Iterator[None]:
+    """A block in which no experiment is created that refers to an environment.
+
+    Raises:
+        BlockingIOError: one is being created.
+    """
+    make_folder(home.environments)
     creating = descriptor_to_change(home.environments_lock)
     try:
         fcntl.flock(creating, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if environment in referred():
-            return "an experiment refers to it"
-        lock = locks.take(lock_of(home, environment))
-        if lock is None:
-            return BUSY
-        try:
-            clear(home, environment)
-            log_of(home, environment).unlink(missing_ok=True)
-            lock_of(home, environment).unlink(missing_ok=True)
-        finally:
-            os.close(lock)
-    except BlockingIOError:
-        return CREATING
+        yield
     finally:
         os.close(creating)
-    return None

@@ -49,11 +49,10 @@ _SHELL_OPTIONS = (  # of executors
     ("healthcheck", "test"),
     ("extra", "healthcheck", "test"),
 )
-_OF_TRIAL = "values of a trial"
 _LATE_VALUES = {  # what a text uses, and its subject in a hint
     "best": ("the best of a group, which is", "it"),
     "outputs": ("outputs of a task, which are", "outputs"),
-    "search": ("values of a trial, which are", _OF_TRIAL),
+    "search": ("values of a trial, which are", "them"),
 }
 _WHOLE = (("args",), ("cache",), ("env",))  # of which a late text can only be a part
 _SHARED_KEYS = frozenset(("best", "dependencies", "fail_fast", "together", "until"))  # by all members
@@ -257,8 +256,8 @@ class Filler:
     def _late(self, parts: list[Any], place: Place, uses: _Uses) -> str:
         if not _may_be_late(place):
             what, subject = _LATE_VALUES["best" if uses.bests else "outputs" if uses.tasks else "search"]
-            keys = LATE_KEYS.union(searched_keys.NAMES) if subject == _OF_TRIAL else LATE_KEYS
-            hint = f"{subject} can be used in these keys of tasks: {', '.join(sorted(keys))}"
+            hint = f"{subject} can be used in these keys of tasks: {', '.join(sorted(LATE_KEYS))}"
+            hint = hint if uses.tasks else "use them in the other keys of the task"
             self._find(TemplateError(f"uses {what} not known yet", hint=hint), place)
             return self._unfilled("", place)
         late = LateText(_with_known_values(parts))

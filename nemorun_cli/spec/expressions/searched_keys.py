@@ -90,8 +90,6 @@ READERS: Final[Mapping[tuple[str, ...], Reader]] = {
 }
 """How the value of each such key becomes that of the field of a task."""
 
-NAMES: Final = tuple(sorted({keys[0] for keys in READERS}))
-
 
 def field_keys(keys: tuple[str | int, ...]) -> tuple[str, ...] | None:
     """The keys in a task's fields for those below a task of a spec; None if no trial's values fit there."""
@@ -99,6 +97,11 @@ def field_keys(keys: tuple[str | int, ...]) -> tuple[str, ...] | None:
     if parts[:1] == ("stop",) and len(parts) == 2:  # noqa: PLR2004 - a condition that is no list
         parts = ("stop", "0", parts[1])
     return parts if _pattern(parts) in READERS else None
+
+
+def is_read_later(pointer: str) -> bool:
+    """Whether the field of a pointer is filled in with the suggestion, and decides no form of the trial."""
+    return _pattern(tuple(pointer[1:].split("/"))) in READERS
 
 
 def _pattern(keys: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from nemorun_cli.spec.schema.subschemas import PREFIX, changed, free_name, neede
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_BESIDE: Final = ("description", "examples")
+_ALSO_WITH_REFERENCE: Final = ("description", "examples")
 _SHORTEST: Final = 100  # characters of a schema that gets a definition because it is repeated
 
 
@@ -94,8 +94,8 @@ def _without_condition(schema: Mapping[str, Any], change: Callable[[Any], Any]) 
 
 
 def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema without what a reference to it may have beside it."""
-    return {key: item for key, item in schema.items() if key not in _BESIDE}
+    """Return a schema without the keys that a reference to it may also have."""
+    return {key: item for key, item in schema.items() if key not in _ALSO_WITH_REFERENCE}
 
 
 def _text(schema: Any) -> str:

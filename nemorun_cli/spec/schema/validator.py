@@ -7,6 +7,7 @@ and a valid spec never needs it.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -206,8 +207,11 @@ def _enum(values: list[Any]) -> Check:
 
 
 def _pattern(pattern: str) -> Check:
-    search = re.compile(pattern).search
-    return lambda value: not isinstance(value, str) or search(value) is not None
+    @functools.cache
+    def search() -> Callable[[str], re.Match[str] | None]:
+        return re.compile(pattern).search  # most specs have no value for most patterns
+
+    return lambda value: not isinstance(value, str) or search()(value) is not None
 
 
 def _required(names: list[str]) -> Check:

@@ -26,10 +26,10 @@ from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.spec.expressions import searched_keys
 from nemorun_cli.spec.expressions.fill import LateText, VaryingText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_uses
+from nemorun_cli.spec.tasks import best_rules, callables, leaders, plugin_entries
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
-from nemorun_cli.spec.tasks.plugin_uses import PluginEntries
+from nemorun_cli.spec.tasks.plugin_entries import PluginEntries
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.system.user import expanded
@@ -290,15 +290,12 @@ class TaskBuilder:
             if self._count_findings() - before > (0 if is_one else _MOST_FINDINGS):
                 break  # further points would repeat them
         for of_task, known in zip(uses, forms, strict=True):
-            plugins += plugin_uses.of_variants(of_task, len(known))
+            plugins += plugin_entries.of_variants(of_task, len(known))
         self.plugins = plugins
         if not all(forms):
             return
         searched = [dict(_searched_texts(keys)) for keys in _sections_of(entry)]
-        models = [
-            with_forms([(values, replace(task, searched=texts)) for values, task in known])
-            for known, texts in zip(forms, searched, strict=True)
-        ]
+        models = [_with_searched(known, texts) for known, texts in zip(forms, searched, strict=True)]
         for number, trial in enumerate(ids):
             model = models[number % size]
             if (late := self.late.get(model.id)) is not None:
@@ -858,6 +855,13 @@ def _searched_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(value, (dict, list)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             pending += [((*keys, key), item) for key, item in items]
+
+
+def _with_searched(forms: Sequence[tuple[Mapping[str, Any], Task]], searched: dict[str, str]) -> Task:
+    """The task of a trial with its texts over values, and its forms if any of these decides them."""
+    if all(map(searched_keys.is_read_later, searched)):
+        return replace(forms[0][1], searched=searched)
+    return with_forms([(values, replace(task, searched=searched)) for values, task in forms])
 
 
 def _escaped(key: str | int) -> str:

@@ -61,7 +61,9 @@ def _resolved(
         hint = None
         if needed not in names:
             message = f"names no other member of the group: {needed!r}"
-            hint = choices(needed, [each for each in names if each != own])
+            others = [each for each in names if each != own]
+            hint = "for a task outside of the group, write dependencies next to group"
+            hint = f"{choices(needed, others)}; {hint}" if others else hint
         elif needed == own:
             message = f"{own} cannot depend on itself"
         elif names.index(needed) in numbers:

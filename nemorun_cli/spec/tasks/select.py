@@ -26,12 +26,17 @@ def matching(names: Sequence[str], members: Mapping[str, Sequence[str]]) -> tupl
     selected_ids: set[str] = set()
     findings: list[Finding] = []
     for name in names:
-        matches = () if name in known else fnmatch.filter(ids, name)
+        matches = () if name in known else _combination(name, ids) or fnmatch.filter(ids, name)
         if name not in known and not matches:
             message, hint = f"no task is called {name!r}", choices(name, sorted(known))
             findings.append(Finding(place=(), option=f"--only {name}", message=message, hint=hint))
         selected_ids.update(matches or members.get(name, (name,)))
     return selected_ids, findings
+
+
+def _combination(name: str, ids: Sequence[str]) -> list[str]:
+    """The members of a combination of a group, or the tasks of a trial: `tune/trial-0001`."""
+    return [member for member in ids if member.startswith(f"{name}/")] if "/" in name else []
 
 
 def selected(tasks: Sequence[Task], ids: Collection[str]) -> list[Task]:

@@ -128,17 +128,23 @@ def _inputs(inputs: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]
 
 
 def _parents(task: Task, parents: Mapping[str, ParentResult]) -> Iterator[tuple[str, str]]:
-    """The tasks that it depends on; of many, one part for each group."""
+    """The tasks that it depends on; of many, one part for each group.
+
+    Those of its own combination or trial have the name of the member: other trials can have the same values.
+    """
+    twins = ((name, member) for name, member in task.twins.items() if isinstance(member, str))
+    own = {member: name for name, member in twins if "/" in name}  # others are of a sweep of that name
     nodes: dict[str, dict[str, list[Any]]] = {}
     for name in task.dependencies:
         parent = parents[name]
         if parent.status in _UNDECIDED:
             raise UndeterminedError(f"{name}, on which it depends, is {parent.status}")
-        node = name if len(task.dependencies) <= MOST_FILES else name.partition("/")[0]
+        called = own.get(name, name)
+        node = called if len(task.dependencies) <= MOST_FILES else name.partition("/")[0]
         ended = [parent.fingerprint, parent.outputs]
         if parent.status is not TaskStatus.SUCCEEDED:
             ended.append(str(parent.status))
-        nodes.setdefault(node, {})[name] = ended
+        nodes.setdefault(node, {})[called] = ended
     for node, members in nodes.items():
         yield part(PartKind.PARENT, node), step_cache.digest(members)
 

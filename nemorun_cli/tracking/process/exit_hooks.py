@@ -76,10 +76,25 @@ def is_stop_requested() -> bool:
     return _stop_is_requested
 
 
+def has_stop_request() -> bool:
+    """Whether the process received its stop signal since it asked for the first time; this does not ask."""
+    return _stop_is_requested
+
+
+def answers_stop_requests() -> bool:
+    """Whether the program has asked if it should stop, so that its stop signal does nothing else."""
+    return bool(_deferred)
+
+
+def request_stop() -> None:
+    """Note that the stop signal has arrived."""
+    global _stop_is_requested  # noqa: PLW0603 - it belongs to the process as a whole
+    _stop_is_requested = True
+
+
 def _on_stop_request(number: int, frame: FrameType | None) -> None:
     """Note the request; a handler that the program has set is called too."""
-    global _stop_is_requested  # noqa: PLW0603 - the same
-    _stop_is_requested = True
+    request_stop()
     previous = _deferred.get(number)
     if callable(previous) and previous not in (_on_sigterm, signal.default_int_handler):
         previous(number, frame)

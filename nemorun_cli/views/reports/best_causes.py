@@ -40,8 +40,10 @@ def _of_member(history: ExperimentState, group: Group, task: Task) -> Iterator[C
     if best.winner == task.id:
         yield Cause(kind="best", message=group_bests.described(group, best), task=task.id)
     for each in best.excluded:
-        if each["task"] == task.id:
-            yield Cause(kind="excluded", message=f"it cannot be the best of {group.id}: it {each['message']}")
+        if group.unit_of(each["task"]) == group.unit_of(task.id):
+            subject = "it" if group.unit_of(task.id) == task.id else "its trial"
+            text = f"{subject} cannot be the best of {group.id}: it {each['message']}"
+            yield Cause(kind="excluded", message=text)
 
 
 def _of_user(group: Group, events: Sequence[Event], task: Task, state: TaskState) -> Iterator[Cause]:
@@ -59,7 +61,8 @@ def _of_user(group: Group, events: Sequence[Event], task: Task, state: TaskState
     if (winner := choice.get("winner")) is not None:
         if state.submitted:
             value = f", {choice['value']:.6g}" if "value" in choice else ""
-            text = f"it used {winner} as the best of {group.id} ({choice['goal']} {choice['metric']}{value})"
+            by = f"{choice['goal']} {choice['metric']}{value}"
+            text = f"it used {group.unit_of(winner)} as the best of {group.id} ({by})"
             yield Cause(kind="best", message=text, task=winner)
     elif state.reason == Reason.TEMPLATE:
         yield from _of_excluded(group, choice)
@@ -71,5 +74,6 @@ def _of_excluded(group: Group, choice: Event) -> Iterator[Cause]:
     for each in choice.get("excluded", ()):
         reasons.setdefault(each["message"], []).append(each["task"])
     for reason, tasks in reasons.items():
-        text = f"cannot be the best of {group.id}: {group_bests.excluded(reason, tasks)}"
+        names = [group.unit_of(name) for name in tasks]
+        text = f"cannot be the best of {group.id}: {group_bests.excluded(reason, names)}"
         yield Cause(kind="excluded", message=text, task=tasks[0])

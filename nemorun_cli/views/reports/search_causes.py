@@ -101,7 +101,7 @@ def of_study(
     lines += [f"without a result: {group_bests.excluded(reason, tasks)}" for reason, tasks in reasons.items()]
     waiting = next((trial for trial in study.trials if trial.state.status is TaskStatus.PENDING), None)
     if waiting is not None:
-        task = next(task for task in snapshot.spec.tasks if task.id == waiting.task)
+        task = snapshot.spec.named(waiting.task)
         count = study.counts["pending"]
         subject = f"{count} trial{'s have' if count > 1 else ' has'} not started; the next, {waiting.task}"
         lines += [

@@ -137,37 +137,6 @@ def test_repair_finds_the_truth_whatever_was_damaged(
         assert run.status().status == "FAILED", line
 
 
-def test_repair_finds_what_was_reused(workspace: ExpWorkspace, tmp_path: Path) -> None:
-    """A task with an earlier result has it in the rebuilt ledger too, whichever line is lost."""
-    tasks = {
-        "make": {"inline": "echo n:=7 >>$EXP_OUTPUT; exit $(($# == 0))", "args": ["x"], "cache": True},
-        "use": {"inline": "echo ${{ tasks.make.outputs.n }}", "cache": True, "dependencies": ["make"]},
-    }
-    first = workspace.start(tasks)
-    assert first.wait(timeout=60).status == "COMPLETED"
-    second = workspace.start(tasks)
-    assert second.wait(timeout=60).status == "COMPLETED"
-
-    fields = ("status", "attempt", "reason", "cached_from", "fingerprint", "parts", "outputs", "exit_code")
-
-    def results(run: Run) -> dict[str, Any]:
-        tasks = run.status().history.tasks
-        return {name: {field: getattr(state, field) for field in fields} for name, state in tasks.items()}
-
-    wanted = results(second)
-    assert wanted["use"]["cached_from"] == {"experiment": first.id, "task": "use", "attempt": 1}
-    lines = second.files.ledger.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines):
-        home = Home(tmp_path / f"{number}")
-        copy = home.directory / second.directory.relative_to(workspace.home.directory)
-        shutil.copytree(second.directory, copy, ignore=shutil.ignore_patterns("wake"))
-        run = find(second.id, home=home)
-        run.files.ledger.write_bytes(b"".join([*lines[:number], *lines[number + 1 :]]))
-        repair.repair(run.files, home=home.directory)
-        assert fsck.examine(run.files, run.spec()).is_sound, line
-        assert results(run) == wanted, line
-
-
 SEARCH: dict[str, Any] = {
     "train": {
         "inline": "echo loss=$1",

@@ -10,6 +10,9 @@ from support.patience import eventually
 from support.workspace import until
 
 from nemorun_cli.cli import graph_drawing
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.spec import load
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.views.reports import folded_graph, task_graph
 from nemorun_cli.views.reports.task_graph import Edge, Node, TaskGraph
 
@@ -270,21 +273,23 @@ def test_a_group_with_a_leader_is_drawn_with_it(exp: Exp) -> None:
     assert task["message"] == "g/client succeeded, and g ends with it"
 
 
-def test_graph_marks_what_is_reused(workspace: ExpWorkspace) -> None:
+def test_graph_marks_what_is_reused() -> None:
     """Of a spec the tasks with `cache`, of an experiment those with an earlier result, in all formats."""
-    tasks = {
-        "a": {"inline": "true", "cache": True},
-        "m": {"inline": "echo ${{ matrix.x }}", "matrix": {"x": [1, 2]}, "cache": True},
-    }
-    assert workspace.run(tasks).status == "COMPLETED"
-    tasks["m"]["matrix"] = {"x": [1, 2, 3]}
-    run = workspace.start(tasks)
-    assert run.wait(timeout=60).status == "COMPLETED"
-    spec, own = workspace.folder / "spec.yaml", run.id
-    assert f"a with cache\n○  m {TIMES}3 with cache\n" in workspace.exp("graph", spec).stdout
-    drawn = workspace.exp("graph", own).stdout
-    assert f"a cached  (SUCCEEDED)\n✔  m {TIMES}3 2 cached  (3 SUCCEEDED)\n" in drawn
-    for form in ("dot", "mermaid"):
-        assert "2 cached" in workspace.exp("graph", own, "--format", form).stdout.replace("#32;", " ")
-    nodes = workspace.exp("graph", own, "--json").json["nodes"]
-    assert [(node["reusable"], node["cached"]) for node in nodes] == [(1, 1), (3, 2)]
+    matrix = {"inline": "echo ${{ matrix.x }}", "matrix": {"x": [1, 2, 3]}, "cache": True}
+    tasks = {"a": {"inline": "true", "cache": True}, "m": matrix, "b": {"inline": "true"}}
+    spec = load.validate({"name": "n", "tasks": tasks})
+    planned = task_graph.of(spec)
+    assert [node.label for node in planned.nodes] == ["a with cache", f"m {TIMES}3 with cache", "b"]
+    history = ExperimentState.of(spec)
+    for name in ("a", "m/x=1", "m/x=3"):
+        end = {"time": stamp(1.0), "by": "", "task": name, "attempt": 1, "reason": "cached"}
+        history.apply({**end, "event": "submitted"})
+        history.apply({**end, "event": "ended", "status": "SUCCEEDED"})
+    graph = task_graph.of(spec, history.tasks)
+    assert [node.label for node in graph.nodes] == ["a cached", f"m {TIMES}3 2 cached", "b"]
+    for drawn in (task_graph.to_dot(graph), task_graph.to_mermaid(graph).replace("#32;", " ")):
+        assert drawn.count("cached") == 2
+    drawn = [str(line) for line in graph_drawing.draw(folded_graph.fold(graph).graph, is_ascii=False)]
+    assert f"m {TIMES}3 2 cached" in "\n".join(drawn)
+    nodes = graph.to_json()["nodes"]
+    assert [(node["reusable"], node["cached"]) for node in nodes] == [(1, 1), (3, 2), (0, 0)]

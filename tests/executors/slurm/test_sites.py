@@ -244,3 +244,27 @@ def test_a_slow_answer_about_arrays_delays_only_arrays(
     found = statuses(snapshot)
     assert [found[f"array/n={number}"] for number in (1, 2, 3)] == ["SUCCEEDED", "CANCELLED", "SUCCEEDED"]
     assert len(workspace.lines()) == 2
+
+
+@pytest.mark.usefixtures("slurm")
+@pytest.mark.parametrize("code", [0, 7])
+def test_what_ended_before_the_signal_of_its_stop_was_not_stopped(
+    workspace: ExpWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A task that ends by itself in the moment before the signal has its own result: FAILED if it failed."""
+    ends = f"{workspace.home.directory}/experiments/*/*/tasks/train/attempt-1"
+    wrappers(
+        tmp_path / "site",
+        scancel=f'until [ -e {ends}/exit.json ]; do sleep 0.05; done; exec scancel.real "$@"',
+    )
+    train = {
+        "inline": f"echo loss=0; until [ -e {ends}/stopped ]; do sleep 0.02; done; exit {code}",
+        "metrics": {"train": "loss=(?P<loss>.*)"},
+        "stop": {"metric": "loss", "below": 1},
+    }
+    with monkeypatch.context() as patch:
+        on_path(tmp_path / "site", patch)
+        history = workspace.run({"train": train}, **header()).history
+    state = history.tasks["train"]
+    expected = ("FAILED", "exit", 7) if code else ("SUCCEEDED", None, 0)
+    assert (str(state.status), state.reason, state.exit_code) == expected

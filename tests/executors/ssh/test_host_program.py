@@ -14,7 +14,7 @@ from support.patience import eventually
 
 from nemorun_cli.executors.shim_call import SHIM
 from nemorun_cli.executors.ssh import ssh_host
-from nemorun_cli.executors.ssh.placement import Room
+from nemorun_cli.executors.ssh.placement import HostCapacity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,9 +72,9 @@ class Host:
         """The states of attempts."""
         return self.call("look", stdin="".join(f"{folder}\n" for folder in folders)).split()
 
-    def room(self, limits: str = LIMITS) -> Room:
-        """What there is room for."""
-        found = Room.of(self.call("room", self.folder / "slots", limits, 1))
+    def capacity(self, limits: str = LIMITS) -> HostCapacity:
+        """The capacity of the host, and its use."""
+        found = HostCapacity.of(self.call("capacity", self.folder / "slots", limits, 1))
         assert found is not None
         return found
 
@@ -99,7 +99,7 @@ def test_an_attempt_starts_once_and_its_end_is_known(host: Host) -> None:
     eventually(lambda: host.look(folder) == ["ended"])
     assert (folder / "exit.json").read_text() == '{"exit_code":3}\n'
     (folder / "ticket-1").unlink(missing_ok=True)
-    assert host.start(folder) == "gone"
+    assert host.start(folder) == "withdrawn"
 
 
 def test_who_finds_no_start_prevents_it(host: Host) -> None:
@@ -107,13 +107,13 @@ def test_who_finds_no_start_prevents_it(host: Host) -> None:
     folder = host.attempt("a-1", "touch ran")
     (folder / "secrets").write_text("export TOKEN=x\n")
     assert host.look(folder, host.folder / "nowhere") == ["absent", "missing"]
-    assert host.start(folder) == "gone"
+    assert host.start(folder) == "withdrawn"
     assert not (folder / "secrets").exists()
     assert not (folder / "ran").exists()
 
 
 def test_tasks_share_the_host(host: Host) -> None:
-    """What running tasks use is taken, by whoever started them, and free again when they have ended."""
+    """What running tasks use is taken, and free again when they have ended."""
     first, second, third = (host.attempt(f"a-{n}", "until [ -e go ]; do sleep 0.05; done") for n in range(3))
     assert host.start(first, "3:600:0").split()[0] == "started"
     assert host.start(second, "2:0:0") == "full cpus"
@@ -121,14 +121,14 @@ def test_tasks_share_the_host(host: Host) -> None:
     assert host.start(second, "1:500:0") == "full memory"
     (second / "ticket-1").touch()
     assert host.start(second, "1:400:0").split()[0] == "started"
-    room = host.room()
-    assert (room.slots, room.tasks, room.used_cpus, room.used_memory) == (2, 2, 4.0, 1000)
-    assert sorted(room.users) == ["e/a-0", "e/a-1"]
+    found = host.capacity()
+    assert (found.slots, found.tasks, found.used_cpus, found.used_memory) == (2, 2, 4.0, 1000)
+    assert sorted(found.users) == ["e/a-0", "e/a-1"]
     assert host.start(third) == "full slots"
     for folder in (first, second):
         (folder / "go").touch()
     eventually(lambda: host.look(first, second) == ["ended", "ended"])
-    assert host.room().tasks == 0
+    assert host.capacity().tasks == 0
 
 
 def test_gpus_of_others_are_taken(host: Host) -> None:
@@ -139,8 +139,8 @@ def test_gpus_of_others_are_taken(host: Host) -> None:
     program.with_name("nvidia-smi.others").write_text("GPU-b\n")
     text = 'echo "$CUDA_VISIBLE_DEVICES" >seen; until [ -e go ]; do sleep 0.05; done'
     first, second = (host.attempt(f"a-{n}", text) for n in range(2))
-    assert (host.room().gpus, host.room().free_gpus) == (3, 2)
-    assert (host.room("2:4:1000:1").gpus, host.room("2:4:1000:1,2,").gpus) == (1, 2)
+    assert (host.capacity().gpus, host.capacity().free_gpus) == (3, 2)
+    assert (host.capacity("2:4:1000:1").gpus, host.capacity("2:4:1000:1,2,").gpus) == (1, 2)
     assert host.start(first, "0:0:1").split()[-1] == "0"
     assert host.start(second, "0:0:2") == "full gpus"
     (second / "ticket-1").touch()

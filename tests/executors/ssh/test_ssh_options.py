@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_options_are_taken(given: dict[str, Any]) -> None:
-    """A name is enough for a host; a mapping says how it is reached and what of it may be used."""
+    """A name is enough for a host; a mapping specifies how it is reached and what of it may be used."""
     jsonschema.validate(given, OPTIONS_SCHEMA)
 
 

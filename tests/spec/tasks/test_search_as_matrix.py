@@ -135,6 +135,7 @@ def cases() -> Iterator[tuple[str, Any, list[Any]]]:
     for key, values in VALUES.items():
         if key not in ("command", "entrypoint"):  # of which an expression is one word
             yield key, "${{ ROOT.v }}", values
+            yield key, "${{ ROOT.v }}", values[:1]
         for number, value in enumerate(values):
             for other in values[number + 1 :]:
                 if (found := difference(value, other)) is not None:
@@ -160,10 +161,11 @@ def difference(value: Any, other: Any) -> tuple[Any, list[Any]] | None:
 
 
 def some(found: list[tuple[str, Any, list[Any]]]) -> list[tuple[str, Any, list[Any]]]:
-    """The first case of each key and kind, and a choice of the others."""
-    kinds = {(key, isinstance(template, str)): None for key, template, _ in found}
-    first = [next(case for case in found if (case[0], isinstance(case[1], str)) == kind) for kind in kinds]
-    return first + found[::7]
+    """The first case of each key and kind, and a few of the others."""
+    first: dict[tuple[str, bool, bool], tuple[str, Any, list[Any]]] = {}
+    for key, template, choices in found:
+        first.setdefault((key, isinstance(template, str), len(choices) > 1), (key, template, choices))
+    return [*first.values(), *found[::7]]
 
 
 CASES: Final = list(cases()) if IS_LONG else some(list(cases()))

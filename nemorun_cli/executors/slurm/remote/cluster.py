@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors.remote_hosts.protocol import EVIDENCE
 from nemorun_cli.executors.remote_hosts.remote_experiment import RemoteExperiment
-from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE
+from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED
 from nemorun_cli.executors.slurm.het_job import STEP
 from nemorun_cli.executors.slurm.job_script import (
     NEAR_LIMIT,
@@ -43,6 +43,7 @@ JOB_FILES: Final = (
     NEAR_LIMIT,
     DECLINED,
     STEP,
+    SIGNALLED,
     NEAR_LIMIT_BEFORE,
     DECLINED_BEFORE,
     AttemptFiles(Path()).backend_output.name,

@@ -45,7 +45,10 @@ def header(far: Far, spot: Path, before: str) -> dict[str, Any]:
 
 
 def test_uv_makes_it_on_the_login_node(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
-    """Once, in the folder of this home there; all jobs use it, its versions are known here."""
+    """Once, in the folder of this home there; all jobs use it, its versions are known here.
+
+    `exp gc --remote` removes it with the folders of experiments that are deleted, and not before.
+    """
     python = {"uv": ["--no-index", f"--find-links {spot}/wheels", "tinypkg"]}
     shows = {"command": ["python", "-c", "import sys, tinypkg; print(sys.prefix)"], "python": python}
     tasks = {"one": shows, "two": {"partial": "tinypkg:value", "python": python, "dependencies": ["one"]}}
@@ -61,6 +64,19 @@ def test_uv_makes_it_on_the_login_node(workspace: ExpWorkspace, far: Far, spot: 
     again = workspace.start({"one": shows}, **header(far, spot, f"PATH={spot}/bin:$PATH"))
     assert statuses(again.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
     assert (place / "manifest").stat().st_mtime_ns == made
+
+    workspace.exp("rm", run.id)
+    collect = ("gc", "--remote", "--trash", "0s", "--json")
+    first = workspace.exp(*collect).json
+    there = {each["path"] for each in first["removed"] if each["kind"].startswith("remote")}
+    host, home = far.options()["tunnel"]["host"], far.home(workspace.home.directory)
+    assert there == {f"{host}:{home}/{run.directory.parent.name}/{run.id}"}
+    assert (place / "manifest").exists()
+    workspace.exp("rm", again.id)
+    done = [each["kind"] for each in workspace.exp(*collect).json["removed"]]
+    assert {"remote_experiment", "remote_environment"} <= set(done)
+    assert not place.exists()
+    assert not [path for path in home.iterdir() if path.name in {run.directory.parent.name, place.name}]
 
 
 def test_what_fails_there_fails_the_task_here(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
