@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from support.formats import checked
 
 from nemorun_cli.executors.remote_hosts import remote_folders
 from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
@@ -119,9 +117,6 @@ def test_only_what_is_deleted_is_removed(host: Host) -> None:
     }
     assert host.gc(is_dry=True) == (wanted, {BUSY: REASON})
     assert deleted.exists()
-    done = checked(host.workspace.exp("gc", "--remote", "--dry-run", "--json", env=dict(os.environ)).json)
-    assert {entry["path"].rpartition("/")[2] for entry in done["removed"]} == wanted.keys()
-    assert done["bytes"] >= 5000
     removed, kept = host.gc()
     assert removed == wanted
     assert kept == {BUSY: REASON}
