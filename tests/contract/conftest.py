@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,12 +19,16 @@ from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F40
 from engines.ssh_hosts import left as left_on_hosts  # noqa: E402
 from engines.ssh_hosts import options as ssh_options  # noqa: E402
 from engines.ssh_hosts import shown as shown_on_hosts  # noqa: E402
+from support import in_process  # noqa: E402 - after the registration
+from support.extent import IS_LONG  # noqa: E402
 
-from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
+from nemorun_cli.contract import Subject, Workspace  # noqa: E402 - after the registration
 from nemorun_cli.contract.fixtures import workspace  # noqa: E402, F401 - a fixture
 from nemorun_cli.contract.report import pytest_runtest_makereport, pytest_terminal_summary  # noqa: E402, F401
+from nemorun_cli.storage.paths import HOME_VARIABLE  # noqa: E402 - after the registration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -82,9 +87,54 @@ SUBJECTS = [
     ),
 ]
 
+SHORT = {
+    "ssh": {
+        "test_exit_codes_are_reported",
+        "test_what_a_task_leaves_behind_is_ended",
+        "test_members_find_each_other",
+        "test_cancel_ends_a_deaf_task",
+        "test_resume_adopts_what_runs",
+        "test_secrets_are_nowhere_to_be_found",
+        "test_a_crash_at_any_point_runs_nothing_twice",
+    }
+}
+"""The rules that the short form of the tests tries on these subjects; the long form tries all."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave rules to the long form of the tests."""
+    if IS_LONG:
+        return
+    left_out = [item for item in items if _is_for_the_long_form(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_the_long_form(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    subject = call.params.get("subject") if call is not None else None
+    rules = SHORT.get(subject.name) if isinstance(subject, Subject) else None
+    return rules is not None and getattr(item, "originalname", item.name) not in rules
+
 
 @pytest.fixture(params=SUBJECTS, ids=str)
 def subject(request: pytest.FixtureRequest) -> Subject:
     """The executor under test."""
     found: Subject = request.param
     return found
+
+
+def command(own: Workspace, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """What `Workspace.command` returns, called in this process."""
+    argv = [str(argument) for argument in arguments]
+    variables = {**os.environ, HOME_VARIABLE: str(own.home.directory), **(env or {})}
+    code, out, err = in_process.run(argv, program="exp", folder=own.folder, env=variables)
+    assert code == 0, err
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _commands_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As most tests do, those of the contract save themselves a process for each command."""
+    monkeypatch.setattr(Workspace, "command", command)

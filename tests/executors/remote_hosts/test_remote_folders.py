@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -63,7 +64,7 @@ class Host:
         """What is removed, by the kinds of the folders, and what stays, by the reasons."""
         home = self.workspace.home
         removed, kept = {}, {}
-        for item in list(collect.remote(home)):
+        for item in itertools.chain.from_iterable(collect.remote(home)):
             why = item.obstacle if is_dry else collect.remove(home, item)
             if why is None:
                 removed[item.path.name] = str(item.kind)

@@ -145,6 +145,7 @@ def test_gpus_of_others_are_taken(host: Host) -> None:
     assert host.start(second, "0:0:2") == "full gpus"
     (second / "ticket-1").touch()
     assert host.start(second, "0:0:1").split()[-1] == "2"
+    eventually(lambda: all((folder / "seen").exists() for folder in (first, second)))
     eventually(lambda: [(folder / "seen").read_text() for folder in (first, second)] == ["0\n", "2\n"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,6 +123,13 @@ def test_no_program_of_a_spec_is_run_to_plan_it(workspace: ExpWorkspace, task: d
     assert found["decision"] == "later"
     assert "python3 is not run before the experiment" in found["message"]
     assert not (workspace.folder / "ran").exists()
+
+
+def test_the_interpreter_of_a_program_is_known(workspace: ExpWorkspace) -> None:
+    """A program that builds a spec names its own by the path, which is that of the dry run."""
+    task = {"partial": "json:dumps", "args": {"obj": 1}, "entrypoint": [sys.executable], "cache": True}
+    found = reuse(workspace, {"a": task})["a"]
+    assert found["message"] == "it runs because no earlier experiment called tried has a success of it"
 
 
 def test_what_a_value_decides_is_decided_later(workspace: ExpWorkspace) -> None:
