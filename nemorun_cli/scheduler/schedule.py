@@ -134,6 +134,7 @@ class Schedule:
                     decided.append(Readiness(name, may_run=True))
             elif state.is_live and (group := self._limited_group(task)):
                 self._running.setdefault(group, set()).add(self._counted_as(self.tasks[name]))
+        self._keep_places()
         for key in self.history.external:
             decided += self.external_over(key)
         decided += self.concluded()
@@ -150,6 +151,13 @@ class Schedule:
             if (states[readiness.task].status is TaskStatus.PENDING and readiness.task not in delayed)
             or states[readiness.task].is_queued_early
         ]
+
+    def _keep_places(self) -> None:
+        """Count the trials of several tasks that have begun, also those of which no task runs now."""
+        for group in self.groups.values():
+            if group.search is not None and group.max_parallel:
+                begun = {id_of_trial(name) for name in group.members if self.history.tasks[name].is_over}
+                self._running.setdefault(group.id, set()).update(filter(self._is_running, begun))
 
     def over(self, task_id: str) -> list[Readiness]:
         """Count a task that has finished permanently; return the children that this decides."""

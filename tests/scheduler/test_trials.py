@@ -25,6 +25,7 @@ from nemorun_cli.model.spec import Group, Task, with_forms
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.scheduler import resume_plan, trials
+from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import events
 from nemorun_cli.storage.state import TaskState
 
@@ -253,6 +254,20 @@ def test_a_failed_task_stops_its_trial_however_many_may_fail() -> None:
     assert drive.schedule.is_ok(f"{trial}/a"), "for what depends on the search"
     drive.end(f"{trial}/b", F)
     assert drive.schedule.take_exhausted_groups() == [], "one trial has failed"
+
+
+def test_a_trial_keeps_its_place_after_a_restart() -> None:
+    """A new supervisor begins no other trial while one has tasks that have ended and others that have not."""
+    drive = grouped(2, max_parallel=1)
+    first = suggest_next(drive)
+    wanted(drive)
+    drive.end(f"{first}/a", S)
+    drive.end(f"{first}/b", S)
+    again = Drive(Schedule(drive.schedule.spec, drive.schedule.history), slots=8)
+    again.schedule.hold({f"{first}/c": "environment"}, lambda _: None)
+    again.begin()
+    assert wanted(again) is None
+    assert again.running == set()
 
 
 @settings(max_examples=amount(15, long=200))
