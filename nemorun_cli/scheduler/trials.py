@@ -157,10 +157,13 @@ def has_result(*states: TaskState) -> bool:
     return all(_is_conclusive(state) or _follows_another(state, states) for state in states)
 
 
+def has_failed(state: TaskState) -> bool:
+    """Whether a task failed by itself."""
+    return state.status is TaskStatus.FAILED and state.reason not in INTERRUPTIONS
+
+
 def _is_decisive(state: TaskState) -> bool:
-    if state.status is TaskStatus.FAILED:
-        return state.reason not in INTERRUPTIONS
-    return state.status is TaskStatus.SUCCEEDED and state.reason == Reason.PRUNED
+    return has_failed(state) or (state.status is TaskStatus.SUCCEEDED and state.reason == Reason.PRUNED)
 
 
 def _follows_another(state: TaskState, states: Sequence[TaskState]) -> bool:

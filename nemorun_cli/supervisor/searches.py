@@ -493,7 +493,8 @@ class Searches:
         """The result of a trial that has ended, and its task that decides it; None until it is judged."""
         states, number = [self._history.tasks[name] for name in tasks], trial_number(trial)
         name, state = tasks[trials.deciding(states)], states[trials.deciding(states)]
-        if state.status is not TaskStatus.SUCCEEDED:
+        is_pruned = number in self._study(search.group).prunes and not any(map(trials.has_failed, states))
+        if state.status is not TaskStatus.SUCCEEDED and not is_pruned:
             subject = "is" if name == trial else f"failed: {name.rpartition('/')[2]} is"
             message = f"{subject} {state.status}" + (f": {state.why()}" if state.why() else "")
             return name, TrialResult(number=number, outcome=Outcome.FAILED, message=message)

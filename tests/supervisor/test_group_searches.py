@@ -222,3 +222,19 @@ def test_how_trials_end(workspace: ExpWorkspace) -> None:
     }
     assert final.history.best["tune"].winner == "tune/trial-0001/train"
     assert workspace.exp("fsck", run.id).code == 0
+
+
+def test_a_trial_is_pruned_whatever_else_was_cancelled(workspace: ExpWorkspace) -> None:
+    """Later suggestions know that it was pruned, and not that it failed."""
+    train = f"{until('cancelled')}; echo step=1 loss=9; {until('never')}"
+    tune = tuned(train, params={"x": [9]}, trials=1, pruner={"type": "threshold", "upper": 5})
+    tune["group"][1] = {"name": "watch", "inline": RAN + until("never")}
+    run = workspace.start({"tune": tune})
+    eventually(lambda: "tune/trial-0001/watch 1" in workspace.lines())
+    run.cancel(["tune/trial-0001/watch"])
+    workspace.touch("cancelled")
+    final = run.wait(timeout=60)
+    assert ends(run) == {"1/train": ("SUCCEEDED", "pruned"), "1/watch": ("CANCELLED", "cancelled")}
+    study = final.history.studies["tune"]
+    assert (str(study.results[1].outcome), study.results[1].pruned_value) == ("pruned", 9)
+    assert study.deciders == {1: "tune/trial-0001/train"}
