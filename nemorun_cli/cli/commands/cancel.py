@@ -94,7 +94,8 @@ def _document(snapshot: Snapshot, ended: list[str]) -> dict[str, Any]:
 
 def _report(snapshot: Snapshot, ended: list[str]) -> None:
     if not ended:
-        terminal.warn(f"{snapshot.files.id}: nothing to cancel, already finished ({snapshot.status})")
+        why = f"already finished ({snapshot.status})" if snapshot.is_over else "these have already finished"
+        terminal.warn(f"{snapshot.files.id}: nothing to cancel, {why}")
         return
     numbers = wording.counts(snapshot.history.counts)
     unconfirmed = abandoned.names(snapshot, ended)

@@ -46,6 +46,7 @@ def test_some_tasks_leave_the_others_running(exp: Exp) -> None:
     assert exp("cancel", experiment_id, "a", "-q").stdout == "a\n"
     assert exp.task("b")["status"] == "RUNNING"
     eventually(lambda: exp.task("c")["status"] == "SKIPPED")
+    assert "nothing to cancel, these have already finished\n" in exp("cancel", experiment_id, "a").stderr
     (exp.folder / "go").touch()
     exp("wait", code=1)
 
@@ -62,7 +63,7 @@ def test_the_document_names_what_it_ended(exp: Exp) -> None:
 def test_what_is_over_stays_as_it_is(exp: Exp) -> None:
     """Cancelling what is over changes nothing and says so."""
     exp("run", exp.spec("name: done\ntasks: {a: {command: 'true'}}\n"), "-q")
-    assert "already finished" in exp("cancel", "done").stderr
+    assert "nothing to cancel, already finished (COMPLETED)" in exp("cancel", "done").stderr
     assert exp.status()["status"] == "COMPLETED"
 
 
