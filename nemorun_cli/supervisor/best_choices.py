@@ -65,7 +65,9 @@ class BestChoices:
                 self._choose(choice)
 
     def _read(self, choice: _Choice, until: float) -> None:
-        for name in choice.group.members[len(choice.read) :]:
+        members = choice.group.members
+        for position in range(len(choice.read), len(members)):  # no copy: a sweep has up to 100,000 turns
+            name = members[position]
             is_known = self._schedule.is_final(name)
             if not is_known or self._schedule.trials.lacks_result(choice.group, name):
                 return
