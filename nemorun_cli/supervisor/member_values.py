@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.executors import planning
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.tracking.access.metric_values import MetricValues
+
+_is_number: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch  # in JSON
 
 
 class MemberValues:
@@ -121,7 +124,7 @@ class MemberValues:
             statistics, shown = values[metric]
             last, value = statistics["last"], statistics[aggregate]  # type: ignore[literal-required] # one of AGGREGATES
         if shown is not None or (last is not None and type(last) not in {int, float}):
-            shown = problems.shown(last) if shown is None else shown
+            shown = _shown(rule.output, last) if shown is None else shown
             last = value = math.nan
         elif last is not None and best.is_finite(last) and not forms.is_float(value):
             shown, last = forms.shown(value), math.inf  # such as an integer beyond floats
@@ -168,6 +171,14 @@ class MemberValues:
             several = tuple(names[number].rpartition("/")[2] for number in having)
             return names[having[0]], replace(candidates[having[0]], several=several)
         return names[having[0]], candidates[having[0]]
+
+
+def _shown(output: str | None, value: object) -> str:
+    """A value that is no number; of a text that looks like one, with how the number is written."""
+    text = problems.shown(value)
+    if isinstance(value, str) and _is_number(value):
+        return f"{text}, a text (write the number as {output}:={value})"
+    return text
 
 
 def matching(rule: BestRule, read: Iterable[Mapping[Field, MetricValues] | str]) -> tuple[list[Field], str]:

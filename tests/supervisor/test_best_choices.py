@@ -188,6 +188,11 @@ def test_a_record_that_cannot_be_read_excludes_its_member_alone(workspace: ExpWo
         ('[ "$1" = 1 ]', BEST, "train/x=1 has no loss; train/x=2 is FAILED"),
         ('echo "n:=[1]" >>"$EXP_OUTPUT"', OUTPUT, "train/x=1 ended with n [1]"),
         ('echo "n:=true" >>"$EXP_OUTPUT"', OUTPUT, "train/x=1 ended with n true"),
+        (
+            'echo "n=0.5" >>"$EXP_OUTPUT"',
+            OUTPUT,
+            'train/x=1 ended with n "0.5", a text (write the number as n:=0.5)',
+        ),
         ('echo "loss 1"; echo "lost 2"', BEST, "'loss' matches several metrics: train/loss, val/loss"),
     ],
 )
