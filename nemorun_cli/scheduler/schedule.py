@@ -97,7 +97,7 @@ class Schedule:
     _environments: dict[str, str] = field(default_factory=dict)  # by task, the key of one that is not ready
     _unready: EnvironmentOf = lambda _: None
     _held: dict[str, list[str]] = field(default_factory=dict)  # ready tasks by the environment they wait for
-    _reusable: frozenset[str] = frozenset()  # tasks whose result may be one that was kept
+    _reusable: set[str] = field(default_factory=set)  # tasks whose result may be one that was kept
     _unlooked: set[str] = field(default_factory=set)  # those for whose attempt none was looked for yet
     _to_look: list[str] = field(default_factory=list)  # those of them that are ready
     _looking: set[str] = field(default_factory=set)  # ready tasks for which it is looked for
@@ -435,7 +435,7 @@ class Schedule:
 
     def reuse(self, task_ids: Iterable[str]) -> None:
         """Note the tasks whose result may be one that was kept."""
-        self._reusable = frozenset(task_ids)
+        self._reusable = set(task_ids)
 
     def is_reusable(self, task_id: str) -> bool:
         """Whether the result of a task may be one that was kept, and is kept."""
@@ -512,7 +512,7 @@ class Schedule:
             if task.variants is not None and (environment := self._unready(task)) is not None:
                 self._environments[name] = environment
             if task.variants is not None and task.cache is None:
-                self._reusable -= {name}
+                self._reusable.discard(name)
                 self._unlooked.discard(name)
         names = dict.fromkeys((task_id, *self.trials.take_tasks(id_of_trial(task_id))))
         return [name for name in names if self._is_pending(name)]
