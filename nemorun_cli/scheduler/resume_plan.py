@@ -131,8 +131,11 @@ def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, De
     """The decisions about trials that have a result without success, or were not needed any more."""
     kept: dict[str, Decision] = {}
     for group in schedule.spec.groups:
+        if group.search is None:
+            continue
         results = schedule.history.studies[group.id].results if group.id in schedule.history.studies else {}
-        for name in group.members if group.search is not None else ():
+        limit = _failure_limit(schedule, group, requested)
+        for name in group.members:
             state = schedule.history.tasks[name]
             if name in requested:
                 continue
@@ -143,10 +146,33 @@ def _kept_trials(schedule: Schedule, requested: Collection[str]) -> dict[str, De
                     text = f"it is {state.status}, and its trial has a result; --from {name} runs it again"
             elif state.is_needless:
                 text = state.message or f"the search {group.id} had ended"
+            elif limit is not None and state.status is TaskStatus.SKIPPED and state.reason == Reason.LIMIT:
+                text = limit
             else:
                 continue
             kept[name] = Decision(task=name, action="keep", reason=text, attempt=state.attempt)
     return kept
+
+
+def _failure_limit(schedule: Schedule, group: Group, requested: Collection[str]) -> str | None:
+    """Why no further trial of a search starts, if as many as may fail have failed and are kept."""
+    study, states = schedule.history.studies.get(group.id), schedule.history.tasks
+    if study is None or group.max_failures is None:
+        return None
+    failed = {
+        id_of_trial(name)
+        for name in group.members
+        if states[name].status is TaskStatus.FAILED
+        and trial_number(name) in study.results
+        and name not in requested
+        and not schedule.tasks[name].allow_failure
+    }
+    if len(failed) < group.max_failures:
+        return None
+    return (
+        f"{len(failed)} trials of {group.id} failed, and its max_failures is {group.max_failures}; "
+        "run failed trials again (--from), or raise max_failures (--spec)"
+    )
 
 
 def _leave(task_id: str, state: TaskState, leader: str) -> Decision:

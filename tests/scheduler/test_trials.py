@@ -186,6 +186,24 @@ def test_a_resume_keeps_the_results_of_trials() -> None:
     assert [each.action for each in named] == ["keep", "run", "run", "run"]
 
 
+def test_a_resume_starts_no_trials_beyond_max_failures() -> None:
+    """The plan keeps the trials that would be skipped at once, unless failed ones run again."""
+    drive = searching(4, max_parallel=1, max_failures=2)
+    run_to(drive, F, F)
+    for number in (1, 2):
+        drive.note(events.TRIAL_ENDED, trial_id("t", number), number=number, outcome="failed")
+    for number in (3, 4):
+        drive.note(events.SKIPPED, trial_id("t", number), reason="limit", message="2 failed")
+    decided = resume_plan.decide(drive.schedule)
+    assert [each.action for each in decided] == ["keep"] * 4
+    assert decided[2].reason == (
+        "2 trials of t failed, and its max_failures is 2; run failed trials again (--from), "
+        "or raise max_failures (--spec)"
+    )
+    named = resume_plan.decide(drive.schedule, below=["t/trial-0002"])
+    assert [each.action for each in named] == ["keep", "run", "run", "run"]
+
+
 TASKS = ("a", "b", "c")  # of a trial: c waits for a
 
 
