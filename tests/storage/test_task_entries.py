@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.maintenance import fsck, rebuild
+from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.spec import Group, Retry, Spec, Task
 from nemorun_cli.model.stored_tasks import OWN_FIELDS, StoredTasks
 from nemorun_cli.storage import spec_copies, stored_spec
@@ -197,3 +199,24 @@ def test_what_happens_to_a_member_happens_to_no_other(spec: Spec, stored: Spec) 
         assert large.tasks == small.tasks
         assert (large.counts, large.ignored) == (small.counts, small.ignored)
     assert len({id(state) for state in large.tasks.values()}) < 6
+
+
+def test_the_ledger_of_a_large_sweep_is_rebuilt(stored: Spec, files: ExperimentFiles) -> None:
+    """What is lost of the first attempt at a member is added before what there is of the second."""
+    name, common = NAMES[1], {"time": "2026-11-30T12:00:00.000Z", "by": "somebody"}
+    for number in (1, 2):
+        attempt = files.attempt(name, number)
+        attempt.directory.mkdir(parents=True)
+        attempt.claim.write_text("1")
+    created = {"event": "created", "id": files.id, "name": "n", "key": None, "tags": [], **common}
+    left = Salvage(events=(created, {"event": "submitted", "task": name, "attempt": 2, **common}))
+    files.ledger.touch()
+    check = replace(fsck.examine(files, stored), read=left)
+    found = rebuild.rebuild(files, stored, check, home=files.home)
+    assert [(event["event"], event["attempt"]) for event in found[1:]] == [
+        ("submitted", 1),
+        ("ended", 1),
+        ("retried", 2),
+        ("submitted", 2),
+        ("started", 2),
+    ]

@@ -173,7 +173,7 @@ class _LedgerBuilder:
 
     def _advance_to(self, task: str, number: int, *, is_submitted: bool) -> None:
         """Advance a task to this attempt, if that was started, through all earlier attempts."""
-        state = self._history.tasks[task]
+        state = self._history.own(task)  # which the events that are added change
         if (task, number) not in self._begun and (task, number) not in self._taken:
             return
         while state.attempt < number:
