@@ -109,7 +109,7 @@ def _loop(
     interrupts: Interrupts | None,
 ) -> Snapshot:
     handled = 0  # signals
-    has_forms = any(task.variants is not None for task in watching.spec.tasks)
+    has_forms = any(task.variants is not None for task in watching.spec.kin)
     while True:
         snapshot = watching.look()
         if has_forms:

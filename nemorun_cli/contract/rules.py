@@ -775,52 +775,11 @@ def test_a_metric_stops_a_task(ended: EndedTasks) -> None:
 
 
 def test_a_search_prunes_a_trial(workspace: Workspace) -> None:
-    """A trial runs with the values suggested for it; a hopeless one gets its stop signal: `pruned`."""
-    pytest.importorskip("optuna", reason="searches need the extra [search]")
-    train = {
-        "inline": 'trap "echo stopped >>ran; exit 3" USR1; echo "loss=$1"; '
-        f'[ "$1" = 1 ] || {until("never")}; echo "$1 $X" >>ran',
-        "args": ["${{ search.x }}"],
-        "env": {"X": "${{ search.x + 1 }}"},
-        "stop_signal": "USR1",
-        "metrics": {"train": r"loss=(?P<loss>\S+)"},
-        "search": {
-            "params": {"x": [1, 9]},
-            "metric": "loss",
-            "goal": "minimize",
-            "trials": 2,
-            "sampler": "random",
-            "start_with": [{"x": 9}, {"x": 1}],
-            "pruner": {"type": "threshold", "upper": 5},
-            "max_parallel": 1,
-        },
-    }
-    use = "echo ${{ tasks.train.best.id }} ${{ tasks.train.best.params.x }} >>ran"
-    states = workspace.run({"train": train, "use": {"inline": use, "dependencies": ["train"]}}).history.tasks
-    assert {name: (str(state.status), state.reason, state.exit_code) for name, state in states.items()} == {
-        "train/trial-0001": ("SUCCEEDED", "pruned", 3),
-        "train/trial-0002": ("SUCCEEDED", None, 0),
-        "use": ("SUCCEEDED", None, 0),
-    }
-    assert workspace.lines() == ["stopped", "1 2", "train/trial-0002 1"]
+    """A trial runs with the values suggested for it; a hopeless one gets its stop signal: `pruned`.
 
-
-def test_a_search_of_a_group_prunes_a_whole_trial(workspace: Workspace) -> None:
-    """The tasks of a trial share its values and its end: once one is pruned, no other one starts."""
+    The tasks of a trial of a group share its values and its end: once one is pruned, no other one starts.
+    """
     pytest.importorskip("optuna", reason="searches need the extra [search]")
-    train = {
-        "name": "train",
-        "inline": f'echo "loss=$1"; [ "$1" = 1 ] || {until("never")}; echo "model=of-$1" >>"$EXP_OUTPUT"',
-        "args": ["${{ search.x }}"],
-        "metrics": {"train": r"loss=(?P<loss>\S+)"},
-    }
-    evaluate = {
-        "name": "evaluate",
-        "dependencies": ["train"],
-        "inline": 'echo "$1 $X" >>ran',
-        "args": ["${{ tasks['tune/train'].outputs.model }}"],
-        "env": {"X": "${{ search.x }}"},
-    }
     search = {
         "params": {"x": [1, 9]},
         "metric": "loss",
@@ -831,14 +790,39 @@ def test_a_search_of_a_group_prunes_a_whole_trial(workspace: Workspace) -> None:
         "pruner": {"type": "threshold", "upper": 5},
         "max_parallel": 1,
     }
-    states = workspace.run({"tune": {"group": [train, evaluate], "search": search}}).history.tasks
-    assert {name: (str(state.status), state.reason) for name, state in states.items()} == {
-        "tune/trial-0001/train": ("SUCCEEDED", "pruned"),
-        "tune/trial-0001/evaluate": ("SKIPPED", "pruned"),
-        "tune/trial-0002/train": ("SUCCEEDED", None),
-        "tune/trial-0002/evaluate": ("SUCCEEDED", None),
+    train = {
+        "inline": 'trap "echo stopped >>ran; exit 3" USR1; echo "loss=$1"; '
+        f'[ "$1" = 1 ] || {until("never")}; echo "$1 $X" >>ran',
+        "args": ["${{ search.x }}"],
+        "env": {"X": "${{ search.x + 1 }}"},
+        "stop_signal": "USR1",
+        "metrics": {"train": r"loss=(?P<loss>\S+)"},
     }
-    assert workspace.lines() == ["of-1 1"]
+    first = f'{train["inline"]}; echo "model=of-$1" >>"$EXP_OUTPUT"'.replace(">>ran", ">>tuned")
+    model = "${{ tasks['tune/train'].outputs.model }}"
+    tune = [
+        {**train, "name": "train", "inline": first},
+        {"name": "test", "dependencies": ["train"], "inline": 'echo "$1" >>tuned', "args": [model]},
+    ]
+    use = "echo ${{ tasks.train.best.id }} ${{ tasks.train.best.params.x }} >>ran"
+    states = workspace.run(
+        {
+            "train": {**train, "search": search},
+            "tune": {"group": tune, "search": search},
+            "use": {"inline": use, "dependencies": ["train"]},
+        }
+    ).history.tasks
+    assert {name: (str(state.status), state.reason, state.exit_code) for name, state in states.items()} == {
+        "train/trial-0001": ("SUCCEEDED", "pruned", 3),
+        "train/trial-0002": ("SUCCEEDED", None, 0),
+        "tune/trial-0001/train": ("SUCCEEDED", "pruned", 3),
+        "tune/trial-0001/test": ("SKIPPED", "pruned", None),
+        "tune/trial-0002/train": ("SUCCEEDED", None, 0),
+        "tune/trial-0002/test": ("SUCCEEDED", None, 0),
+        "use": ("SUCCEEDED", None, 0),
+    }
+    assert workspace.lines() == ["stopped", "1 2", "train/trial-0002 1"]
+    assert (workspace.folder / "tuned").read_text().splitlines() == ["stopped", "1 2", "of-1"]
 
 
 def test_cancel_ends_a_deaf_task(workspace: Workspace) -> None:

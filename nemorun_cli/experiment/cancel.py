@@ -64,7 +64,7 @@ def cancel(
     ask = partial(request, files, names, signal=signal, grace=grace, abandon=abandon)
     ask()
     patience = (
-        SLACK + max((task.stop_grace for task in snapshot.spec.possible_tasks), default=0.0)
+        SLACK + max((task.stop_grace for task in snapshot.tasks), default=0.0)
         if grace is None
         else SLACK + grace
     )

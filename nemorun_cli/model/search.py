@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 DEFAULT_SAMPLER: Final = "tpe"
 SAMPLERS: Final = ("tpe", "random", "qmc", "cmaes", "grid", "nsgaii")
 PRUNERS: Final = ("asha", "hyperband", "median", "threshold", "patient")
+WITH_RUNGS: Final = ("asha", "hyperband")
+COMPARING: Final = (*WITH_RUNGS, "median")  # pruners that compare trials
 
 
 class ParamKind(StrEnum):

@@ -129,6 +129,13 @@ class Task:
         return task
 
     @property
+    def may_be_cached(self) -> bool:
+        """Whether it has `cache`, or a trial has it with some values."""
+        if self.variants is None or "cache" not in self.variants.entries[0].fields:
+            return self.cache is not None
+        return any(entry.fields.get("cache") is not None for entry in self.variants.entries)
+
+    @property
     def possible(self) -> Iterator[Task]:
         """The forms that a trial can take; for other tasks, the task."""
         if self.variants is None:

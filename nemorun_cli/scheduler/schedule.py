@@ -503,6 +503,9 @@ class Schedule:
             self.tasks[name] = self._kin[name] = task
             if task.variants is not None and (environment := self._unready(task)) is not None:
                 self._environments[name] = environment
+            if task.variants is not None and task.cache is None:
+                self._reusable -= {name}
+                self._unlooked.discard(name)
         names = dict.fromkeys((task_id, *self.trials.take_tasks(id_of_trial(task_id))))
         return [name for name in names if self._is_pending(name)]
 

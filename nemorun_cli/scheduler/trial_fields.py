@@ -49,7 +49,7 @@ def asks_for_gpus(task: Task) -> bool:
 
 def as_suggested(spec: Spec, history: ExperimentState) -> Spec:
     """The same, in which trials that have a suggestion are of no other form any more."""
-    if not any(task.variants is not None for task in spec.tasks):
+    if not any(task.variants is not None for task in spec.kin):
         return spec
     tasks = (
         (task, filled_where_possible(task, spec, history)) if task.variants is not None else (task, task)

@@ -58,7 +58,7 @@ def document(
                 "streams": _streams(snapshot, task),
                 "attempts": waits.of_attempts(task),
             }
-            for task, error in zip(spec.tasks, _errors(snapshot, secrets), strict=True)
+            for task, error in zip(snapshot.tasks, _errors(snapshot, secrets), strict=True)
         ],
     }
 

@@ -23,13 +23,13 @@ from nemorun_cli.storage import failed_line
 from nemorun_cli.storage.paths import AttemptFiles
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import (
-    ENTERED,
     FILE_MODE,
     FOLDER_MODE,
     RefusedFileError,
     descriptor_to_change,
     descriptor_to_read,
     enter,
+    enter_below,
     is_regular,
     make_folder,
 )
@@ -96,7 +96,7 @@ def _make(files: AttemptFiles, root: Path) -> int | None:
         except FileExistsError:
             _remove_traps(files)  # earlier attempts can write in the task's folder
             return None
-        return os.open(name, ENTERED, dir_fd=folder)
+        return enter_below(name, folder=folder, path=files.directory)
     finally:
         os.close(folder)
 

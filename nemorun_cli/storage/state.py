@@ -250,7 +250,7 @@ class ExperimentState:
             tasks = {name: TaskState() for name in spec.ids}
         cached: dict[str, Task] = {}
         if spec.run.cache and any(task.cache is not None for task in spec.possible_tasks):
-            cached = {task.id: task for task in spec.tasks if task.cache is not None}
+            cached = {task.id: task for task in spec.tasks if task.may_be_cached}
         return cls(
             tasks, strict=strict, handlers=frozenset(handlers), removed=frozenset(spec.removed), cached=cached
         )

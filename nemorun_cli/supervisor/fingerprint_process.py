@@ -52,7 +52,7 @@ class FingerprintMaker:
     Args:
         digests: of the contents of files.
         restored: files that will be there, in place of those that are, by their paths with their digests.
-        runs_only: the only search path of which an interpreter may be run; None for any.
+        runs_only: the search path of the caller, of which alone an interpreter is run; None for any.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class FingerprintMaker:
         """The path and the version of the Python that a task would find."""
         words = task.entrypoint or (task.body if isinstance(task.body, tuple) else ())
         named = words[0] if words and Path(words[0]).name.startswith("python") else _PYTHON
-        if self._runs_only is not None and (search_path != self._runs_only or "/" in named):
+        if not self._may_run(named, search_path):
             raise UndeterminedError(f"{named} is not run before the experiment to ask for its version")
         program = shutil.which(named, path=search_path)
         if program is None:
@@ -154,6 +154,12 @@ class FingerprintMaker:
         if key not in self._versions:
             self._versions[key] = _version(program)
         return f"{self._versions[key]} at {program}"
+
+    def _may_run(self, named: str, search_path: str | None) -> bool:
+        """Whether an interpreter may be asked for its version: it is one that the caller would run, too."""
+        if self._runs_only is None or ("/" not in named and search_path == self._runs_only):
+            return True
+        return named in {sys.executable, shutil.which(Path(named).name, path=self._runs_only)}
 
 
 def _version(program: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Identity, Spec, Task
     from nemorun_cli.scheduler.decisions import Decisions
+    from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
@@ -44,11 +45,21 @@ class _Kept:
     attempt: int
 
 
-def reusable(spec: Spec) -> list[str]:
+def reusable(spec: Spec, schedule: Schedule) -> list[str]:
     """The tasks whose result may be an earlier one, or is kept for later ones."""
     if not spec.run.cache:
         return []
-    return [name for name, task in zip(spec.ids, spec.kin, strict=True) if task.cache is not None]
+    return [
+        name
+        for name, task in zip(spec.ids, spec.kin, strict=True)
+        if (task.cache is not None if task.variants is None else _may_be_reused(name, schedule))
+    ]
+
+
+def _may_be_reused(trial: str, schedule: Schedule) -> bool:
+    """Whether a trial has `cache` by its values, or may have it."""
+    task = schedule.tasks[trial]
+    return task.may_be_cached if schedule.trials.needs_suggestion(task) else task.cache is not None
 
 
 class StepReuse:
@@ -92,7 +103,7 @@ class StepReuse:
 
     def begin(self) -> None:
         """Hold back the tasks that can still start, before the decisions begin."""
-        names = reusable(self._spec)
+        names = reusable(self._spec, self._schedule)
         states = self._history.tasks
         self._schedule.reuse(names)
         for name in names:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.model.search import Outcome, Suggestion, TrialResult
+from nemorun_cli.model.search import WITH_RUNGS, Outcome, Suggestion, TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nemorun_cli.model.search import SearchRule
     from nemorun_cli.storage.study_state import StudyState
-
-WITH_RUNGS: Final = ("asha", "hyperband")
-COMPARING: Final = (*WITH_RUNGS, "median")  # pruners that compare trials
 
 Values = list[tuple[float, float]]
 """Positions and values of the metric that a pruner sees, in order."""

@@ -17,6 +17,7 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.model import best
 from nemorun_cli.model.clock import steady
 from nemorun_cli.model.search import (
+    COMPARING,
     Outcome,
     Rung,
     Suggestion,
@@ -465,7 +466,7 @@ class Searches:
 
     def _judged_steps(self, search: _Search) -> dict[str, float]:
         """Up to which steps the values of trials without a result are judged, if other results can matter."""
-        if search.rule.pruner not in sampler_messages.COMPARING:
+        if search.rule.pruner not in COMPARING:
             return {}
         names = {search.sources[number]: sent for number, sent in search.sent.items()}
         return {

@@ -215,7 +215,7 @@ class Tracker:
     def _close_attempt(self, event: Event, *, has_records: bool) -> None:
         """Read the rest of the output and set the final status of all records that the attempt opened."""
         task, attempt = event["task"], event["attempt"]
-        if self._tasks[task].metrics and "cached_from" not in event:
+        if self._has_patterns and self._tasks[task].metrics and "cached_from" not in event:
             with self._logging_errors(f"the output of {task}"):
                 if unmatched := self._read_rest(task, attempt):
                     event["unmatched"] = unmatched

@@ -32,7 +32,7 @@ BLOCK: Final = 1 << 20  # bytes that are copied at a time
 NOT_REGULAR: Final = "it is not a regular file"
 IS_LINK: Final = "its path has a symbolic link, which is not followed"
 
-ENTERED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ENTERED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class RefusedFileError(OSError):
@@ -258,7 +258,7 @@ def enter(
 ) -> int:
     """The descriptor that `entered` yields, to be closed by the caller; its arguments are the same."""
     text, path = os.fspath(folder), os.fspath(inside)
-    descriptor = os.open(path, ENTERED & ~os.O_NOFOLLOW)
+    descriptor = os.open(path, _ENTERED & ~os.O_NOFOLLOW)
     try:
         for part in text[len(path) :].split("/"):
             if not part:
@@ -281,6 +281,21 @@ def enter(
     return descriptor
 
 
+def enter_below(name: str, *, folder: int, path: str | Path) -> int:
+    """A descriptor of a folder in one that was entered.
+
+    Args:
+        name: its name.
+        folder: the descriptor of the folder that contains it.
+        path: its own path, which errors name.
+
+    Raises:
+        RefusedFileError: it is a link.
+        OSError: it cannot be opened.
+    """
+    return _entered(name, folder, os.fspath(path), creates=False)[0]
+
+
 def identity(descriptor: int) -> tuple[int, int]:
     """The device and inode of an open file or folder."""
     status = os.fstat(descriptor)
@@ -301,7 +316,7 @@ def _entered(part: str, folder: int, path: str, *, creates: bool) -> tuple[int, 
     if part == os.pardir:
         raise RefusedFileError(errno.ELOOP, "its path has '..' in it", path)
     try:
-        return os.open(part, ENTERED, dir_fd=folder), False
+        return os.open(part, _ENTERED, dir_fd=folder), False
     except FileNotFoundError as error:
         if not creates:
             raise FileNotFoundError(error.errno, error.strerror, path) from None

@@ -67,5 +67,5 @@ def _past(snapshot: Snapshot, trial: Trial) -> dict[str, Any]:
         "reason": state.reason,
         "started": min((each.started for each in states if each.started), default=None),
         "ended": max((each.ended for each in states if each.ended), default=None) if trial.is_over else None,
-        "duration": sum(durations) if durations else None,
+        "duration": round(sum(durations), 6) if durations else None,
     }

@@ -156,7 +156,7 @@ GOALS: Final = {
     "metrics.log, three fields, in the file": 8e-6,
     "50,000 log lines and close": 1.0,
     "read 10,000 rows": 0.02,
-    "read all rows": 0.2,
+    "read all rows": 0.1,  # with orjson, which is an extra
     "last 100 of all rows": 0.001,
 }
 

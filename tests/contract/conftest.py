@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +19,16 @@ from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F40
 from engines.ssh_hosts import left as left_on_hosts  # noqa: E402
 from engines.ssh_hosts import options as ssh_options  # noqa: E402
 from engines.ssh_hosts import shown as shown_on_hosts  # noqa: E402
+from support import in_process  # noqa: E402 - after the registration
 from support.extent import IS_LONG  # noqa: E402
 
-from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
+from nemorun_cli.contract import Subject, Workspace  # noqa: E402 - after the registration
 from nemorun_cli.contract.fixtures import workspace  # noqa: E402, F401 - a fixture
 from nemorun_cli.contract.report import pytest_runtest_makereport, pytest_terminal_summary  # noqa: E402, F401
+from nemorun_cli.storage.paths import HOME_VARIABLE  # noqa: E402 - after the registration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -119,3 +123,18 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     """The executor under test."""
     found: Subject = request.param
     return found
+
+
+def command(own: Workspace, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """What `Workspace.command` returns, called in this process."""
+    argv = [str(argument) for argument in arguments]
+    variables = {**os.environ, HOME_VARIABLE: str(own.home.directory), **(env or {})}
+    code, out, err = in_process.run(argv, program="exp", folder=own.folder, env=variables)
+    assert code == 0, err
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _commands_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As most tests do, those of the contract save themselves a process for each command."""
+    monkeypatch.setattr(Workspace, "command", command)

@@ -509,14 +509,33 @@ def near_its_limit(engine: str, end: str) -> Recipe:
     return Recipe(f"{engine}-near-its-limit-{end}", document, wanted, drive)
 
 
-def study() -> Recipe:
-    """A search with a pruned trial, whose best is used; its last trial was still running."""
-    points = [0.5, 0.25, 4.0, 0.75]
+def search_and_reuse() -> Recipe:
+    """A search with a pruned trial, and tasks that got earlier results or whose own is kept."""
+    points = [0.5, 4.0, 0.75]
     gate = f'test "$1" != 0.75 || {{ {until("go")}; }}'
+    reused = {
+        "prepare": {"inline": 'echo prepared; echo "rows:=3" >>"$EXP_OUTPUT"', "cache": True},
+        "train": {
+            "inline": 'echo "seed $1 rows $2"; echo "loss:=0.$1" >>"$EXP_OUTPUT"',
+            "args": ["${{ matrix.seed }}", "${{ tasks.prepare.outputs.rows }}"],
+            "matrix": {"seed": [1, 2]},
+            "dependencies": ["prepare"],
+            "best": {"metric": "outputs.loss", "goal": "minimize"},
+            "cache": True,
+        },
+    }
     tasks = {
+        **reused,
+        "new": {
+            "inline": 'echo "$1"',
+            "args": ["${{ tasks.train.best.params.seed }}"],
+            "dependencies": ["train"],
+            "cache": {"also": [1]},
+        },
         "tune": {
             "inline": f'echo "loss $1"; test "$1" != 4.0 || sleep 300; {gate}',
             "args": ["${{ search.x }}"],
+            "dependencies": ["new"],
             "metrics": {"train": r"loss (?P<loss>\S+)"},
             "search": {
                 "params": {"x": {"type": "float", "low": 0, "high": 5}},
@@ -532,46 +551,17 @@ def study() -> Recipe:
         },
         "report": {"command": ["echo", "${{ tasks.tune.best.params.x }}"], "dependencies": ["tune"]},
     }
-    wanted = {f"tune/trial-{number:04}": "SUCCEEDED" for number in (1, 2, 3)}
-    wanted |= {"tune/trial-0004": "RUNNING", "report": "PENDING"}
+    ended = ("prepare", "train/seed=1", "train/seed=2", "new", "tune/trial-0001", "tune/trial-0002")
+    running = "tune/trial-0003"
+    wanted = {**dict.fromkeys(ended, "SUCCEEDED"), running: "RUNNING", "report": "PENDING"}
 
     def drive(experiment: Experiment) -> None:
-        experiment.await_statuses(**{"tune/trial-0004": "RUNNING"})
+        experiment.await_statuses(**{running: "RUNNING"})
         experiment.kill_supervisor()
 
-    return Recipe("study-interrupted", {**ENGINES["local"], "tasks": tasks}, wanted, drive)
-
-
-def reuse() -> Recipe:
-    """Tasks got the results of an earlier experiment, the result of one was kept, and one was running."""
-    tasks = {
-        "prepare": {"inline": 'echo prepared; echo "rows:=3" >>"$EXP_OUTPUT"', "cache": True},
-        "train": {
-            "inline": 'echo "seed $1 rows $2"; echo "loss:=0.$1" >>"$EXP_OUTPUT"',
-            "args": ["${{ matrix.seed }}", "${{ tasks.prepare.outputs.rows }}"],
-            "matrix": {"seed": [1, 2]},
-            "dependencies": ["prepare"],
-            "best": {"metric": "outputs.loss", "goal": "minimize"},
-            "cache": True,
-        },
-        "new": {
-            "inline": 'echo "$1"',
-            "args": ["${{ tasks.train.best.params.seed }}"],
-            "dependencies": ["train"],
-            "cache": {"also": [1]},
-        },
-        "report": {"inline": f"echo report; {until('go')}", "dependencies": ["new"], "cache": True},
-    }
-    wanted = dict.fromkeys(("prepare", "train/seed=1", "train/seed=2", "new"), "SUCCEEDED")
-    wanted["report"] = "RUNNING"
-
-    def drive(experiment: Experiment) -> None:
-        experiment.await_statuses(report="RUNNING")
-        experiment.kill_supervisor()
-
-    document = {**ENGINES["local"], "tasks": tasks}
-    before = {key: value for key, value in tasks.items() if key in {"prepare", "train"}}
-    return Recipe("reuse-interrupted", document, wanted, drive, earlier={**document, "tasks": before})
+    local = ENGINES["local"]
+    earlier = {**local, "tasks": reused}
+    return Recipe("search-and-reuse", {**local, "tasks": tasks}, wanted, drive, earlier=earlier)
 
 
 def recipes() -> Iterator[Recipe]:
@@ -579,7 +569,7 @@ def recipes() -> Iterator[Recipe]:
     for engine in ENGINES:
         yield from (finished(engine), failed(engine), interrupted(engine))
     yield from (cancelled(), revised())
-    yield from (study(), reuse())
+    yield search_and_reuse()
     yield from (handlers("finished"), handlers("failed"), handlers_interrupted())
     yield from (sweep("failed"), sweep("interrupted"))
     for engine in ("slurm", "tunnel"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,9 @@ from nemorun_cli.model.search import (
     trial_id,
     trial_number,
 )
-from nemorun_cli.model.spec import Group, Task
+from nemorun_cli.model.spec import Group, Task, with_forms
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.model.step_cache import CacheRule
 from nemorun_cli.scheduler import resume_plan, trials
 from nemorun_cli.storage import events
 from nemorun_cli.storage.state import TaskState
@@ -335,3 +337,52 @@ def test_a_pruned_trial_runs_again_as_a_whole() -> None:
     assert drive.schedule.history.studies["t"].prunes[1].at == 3
     named = {each.task: each for each in resume_plan.decide(drive.schedule, below=[f"{trial}/c"])}
     assert [named[f"{trial}/{name}"].action for name in TASKS] == ["run", "keep", "run"]
+
+
+def with_choices(key: str, *values: Any, needs: tuple[str, ...] = ()) -> Drive:
+    """A schedule with a search whose trials differ in a field, by the choices of a param, and `first`."""
+    drive = searching(len(values), task("first", len(values)), needs=needs)
+    forms = [({"x": number}, replace(task("t/x", 0), **{key: value})) for number, value in enumerate(values)]
+    variants = with_forms(forms).variants
+    members = [
+        replace(each, variants=variants, searched={f"/{key}": "${{ search.x }}"} if each.group else {})
+        for each in drive.schedule.spec.tasks
+    ]
+    drive = Drive(schedule(*members, groups=drive.schedule.spec.groups), drive.slots)
+    drive.schedule.reuse([each.id for each in members if each.group])
+    return drive
+
+
+def take(drive: Drive, number: int, value: int) -> Task:
+    """Give a trial the suggestion of a choice."""
+    name = trial_id("t", number)
+    drive.note(events.SUGGESTED, name, number=number, params={"x": value})
+    drive.schedule.take_suggestion(name)
+    return drive.schedule.tasks[name]
+
+
+def test_a_trial_without_cache_by_its_values_is_not_reused() -> None:
+    """Its result is neither looked for nor kept; one with `cache` waits for the look."""
+    drive = with_choices("cache", CacheRule(), None)
+    assert all(each.may_be_cached for each in drive.schedule.spec.tasks if each.group)
+    assert [take(drive, number + 1, number).cache for number in (0, 1)] == [CacheRule(), None]
+    assert [drive.schedule.is_reusable(trial_id("t", number)) for number in (1, 2)] == [True, False]
+
+
+@pytest.mark.parametrize(("end", "allowed"), [(S, [True, True, False]), (F, [False, True, True])])
+def test_the_values_of_a_trial_decide_whether_it_may_run(end: TaskStatus, allowed: list[bool]) -> None:
+    """Trials get values as soon as some let them run; then those count that they have."""
+    drive = with_choices("dependency_type", "afterok", "afterany", "afternotok", needs=("first",))
+    assert drive.schedule.readiness(trial_id("t", 1)) is None
+    drive.begin()
+    drive.start()
+    drive.end("first", end)
+    found = []
+    for number in (1, 2, 3):
+        readiness = drive.schedule.readiness(trial_id("t", number))
+        assert readiness is not None
+        assert readiness.may_run
+        take(drive, number, number - 1)
+        readiness = drive.schedule.readiness(trial_id("t", number))
+        found.append(readiness is not None and readiness.may_run)
+    assert found == allowed

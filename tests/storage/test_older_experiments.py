@@ -240,7 +240,7 @@ def test_the_damaged_ledger_of_an_older_experiment_is_repaired(older: Older, own
     assert repair(own.files, home=own.home.directory)[1] is None
 
 
-@older("local", "handlers", "study", "reuse")
+@older("local", "handlers", "search")
 def test_an_end_that_the_ledger_lost_is_found_in_the_attempt(older: Older, own: Run) -> None:
     """After a repair a look reads from the attempt's own record how a task ended."""
     damage(own, "ended")
@@ -248,7 +248,7 @@ def test_an_end_that_the_ledger_lost_is_found_in_the_attempt(older: Older, own: 
     assert ended(older).items() <= statuses(own.status()).items()
 
 
-@older("reuse")
+@older("search")
 def test_a_repair_finds_what_was_reused(own: Run) -> None:
     """A task with an earlier result has it in the rebuilt ledger too, whichever line was lost."""
     fields = ("status", "attempt", "reason", "cached_from", "fingerprint", "parts", "outputs", "exit_code")
@@ -317,7 +317,7 @@ def check_resumed(older: Older, run: Run) -> None:
     assert before.items() <= attempts(run).items()
 
 
-@older("local", "handlers", *(("study", "reuse") if IS_LONG else ("reuse",)), is_over=False)
+@older("local", "handlers", *(("search",) if IS_LONG else ()), is_over=False)
 def test_an_older_experiment_is_resumed_after_a_restart(older: Older, own: Run) -> None:
     """On its own host it is completed, and what succeeded after its supervisor died is not run again."""
     check_resumed(older, own)

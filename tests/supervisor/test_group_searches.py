@@ -63,8 +63,8 @@ def ends(run: Run) -> dict[str, tuple[str, str | None]]:
 
 STUDY: dict[str, Any] = {
     "tune": tuned(
-        trials=8 if IS_LONG else 4,
-        sampler="cmaes" if IS_LONG else "random",
+        trials=8,
+        sampler="cmaes",
         params={"x": X, "y": X},
         pruner={"type": "median", "startup_trials": 1},
     ),
@@ -75,7 +75,6 @@ STUDY: dict[str, Any] = {
     },
 }
 POINTS = [point for point in crashpoints.POINTS if point.startswith("search.")]
-TRIED = POINTS if IS_LONG else ["search.result"]  # each costs a second of CPU
 
 
 def killed(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, run: Run | None, moment: str) -> Run:
@@ -93,30 +92,29 @@ def killed(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, run: Run | 
     return run
 
 
-def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed around each event, a study has the suggestions, results and best of one that was not killed."""
-    whole = workspace.start(STUDY)
-    assert whole.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    best, _, model, folder = log(whole, "use").split()
-    assert best.startswith("tune/trial-")
-    assert model.startswith("of-")
-    assert folder == str(whole.files.task(best))
-    assert {reason for _, reason in ends(whole).values()} == {None, "pruned"}
-    trained = [line for line in workspace.lines() if "train" in line]
-    (workspace.folder / "ran").unlink()
-    run = None
-    for point in TRIED:
-        run = killed(workspace, monkeypatch, run, f"{point}:1")
-    assert run is not None
-    run.resume()
-    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert study_of(run) == study_of(whole)
-    assert [line for line in workspace.lines() if "train" in line] == trained
-    assert log(run, "use").split()[:3] == [best, *log(whole, "use").split()[1:3]]
-    assert run.status().history.ignored == []
-
-
 if IS_LONG:
+
+    def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Killed around each event, it has the suggestions, results and best of one that was not killed."""
+        whole = workspace.start(STUDY)
+        assert whole.wait(timeout=60).status is ExperimentStatus.COMPLETED
+        best, _, model, folder = log(whole, "use").split()
+        assert best.startswith("tune/trial-")
+        assert model.startswith("of-")
+        assert folder == str(whole.files.task(best))
+        assert {reason for _, reason in ends(whole).values()} == {None, "pruned"}
+        trained = [line for line in workspace.lines() if "train" in line]
+        (workspace.folder / "ran").unlink()
+        run = None
+        for point in POINTS:
+            run = killed(workspace, monkeypatch, run, f"{point}:1")
+        assert run is not None
+        run.resume()
+        assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+        assert study_of(run) == study_of(whole)
+        assert [line for line in workspace.lines() if "train" in line] == trained
+        assert log(run, "use").split()[:3] == [best, *log(whole, "use").split()[1:3]]
+        assert run.status().history.ignored == []
 
     @pytest.mark.parametrize("seed", range(3))
     def test_killed_at_random(workspace: ExpWorkspace, seed: int) -> None:

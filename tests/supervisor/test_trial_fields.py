@@ -91,24 +91,47 @@ def test_trials_take_the_form_that_their_values_decide_after_a_crash_too(workspa
     assert sorted(workspace.lines()) == ["file1", "file1", "file2", "file2"]
 
 
-def test_a_trial_whose_values_forbid_it_to_run_is_skipped(workspace: ExpWorkspace) -> None:
-    """The values decide how its dependencies must have ended, and then whether it runs."""
-    search = {
-        "params": {"type": ["afterok", "afterany", "afternotok"]},
-        "metric": "outputs.s",
-        "goal": "minimize",
-        "trials": 3,
-        "sampler": "grid",
-    }
-    trial = {
-        "inline": 'echo s:=1 >> "$EXP_OUTPUT"',
-        "dependencies": ["first"],
-        "dependency_type": "${{ search.type }}",
-        "search": search,
-    }
-    cases = (("exit 1", "afterok"), ("true", "afternotok"))
-    for first, skipped in cases if IS_LONG else cases[:1]:
-        snapshot = workspace.run({"first": first, "train": trial})
-        for number, suggestion in snapshot.history.studies["train"].suggestions.items():
-            state = snapshot.history.tasks[f"train/trial-{number:04d}"]
-            assert (state.status == "SKIPPED") == (suggestion.params["type"] == skipped)
+if IS_LONG:
+
+    def test_only_trials_with_a_cache_by_their_values_are_reused(workspace: ExpWorkspace) -> None:
+        """A trial without `cache` runs again, next to one with it whose earlier result is taken."""
+        trial = {
+            "inline": 'echo ran >> ran; echo s:=1 >> "$EXP_OUTPUT"',
+            "cache": "${{ search.cache }}",
+            "search": {
+                "params": {"cache": [True, False]},
+                "metric": "outputs.s",
+                "goal": "minimize",
+                "trials": 2,
+                "sampler": "grid",
+            },
+        }
+        ends = []
+        for _ in range(2):
+            history = workspace.run({"train": trial}).history
+            suggestions = history.studies["train"].suggestions.items()
+            names = {params.params["cache"]: f"train/trial-{number:04d}" for number, params in suggestions}
+            ends.append({value: history.tasks[name].reason for value, name in names.items()})
+        assert ends == [{True: None, False: None}, {True: "cached", False: None}]
+        assert len(workspace.lines()) == 3
+
+    def test_a_trial_whose_values_forbid_it_to_run_is_skipped(workspace: ExpWorkspace) -> None:
+        """The values decide how its dependencies must have ended, and then whether it runs."""
+        search = {
+            "params": {"type": ["afterok", "afterany", "afternotok"]},
+            "metric": "outputs.s",
+            "goal": "minimize",
+            "trials": 3,
+            "sampler": "grid",
+        }
+        trial = {
+            "inline": 'echo s:=1 >> "$EXP_OUTPUT"',
+            "dependencies": ["first"],
+            "dependency_type": "${{ search.type }}",
+            "search": search,
+        }
+        for first, skipped in (("exit 1", "afterok"), ("true", "afternotok")):
+            snapshot = workspace.run({"first": first, "train": trial})
+            for number, suggestion in snapshot.history.studies["train"].suggestions.items():
+                state = snapshot.history.tasks[f"train/trial-{number:04d}"]
+                assert (state.status == "SKIPPED") == (suggestion.params["type"] == skipped)

@@ -76,7 +76,8 @@ def command(
     done.take(collect.leftovers(home))
     done.take(collect.undelivered(home))
     if remote:
-        done.take(collect.remote(home))
+        for items in collect.remote(home):
+            done.take(items)
     size = sum(item.size for item in done.removed)
     if is_json:
         terminal.write_json(

@@ -109,17 +109,21 @@ def undelivered(home: Home) -> Iterator[Removable]:
         yield Removable(kind="delivered", path=path, size=trees.size(path), obstacle=obstacle)
 
 
-def remote(home: Home) -> Iterator[Removable]:
-    """What this home has on remote hosts for experiments that it has no more, nor in its trash."""
+def remote(home: Home) -> Iterator[list[Removable]]:
+    """What this home has on remote hosts for experiments that it has no more, nor in its trash.
+
+    One folder of it after the other: two hosts may share one.
+    """
     for folder in remote_folders.noted(home):
         if isinstance(folder, EngineError):
-            yield Removable(kind="remote_folder", path=home.remote_folders, size=0, obstacle=folder.message)
+            obstacle = folder.message
+            yield [Removable(kind="remote_folder", path=home.remote_folders, size=0, obstacle=obstacle)]
             continue
         try:
-            yield from list(_unused_there(home, folder))
+            yield list(_unused_there(home, folder))
         except (EngineError, LedgerError, UsageError, OSError) as error:
-            message = error.message if isinstance(error, ExpError) else str(error)
-            yield Removable(kind="remote_folder", path=Path(folder.text), size=0, obstacle=message)
+            obstacle = error.message if isinstance(error, ExpError) else str(error)
+            yield [Removable(kind="remote_folder", path=Path(folder.text), size=0, obstacle=obstacle)]
 
 
 def _unused_there(home: Home, folder: RemoteFolder) -> Iterator[Removable]:

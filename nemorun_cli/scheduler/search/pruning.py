@@ -23,7 +23,7 @@ from optuna.pruners import (
 )
 from optuna.storages import InMemoryStorage
 
-from nemorun_cli.model.search import Outcome, Rung
+from nemorun_cli.model.search import WITH_RUNGS, Outcome, Rung
 from nemorun_cli.scheduler.search import prune_reasons
 from nemorun_cli.scheduler.search.faults import SearchFault
 from nemorun_cli.scheduler.search.study import NAME, direction_of, end_of, position
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from nemorun_cli.model.search import SearchRule, TrialResult
 
 AUTO: Final = "auto"
-WITH_RUNGS: Final = ("asha", "hyperband")
 
 
 class Pruning(NamedTuple):

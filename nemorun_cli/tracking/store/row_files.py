@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import gc
 import io
-import json
 import os
 from contextlib import contextmanager
 from operator import itemgetter
@@ -25,7 +24,7 @@ from nemorun_cli.system.files import (
     is_behind_link,
     open_to_read,
 )
-from nemorun_cli.tracking.store import json_values
+from nemorun_cli.tracking.store import fast_json, json_values
 from nemorun_cli.tracking.store.record_paths import parent_of_record
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ def parse(
         # parsed as one array: half the time of one call per line
         text = data[:-1].decode("ascii").replace("\n", ",")
         with _collector_paused():
-            rows: list[Row] = json.loads(f"[{text}]")
+            rows: list[Row] = fast_json.loads(f"[{text}]")
             are_rows = len(rows) == data.count(b"\n") and _are_objects(rows, are_timed=kind != "opening")
             if are_rows and json_values.needs_unwrapping(text):
                 rows = cast("list[Row]", json_values.unwrap(rows))

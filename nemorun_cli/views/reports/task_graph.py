@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.search import tasks_of_trials
+from nemorun_cli.model.spec import possible_forms
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.views.reports import search_summary
 
@@ -214,7 +215,7 @@ def _node(
         id=name,
         members=tuple(task.id for task in tasks),
         is_group=tasks[0].group is not None and tasks[0].handler is None,
-        executors=tuple(dict.fromkeys(task.executor for task in tasks)),
+        executors=tuple(dict.fromkeys(task.executor for task in possible_forms(tasks))),
         dependency_type=DEFAULT_TYPE if tasks[0].handler else tasks[0].dependency_type,
         status=next((status for status in _PRECEDENCE if decisive[status]), None),
         counts={status: counts[status] for status in TaskStatus if counts[status]},
@@ -223,7 +224,7 @@ def _node(
         best_by=group.best.metric if group is not None and group.best is not None else None,
         searched=len(group.search.params) if group is not None and group.search is not None else 0,
         trials=0 if group is None or group.search is None else len(tasks_of_trials(group.members)),
-        reusable=sum(task.cache is not None for task in tasks),
+        reusable=sum(task.may_be_cached for task in tasks),
         cached=sum(states[task.id].reason == Reason.CACHED for task in tasks) if states is not None else 0,
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from support.formats import checked
 
 from nemorun_cli.executors.remote_hosts import remote_folders
 from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
@@ -63,7 +62,7 @@ class Host:
         """What is removed, by the kinds of the folders, and what stays, by the reasons."""
         home = self.workspace.home
         removed, kept = {}, {}
-        for item in list(collect.remote(home)):
+        for item in itertools.chain.from_iterable(collect.remote(home)):
             why = item.obstacle if is_dry else collect.remove(home, item)
             if why is None:
                 removed[item.path.name] = str(item.kind)
@@ -118,9 +117,6 @@ def test_only_what_is_deleted_is_removed(host: Host) -> None:
     }
     assert host.gc(is_dry=True) == (wanted, {BUSY: REASON})
     assert deleted.exists()
-    done = checked(host.workspace.exp("gc", "--remote", "--dry-run", "--json", env=dict(os.environ)).json)
-    assert {entry["path"].rpartition("/")[2] for entry in done["removed"]} == wanted.keys()
-    assert done["bytes"] >= 5000
     removed, kept = host.gc()
     assert removed == wanted
     assert kept == {BUSY: REASON}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from engines.slurm_cluster import PATH
+from support.extent import IS_LONG
 from support.slurm_experiments import LONG, QUICK, header, is_running, now, scripts, soon
 from support.workspace import NOTE, attempt, events, kill_supervisor, statuses, until
 
@@ -247,7 +248,7 @@ def test_a_slow_answer_about_arrays_delays_only_arrays(
 
 
 @pytest.mark.usefixtures("slurm")
-@pytest.mark.parametrize("code", [0, 7])
+@pytest.mark.parametrize("code", [7, 0] if IS_LONG else [7])
 def test_what_ended_before_the_signal_of_its_stop_was_not_stopped(
     workspace: ExpWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:

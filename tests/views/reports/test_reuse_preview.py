@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,58 +51,62 @@ def tree(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in files}
 
 
-def test_a_dry_run_finds_what_a_run_would_get(workspace: ExpWorkspace) -> None:
-    """Also where a file is that an earlier result restores; below a task that runs, nothing is decided."""
-    raw = workspace.folder / "raw"
-    raw.write_text("1")
-    first = reuse(workspace)
-    assert first["plain"] is None
-    assert "no earlier experiment called tried has a success of it" in first["make"]["message"]
-    assert [first[name]["message"] for name in ("use", "below")] == [
-        AGAIN.format("make"),
-        AGAIN.format("plain"),
-    ]
-    assert not workspace.home.directory.exists() or not tree(workspace.home.directory)
+if IS_LONG:
 
-    run = workspace.start(TASKS)
-    assert run.wait(timeout=60).status == "COMPLETED"
-    (workspace.folder / "made").unlink()
-    before = {**tree(workspace.home.step_cache_entries), **tree(workspace.folder)}
-    again = reuse(workspace)
-    assert {**tree(workspace.home.step_cache_entries), **tree(workspace.folder)} == before
-    assert {name: found and found["decision"] for name, found in again.items()} == {
-        "make": "reuse",
-        "use": "reuse",
-        "plain": None,
-        "below": "later",
-    }
-    assert again["use"]["from"] == {"experiment": run.id, "task": "use", "attempt": 1}
-    assert again["make"]["message"] == f"it gets the result of make of {run.id}"
+    def test_a_dry_run_finds_what_a_run_would_get(workspace: ExpWorkspace) -> None:
+        """Also with files that an earlier result restores; below a task that runs, nothing is decided."""
+        raw = workspace.folder / "raw"
+        raw.write_text("1")
+        first = reuse(workspace)
+        assert first["plain"] is None
+        assert "no earlier experiment called tried has a success of it" in first["make"]["message"]
+        assert [first[name]["message"] for name in ("use", "below")] == [
+            AGAIN.format("make"),
+            AGAIN.format("plain"),
+        ]
+        assert not workspace.home.directory.exists() or not tree(workspace.home.directory)
 
-    changed = reuse(workspace, {**TASKS, "use": {**TASKS["use"], "args": ["x"]}})
-    assert (changed["make"]["decision"], changed["use"]["decision"]) == ("reuse", "run")
-    assert changed["use"]["changed"] == [{"part": "args", "before": '["7"]', "after": '["x"]'}]
-    assert (
-        changed["use"]["message"] == f"it runs because its arguments (7 before) changed since use of {run.id}"
-    )
+        run = workspace.start(TASKS)
+        assert run.wait(timeout=60).status == "COMPLETED"
+        (workspace.folder / "made").unlink()
+        before = {**tree(workspace.home.step_cache_entries), **tree(workspace.folder)}
+        again = reuse(workspace)
+        assert {**tree(workspace.home.step_cache_entries), **tree(workspace.folder)} == before
+        assert {name: found and found["decision"] for name, found in again.items()} == {
+            "make": "reuse",
+            "use": "reuse",
+            "plain": None,
+            "below": "later",
+        }
+        assert again["use"]["from"] == {"experiment": run.id, "task": "use", "attempt": 1}
+        assert again["make"]["message"] == f"it gets the result of make of {run.id}"
 
-    (workspace.folder / "made").write_text("by hand")
-    assert "was changed since the task wrote it" in reuse(workspace)["make"]["message"]
-    assert not workspace.home.step_cache_replaced.exists()
-    (workspace.folder / "made").unlink()
-    assert (
-        reuse(workspace, run={"cache": False})["make"]["message"]
-        == "it runs because this run reuses no results"
-    )
-    assert reuse(workspace, run={"refresh": ["make"]})["make"]["message"] == "it runs because it is refreshed"
-    raw.write_text("2")
-    assert [part["part"] for part in reuse(workspace)["make"]["changed"]] == ["input:raw"]
-    for entry in tree(workspace.home.step_cache_entries):
-        os.unlink(entry)  # noqa: PTH108 - a text
-    raw.write_text("1")
-    assert (
-        reuse(workspace)["make"]["message"] == f"it runs because the result of make of {run.id} is not kept"
-    )
+        changed = reuse(workspace, {**TASKS, "use": {**TASKS["use"], "args": ["x"]}})
+        assert (changed["make"]["decision"], changed["use"]["decision"]) == ("reuse", "run")
+        assert changed["use"]["changed"] == [{"part": "args", "before": '["7"]', "after": '["x"]'}]
+        assert (
+            changed["use"]["message"]
+            == f"it runs because its arguments (7 before) changed since use of {run.id}"
+        )
+
+        (workspace.folder / "made").write_text("by hand")
+        assert "was changed since the task wrote it" in reuse(workspace)["make"]["message"]
+        assert not workspace.home.step_cache_replaced.exists()
+        (workspace.folder / "made").unlink()
+        for options, reason in (
+            ({"cache": False}, "this run reuses no results"),
+            ({"refresh": ["make"]}, "it is refreshed"),
+        ):
+            assert reuse(workspace, run=options)["make"]["message"] == f"it runs because {reason}"
+        raw.write_text("2")
+        assert [part["part"] for part in reuse(workspace)["make"]["changed"]] == ["input:raw"]
+        for entry in tree(workspace.home.step_cache_entries):
+            os.unlink(entry)  # noqa: PTH108 - a text
+        raw.write_text("1")
+        assert (
+            reuse(workspace)["make"]["message"]
+            == f"it runs because the result of make of {run.id} is not kept"
+        )
 
 
 @pytest.mark.parametrize(
@@ -122,6 +127,13 @@ def test_no_program_of_a_spec_is_run_to_plan_it(workspace: ExpWorkspace, task: d
     assert found["decision"] == "later"
     assert "python3 is not run before the experiment" in found["message"]
     assert not (workspace.folder / "ran").exists()
+
+
+def test_the_interpreter_of_a_program_is_known(workspace: ExpWorkspace) -> None:
+    """A program that builds a spec names its own by the path, which is that of the dry run."""
+    task = {"partial": "json:dumps", "args": {"obj": 1}, "entrypoint": [sys.executable], "cache": True}
+    found = reuse(workspace, {"a": task})["a"]
+    assert found["message"] == "it runs because no earlier experiment called tried has a success of it"
 
 
 def test_what_a_value_decides_is_decided_later(workspace: ExpWorkspace) -> None:
