@@ -131,16 +131,14 @@ class HostOfExperiment:
 
     # -- round trips ------------------------------------------------------------------------------
 
-    def refresh(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> bool:
-        """Fetch files and states at growing intervals; returns whether anything changed."""
-        before = self.capacity, dict(self._looks)
+    def refresh(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> None:
+        """Fetch files, states and, if wanted, the capacity, at growing intervals."""
 
         def ask() -> None:
             self.ask(jobs, with_capacity=with_capacity, with_gpus=with_gpus)
 
-        is_changed = self.experiment.refresh(jobs, before=ask)
+        self.experiment.refresh(jobs, before=ask)
         self.receive()
-        return is_changed or before != (self.capacity, self._looks)
 
     def ask(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> None:
         """Ask for the states of attempts, and for the capacity, in the next round trip."""

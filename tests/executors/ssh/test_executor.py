@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -207,3 +208,15 @@ if IS_LONG:
             assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
         finally:
             shutil.rmtree(folder)
+
+    def test_a_clock_that_differs_is_reported(workspace: ExpWorkspace, apart: SshHosts, exp: Exp) -> None:
+        """`exp doctor` names the host and the difference; tasks run, with the times of their host."""
+        del apart
+        program = workspace.folder / "date"
+        program.write_text("#!/bin/sh\nexec /bin/date -d '+1 hour' \"$@\"\n")
+        program.chmod(0o755)
+        run = workspace.start({"one": "true"}, **header("box1", pre_command=f"PATH={program.parent}:$PATH"))
+        assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+        checks = json.loads(exp("doctor", run.id, "--json", code=None).stdout)["checks"]
+        (found,) = [check["message"] for check in checks if "clock of box1" in check["message"]]
+        assert re.match(r"the clock of box1 is 3(59|60)\d s ahead", found)
