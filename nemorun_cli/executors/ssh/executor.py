@@ -83,7 +83,8 @@ class _SshAttempt:
         host: the one that has it, or may have it; None while it waits for one.
         is_sent: whether a start may have reached the host, so that only the host knows its state.
         asked_after: states that the host was asked for before this monotonic time do not count.
-        earlier_host: the host of the attempt before it, where the files of its task are.
+        earlier_host: the host on which it has to start, unless that is away: that of the attempt before it,
+            where the files of its task are.
         ends_seen: how often the host reported that it had finished, while no record arrived.
         waits_for: the kinds of capacity and the hosts with problems that were reported for it last.
     """
@@ -406,6 +407,8 @@ class SshExecutor:
             host.block(started.text)
         if tracked.stop is not None:
             return [self._report_absent(tracked, "it had not been started")]
+        if tracked.job.plan and tracked.job.plan.company:
+            tracked.earlier_host = host.name  # the other members were given its address
         tracked.host = None
         return []
 
