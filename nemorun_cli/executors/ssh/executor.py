@@ -168,19 +168,22 @@ class SshExecutor:
         folder = Path(plan.env["EXP_OUTPUT"]).parent
         line = shim_line(folder, plan, plan.argv[0])
         attempts.put(job.files.directory / LAUNCH, launch_text(plan, line, env=env))
-        earlier = job.experiment_files.attempt(job.task, job.attempt - 1)
-        tracked = _SshAttempt(job, earlier_host=read_place(earlier).get("host"))
-        self._tracked[job.key] = tracked
+        tracked = self._tracked[job.key] = _SshAttempt(job)
+        with suppress(OSError):
+            earlier = job.experiment_files.attempt(job.task, job.attempt - 1)
+            tracked.earlier_host = read_place(earlier).get("host")
         return self._report(tracked, "queued")
 
     def _adopt(self, job: Job) -> AttemptStatus | None:
         """Track an attempt that another process submitted; a host that the options lack is added."""
         place = read_place(job.files)
-        if not place:
-            if (ending := attempts.read_ending(job.files)) is not None:
-                return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=ending)
+        noted = _host_of(place) if place else self._host_in(job.job_id)
+        if noted is None and (ending := attempts.read_ending(job.files)) is not None:
+            return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=ending)
+        if noted is None and job.job_id is not None:  # it was started
+            return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=lost(NO_FOLDER))
+        if noted is None and not place:
             return AttemptStatus(key=job.key, state="absent")
-        noted = _host_of(place)
         if noted is None:
             message = f"{job.files.directory}: what was noted about its host cannot be used"
             return AttemptStatus(key=job.key, state="unknown", message=message)
@@ -190,6 +193,11 @@ class SshExecutor:
         host = self._hosts[noted.file_name]
         self._tracked[job.key] = _SshAttempt(job, host, is_sent=True, asked_after=time.monotonic() - 1e-9)
         return None
+
+    def _host_in(self, job_id: str | None) -> SshHost | None:
+        """The host that the id of a started attempt names, if its folder with the note was removed."""
+        name = (job_id or "").rpartition(":")[0]
+        return next((host.host for host in self._hosts.values() if host.name == name), None)
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """The changes since the last call, by what the hosts reported last."""
