@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli import executors
 from nemorun_cli.scheduler import evaluations
 from nemorun_cli.scheduler.trial_fields import asks_for_gpus
+from nemorun_cli.tracking.store import fast_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,6 +106,7 @@ def _steps(spec: Spec, process: Evaluations) -> Iterator[Callable[[], object]]:
         yield process.start
     for name in needed(spec):
         yield partial(importlib.import_module, name)
+    yield fast_json.fast_parser  # imports orjson if it is installed
     yield partial(pin, spec)
     if needs_process:
         yield process.check  # it has had time to import what it needs

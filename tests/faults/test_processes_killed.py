@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -67,6 +68,9 @@ def test_task_without_its_shim_is_running_until_it_ends_and_then_lost(
     if not supervised:
         kill_supervisor(run)
     kill(shim)
+    eventually(
+        lambda: not Path(f"/proc/{shim}").exists()
+    )  # its parent has seen its end, and that the task goes on
     eventually(lambda: status(run, "a") == "RUNNING")
     assert is_running(pid)
     workspace.touch("gate")

@@ -163,11 +163,11 @@ class Short(LocalExecutor):
         self.batches.append(len(jobs))
         return super().submit(jobs)
 
-    def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
+    def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int, folder: int | None) -> int:
         if self.left and self.batches[-1] > 1:
             self.left -= 1
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return super()._spawn(job, plan, env, lock)
+        return super()._spawn(job, plan, env, lock, folder)
 
 
 class Collapsing(LocalExecutor):

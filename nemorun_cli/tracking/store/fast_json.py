@@ -22,7 +22,8 @@ def loads(text: str) -> Any:
         ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
     """
-    if (parse := _orjson()) is not None and text.isascii() and _LONG_INTEGER not in text.translate(_ALIKE):
+    parse = fast_parser()
+    if parse is not None and text.isascii() and _LONG_INTEGER not in text.translate(_ALIKE):
         try:
             return parse(text)
         except ValueError:  # also of what json.loads accepts: NaN, lone surrogates, numbers like 1e999
@@ -31,7 +32,8 @@ def loads(text: str) -> Any:
 
 
 @cache
-def _orjson() -> Callable[[str], Any] | None:
+def fast_parser() -> Callable[[str], Any] | None:
+    """The parser of orjson; None if it is not installed."""
     try:
         import orjson  # noqa: PLC0415 - an extra
     except ImportError:

@@ -64,7 +64,7 @@ def test_plain_rows_are_read_by_the_fast_parser(monkeypatch: pytest.MonkeyPatch)
         seen.append(text)
         return orjson.loads(text)
 
-    monkeypatch.setattr(fast_json, "_orjson", lambda: parse)
+    monkeypatch.setattr(fast_json, "fast_parser", lambda: parse)
     plain = '[{"_ts":1796055354.3583663,"loss":0.0012345678901234567,"step":123456789012345678,"lr":-1e-05}]'
     assert fast_json.loads(plain) == json.loads(plain)
     assert fast_json.loads("[12345678901234567890]") == [12345678901234567890]
@@ -73,5 +73,5 @@ def test_plain_rows_are_read_by_the_fast_parser(monkeypatch: pytest.MonkeyPatch)
 
 def test_without_orjson_the_standard_library_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is an extra."""
-    monkeypatch.setattr(fast_json, "_orjson", lambda: None)
+    monkeypatch.setattr(fast_json, "fast_parser", lambda: None)
     assert fast_json.loads('{"a": [1, 2.5]}') == {"a": [1, 2.5]}
