@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from support.two_machines import Machine
 
 NAMES: Final = ("box1", "box2")
-JOBS: Final = shared_folder("boxes")
+JOBS: Final = shared_folder(f"boxes-{os.getpid()}")
 """Their `job_dir`: they share the file system of this machine."""
 # Login files of this machine's user may take long, and belong to no host.
 SERVE: Final = '[ ! -e "$3" ] || mount --bind "$1" "$3"; exec /usr/sbin/sshd -D -e -f "$2"'
@@ -171,6 +171,7 @@ def ssh_hosts_session() -> Iterator[SshHosts]:
             yield hosts
     finally:
         shutil.rmtree(folder)
+        shutil.rmtree(JOBS, ignore_errors=True)  # no test may have run there
 
 
 @pytest.fixture

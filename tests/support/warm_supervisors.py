@@ -36,6 +36,7 @@ PRELOADED: Final = (
     "nemorun_cli.executors.slurm.remote.cluster",
     "nemorun_cli.executors.remote_hosts.results",
     "nemorun_cli.executors.remote_hosts.upload",
+    "nemorun_cli.executors.ssh.executor",
     "nemorun_cli.system.log_search",
     "nemorun_cli.supervisor.output_metrics",
     "nemorun_cli.tracking.access.supervisor_api",

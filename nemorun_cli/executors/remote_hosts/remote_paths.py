@@ -16,7 +16,7 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.remote_hosts import remote_folders
 from nemorun_cli.model import forms, remote_host
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.system.files import make_folder, write
+from nemorun_cli.system.files import make_folder, write_whole
 
 if TYPE_CHECKING:
     from nemorun_cli.executors.remote_hosts.ssh_client import Tunnel
@@ -86,7 +86,8 @@ class RemotePaths:
             remote_folders.note(Home(self.files.home), self._tunnel, self.home)
         if not self._note.exists():
             make_folder(self._note.parent)
-            write(self._note, json.dumps({"host": self._tunnel.host, "folder": str(self.folder)}))
+            note = json.dumps({"host": self._tunnel.host, "folder": str(self.folder)})
+            write_whole(self._note, note.encode())
 
     @cached_property
     def marking(self) -> str:

@@ -32,10 +32,12 @@ setsid --fork true 2>/dev/null || echo "lacks setsid --fork (util-linux 2.32)"
 def diagnose(hosts: Sequence[HostOfExperiment]) -> Iterator[Diagnosis]:
     """Check each host; a host that cannot be used stops no task as long as another one can."""
     by_host = [(host, list(_of(host))) for host in hosts]
-    can_run = any(all(diagnosis.is_ok for diagnosis in found) for _, found in by_host)
+    can_run = any(
+        all(diagnosis.is_ok or not diagnosis.stops_tasks for diagnosis in found) for _, found in by_host
+    )
     for _, found in by_host:
         for diagnosis in found:
-            yield replace(diagnosis, engine=ENGINE, stops_tasks=not can_run)
+            yield replace(diagnosis, engine=ENGINE, stops_tasks=diagnosis.stops_tasks and not can_run)
 
 
 def _of(host: HostOfExperiment) -> Iterator[Diagnosis]:
@@ -62,11 +64,8 @@ def _of(host: HostOfExperiment) -> Iterator[Diagnosis]:
     skew = reported.clock - (asked + time.time()) / 2
     if abs(skew) > MOST_SKEW:
         where = "ahead" if skew > 0 else "behind"
-        yield _failed(
-            f"the clock of {host.name} is {abs(skew):.0f} s {where}, and so are the times of its tasks",
-            "synchronize it, for instance with chrony",
-        )
-        return
+        message = f"the clock of {host.name} is {abs(skew):.0f} s {where}, and so are the times of its tasks"
+        yield replace(_failed(message, "synchronize it, for instance with chrony"), stops_tasks=False)
     yield Diagnosis(engine=ENGINE, is_ok=True, message=f"{host.name} has {capacity_text(reported)}")
 
 

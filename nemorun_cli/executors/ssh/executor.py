@@ -83,7 +83,8 @@ class _SshAttempt:
         host: the one that has it, or may have it; None while it waits for one.
         is_sent: whether a start may have reached the host, so that only the host knows its state.
         asked_after: states that the host was asked for before this monotonic time do not count.
-        earlier_host: the host of the attempt before it, where the files of its task are.
+        earlier_host: the host on which it has to start, unless that is away: that of the attempt before it,
+            where the files of its task are.
         ends_seen: how often the host reported that it had finished, while no record arrived.
         waits_for: the kinds of capacity and the hosts with problems that were reported for it last.
     """
@@ -168,19 +169,22 @@ class SshExecutor:
         folder = Path(plan.env["EXP_OUTPUT"]).parent
         line = shim_line(folder, plan, plan.argv[0])
         attempts.put(job.files.directory / LAUNCH, launch_text(plan, line, env=env))
-        earlier = job.experiment_files.attempt(job.task, job.attempt - 1)
-        tracked = _SshAttempt(job, earlier_host=read_place(earlier).get("host"))
-        self._tracked[job.key] = tracked
+        tracked = self._tracked[job.key] = _SshAttempt(job)
+        with suppress(OSError):
+            earlier = job.experiment_files.attempt(job.task, job.attempt - 1)
+            tracked.earlier_host = read_place(earlier).get("host")
         return self._report(tracked, "queued")
 
     def _adopt(self, job: Job) -> AttemptStatus | None:
         """Track an attempt that another process submitted; a host that the options lack is added."""
         place = read_place(job.files)
-        if not place:
-            if (ending := attempts.read_ending(job.files)) is not None:
-                return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=ending)
+        noted = _host_of(place) if place else self._host_in(job.job_id)
+        if noted is None and (ending := attempts.read_ending(job.files)) is not None:
+            return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=ending)
+        if noted is None and job.job_id is not None:  # it was started
+            return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=lost(NO_FOLDER))
+        if noted is None and not place:
             return AttemptStatus(key=job.key, state="absent")
-        noted = _host_of(place)
         if noted is None:
             message = f"{job.files.directory}: what was noted about its host cannot be used"
             return AttemptStatus(key=job.key, state="unknown", message=message)
@@ -190,6 +194,11 @@ class SshExecutor:
         host = self._hosts[noted.file_name]
         self._tracked[job.key] = _SshAttempt(job, host, is_sent=True, asked_after=time.monotonic() - 1e-9)
         return None
+
+    def _host_in(self, job_id: str | None) -> SshHost | None:
+        """The host that the id of a started attempt names, if its folder with the note was removed."""
+        name = (job_id or "").rpartition(":")[0]
+        return next((host.host for host in self._hosts.values() if host.name == name), None)
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """The changes since the last call, by what the hosts reported last."""
@@ -398,6 +407,8 @@ class SshExecutor:
             host.block(started.text)
         if tracked.stop is not None:
             return [self._report_absent(tracked, "it had not been started")]
+        if tracked.job.plan and tracked.job.plan.company:
+            tracked.earlier_host = host.name  # the other members were given its address
         tracked.host = None
         return []
 

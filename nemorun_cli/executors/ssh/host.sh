@@ -9,8 +9,9 @@
 #   host stop ATTEMPT SIGNAL GRACE              signal all its processes, and KILL them after GRACE
 #   host run | task | examine ...               parts of the above, in processes of their own
 #
-# SLOTS   the folder in which running tasks record what they use, in one of this host's name: hosts may share it.
-#         Each file is locked as long as its task lives
+# SLOTS   begins the path of a folder in which running tasks record what they use; its name continues with the
+#         user's number and the host's name, because others may use the same. Each file is locked as long as
+#         its task lives
 # LIMITS  TASKS:CPUS:BYTES:GPUS that this user's experiments may use; `-` is all that the host has, of tasks as
 #         many as CPUs. GPUS is a number, or ids separated by commas
 # WANTED  CPUS:BYTES:GPUS that the task requests
@@ -135,7 +136,7 @@ short_of() { # WANTED: print of what there is not enough, separated by commas
 }
 
 start() { # SLOTS LIMITS ATTEMPT TICKET SIGNAL GRACE WANTED LABEL [VARIABLE ...]
-    slots=$1/$(uname -n) limits=$2 attempt=$3 ticket=$4 signal=$5 grace=$6 wanted=$7 label=$8
+    slots=$1-$(id -u)/$(uname -n) limits=$2 attempt=$3 ticket=$4 signal=$5 grace=$6 wanted=$7 label=$8
     shift 8
     if [ ! -d "$attempt" ] || ! (true >>"$attempt/lock") 2>/dev/null; then
         echo "failed its folder $attempt cannot be written"
@@ -201,7 +202,7 @@ verb=$1
 shift
 case $verb in
 capacity)
-    slots=$1/$(uname -n)
+    slots=$1-$(id -u)/$(uname -n)
     measure "$2" "$3"
     print_capacity
     ;;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shlex
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors.remote_hosts.connection import Connection
 from nemorun_cli.executors.remote_hosts.remote_experiment import RemoteExperiment
+from nemorun_cli.executors.remote_hosts.upload import own_folder
 from nemorun_cli.executors.ssh.placement import HostCapacity
-from nemorun_cli.storage import attempts
 from nemorun_cli.system import files
+from nemorun_cli.system.files import RefusedFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +111,7 @@ class HostOfExperiment:
 
     @property
     def slots(self) -> str:
-        """The folder on the host, common to all experiments of this user, of the slots in use."""
+        """Begins the path of the folder on the host in which all tasks of its user record their slots."""
         return f"{self.host.tunnel.job_dir}/slots"
 
     @property
@@ -129,16 +131,14 @@ class HostOfExperiment:
 
     # -- round trips ------------------------------------------------------------------------------
 
-    def refresh(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> bool:
-        """Fetch files and states at growing intervals; returns whether anything changed."""
-        before = self.capacity, dict(self._looks)
+    def refresh(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> None:
+        """Fetch files, states and, if wanted, the capacity, at growing intervals."""
 
         def ask() -> None:
             self.ask(jobs, with_capacity=with_capacity, with_gpus=with_gpus)
 
-        is_changed = self.experiment.refresh(jobs, before=ask)
+        self.experiment.refresh(jobs, before=ask)
         self.receive()
-        return is_changed or before != (self.capacity, self._looks)
 
     def ask(self, jobs: Sequence[Job], *, with_capacity: bool, with_gpus: bool) -> None:
         """Ask for the states of attempts, and for the capacity, in the next round trip."""
@@ -269,11 +269,14 @@ class HostOfExperiment:
         """The shell text that writes the host's program, if it is missing; one that runs is never changed."""
         if self._is_installed:
             return "true"
-        path = self._program
+        path, home = self._program, self.experiment.remote_home
         folder, part = path.rpartition("/")[0], f"{path}.$$"
+        # Who owns this folder can replace what is in it; one that the spec names may belong to a group.
+        owned = [home.parent, home] if self.host.is_default_folder else [home]
+        checks = " && ".join(own_folder(place, key="") for place in owned)
         return (
-            f"{{ [ -e {path} ] || {{ mkdir -p {folder} && printf %s {shlex.quote(PROGRAM)} >{part}"
-            f" && mv {part} {path}; }}; }}"
+            f"mkdir -p {home} && {checks} && {{ [ -e {path} ] ||"
+            f" {{ mkdir -p {folder} && printf %s {shlex.quote(PROGRAM)} >{part} && mv {part} {path}; }}; }}"
         )
 
     def close(self) -> None:
@@ -287,23 +290,38 @@ def note_of(files: ExperimentFiles, host: SshHost) -> Path:
 
 
 def write_place(job: Job, host: SshHost, ticket: str) -> None:
-    """Note which host may have an attempt, before anything is sent there."""
+    """Note durably which host may have an attempt, before anything is sent there."""
     place = {**asdict(host.tunnel), "limits": host.limits, "ticket": ticket}
-    attempts.put(job.files.directory / PLACE, json.dumps(place))
+    _write(job.files, place, is_durable=True)
 
 
 def note_boot(job: Job, boot: str) -> None:
     """Note the boot id of the host on which an attempt was started."""
-    attempts.put(job.files.directory / PLACE, json.dumps({**read_place(job.files), "boot": boot}))
+    _write(job.files, {**read_place(job.files), "boot": boot})
+
+
+def _write(attempt: AttemptFiles, place: Mapping[str, Any], *, is_durable: bool = False) -> None:
+    """Replace the note at once: a process that is killed leaves the former one or this one."""
+    files.write_whole(attempt.directory / PLACE, json.dumps(place).encode(), is_durable=is_durable)
 
 
 def read_place(attempt: AttemptFiles) -> dict[str, Any]:
-    """What was noted about the host of an attempt; empty if no host can have it."""
+    """What was noted about the host of an attempt; empty if no host can have it.
+
+    Raises:
+        RefusedFileError: the note is not a file, or not one that `exp` wrote.
+        OSError: it cannot be read.
+    """
+    path = attempt.directory / PLACE
     try:
-        place = json.loads(attempt.read(attempt.directory / PLACE))
-    except (OSError, ValueError, RecursionError):
+        place = json.loads(attempt.read(path))
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return place if isinstance(place, dict) and isinstance(place.get("ticket"), str) else {}
+    except (ValueError, RecursionError):
+        place = None
+    if not isinstance(place, dict) or not isinstance(place.get("ticket"), str):
+        raise RefusedFileError(errno.EINVAL, "the note about the attempt's host cannot be read", str(path))
+    return place
 
 
 def remove_place(attempt: AttemptFiles) -> None:

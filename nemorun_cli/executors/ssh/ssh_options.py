@@ -78,6 +78,11 @@ class SshHost:
     tunnel: Tunnel
     limits: str
 
+    @property
+    def is_default_folder(self) -> bool:
+        """Whether its folder is not one that the spec names, so that it has to belong to the user alone."""
+        return self.tunnel.job_dir.startswith(DEFAULT_FOLDER.partition("{")[0])
+
     @classmethod
     def of(cls, entry: str | Mapping[str, Any], options: Mapping[str, Any]) -> Self:
         """The host of an entry of `hosts`."""

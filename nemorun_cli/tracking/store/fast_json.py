@@ -23,7 +23,7 @@ def loads(text: str) -> Any:
         RecursionError: it is nested too deeply.
     """
     parse = fast_parser()
-    if parse is not None and text.isascii() and _LONG_INTEGER not in text.translate(_ALIKE):
+    if parse is not None and text.isascii() and _LONG_INTEGER not in f"[{text}".translate(_ALIKE):
         try:
             return parse(text)
         except ValueError:  # also of what json.loads accepts: NaN, lone surrogates, numbers like 1e999

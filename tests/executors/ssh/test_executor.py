@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
+import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 import pytest
 from engines import ssh_hosts as engine
 from support.extent import IS_LONG
+from support.other_user import UID
 from support.patience import eventually
 from support.workspace import events, kill_supervisor, log, statuses, until
 
@@ -188,3 +193,30 @@ if IS_LONG:
             assert any("host key of box2" in check["message"] for check in checks if check["state"] != "well")
         finally:
             known.write_text(before, encoding="ascii")
+
+    def test_nothing_starts_in_a_folder_of_another_user(workspace: ExpWorkspace, apart: SshHosts) -> None:
+        """The default folder may have been made by somebody who could replace what runs there."""
+        del apart
+        folder = Path(f"/var/tmp/exp-tests-{os.getpid()}")  # noqa: S108 - named like the default
+        folder.mkdir()
+        try:
+            os.chown(folder, UID, UID)
+            boxes = {**engine.options("box1"), "job_dir": str(folder)}
+            run = workspace.start({"one": "touch ran"}, executors={"boxes": boxes}, executor="boxes")
+            soon(lambda: f"{folder} belongs to another user" in str(now(run).message))
+            os.chown(folder, 0, 0)
+            assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+        finally:
+            shutil.rmtree(folder)
+
+    def test_a_clock_that_differs_is_reported(workspace: ExpWorkspace, apart: SshHosts, exp: Exp) -> None:
+        """`exp doctor` names the host and the difference; tasks run, with the times of their host."""
+        del apart
+        program = workspace.folder / "date"
+        program.write_text("#!/bin/sh\nexec /bin/date -d '+1 hour' \"$@\"\n")
+        program.chmod(0o755)
+        run = workspace.start({"one": "true"}, **header("box1", pre_command=f"PATH={program.parent}:$PATH"))
+        assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+        checks = json.loads(exp("doctor", run.id, "--json", code=None).stdout)["checks"]
+        (found,) = [check["message"] for check in checks if "clock of box1" in check["message"]]
+        assert re.match(r"the clock of box1 is 3(59|60)\d s ahead", found)
