@@ -294,6 +294,8 @@ def _read(path: str | Path, *, inside: Path | None, folder: int | None = None) -
     The task may have removed its folder, or replaced a file by something that is not read, such as a FIFO.
     """
     try:
+        if folder is None:
+            os.lstat(path)  # cheaper than to open each folder, and most often there is no file yet
         descriptor = descriptor_to_read(path, follows_link=False, inside=inside, folder=folder)
     except (FileNotFoundError, NotADirectoryError, RefusedFileError):
         return None

@@ -58,7 +58,8 @@ SERVER: Final = (
     "nemorun_cli.tracking.outbox.addresses",
     "nemorun_cli.tracking.outbox.changes",
 )
-SDK: Final = {"docker": ("docker", "docker.errors")}  # by executor type: what its modules import late
+# By executor type: what its modules import late.
+SDK: Final = {"docker": ("docker", "docker.errors", "tarfile")}
 
 
 class LateImports:

@@ -67,7 +67,7 @@ def no_ops(bench: Bench, cluster: Slurm, count: int) -> None:
     """From the command to the end of all: one job, or the members of one array."""
     spec = write_spec(bench, count, {"env_inherit": "none"})
     raw = raw_array(cluster, count)
-    goal = 1.1 if count > 1 else None
+    goal = 1.05 if count > 1 else None
     bench.compare(
         f"slurm: {count} no-op(s)", bench.command(EXP, "run", spec), "sbatch, squeue", raw, goal=goal
     )

@@ -1,7 +1,8 @@
 """The client of a Docker engine: single requests, and the streams of events and logs.
 
-Requests use the Docker SDK and may be slow; call them from a thread pool. Streams (events, logs) do
-not use the SDK, because each of its streams would occupy a thread.
+Requests may be slow; call them from a thread pool. Those that every task needs do not use the Docker SDK,
+whose import takes longer than all of them together; nor do streams (events, logs), because each of the
+SDK's would occupy a thread.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import io
 import json
 import os
 import socket
-import tarfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from nemorun_cli.errors import EngineError, UsageError
+from nemorun_cli.executors.docker import create_request
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, user
 from nemorun_cli.system.files import descriptor_to_append, is_regular, read_bytes
@@ -37,7 +38,8 @@ FRAME_HEADER: Final = 8  # bytes before each frame of a log: the stream's number
 OK: Final = 200
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
-
+LEAST_REFUSAL: Final = 400  # from this status on the engine has not done what was requested
+OF_SDK: Final = ("proxies", "HttpHeaders")  # of Docker's configuration: what the SDK adds to requests
 
 NO_PODMAN: Final = (
     "it has no log driver that keeps a task's output unchanged, and does not report the end of a container"
@@ -74,11 +76,17 @@ def host() -> str:
 
 
 def _has_chosen_context() -> bool:
+    return bool(_configuration().get("currentContext"))
+
+
+def _configuration() -> Mapping[str, Any]:
+    """Docker's own configuration of this user; empty if it has none or cannot be read."""
     try:
         folder = Path(os.environ.get("DOCKER_CONFIG") or user.home() / ".docker")
-        return bool(json.loads(read_bytes(folder / "config.json")).get("currentContext"))
+        content = json.loads(read_bytes(folder / "config.json"))
     except (OSError, ValueError, UsageError):
-        return False
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 class Engine:
@@ -92,6 +100,7 @@ class Engine:
         self.address = address
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._version: Mapping[str, Any] | None = None
         self._is_docker = False
 
     @property
@@ -116,8 +125,13 @@ class Engine:
 
     def ask_version(self) -> str:
         """The engine's version, as text."""
-        answer = self._get("/version")
+        answer = self._asked_version()
         return f"Docker {answer['Version']} (API {answer['ApiVersion']})"
+
+    def _asked_version(self) -> Mapping[str, Any]:
+        if self._version is None:
+            self._version = self._get("/version")
+        return self._version
 
     def require_docker(self) -> None:
         """Check, once, that Docker answers and not Podman, which accepts the same requests.
@@ -127,7 +141,7 @@ class Engine:
         """
         if self._is_docker:
             return
-        parts = self._get("/version").get("Components") or []
+        parts = self._asked_version().get("Components") or []
         podman = next((part for part in parts if str(part.get("Name", "")).startswith("Podman")), None)
         if podman is not None:
             raise RefusedError(f"{self.address} is Podman {podman.get('Version', '')}: {NO_PODMAN}")
@@ -168,6 +182,14 @@ class Engine:
 
     def create(self, arguments: Mapping[str, Any]) -> str | None:
         """Create a container and return its id; None if its name is in use."""
+        body = create_request.body(arguments)
+        if body is None or any(_configuration().get(key) for key in OF_SDK):
+            return self._create_by_sdk(arguments)
+        name = urlencode({"name": arguments["name"]})
+        status, answer = self._ask("POST", f"/containers/create?{name}", body, accepted=(CONFLICT,))
+        return None if status == CONFLICT else str(answer["Id"])
+
+    def _create_by_sdk(self, arguments: Mapping[str, Any]) -> str | None:
         from docker.errors import APIError, DockerException  # noqa: PLC0415 - heavy
 
         with self._sdk() as docker:
@@ -184,10 +206,10 @@ class Engine:
         self, container: str, text: bytes | None, *, before_text: Callable[[], None] | None = None
     ) -> None:
         """Start a container; then call `before_text`, and send the text that the container waits for."""
+        if text is None:
+            self._ask("POST", f"/containers/{container}/start")
+            return
         with self._sdk() as docker, contextlib.ExitStack() as stack:
-            if text is None:
-                docker.api.start(container)
-                return
             # Attached first: if this process dies, the container reads the end of its input.
             stream = docker.api.attach_socket(container, params={"stdin": 1, "stream": 1})
             stack.callback(_close, stream)
@@ -200,9 +222,8 @@ class Engine:
 
     def list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """The containers that have all these labels, running or not."""
-        wanted = [f"{label}={value}" for label, value in labels.items()]
-        with self._sdk() as docker:
-            containers: list[dict[str, Any]] = docker.api.containers(all=True, filters={"label": wanted})
+        filters = json.dumps({"label": [f"{label}={value}" for label, value in labels.items()]})
+        containers: list[dict[str, Any]] = self._get(f"/containers/json?all=1&filters={quote(filters)}")
         return containers
 
     def networks(
@@ -240,8 +261,7 @@ class Engine:
 
     def inspect(self, container: str) -> dict[str, Any]:
         """The engine's description of a container."""
-        with self._sdk() as docker:
-            description: dict[str, Any] = docker.api.inspect_container(container)
+        description: dict[str, Any] = self._get(f"/containers/{container}/json")
         return description
 
     def log_tail(self, container: str, *, lines: int = 5) -> str:
@@ -268,11 +288,13 @@ class Engine:
 
     def remove(self, container: str, *, force: bool = False) -> None:
         """Remove a container with its anonymous volumes, if it still exists; `force` kills one that runs."""
-        with contextlib.suppress(NoSuchObjectError), self._sdk() as docker:
-            docker.api.remove_container(container, v=True, force=force)
+        with contextlib.suppress(NoSuchObjectError):
+            self._ask("DELETE", f"/containers/{container}?v=1&force={int(force)}")
 
     def read_file(self, container: str, path: str) -> bytes:
         """The content of a regular file that the container sees, even if only root may read it."""
+        import tarfile  # noqa: PLC0415 - slow to import, and rarely needed
+
         with self._sdk() as docker:
             chunks, _ = docker.api.get_archive(container, path)
             data = b"".join(chunks)
@@ -300,14 +322,27 @@ class Engine:
         return Stream(self.socket_path, path)
 
     def _get(self, path: str) -> Any:
-        """GET a short answer without the SDK, whose import takes longer than all these requests together."""
-        with self._stream(path) as stream:
-            body = b"".join(stream.read_all())
-            if stream.status == NOT_FOUND:
-                raise NoSuchObjectError(path)
-            if stream.status != OK:
-                raise RefusedError(f"{path}: status {stream.status}")
-        return json.loads(body)
+        return self._ask("GET", path)[1]
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, accepted: Sequence[int] = ()
+    ) -> tuple[int, Any]:
+        """Make one request; returns the status and the parsed answer, None if it is empty.
+
+        The statuses in `accepted` raise no error.
+        """
+        status, text = _answer(self.socket_path, method, path, body)
+        try:
+            answer = json.loads(text) if text else None
+        except ValueError:
+            if status < LEAST_REFUSAL:
+                raise DownError(f"the Docker engine at {self.address} broke off its answer") from None
+            answer = None
+        if status < LEAST_REFUSAL or status in accepted:
+            return status, answer
+        reason = answer.get("message") if isinstance(answer, dict) else None
+        message = str(reason or f"{path}: status {status}")
+        raise NoSuchObjectError(message) if status == NOT_FOUND else RefusedError(message)
 
     @contextlib.contextmanager
     def _sdk(self) -> Iterator[Any]:
@@ -501,6 +536,27 @@ def _connected(path: str, request: bytes = b"", *, waits: bool = True) -> socket
             f"the Docker engine at {UNIX}{path} does not answer: {error.strerror or error}"
         ) from None
     return connection
+
+
+def _answer(path: str, method: str, target: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
+    """The status and the body of the engine's answer to one request."""
+    text = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{method} {target} HTTP/1.0", "Host: docker"]
+    if method == "POST":
+        lines += ["Content-Type: application/json", f"Content-Length: {len(text)}"]
+    chunks: list[bytes] = []
+    with _connected(path, "\r\n".join([*lines, "", ""]).encode() + text) as connection:
+        connection.settimeout(PATIENCE)
+        try:
+            while chunk := connection.recv(CHUNK):
+                chunks.append(chunk)
+        except OSError as error:
+            reason = f" within {PATIENCE} s" if isinstance(error, TimeoutError) else f": {error.strerror}"
+            raise DownError(f"the Docker engine at {UNIX}{path} does not answer{reason}") from None
+    head, separator, answer = b"".join(chunks).partition(b"\r\n\r\n")
+    if not separator:
+        raise DownError(f"the Docker engine at {UNIX}{path} closed the connection without an answer")
+    return int(head.split(None, 2)[1]), answer
 
 
 def _close(stream: Any) -> None:

@@ -31,7 +31,6 @@ from nemorun_cli.executors import (
 )
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import lifecycle, mounts, networks
-from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.client import (
     ContainerLog,
     DownError,
@@ -322,6 +321,8 @@ class DockerExecutor:
 
     def check(self) -> Iterable[Diagnosis]:
         """Check that the engine answers, has or can pull the image, and supports GPUs if requested."""
+        from nemorun_cli.executors.docker.check import diagnose  # noqa: PLC0415 - not for a supervisor
+
         return diagnose(Engine(self._address), self._options)
 
     def image(self) -> str:

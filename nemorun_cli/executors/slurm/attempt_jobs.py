@@ -42,10 +42,10 @@ class AttemptJobs:
 
     def of_experiment(self, job: Job) -> Submissions:
         """The submissions of the attempt's experiment."""
-        folder = submissions_folder(job)
-        if folder not in self._submissions:
-            self._submissions[folder] = Submissions(folder)
-        return self._submissions[folder]
+        root = job.files.root or job.experiment_files.directory
+        if root not in self._submissions:
+            self._submissions[root] = Submissions(submissions_folder(job))
+        return self._submissions[root]
 
     def submissions(self, job: Job) -> Sequence[Submission]:
         """The attempt's submissions; more than one if an earlier one was unconfirmed or declined."""

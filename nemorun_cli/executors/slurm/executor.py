@@ -173,6 +173,8 @@ class SlurmExecutor:
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Submit attempts, as arrays where their requests are equal; `poll` reports later results."""
+        if len(jobs) > 1:
+            self._states.max_array()  # Slurm answers while the requests are made
         errors = list(answer_each(jobs, self._request))
         keys = {job.key for job in jobs}
         statuses = [*self._unreported, *self._send()]
@@ -583,7 +585,7 @@ class SlurmExecutor:
                 tracked.queued_row
                 and tracked.reported
                 and tracked.reported.state == "queued"
-                and not is_news(tracked.queued_row, row)
+                and not is_news(tracked.queued_row, row, now=time.time())
             ):
                 return None
             tracked.queued_row = row

@@ -198,10 +198,16 @@ def waiting_message(row: QueueRow) -> str:
     return text
 
 
-def is_news(before: QueueRow, row: QueueRow) -> bool:
-    """Whether a change is worth reporting; small moves of the estimated start are not."""
+def is_news(before: QueueRow, row: QueueRow, *, now: float) -> bool:
+    """Whether a change is worth reporting; small moves of the estimated start are not.
+
+    An estimate after `now` that is missing in the later row is no news: Slurm's scheduler clears estimates
+    and makes new ones every few seconds.
+    """
     if (before.state, before.reason) != (row.state, row.reason):
         return True
+    if row.start is None and before.start is not None and before.start > now:
+        return False
     if before.start is None or row.start is None:
         return before.start is not row.start
     moved = abs(row.start - before.start)

@@ -161,12 +161,13 @@ def test_what_is_left_of_a_finished_experiment_is_garbage(workspace: ExpWorkspac
 
 
 AS_SOMEBODY = """
-import json, os, sys
+import importlib, json, os, sys
 from pathlib import Path
 from nemorun_cli.experiment import create
 from nemorun_cli.spec import load
 from nemorun_cli.storage.events import SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.supervisor.late_imports import needed
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 
@@ -175,6 +176,8 @@ def run(folder):
     document = load.read(folder / "spec.yaml")
     identity = create.tentative(document, home)
     spec = load.resolve(document, identity)
+    for name in needed(spec):  # as a supervisor does in its first idle moment
+        importlib.import_module(name)
     files, spec = create.create(document, spec, identity, home=home, by="a test")
     loop = SupervisorLoop(files, spec, secrets={}, home=home.directory, by="a test")
     loop.open()

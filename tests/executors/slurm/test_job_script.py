@@ -486,17 +486,19 @@ def test_every_state_is_in_the_table_of_the_docs() -> None:
 def test_an_estimate_that_moves_a_little_is_no_news() -> None:
     """Slurm moves its estimates all the time: the ledger gets a line only when it matters."""
     before = QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Resources")
-    assert not is_news(
-        before,
-        QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_500.0, reason="Resources"),
-    )
-    assert is_news(
-        before,
-        QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=20_000.0, reason="Resources"),
-    )
-    assert is_news(
-        before, QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Priority")
-    )
+    assert not is_news(before, replace(before, start=10_500.0), now=0.0)
+    assert is_news(before, replace(before, start=20_000.0), now=0.0)
+    assert is_news(before, replace(before, reason="Priority"), now=0.0)
+
+
+def test_an_estimate_that_slurm_clears_for_a_while_is_no_news() -> None:
+    """Slurm's scheduler clears estimates and makes new ones; one that has passed is not kept."""
+    without = QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, reason="Resources")
+    before = replace(without, start=10_000.0)
+    assert not is_news(before, without, now=9_999.0)
+    assert is_news(before, without, now=10_001.0)
+    assert is_news(without, before, now=9_999.0)
+    assert is_news(before, replace(without, reason="Priority"), now=9_999.0)
 
 
 def test_a_reason_for_waiting_comes_with_a_sentence() -> None:
