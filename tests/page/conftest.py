@@ -37,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("page")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_network() -> None:
+    """Server and browser are alone in a network, so that nothing else changes its addresses."""
+    browsers.install()  # which needs the other one
+    browsers.leave_network()
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with one real run of each spec in `specs/`."""

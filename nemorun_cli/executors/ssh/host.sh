@@ -24,6 +24,7 @@
 umask 077
 
 pids_of() { # ATTEMPT: print the processes that have its marker in their environment
+    # shellcheck disable=SC2013 # paths of /proc have no spaces
     for path in $(grep -lzFx -e "EXP_OUTPUT=$1/outputs" /proc/[0-9]*/environ 2>/dev/null); do
         path=${path#/proc/}
         echo "${path%/environ}"

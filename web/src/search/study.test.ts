@@ -2,9 +2,12 @@ import { expect, test } from "vitest";
 import { about, bestLine, phaseOf, pointsOf, type Study, sharesOf, type Trial, winnersOf } from "./study";
 
 function trial(number: number, given: Partial<Trial>): Trial {
+  const id = `train/trial-000${number}`;
   return {
+    id,
+    tasks: [id],
     number,
-    task: `train/trial-000${number}`,
+    task: id,
     status: "SUCCEEDED",
     reason: null,
     params: { lr: 0.1 },
@@ -54,7 +57,7 @@ test("a trial that runs again is running, whatever its former result", () => {
 });
 
 test("winners are the best one, or all that none dominates", () => {
-  const found = { task: "train/trial-0002", number: 2, params: {}, values: [1, 2] };
+  const found = { id: "train/trial-0002", task: "train/trial-0002", number: 2, params: {}, values: [1, 2] };
   expect([...winnersOf(study([], { front: [found, { ...found, number: 4 }] }))]).toEqual([2, 4]);
 });
 
