@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +58,7 @@ def test_a_container_is_the_one_that_the_sdk_would_create(
     made: list[dict[str, Any]] = []
     try:
         for create in (engine.create, engine._create_by_sdk):
-            name = f"exp-same-{len(made)}"
+            name = f"exp-same-{os.getpid()}-{len(made)}"
             assert create({**arguments, "name": name}) is not None
             assert create({**arguments, "name": name}) is None
             made.append(engine.inspect(name))
@@ -94,10 +95,11 @@ def test_the_proxies_of_docker_reach_a_container(
     (tmp_path / "config.json").write_text(json.dumps(proxies), encoding="utf-8")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     engine = Engine(docker_engine.host)
+    name = f"exp-proxies-{os.getpid()}"
     try:
-        engine.create({**PLAIN, "name": "exp-proxies"})
-        assert "HTTP_PROXY=http://proxy:1" in engine.inspect("exp-proxies")["Config"]["Env"]
-        engine.remove("exp-proxies")
+        engine.create({**PLAIN, "name": name})
+        assert "HTTP_PROXY=http://proxy:1" in engine.inspect(name)["Config"]["Env"]
+        engine.remove(name)
     finally:
         engine.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.run import Run
 
-TAG = "exp-test/moving"
+TAG = f"exp-test/moving-{os.getpid()}"
+"""Of this process: others run tests on the same engine at the same time."""
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_moved_tag_is_another_image(workspace: ExpWorkspace, client: docker.Do
     assert ends(workspace.start(tasks, **header)) == [busybox.id]
     assert ends(workspace.start(tasks, **header)) == [busybox.id, "cached"]
     container = client.containers.create(busybox.id, "true")
-    other = container.commit("exp-test/moving")
+    other = container.commit(TAG)
     container.remove()
     assert ends(workspace.start(tasks, **header)) == [other.id]
 
