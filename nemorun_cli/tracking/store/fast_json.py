@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _ALIKE: Final = str.maketrans("012345678[,- \t\n\r", "999999999" + ":" * 7)
 _LONG_INTEGER: Final = ":" + "9" * 19
 
+WORTH: Final = 1 << 22  # characters from which on importing orjson takes less time than it saves
+
 
 def loads(text: str) -> Any:
     """What `json.loads(text)` returns.
@@ -22,7 +25,8 @@ def loads(text: str) -> Any:
         ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
     """
-    parse = fast_parser()
+    is_worth = len(text) >= WORTH or "orjson" in sys.modules
+    parse = fast_parser() if is_worth else None
     if parse is not None and text.isascii() and _LONG_INTEGER not in f"[{text}".translate(_ALIKE):
         try:
             return parse(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import orjson
@@ -76,3 +77,14 @@ def test_without_orjson_the_standard_library_reads(monkeypatch: pytest.MonkeyPat
     """The package is an extra."""
     monkeypatch.setattr(fast_json, "fast_parser", lambda: None)
     assert fast_json.loads('{"a": [1, 2.5]}') == {"a": [1, 2.5]}
+
+
+def test_a_short_text_is_not_worth_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that reads a few rows does not wait for orjson; one that has it uses it."""
+    asked: list[None] = []
+    monkeypatch.setattr(fast_json, "fast_parser", lambda: asked.append(None))
+    monkeypatch.delitem(sys.modules, "orjson")
+    assert fast_json.loads("[1]") == [1]
+    assert asked == []
+    assert fast_json.loads("[1" + " " * fast_json.WORTH + "]") == [1]
+    assert asked == [None]
