@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.extent import IS_LONG
+from support.killed_searches import LOSS, X, killed
 from support.patience import eventually
 from support.workspace import kill_supervisor, log, until
 
-from nemorun_cli.errors import ExpError
-from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import crashpoints
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.run import Run
 
-LOSS = {"train": r"step=(?P<step>\d+) loss=(?P<loss>\S+)"}
 RAN = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran\n'
 CURVE = """\
 for step in 1 2 3; do
@@ -31,7 +29,6 @@ done
 echo "model=of-$1" >>"$EXP_OUTPUT"
 """
 MODEL = "${{ tasks['tune/train'].outputs.model }}"
-X = {"type": "float", "low": -1, "high": 1}
 
 
 def tuned(train: str = CURVE, evaluate: str = ":", *, metrics: Any = LOSS, **keys: Any) -> dict[str, Any]:
@@ -77,21 +74,6 @@ STUDY: dict[str, Any] = {
 POINTS = [point for point in crashpoints.POINTS if point.startswith("search.")]
 
 
-def killed(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, run: Run | None, moment: str) -> Run:
-    """The experiment, started or resumed, after its supervisor has died at a moment."""
-    with monkeypatch.context() as patch:
-        patch.setenv(crashpoints.VARIABLE, moment)
-        try:
-            if run is None:
-                run = workspace.start(STUDY)
-            else:
-                run.resume()
-        except ExpError:
-            run = find(home=workspace.home)
-    eventually(lambda: run.status(observe=False).supervisor in {"gone", "ended"})
-    return run
-
-
 if IS_LONG:
 
     def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +89,7 @@ if IS_LONG:
         (workspace.folder / "ran").unlink()
         run = None
         for point in POINTS:
-            run = killed(workspace, monkeypatch, run, f"{point}:1")
+            run = killed(workspace, monkeypatch, run, f"{point}:1", tasks=STUDY)
         assert run is not None
         run.resume()
         assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED

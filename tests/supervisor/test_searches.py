@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.extent import IS_LONG
+from support.killed_searches import LOSS, X, killed
 from support.patience import eventually
 from support.workspace import events, kill_supervisor, log, statuses, until
 
-from nemorun_cli.errors import ExpError
-from nemorun_cli.experiment.run import find
 from nemorun_cli.model.search import Suggestion
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec.expressions import conditions
@@ -26,14 +25,12 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.run import Run
 
-LOSS = {"train": r"step=(?P<step>\d+) loss=(?P<loss>\S+)"}
 CURVE = """\
 echo "$EXP_TASK $EXP_ATTEMPT" >>ran
 for step in 1 2 3; do
     echo "step=$step $(echo "$1 $step" | awk '{ printf "loss=%.17g", ($1 - 0.3) ^ 2 / $2 }')"
 done
 """
-X = {"type": "float", "low": -1, "high": 1}
 
 
 def search(script: str = CURVE, *args: str, **keys: Any) -> dict[str, Any]:
@@ -52,21 +49,6 @@ def of_search(run: Run, *wanted: str) -> list[dict[str, Any]]:
     names = wanted or (kinds.SUGGESTED, kinds.TRIAL_ENDED)
     found = [each for each in events(run) if each["event"] in names]
     return [{key: value for key, value in each.items() if key not in {"time", "by"}} for each in found]
-
-
-def killed(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, run: Run | None, moment: str) -> Run:
-    """The experiment, started or resumed, after its supervisor has died at a moment."""
-    with monkeypatch.context() as patch:
-        patch.setenv(crashpoints.VARIABLE, moment)
-        try:
-            if run is None:
-                run = workspace.start(STUDY)
-            else:
-                run.resume()
-        except ExpError:
-            run = find(home=workspace.home)
-    eventually(lambda: run.status(observe=False).supervisor in {"gone", "ended"})
-    return run
 
 
 STUDY: dict[str, Any] = {
@@ -96,7 +78,7 @@ def test_killed_at_each_point(workspace: ExpWorkspace, monkeypatch: pytest.Monke
     (workspace.folder / "ran").unlink()
     run = None
     for point in TRIED:
-        run = killed(workspace, monkeypatch, run, f"{point}:1")
+        run = killed(workspace, monkeypatch, run, f"{point}:1", tasks=STUDY)
     assert run is not None
     run.resume()
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
